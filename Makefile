@@ -1,0 +1,92 @@
+# lightrag-bkp: everything is reached from here. `make help` lists the targets.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+BUILD  := build
+
+CORE_C     := $(sort $(wildcard csrc/*/*.c))
+ENGINE_C   := $(filter-out csrc/py/%,$(CORE_C))
+HEADERS    := $(wildcard csrc/*/*.h csrc/*/*.def)
+C_TESTS    := $(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/test_*.c)))
+CC         ?= gcc
+C_FLAGS    := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wno-format-truncation -Werror -g -O1 -fno-omit-frame-pointer -Icsrc
+C_LIBS     := -lcrypto -lzstd -lpthread
+ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
+TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
+TSAN_TESTS := test_pool test_mailbox test_task test_backup test_writer
+
+.PHONY: help demo test test-c test-tsan test-py lint bench fuzz wheel compat clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(VENV)/.built ## install what is missing, build, and run the main job on real data
+	@$(PY) examples/demo.py
+
+test: lint test-c test-tsan test-py ## everything: lint, C tests under sanitizers, pytest, the house test
+
+# ---- the Python side ----
+
+$(VENV)/.packages: scripts/bootstrap
+	@scripts/bootstrap $(PYTHON)
+	@mkdir -p $(VENV) && touch $@
+
+$(VENV)/.installed: $(VENV)/.packages pyproject.toml
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check 'setuptools>=77'
+	@LRB_WERROR=1 $(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test]'
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.installed setup.py $(CORE_C) $(HEADERS)
+	@LRB_WERROR=1 $(PY) setup.py --quiet build_ext --inplace --build-temp $(BUILD)/ext
+	@touch $@
+
+test-py: $(VENV)/.built ## pytest and the house test
+	@$(PY) -m pytest
+
+lint: $(VENV)/.built ## ruff, mypy --strict, and the C core without a warning
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+
+bench: $(VENV)/.built ## the measured bars, beside restic, borg, rustic and cp (SIZE_MB=600)
+	@$(PY) -m benchmarks --size-mb $(or $(SIZE_MB),600)
+
+compat: $(VENV)/.built ## cuts and restores with older LightRAG releases, each in an environment of its own
+	@$(PY) tests/compat/make_old.py --out $(BUILD)/compat --cut
+
+wheel: $(VENV)/.built ## a wheel of this platform in dist/
+	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls -l dist
+
+# ---- the C side: one archive per sanitizer, one program per test file ----
+
+define sanitized # name, flags
+$(BUILD)/$(1)/%.o: csrc/%.c $(HEADERS)
+	@mkdir -p $$(@D)
+	@$(CC) $(C_FLAGS) $(2) -c $$< -o $$@
+
+$(BUILD)/$(1)/core.a: $(patsubst csrc/%.c,$(BUILD)/$(1)/%.o,$(ENGINE_C))
+	@rm -f $$@ && ar rcs $$@ $$^
+
+$(BUILD)/$(1)/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(BUILD)/$(1)/core.a
+	@$(CC) $(C_FLAGS) $(2) -Itests/c $$< $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
+endef
+$(eval $(call sanitized,asan,$(ASAN)))
+$(eval $(call sanitized,tsan,$(TSAN)))
+
+test-c: $(VENV)/.packages ## C unit tests under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory -j2 $(addprefix $(BUILD)/asan/,$(C_TESTS))
+	@scripts/run-c-tests $(addprefix $(BUILD)/asan/,$(C_TESTS))
+
+test-tsan: $(VENV)/.packages ## the threaded C tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory -j2 $(addprefix $(BUILD)/tsan/,$(TSAN_TESTS))
+	@scripts/run-c-tests $(addprefix $(BUILD)/tsan/,$(TSAN_TESTS))
+
+fuzz: $(VENV)/.packages ## fuzz every parser of stored bytes (FUZZ_SECONDS=60 each)
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/fuzz $(BUILD)/fuzz
+
+clean: ## remove what was built
+	rm -rf $(BUILD) dist $(VENV) lightrag_bkp/*.so *.egg-info

@@ -1,0 +1,74 @@
+"""Builds the C core; everything else is said in pyproject.toml.
+
+All of csrc/*/*.c becomes the one extension module lightrag_bkp._core. Libraries are found through pkg-config.
+LRB_WERROR=1 makes warnings errors.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+LIBRARIES = {"libcrypto": "libssl-dev", "libzstd": "libzstd-dev"}
+"""pkg-config name -> Debian package."""
+COMPILE_FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-fvisibility=hidden", "-O2", "-pthread", "-Wall", "-Wextra"]
+UNHELPFUL_WARNINGS = [
+    "-Wno-format-truncation",  # texts of errors are cut on purpose
+    "-Wno-maybe-uninitialized",  # gcc cannot know that a function that reports an error returns no 0
+    "-Wno-unknown-warning-option",  # clang has no maybe-uninitialized
+]
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
+def is_installed(library: str) -> bool:
+    return subprocess.run(["pkg-config", "--exists", library]).returncode == 0
+
+
+def missing_packages() -> list[str]:
+    """Debian packages that hold what the build needs and this machine lacks."""
+    missing = [] if shutil.which(os.environ.get("CC", "cc").split()[0]) else ["gcc"]
+    if not Path(sysconfig.get_paths()["include"], "Python.h").exists():
+        missing.append("python3-dev")
+    if not shutil.which("pkg-config"):
+        return [*missing, "pkg-config", *LIBRARIES.values()]
+    return missing + [package for name, package in LIBRARIES.items() if not is_installed(name)]
+
+
+def pkg_config(option: str) -> list[str]:
+    return subprocess.run(["pkg-config", option, *LIBRARIES], check=True, capture_output=True, text=True).stdout.split()
+
+
+class BuildCore(build_ext):
+    """Looks for the libraries only when something is compiled, so that metadata can be had without them."""
+
+    def build_extensions(self) -> None:
+        if missing := missing_packages():
+            sys.exit(f"lightrag-bkp cannot be built here yet; on Debian run: apt-get install {' '.join(missing)}")
+        for extension in self.extensions:
+            extension.extra_compile_args += pkg_config("--cflags")
+            extension.extra_link_args += pkg_config("--libs")
+        super().build_extensions()
+
+
+core = Extension(
+    "lightrag_bkp._core",
+    sources=sorted(str(path) for path in Path("csrc").glob("*/*.c")),
+    depends=sorted(str(path) for pattern in ("*/*.h", "*/*.def") for path in Path("csrc").glob(pattern)),
+    include_dirs=["csrc"],
+    extra_compile_args=COMPILE_FLAGS
+    + UNHELPFUL_WARNINGS
+    + (["-Werror"] if os.environ.get("LRB_WERROR") == "1" else []),
+    extra_link_args=["-pthread"],
+    py_limited_api=not FREE_THREADED,
+)
+
+setup(
+    ext_modules=[core],
+    cmdclass={"build_ext": BuildCore},
+    options={} if FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
+)
