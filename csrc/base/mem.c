@@ -1,0 +1,57 @@
+#include "base/mem.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Atomic int64_t allocations;
+static _Atomic int64_t first_failure = -1;
+static _Atomic bool failure_stays;
+
+static bool must_fail(void) {
+    int64_t number = atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    int64_t first = atomic_load_explicit(&first_failure, memory_order_relaxed);
+    if (first < 0) return false;
+    return number == first || (number > first && atomic_load_explicit(&failure_stays, memory_order_relaxed));
+}
+
+static size_t at_least_one(size_t size_bytes) {
+    return size_bytes ? size_bytes : 1;
+}
+
+void *lrb_alloc(size_t size_bytes) {
+    return must_fail() ? NULL : malloc(at_least_one(size_bytes));
+}
+
+void *lrb_alloc_zero(size_t count, size_t size_bytes) {
+    size_t total;
+    if (must_fail() || !lrb_mul_fits(count, size_bytes, &total)) return NULL;
+    return calloc(at_least_one(total), 1);
+}
+
+void *lrb_resize_array(void *old, size_t count, size_t size_bytes) {
+    size_t total;
+    if (must_fail() || !lrb_mul_fits(count, size_bytes, &total)) return NULL;
+    return realloc(old, at_least_one(total));
+}
+
+void lrb_free(void *pointer) {
+    free(pointer);
+}
+
+char *lrb_copy_string(const char *text) {
+    size_t size = strlen(text) + 1;
+    char *copy = lrb_alloc(size);
+    if (copy) memcpy(copy, text, size);
+    return copy;
+}
+
+void lrb_mem_fail_after(int64_t countdown, bool stay) {
+    atomic_store(&allocations, 0);
+    atomic_store(&failure_stays, stay);
+    atomic_store(&first_failure, countdown);
+}
+
+int64_t lrb_mem_count(void) {
+    return atomic_load(&allocations);
+}

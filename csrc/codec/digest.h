@@ -1,0 +1,33 @@
+/* SHA-256 and HMAC-SHA256 through OpenSSL's EVP. The only folder that includes OpenSSL is codec/.
+ *
+ * An lrb_digest is one reusable context: begin, update..., finish, begin again. One thread at a time.
+ * With a key it computes HMAC-SHA256 (RFC 2104), without one SHA-256 (FIPS 180-4).
+ */
+#ifndef LRB_CODEC_DIGEST_H
+#define LRB_CODEC_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum { LRB_DIGEST_BYTES = 32 };
+
+typedef struct lrb_digest lrb_digest;
+
+int lrb_digest_new(lrb_digest **out, lrb_err *err);
+void lrb_digest_free(lrb_digest *digest); /* NULL: nothing */
+
+int lrb_digest_begin(lrb_digest *digest, lrb_err *err);
+int lrb_digest_begin_keyed(lrb_digest *digest, const uint8_t *key, size_t key_bytes, lrb_err *err);
+int lrb_digest_update(lrb_digest *digest, const void *bytes, size_t count, lrb_err *err);
+int lrb_digest_finish(lrb_digest *digest, uint8_t out[LRB_DIGEST_BYTES], lrb_err *err);
+
+/* One message at once, with a context of its own. */
+int lrb_sha256(const void *bytes, size_t count, uint8_t out[LRB_DIGEST_BYTES], lrb_err *err);
+
+void lrb_hex(const uint8_t *bytes, size_t count, char *out); /* 2 * count + 1 bytes, lower case, NUL */
+/* Parses a text of exactly 2 * count lower-case hex digits, ended by NUL. Returns 0, or -1 for anything else. */
+int lrb_unhex(const char *text, uint8_t *out, size_t count);
+
+#endif

@@ -1,0 +1,167 @@
+#include "codec/digest.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/mem.h"
+#include "check.h"
+
+static bool is_hex(const uint8_t sum[LRB_DIGEST_BYTES], const char *expected) {
+    char text[2 * LRB_DIGEST_BYTES + 1];
+    lrb_hex(sum, LRB_DIGEST_BYTES, text);
+    return !strcmp(text, expected);
+}
+
+static int keyed(lrb_digest *digest, const char *key, size_t key_bytes, const char *message,
+                 uint8_t sum[LRB_DIGEST_BYTES], lrb_err *err) {
+    int code = lrb_digest_begin_keyed(digest, (const uint8_t *)key, key_bytes, err);
+    if (!code) code = lrb_digest_update(digest, message, strlen(message), err);
+    if (!code) code = lrb_digest_finish(digest, sum, err);
+    return code;
+}
+
+static const char SHA256_EMPTY[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+static const char SHA256_ABC[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+/* FIPS 180-4 examples. */
+TEST(sha256_of_known_messages) {
+    static const char two_blocks[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    lrb_err err;
+    uint8_t sum[LRB_DIGEST_BYTES];
+    CHECK_OK(lrb_sha256("", 0, sum, &err));
+    CHECK(is_hex(sum, SHA256_EMPTY));
+    CHECK_OK(lrb_sha256(NULL, 0, sum, &err));
+    CHECK(is_hex(sum, SHA256_EMPTY));
+    CHECK_OK(lrb_sha256("abc", 3, sum, &err));
+    CHECK(is_hex(sum, SHA256_ABC));
+    CHECK_OK(lrb_sha256(two_blocks, strlen(two_blocks), sum, &err));
+    CHECK(is_hex(sum, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"));
+}
+
+TEST(pieces_make_the_whole) {
+    lrb_err err;
+    lrb_digest *digest;
+    uint8_t sum[LRB_DIGEST_BYTES];
+    char piece[1000];
+    memset(piece, 'a', sizeof piece);
+    CHECK_OK(lrb_digest_new(&digest, &err));
+    CHECK_OK(lrb_digest_begin(digest, &err));
+    for (int i = 0; i < 1000; i++) CHECK_OK(lrb_digest_update(digest, piece, sizeof piece, &err));
+    CHECK_OK(lrb_digest_update(digest, NULL, 0, &err));
+    CHECK_OK(lrb_digest_finish(digest, sum, &err));
+    CHECK(is_hex(sum, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"));
+    lrb_digest_free(digest);
+}
+
+/* RFC 4231 cases 1, 2 and 6, and an empty key over nothing. */
+TEST(hmac_of_known_messages) {
+    lrb_err err;
+    lrb_digest *digest;
+    uint8_t sum[LRB_DIGEST_BYTES];
+    char key[131];
+    CHECK_OK(lrb_digest_new(&digest, &err));
+    memset(key, 0x0b, 20);
+    CHECK_OK(keyed(digest, key, 20, "Hi There", sum, &err));
+    CHECK(is_hex(sum, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"));
+    CHECK_OK(keyed(digest, "Jefe", 4, "what do ya want for nothing?", sum, &err));
+    CHECK(is_hex(sum, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
+    CHECK_OK(keyed(digest, NULL, 0, "", sum, &err));
+    CHECK(is_hex(sum, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"));
+    memset(key, 0xaa, sizeof key);
+    CHECK_OK(keyed(digest, key, sizeof key, "Test Using Larger Than Block-Size Key - Hash Key First", sum, &err));
+    CHECK(is_hex(sum, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"));
+    lrb_digest_free(digest);
+}
+
+TEST(beginning_again_forgets) {
+    lrb_err err;
+    lrb_digest *digest;
+    uint8_t sum[LRB_DIGEST_BYTES];
+    CHECK_OK(lrb_digest_new(&digest, &err));
+    CHECK_OK(lrb_digest_begin(digest, &err));
+    CHECK_OK(lrb_digest_update(digest, "left over", 9, &err));
+    CHECK_OK(lrb_digest_begin_keyed(digest, (const uint8_t *)"key", 3, &err));
+    CHECK_OK(lrb_digest_update(digest, "left over", 9, &err));
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(lrb_digest_begin(digest, &err));
+        CHECK_OK(lrb_digest_update(digest, "abc", 3, &err));
+        CHECK_OK(lrb_digest_finish(digest, sum, &err));
+        CHECK(is_hex(sum, SHA256_ABC));
+    }
+    lrb_digest_free(digest);
+    lrb_digest_free(NULL);
+}
+
+TEST(a_digest_not_begun_is_refused) {
+    lrb_err err;
+    lrb_digest *digest;
+    uint8_t sum[LRB_DIGEST_BYTES];
+    CHECK_OK(lrb_digest_new(&digest, &err));
+    CHECK_FAILS(lrb_digest_update(digest, "abc", 3, &err), LRB_E_INTERNAL);
+    CHECK_FAILS(lrb_digest_finish(digest, sum, &err), LRB_E_INTERNAL);
+    CHECK_OK(lrb_digest_begin(digest, &err));
+    CHECK_OK(lrb_digest_finish(digest, sum, &err));
+    CHECK_FAILS(lrb_digest_finish(digest, sum, &err), LRB_E_INTERNAL);
+    lrb_digest_free(digest);
+}
+
+TEST(failed_allocations_are_told) {
+    lrb_err err;
+    uint8_t sum[LRB_DIGEST_BYTES];
+    int code = LRB_E_NOMEM;
+    for (int n = 0; code == LRB_E_NOMEM; n++) {
+        lrb_mem_fail_after(n, true);
+        code = lrb_sha256("abc", 3, sum, &err);
+        lrb_mem_fail_after(-1, false);
+        CHECK((n == 0) == (code == LRB_E_NOMEM));
+    }
+    CHECK_OK(code);
+}
+
+static void *digest_often(void *failed) {
+    lrb_err err;
+    uint8_t sum[LRB_DIGEST_BYTES];
+    for (int i = 0; i < 1000; i++) {
+        if (lrb_sha256("abc", 3, sum, &err) || !is_hex(sum, SHA256_ABC)) *(bool *)failed = true;
+    }
+    return NULL;
+}
+
+TEST(threads_have_digests_of_their_own) {
+    pthread_t threads[4];
+    bool failed[4] = {false};
+    for (int i = 0; i < 4; i++) CHECK(pthread_create(&threads[i], NULL, digest_often, &failed[i]) == 0);
+    for (int i = 0; i < 4; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+    for (int i = 0; i < 4; i++) CHECK(!failed[i]);
+}
+
+TEST(hex_comes_back) {
+    uint8_t bytes[256], back[256];
+    char text[513];
+    for (int i = 0; i < 256; i++) bytes[i] = (uint8_t)i;
+    lrb_hex(bytes, 256, text);
+    CHECK(strlen(text) == 512 && !strncmp(text, "000102", 6) && !strcmp(text + 506, "fdfeff"));
+    CHECK(lrb_unhex(text, back, 256) == 0 && !memcmp(bytes, back, 256));
+    lrb_hex(bytes, 0, text);
+    CHECK(!text[0] && lrb_unhex("", back, 0) == 0);
+}
+
+TEST(anything_but_lower_case_hex_is_refused) {
+    const char *const refused[] = {"", "0", "000", "00000", "0 00", "0x00", "00AF", "00g0", "00:0", "00`0", "00/0"};
+    uint8_t out[2];
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) CHECK(lrb_unhex(refused[i], out, 2) == -1);
+    CHECK(lrb_unhex("09af", out, 2) == 0 && out[0] == 0x09 && out[1] == 0xaf);
+}
+
+int main(void) {
+    RUN(threads_have_digests_of_their_own); /* first: the threads race for the shared algorithm */
+    RUN(sha256_of_known_messages);
+    RUN(pieces_make_the_whole);
+    RUN(hmac_of_known_messages);
+    RUN(beginning_again_forgets);
+    RUN(a_digest_not_begun_is_refused);
+    RUN(failed_allocations_are_told);
+    RUN(hex_comes_back);
+    RUN(anything_but_lower_case_hex_is_refused);
+    return check_report();
+}
