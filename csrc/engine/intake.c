@@ -1,0 +1,272 @@
+#include "engine/intake.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/intake_private.h"
+
+enum {
+    BIG_ITEM_BYTES = 8 << 20, /* started before the others */
+    LEAST_ROW_BYTES = 256     /* a recipe with more rows than this allows is not walked */
+};
+
+/* ---- queues ---- */
+
+void lrb_intake_push(lrb_queue *q, lrb_open_item *item) {
+    item->next = NULL;
+    if (q->last) q->last->next = item;
+    else q->first = item;
+    q->last = item;
+}
+
+lrb_open_item *lrb_intake_pop(lrb_queue *q) {
+    lrb_open_item *item = q->first;
+    if (item && !(q->first = item->next)) q->last = NULL;
+    return item;
+}
+
+/* ---- making and freeing ---- */
+
+static int big_first(const void *a, const void *b) {
+    const lrb_start_place *x = a, *y = b;
+    if (x->big_bytes != y->big_bytes) return x->big_bytes > y->big_bytes ? -1 : 1;
+    return x->position < y->position ? -1 : 1;
+}
+
+int lrb_intake_new(lrb_source *source, lrb_repo *repo, lrb_writer *writer, lrb_job *job, lrb_intake **out, lrb_err *err) {
+    static const uint8_t public_seed[32];
+    size_t count = lrb_source_count(source);
+    lrb_intake *intake = lrb_alloc_zero(1, sizeof *intake);
+    if (!intake) return lrb_err_nomem(err, "read the source");
+    intake->source = source;
+    intake->repo = repo;
+    intake->writer = writer;
+    intake->job = job;
+    pthread_mutex_init(&intake->lock, NULL);
+    intake->notes = lrb_alloc_zero(count ? count : 1, sizeof *intake->notes);
+    intake->order = lrb_alloc_zero(count ? count : 1, sizeof *intake->order);
+    int code = intake->notes && intake->order ? lrb_chunker_init(&intake->chunker, public_seed, err) : lrb_err_nomem(err, "read the source");
+    if (code) {
+        lrb_intake_free(intake);
+        return code;
+    }
+    uint64_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        const lrb_identity *identity = &lrb_source_at(source, i)->identity;
+        uint64_t size = identity->type == LRB_FILE_REGULAR ? identity->size_bytes : 0;
+        intake->order[i] = (lrb_start_place){size >= BIG_ITEM_BYTES ? size : 0, i};
+        total += size;
+    }
+    qsort(intake->order, count, sizeof *intake->order, big_first);
+    atomic_store_explicit(&job->counters.items_total, count, memory_order_relaxed);
+    atomic_store_explicit(&job->counters.bytes_total, total, memory_order_relaxed);
+    *out = intake;
+    return LRB_OK;
+}
+
+void lrb_intake_free(lrb_intake *intake) {
+    if (!intake) return;
+    for (lrb_open_item *item; (item = lrb_intake_pop(&intake->digesting));) lrb_intake_close_item(item);
+    for (lrb_open_item *item; (item = lrb_intake_pop(&intake->encoding));) lrb_intake_close_item(item);
+    pthread_mutex_destroy(&intake->lock);
+    lrb_free(intake->notes);
+    lrb_free(intake->order);
+    lrb_free(intake);
+}
+
+void lrb_intake_offer(lrb_intake *intake, size_t position, const lrb_taken *previous, bool unread) {
+    intake->notes[position] = (lrb_item_note){*previous, true, unread};
+}
+
+bool lrb_intake_is_unread(const lrb_intake *intake, size_t position) { return intake->notes[position].unread; }
+
+const lrb_taken *lrb_intake_result(const lrb_intake *intake, size_t position) { return &intake->notes[position].taken; }
+
+void lrb_intake_counts(const lrb_intake *intake, uint64_t *reused, uint64_t *encoded) {
+    *reused = intake->reused;
+    *encoded = intake->encoded;
+}
+
+void lrb_intake_restart(lrb_intake *intake) {
+    memset(intake->notes, 0, lrb_source_count(intake->source) * sizeof *intake->notes);
+    intake->started = intake->finished = 0;
+    intake->reused = intake->encoded = 0;
+    atomic_store_explicit(&intake->job->counters.items_done, 0, memory_order_relaxed);
+    atomic_store_explicit(&intake->job->counters.bytes_in, 0, memory_order_relaxed);
+}
+
+/* ---- one item's end ---- */
+
+void lrb_intake_count_bytes(lrb_intake *intake, uint64_t count) {
+    atomic_fetch_add_explicit(&intake->job->counters.bytes_in, count, memory_order_relaxed);
+}
+
+void lrb_intake_finished(lrb_intake *intake, size_t position, bool reused) {
+    if (reused && lrb_source_at(intake->source, position)->identity.type == LRB_FILE_REGULAR)
+        lrb_intake_count_bytes(intake, lrb_source_at(intake->source, position)->identity.size_bytes);
+    pthread_mutex_lock(&intake->lock);
+    intake->finished++;
+    if (reused) intake->reused++;
+    else intake->encoded++;
+    pthread_mutex_unlock(&intake->lock);
+    atomic_fetch_add_explicit(&intake->job->counters.items_done, 1, memory_order_relaxed);
+}
+
+int lrb_intake_changed(const lrb_source_item *item, lrb_err *err) {
+    char printable[200];
+    lrb_name_printable(printable, sizeof printable, item->name, item->name_length);
+    return lrb_err_set(err, LRB_E_CHANGED, "read", printable, "the file changed while it was read; run the backup again when it is at rest");
+}
+
+/* The same identity as when it was listed: what was read is one state of the file. A pinned file's ctime may move: LightRAG replaces it
+ * by rename while it is read, which takes its name away and leaves its bytes alone. */
+int lrb_intake_check_unchanged(const lrb_source_item *item, int fd, lrb_err *err) {
+    lrb_identity now;
+    int code = lrb_fs_identify(fd, &now, err);
+    if (code) return code;
+    if (item->fd >= 0) now.ctime_ns = item->identity.ctime_ns;
+    if (!lrb_identity_same(&now, &item->identity)) code = lrb_intake_changed(item, err);
+    return code;
+}
+
+/* Relies on every chunk a recipe reaches; *known false at the first one that no known pack has. */
+static int rely_on(lrb_intake *intake, lrb_worker *worker, const lrb_row *root, uint64_t size_bytes, bool *known, lrb_err *err) {
+    *known = true;
+    if (root->kind == LRB_CHUNK_NONE) return LRB_OK;
+    lrb_repo_reader reader = {intake->repo, worker->coder};
+    lrb_recipe_walker *walker;
+    int code = lrb_recipe_walker_new(root, lrb_repo_fetch, &reader, &walker, err);
+    bool done = false;
+    if (!code) lrb_recipe_walker_limit(walker, size_bytes / LEAST_ROW_BYTES + LRB_NODE_MAX_ROWS);
+    while (!code && *known) {
+        lrb_row row;
+        if ((code = lrb_recipe_walker_next(walker, true, &row, &done, err)) || done) break;
+        code = lrb_writer_rely(intake->writer, &row.id, known, err);
+    }
+    lrb_recipe_walker_free(walker);
+    if (code && code != LRB_E_NOMEM) { /* a recipe that cannot be read is as good as none: the source is here */
+        lrb_err_clear(err);
+        *known = false;
+        code = LRB_OK;
+    }
+    return code;
+}
+
+/* Tries the recipe of the earlier snapshot. */
+int lrb_intake_try_reuse(lrb_intake *intake, lrb_worker *worker, size_t position, bool *reused, lrb_err *err) {
+    uint64_t size_bytes = lrb_source_at(intake->source, position)->identity.size_bytes;
+    int code = rely_on(intake, worker, &intake->notes[position].taken.root, size_bytes, reused, err);
+    if (!code && *reused) lrb_intake_finished(intake, position, true);
+    return code;
+}
+
+/* ---- small items: read once, one step ---- */
+
+int lrb_intake_store_node(void *arg, lrb_chunk_kind kind, const void *content, size_t count, lrb_id *id, lrb_err *err) {
+    lrb_open_item *item = arg;
+    bool added;
+    return lrb_writer_put(item->intake->writer, item->coder, kind, 0, content, count, id, &added, err);
+}
+
+/* Stores one raw chunk and makes its row. */
+int lrb_intake_put_chunk(lrb_intake *intake, lrb_worker *worker, const uint8_t *bytes, size_t count, lrb_row *row, lrb_err *err) {
+    bool added;
+    *row = (lrb_row){.kind = LRB_CHUNK_RAW, .count = (uint32_t)count};
+    int code = lrb_job_check(intake->job, err);
+    return code ? code : lrb_writer_put(intake->writer, worker->coder, LRB_CHUNK_RAW, 0, bytes, count, &row->id, &added, err);
+}
+
+static int encode_whole(lrb_intake *intake, lrb_worker *worker, size_t count, lrb_row *root, lrb_err *err) {
+    lrb_open_item state = {.intake = intake, .coder = worker->coder};
+    int code = lrb_recipe_builder_new(lrb_intake_store_node, &state, &state.recipe, err);
+    for (size_t at = 0; !code && at < count;) {
+        lrb_row row;
+        size_t length = lrb_chunker_cut(&intake->chunker, worker->input + at, count - at);
+        code = lrb_intake_put_chunk(intake, worker, worker->input + at, length, &row, err);
+        if (!code) code = lrb_recipe_builder_add(state.recipe, &row, err);
+        at += length;
+    }
+    if (!code) code = lrb_recipe_builder_finish(state.recipe, root, err);
+    lrb_recipe_builder_free(state.recipe);
+    return code;
+}
+
+static int take_bytes(lrb_intake *intake, lrb_worker *worker, size_t position, size_t count, lrb_err *err) {
+    lrb_item_note *note = &intake->notes[position];
+    lrb_digest *digest = lrb_coder_digest(worker->coder);
+    uint8_t sha256[32];
+    int code = lrb_digest_begin(digest, err);
+    if (!code) code = lrb_digest_update(digest, worker->input, count, err);
+    if (!code) code = lrb_digest_finish(digest, sha256, err);
+    if (code) return code;
+    if (note->offered && !memcmp(note->taken.sha256, sha256, sizeof sha256)) {
+        bool reused;
+        if ((code = lrb_intake_try_reuse(intake, worker, position, &reused, err)) || reused) return code;
+    }
+    memcpy(note->taken.sha256, sha256, sizeof sha256);
+    if ((code = encode_whole(intake, worker, count, &note->taken.root, err))) return code;
+    lrb_intake_count_bytes(intake, count);
+    lrb_intake_finished(intake, position, false);
+    return LRB_OK;
+}
+
+static int take_small_file(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_err *err) {
+    const lrb_source_item *item = lrb_source_at(intake->source, position);
+    size_t size = (size_t)item->identity.size_bytes, got = 0;
+    int fd;
+    int code = lrb_source_open(intake->source, item, &fd, err);
+    if (code) return code;
+    code = lrb_fs_read_at(fd, worker->input, size, 0, &got, item->name, err);
+    if (!code && got != size) code = lrb_intake_changed(item, err);
+    if (!code) code = lrb_intake_check_unchanged(item, fd, err);
+    lrb_fs_close(fd);
+    return code ? code : take_bytes(intake, worker, position, size, err);
+}
+
+/* A symlink's bytes are its target text; a directory has none. */
+static int take_link(lrb_intake *intake, size_t position, lrb_err *err) {
+    const lrb_source_item *item = lrb_source_at(intake->source, position);
+    lrb_item_note *note = &intake->notes[position];
+    memset(&note->taken, 0, sizeof note->taken);
+    int code = item->identity.type == LRB_FILE_SYMLINK
+                   ? lrb_sha256(item->link_target, strlen(item->link_target), note->taken.sha256, err) : LRB_OK;
+    if (!code) lrb_intake_finished(intake, position, false);
+    return code;
+}
+
+/* ---- choosing ---- */
+
+static int begin_item(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_err *err) {
+    const lrb_source_item *source = lrb_source_at(intake->source, position);
+    if (source->identity.type != LRB_FILE_REGULAR) return take_link(intake, position, err);
+    int code;
+    if (intake->notes[position].unread) {
+        bool reused;
+        if ((code = lrb_intake_try_reuse(intake, worker, position, &reused, err)) || reused) return code;
+    }
+    if (source->identity.size_bytes <= LRB_WORKER_INPUT_BYTES) return take_small_file(intake, worker, position, err);
+    lrb_open_item *item;
+    return (code = lrb_intake_open_big(intake, position, &item, err)) ? code : lrb_intake_digest_slice(intake, worker, item, err);
+}
+
+int lrb_intake_step(lrb_intake *intake, lrb_worker *worker, lrb_step *next, lrb_err *err) {
+    size_t count = lrb_source_count(intake->source), position = 0;
+    lrb_open_item *encode = NULL, *digest = NULL;
+    bool begin = false;
+    *next = LRB_STEP_MORE;
+    pthread_mutex_lock(&intake->lock);
+    /* What is open is ended first: its bytes are still in the page cache, and descriptors stay few. */
+    if ((encode = intake->encoding.first)) encode->inside++;
+    else if (!(digest = lrb_intake_pop(&intake->digesting)) && (begin = intake->started < count)) position = intake->order[intake->started++].position;
+    else if (!digest) *next = intake->finished == count ? LRB_STEP_DONE : LRB_STEP_IDLE;
+    pthread_mutex_unlock(&intake->lock);
+    int code = lrb_job_check(intake->job, err);
+    if (encode) {
+        int encoded = lrb_intake_encode_step(intake, worker, encode, err);
+        return code ? code : encoded;
+    }
+    if (digest) return lrb_intake_digest_slice(intake, worker, digest, err);
+    if (code || !begin) return code;
+    return begin_item(intake, worker, position, err);
+}

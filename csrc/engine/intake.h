@@ -1,0 +1,42 @@
+/* The intake: every item of a source is brought to "its digest and its recipe are known and all its chunks are stored".
+ *
+ * Each item ends in one of three ways: unchanged by identity (not read), unchanged by digest (read once, its previous recipe reused),
+ * or encoded (read twice: digest pass, then cut, hashed and stored). A reused recipe counts only when every chunk it reaches is known
+ * to the writer; otherwise the item is encoded. Items up to 1 MiB are read once and handled in one step. Bigger ones are digested
+ * in slices by one thread at a time and encoded in batches by all: a batch is read and cut under the item's lock, because a cut depends on the one
+ * before, and hashed and compressed outside it; finished batches enter the recipe in order. The big items come first, so that no
+ * thread is left with a long digest at the end.
+ *
+ * Memory: a batch per thread, and per open item a digest, a recipe builder and at most a batch's rows per thread; some 100 bytes per item.
+ */
+#ifndef LRB_ENGINE_INTAKE_H
+#define LRB_ENGINE_INTAKE_H
+
+#include "codec/chunker.h"
+#include "engine/source.h"
+#include "engine/writer.h"
+
+typedef struct lrb_taken { /* what is known of one item */
+    uint8_t sha256[32];
+    lrb_row root;
+} lrb_taken;
+
+typedef struct lrb_intake lrb_intake;
+
+int lrb_intake_new(lrb_source *source, lrb_repo *repo, lrb_writer *writer, lrb_job *job, lrb_intake **out, lrb_err *err);
+void lrb_intake_free(lrb_intake *intake);
+
+/* Before the first step: what an earlier snapshot says of item `position`. `unread`: the file is the same by identity, so it need not be read. */
+void lrb_intake_offer(lrb_intake *intake, size_t position, const lrb_taken *previous, bool unread);
+
+bool lrb_intake_is_unread(const lrb_intake *intake, size_t position);
+
+/* One step on any thread. MORE: something was done; IDLE: only others' work is left; DONE: every item is finished. */
+int lrb_intake_step(lrb_intake *intake, lrb_worker *worker, lrb_step *next, lrb_err *err);
+
+const lrb_taken *lrb_intake_result(const lrb_intake *intake, size_t position);
+/* Starts over because packs were lost: everything is read again, nothing is taken on trust. One thread, none inside a step. */
+void lrb_intake_restart(lrb_intake *intake);
+void lrb_intake_counts(const lrb_intake *intake, uint64_t *reused, uint64_t *encoded);
+
+#endif

@@ -1,0 +1,215 @@
+/* Items of more than one buffer: the digest pass in slices, then encoding in batches by all threads. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/intake_private.h"
+
+enum {
+    SLICE_BYTES = 4 << 20,                                               /* digested per step */
+    BATCH_MAX_CHUNKS = LRB_WORKER_INPUT_BYTES / LRB_CHUNK_MIN_BYTES + 1  /* cut from one buffer */
+};
+
+void lrb_intake_close_item(lrb_open_item *item) {
+    for (lrb_batch *early = item->early, *next; early; early = next) {
+        next = early->next;
+        lrb_free(early);
+    }
+    lrb_fs_close(item->fd);
+    lrb_digest_free(item->digest);
+    lrb_recipe_builder_free(item->recipe);
+    pthread_mutex_destroy(&item->lock);
+    lrb_free(item);
+}
+
+/* ---- big items: the digest pass ---- */
+
+int lrb_intake_open_big(lrb_intake *intake, size_t position, lrb_open_item **out, lrb_err *err) {
+    lrb_open_item *item = lrb_alloc_zero(1, sizeof *item);
+    if (!item) return lrb_err_nomem(err, "read an item");
+    item->position = position;
+    item->intake = intake;
+    item->fd = -1;
+    pthread_mutex_init(&item->lock, NULL);
+    int code = lrb_source_open(intake->source, lrb_source_at(intake->source, position), &item->fd, err);
+    if (!code) code = lrb_digest_new(&item->digest, err);
+    if (!code) code = lrb_digest_begin(item->digest, err);
+    if (code) lrb_intake_close_item(item);
+    else *out = item;
+    return code;
+}
+
+static void requeue(lrb_intake *intake, lrb_queue *q, lrb_open_item *item) {
+    pthread_mutex_lock(&intake->lock);
+    lrb_intake_push(q, item);
+    pthread_mutex_unlock(&intake->lock);
+}
+
+/* The digest is known: the previous recipe serves, or the item is handed to all threads for encoding. Takes the item over. */
+static int digest_known(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, const uint8_t sha256[32], lrb_err *err) {
+    lrb_item_note *note = &intake->notes[item->position];
+    bool reused = false;
+    int code = lrb_intake_check_unchanged(lrb_source_at(intake->source, item->position), item->fd, err);
+    if (!code && note->offered && !memcmp(note->taken.sha256, sha256, 32)) code = lrb_intake_try_reuse(intake, worker, item->position, &reused, err);
+    if (!code && !reused) {
+        memcpy(note->taken.sha256, sha256, 32);
+        lrb_digest_free(item->digest);
+        item->digest = NULL;
+        code = lrb_recipe_builder_new(lrb_intake_store_node, item, &item->recipe, err);
+    }
+    if (code || reused) lrb_intake_close_item(item);
+    else requeue(intake, &intake->encoding, item);
+    return code;
+}
+
+/* Digests the next slice. Takes the item over: it goes back into a queue, or is closed. */
+int lrb_intake_digest_slice(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, lrb_err *err) {
+    const lrb_source_item *source = lrb_source_at(intake->source, item->position);
+    uint64_t size = source->identity.size_bytes, end = item->digested + SLICE_BYTES < size ? item->digested + SLICE_BYTES : size;
+    int code = LRB_OK;
+    while (!code && item->digested < end) {
+        size_t wanted = end - item->digested < LRB_WORKER_INPUT_BYTES ? (size_t)(end - item->digested) : LRB_WORKER_INPUT_BYTES, got;
+        if ((code = lrb_job_check(intake->job, err)) ||
+            (code = lrb_fs_read_at(item->fd, worker->input, wanted, item->digested, &got, source->name, err)))
+            break;
+        code = got == wanted ? lrb_digest_update(item->digest, worker->input, got, err) : lrb_intake_changed(source, err);
+        item->digested += got;
+    }
+    uint8_t sha256[32];
+    if (!code && item->digested == size) {
+        code = lrb_digest_finish(item->digest, sha256, err);
+        if (!code) return digest_known(intake, worker, item, sha256, err);
+    }
+    if (code) lrb_intake_close_item(item);
+    else requeue(intake, &intake->digesting, item);
+    return code;
+}
+
+/* ---- big items: encoding ---- */
+
+static void drop_from(lrb_queue *q, lrb_open_item *item) {
+    lrb_open_item **at = &q->first, *before = NULL;
+    while (*at && *at != item) {
+        before = *at;
+        at = &(*at)->next;
+    }
+    if (!*at) return;
+    *at = item->next;
+    if (q->last == item) q->last = before;
+}
+
+typedef struct cuts {
+    uint64_t sequence;
+    size_t count, lengths[BATCH_MAX_CHUNKS];
+} cuts;
+
+/* Reads the next stretch into the worker's buffer and cuts it. *last: no byte is left behind it. */
+static int cut_batch(lrb_open_item *item, lrb_worker *worker, cuts *out, bool *last, lrb_err *err) {
+    lrb_intake *intake = item->intake;
+    const lrb_source_item *source = lrb_source_at(intake->source, item->position);
+    uint64_t left = source->identity.size_bytes - item->offset;
+    size_t wanted = left < LRB_WORKER_INPUT_BYTES ? (size_t)left : LRB_WORKER_INPUT_BYTES, got, at = 0;
+    int code = lrb_fs_read_at(item->fd, worker->input, wanted, item->offset, &got, source->name, err);
+    if (code) return code;
+    if (got != wanted) return lrb_intake_changed(source, err);
+    out->count = 0;
+    while (at < got && (got == left || got - at >= LRB_CHUNK_MAX_BYTES)) {
+        size_t length = lrb_chunker_cut(&intake->chunker, worker->input + at, got - at);
+        out->lengths[out->count++] = length;
+        at += length;
+    }
+    out->sequence = item->sequence++;
+    item->offset += at;
+    *last = at == left;
+    return LRB_OK;
+}
+
+static int add_rows(lrb_open_item *item, const lrb_row *rows, size_t count, lrb_err *err) {
+    for (size_t i = 0; i < count; i++) {
+        int code = lrb_recipe_builder_add(item->recipe, &rows[i], err);
+        if (code) return code;
+    }
+    item->delivered++;
+    return LRB_OK;
+}
+
+/* Keeps rows that came before their turn. */
+static int keep_early(lrb_open_item *item, uint64_t sequence, const lrb_row *rows, size_t count, lrb_err *err) {
+    lrb_batch *early = lrb_alloc(sizeof *early + count * sizeof *rows);
+    if (!early) return lrb_err_nomem(err, "keep a batch");
+    *early = (lrb_batch){item->early, sequence, count};
+    memcpy(early->rows, rows, count * sizeof *rows);
+    item->early = early;
+    return LRB_OK;
+}
+
+static lrb_batch *take_early(lrb_open_item *item) {
+    for (lrb_batch **at = &item->early; *at; at = &(*at)->next)
+        if ((*at)->sequence == item->delivered) {
+            lrb_batch *found = *at;
+            *at = found->next;
+            return found;
+        }
+    return NULL;
+}
+
+/* Enters a finished batch, and those that waited for it, into the recipe. */
+static int deliver(lrb_open_item *item, lrb_worker *worker, uint64_t sequence, const lrb_row *rows, size_t count, lrb_err *err) {
+    if (sequence != item->delivered) return keep_early(item, sequence, rows, count, err);
+    item->coder = worker->coder;
+    int code = add_rows(item, rows, count, err);
+    for (lrb_batch *early; !code && (early = take_early(item));) {
+        code = add_rows(item, early->rows, early->count, err);
+        lrb_free(early);
+    }
+    return code;
+}
+
+/* The last thread out of an item whose bytes were all given out ends it. Takes the item over. */
+static int end_item(lrb_open_item *item, lrb_worker *worker, lrb_err *err) {
+    lrb_intake *intake = item->intake;
+    size_t position = item->position;
+    item->coder = worker->coder;
+    int code = lrb_intake_check_unchanged(lrb_source_at(intake->source, position), item->fd, err);
+    if (!code) code = lrb_recipe_builder_finish(item->recipe, &intake->notes[position].taken.root, err);
+    lrb_intake_close_item(item);
+    if (!code) lrb_intake_finished(intake, position, false);
+    return code;
+}
+
+static int encode_batch(lrb_open_item *item, lrb_worker *worker, bool *last, lrb_err *err) {
+    cuts cut;
+    lrb_row rows[BATCH_MAX_CHUNKS];
+    *last = false;
+    pthread_mutex_lock(&item->lock);
+    int code = lrb_source_at(item->intake->source, item->position)->identity.size_bytes > item->offset
+                   ? cut_batch(item, worker, &cut, last, err) : (cut.count = 0, *last = true, LRB_OK);
+    pthread_mutex_unlock(&item->lock);
+    if (code || !cut.count) return code;
+    const uint8_t *at = worker->input;
+    for (size_t i = 0; !code && i < cut.count; at += cut.lengths[i++])
+        code = lrb_intake_put_chunk(item->intake, worker, at, cut.lengths[i], &rows[i], err);
+    if (code) return code;
+    lrb_intake_count_bytes(item->intake, (uint64_t)(at - worker->input));
+    pthread_mutex_lock(&item->lock);
+    code = deliver(item, worker, cut.sequence, rows, cut.count, err);
+    pthread_mutex_unlock(&item->lock);
+    return code;
+}
+
+/* One batch of an item in the encoding queue; the caller has counted itself inside. */
+int lrb_intake_encode_step(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, lrb_err *err) {
+    bool last, over;
+    int code = encode_batch(item, worker, &last, err);
+    pthread_mutex_lock(&intake->lock);
+    if (last && !item->cut_up) {
+        item->cut_up = true;
+        drop_from(&intake->encoding, item);
+    }
+    over = --item->inside == 0 && item->cut_up;
+    pthread_mutex_unlock(&intake->lock);
+    if (!over) return code; /* a failed item stays queued, or with the last thread inside, and is closed with the intake */
+    if (!code) return end_item(item, worker, err);
+    lrb_intake_close_item(item);
+    return code;
+}
+

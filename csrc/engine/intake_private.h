@@ -1,0 +1,82 @@
+/* The inside of an lrb_intake, shared by intake.c (which item next, small items) and intake_big.c (items of more than one
+ * buffer), and by nobody else.
+ */
+#ifndef LRB_ENGINE_INTAKE_PRIVATE_H
+#define LRB_ENGINE_INTAKE_PRIVATE_H
+
+#include <pthread.h>
+
+#include "engine/intake.h"
+
+typedef struct lrb_batch { /* rows of one batch that came in before its predecessors */
+    struct lrb_batch *next;
+    uint64_t sequence;
+    size_t count;
+    lrb_row rows[];
+} lrb_batch;
+
+/* An item bigger than one buffer, while it is worked on. */
+typedef struct lrb_open_item {
+    struct lrb_open_item *next;        /* in one of the intake's queues */
+    size_t position;
+    int fd;
+    uint64_t digested;
+    lrb_digest *digest;            /* until the digest is known */
+    pthread_mutex_t lock;          /* everything below */
+    uint64_t offset, sequence;     /* next byte to cut, next batch number to give out */
+    uint64_t delivered;            /* next batch number to enter the recipe */
+    lrb_batch *early;
+    lrb_recipe_builder *recipe;
+    lrb_coder *coder;              /* of the thread that is adding rows */
+    lrb_intake *intake;
+    unsigned inside;               /* threads working on a batch; under the intake's lock */
+    bool cut_up;                   /* every byte was given out; under the intake's lock */
+} lrb_open_item;
+
+typedef struct lrb_item_note {
+    lrb_taken taken;               /* what was offered, then what was found */
+    bool offered, unread;
+} lrb_item_note;
+
+typedef struct lrb_start_place { uint64_t big_bytes; size_t position; } lrb_start_place;
+
+typedef struct lrb_queue { lrb_open_item *first, *last; } lrb_queue;
+
+struct lrb_intake {
+    lrb_source *source;
+    lrb_repo *repo;
+    lrb_writer *writer;
+    lrb_job *job;
+    lrb_chunker chunker;
+    lrb_item_note *notes;
+    lrb_start_place *order;            /* in which items are begun */
+    pthread_mutex_t lock;          /* everything below */
+    size_t started, finished;
+    lrb_queue digesting, encoding;     /* open items nobody digests right now; open items with bytes to cut */
+    uint64_t reused, encoded;
+};
+
+/* ---- intake.c ---- */
+void lrb_intake_push(lrb_queue *q, lrb_open_item *item);
+lrb_open_item *lrb_intake_pop(lrb_queue *q);
+void lrb_intake_count_bytes(lrb_intake *intake, uint64_t count);
+void lrb_intake_finished(lrb_intake *intake, size_t position, bool reused);
+int lrb_intake_changed(const lrb_source_item *item, lrb_err *err);
+/* The same identity as when it was listed: what was read is one state of the file. */
+int lrb_intake_check_unchanged(const lrb_source_item *item, int fd, lrb_err *err);
+/* Tries the recipe of the earlier snapshot: *reused when every chunk it reaches is known, and then the item is finished. */
+int lrb_intake_try_reuse(lrb_intake *intake, lrb_worker *worker, size_t position, bool *reused, lrb_err *err);
+/* Stores one raw chunk and makes its row. */
+int lrb_intake_put_chunk(lrb_intake *intake, lrb_worker *worker, const uint8_t *bytes, size_t count, lrb_row *row, lrb_err *err);
+/* An lrb_recipe_store for the nodes of an open item; arg is the item. */
+int lrb_intake_store_node(void *arg, lrb_chunk_kind kind, const void *content, size_t count, lrb_id *id, lrb_err *err);
+
+/* ---- intake_big.c ---- */
+int lrb_intake_open_big(lrb_intake *intake, size_t position, lrb_open_item **out, lrb_err *err);
+/* Digests the next slice. Takes the item over: it goes back into a queue, or is closed. */
+int lrb_intake_digest_slice(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, lrb_err *err);
+/* One batch of an item in the encoding queue; the caller has counted itself inside. */
+int lrb_intake_encode_step(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, lrb_err *err);
+void lrb_intake_close_item(lrb_open_item *item);
+
+#endif

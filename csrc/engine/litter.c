@@ -1,0 +1,42 @@
+#include "engine/litter.h"
+
+#include "base/fs.h"
+
+static const int64_t GRACE_NS = INT64_C(3600) * 1000 * 1000 * 1000;
+
+typedef struct sweep {
+    int tmp_dir;
+    int64_t now_ns;
+    bool dry_run;
+    uint64_t removed;
+} sweep;
+
+/* A file whose time lies in the future is not old. */
+static bool is_old(const sweep *self, int fd) {
+    lrb_identity identity;
+    lrb_err ignored; /* what cannot be looked at is left alone */
+    if (lrb_fs_identify(fd, &identity, &ignored)) return false;
+    return identity.mtime_ns < self->now_ns - GRACE_NS;
+}
+
+static int remove_one(void *arg, const char *name, lrb_err *err) {
+    sweep *self = arg;
+    int fd;
+    bool taken = false;
+    lrb_err ignored; /* gone meanwhile, or no regular file */
+    if (lrb_fs_open_read(self->tmp_dir, name, &fd, &ignored)) return LRB_OK;
+    int code = LRB_OK;
+    if (is_old(self, fd) && !lrb_fs_try_lock(fd, &taken, &ignored) && taken) {
+        if (!self->dry_run) code = lrb_fs_unlink(self->tmp_dir, name, err);
+        if (!code) self->removed++;
+    }
+    lrb_fs_close(fd);
+    return code;
+}
+
+int lrb_litter_remove(lrb_repo *repo, int64_t now_ns, bool dry_run, uint64_t *removed, lrb_err *err) {
+    sweep self = {lrb_repo_tmp_dir(repo), now_ns, dry_run, 0};
+    int code = lrb_fs_list(self.tmp_dir, remove_one, &self, "tmp", err);
+    *removed = self.removed;
+    return code;
+}

@@ -1,0 +1,24 @@
+/* What damage costs: which items of a snapshot cannot be restored, and which pack is to blame.
+ *
+ * That is what an operator needs to know; that a pack is rotten says little. The reach has walked the snapshot already, with the same
+ * bad places; items are asked for one by one and share what it remembers.
+ */
+#ifndef LRB_ENGINE_LOSS_H
+#define LRB_ENGINE_LOSS_H
+
+#include "engine/findings.h"
+#include "engine/reach.h"
+#include "engine/target.h"
+
+typedef struct lrb_loss {
+    lrb_repo *repo;
+    const lrb_job *job; /* for its cancel flag */
+    lrb_reach *reach;
+    const lrb_marks *bad;
+    lrb_findings *findings;
+} lrb_loss;
+
+/* Adds "snapshot <id> item <name>" for every lost item, and "snapshot <id>" when its list of items breaks off. */
+int lrb_loss_report(const lrb_loss *loss, lrb_worker *worker, const lrb_target *target, lrb_err *err);
+
+#endif

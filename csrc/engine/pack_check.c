@@ -1,0 +1,133 @@
+#include "engine/pack_check.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+
+enum { STEP_BYTES = 1 << 20 };
+
+int lrb_pack_check_new(lrb_repo *repo, uint32_t position, const lrb_state_pack *known, bool digests, const lrb_marks *only,
+                       lrb_pack_check **out, lrb_err *err) {
+    lrb_pack_check *check = lrb_alloc_zero(1, sizeof *check);
+    if (!check) return lrb_err_nomem(err, "check a pack");
+    check->repo = repo;
+    check->position = position;
+    check->known = *known;
+    check->digests = digests;
+    check->only = only;
+    *out = check;
+    return LRB_OK;
+}
+
+void lrb_pack_check_free(lrb_pack_check *check) {
+    if (!check) return;
+    if (check->pack) lrb_pack_close(check->pack);
+    lrb_digest_free(check->digest);
+    lrb_free(check->bad);
+    lrb_free(check);
+}
+
+/* ---- problems ---- */
+
+/* Moves a failure into the struct. What says nothing about stored bytes (no memory, no descriptors) stays a failure; what the
+ * machine refused for other reasons is a problem of its own kind. */
+static int note(lrb_pack_check *check, lrb_err *err) {
+    int code = err->code;
+    if (code == LRB_E_NOMEM || code == LRB_E_CANCELLED || code == LRB_E_INTERNAL || err->sys_errno == EMFILE ||
+        err->sys_errno == ENFILE)
+        return code;
+    if (!check->problem.code) check->problem = *err;
+    if (code == LRB_E_IO && err->sys_errno != EIO) check->refused = true;
+    lrb_err_clear(err);
+    return LRB_OK;
+}
+
+static int note_bad(lrb_pack_check *check, uint32_t ordinal, lrb_err *err) {
+    if (check->bad_count == check->bad_room) {
+        uint32_t room = check->bad_room ? check->bad_room * 2 : 16;
+        uint32_t *bad = lrb_resize_array(check->bad, room, sizeof *bad);
+        if (!bad) return lrb_err_nomem(err, "check a pack");
+        check->bad = bad;
+        check->bad_room = room;
+    }
+    check->bad[check->bad_count++] = ordinal;
+    return LRB_OK;
+}
+
+/* ---- pieces ---- */
+
+static int open_pack(lrb_pack_check *check, lrb_err *err) {
+    int code = lrb_pack_open(lrb_repo_packs_dir(check->repo), &check->known.id, check->known.size_bytes,
+                             lrb_repo_id(check->repo), &check->pack, err);
+    if (code) {
+        check->pack = NULL;
+        check->unreadable = true;
+        return note(check, err);
+    }
+    if (!check->digests) return LRB_OK;
+    if ((code = lrb_digest_new(&check->digest, err))) return code;
+    return lrb_digest_begin(check->digest, err);
+}
+
+static int compare_name(lrb_pack_check *check, lrb_err *err) {
+    lrb_id name;
+    int code = lrb_digest_finish(check->digest, name.bytes, err);
+    if (code || !lrb_id_compare(&name, &check->known.id)) return code;
+    lrb_err_set(err, LRB_E_DAMAGED, "check", check->pack->label, "the SHA-256 of the file is not its name");
+    return note(check, err);
+}
+
+static int hash_piece(lrb_pack_check *check, lrb_worker *worker, lrb_err *err) {
+    uint64_t left = check->pack->size_bytes - check->hashed;
+    size_t count = left < LRB_WORKER_INPUT_BYTES ? (size_t)left : LRB_WORKER_INPUT_BYTES;
+    int code = lrb_fs_read_exact(check->pack->fd, worker->input, count, check->hashed, check->pack->label, err);
+    if (code) { /* the rest of the file cannot be hashed; its chunks are tried one by one */
+        check->hashed = check->pack->size_bytes;
+        return note(check, err);
+    }
+    check->hashed += count;
+    check->bytes += count;
+    code = lrb_digest_update(check->digest, worker->input, count, err);
+    return code || check->hashed < check->pack->size_bytes ? code : compare_name(check, err);
+}
+
+static int decode_chunk(lrb_pack_check *check, uint32_t ordinal, lrb_worker *worker, lrb_err *err) {
+    int code = lrb_pack_read(check->pack, ordinal, worker->coder, true, &worker->content, err);
+    check->chunks++;
+    if (!code) return LRB_OK;
+    if ((code = note(check, err))) return code;
+    return note_bad(check, ordinal, err);
+}
+
+static int decode_piece(lrb_pack_check *check, const lrb_job *job, lrb_worker *worker, lrb_err *err) {
+    int code = LRB_OK;
+    size_t decoded = 0;
+    while (!code && check->next < check->pack->count && decoded < STEP_BYTES) {
+        uint32_t ordinal = check->next++;
+        if (check->only && !lrb_marks_has(check->only, (lrb_place){check->position, ordinal})) continue;
+        code = decode_chunk(check, ordinal, worker, err);
+        if (!code) code = lrb_job_check(job, err);
+        decoded += check->pack->rows[ordinal].content_length;
+    }
+    return code;
+}
+
+int lrb_pack_check_step(lrb_pack_check *check, const lrb_job *job, lrb_worker *worker, bool *done, lrb_err *err) {
+    int code;
+    if (!check->pack) code = open_pack(check, err);
+    else if (check->hashed < check->pack->size_bytes) code = hash_piece(check, worker, err);
+    else code = decode_piece(check, job, worker, err);
+    *done = check->unreadable || (check->pack && (!check->digests || (check->hashed == check->pack->size_bytes &&
+                                                                     check->next == check->pack->count)));
+    return code;
+}
+
+void lrb_pack_check_message(const lrb_pack_check *check, char *out, size_t room) {
+    if (check->problem.code == LRB_E_NOT_FOUND) snprintf(out, room, "the pack is missing");
+    else if (check->bad_count)
+        snprintf(out, room, "%u of its %u chunks cannot be read: %s", check->bad_count, check->pack->count, check->problem.message);
+    else if (check->refused || check->unreadable) snprintf(out, room, "%s", check->problem.message);
+    else snprintf(out, room, "%s; the chunks looked at are whole", check->problem.message);
+}

@@ -1,0 +1,52 @@
+/* What prune does with each pack: facts are gathered first, then decided on by a pure function.
+ *
+ * A plan is right for exactly one state of the log, the one at entry `at`; its entries may only come right behind that one
+ * (pack_list.h). One thread.
+ */
+#ifndef LRB_ENGINE_PLAN_H
+#define LRB_ENGINE_PLAN_H
+
+#include "engine/reach.h"
+
+typedef enum lrb_fate {
+    LRB_FATE_KEEP = 0,
+    LRB_FATE_SWEEP,    /* retired or damaged long enough, and not needed */
+    LRB_FATE_UNRETIRE, /* retired, but a live chunk has no copy in a known pack */
+    LRB_FATE_RETIRE,   /* known, or an orphan, and without a live chunk */
+    LRB_FATE_REPACK,   /* known and less than half alive: its live chunks are copied */
+    LRB_FATE_UNLINK    /* swept, and still on the disk */
+} lrb_fate;
+
+typedef struct lrb_plan_pack {
+    lrb_state_pack known;  /* an orphan: its name, and status 0 */
+    uint32_t position;     /* in the state; LRB_NO_PACK for an orphan */
+    bool on_disk;
+    uint64_t file_bytes;   /* when on_disk */
+    int64_t mtime_ns;      /* when on_disk */
+    bool readable;         /* its trailer could be read, or nobody had to */
+    uint64_t live_bytes;   /* stored bytes of live chunks */
+    lrb_fate fate;
+} lrb_plan_pack;
+
+typedef struct lrb_plan {
+    uint64_t at;
+    lrb_plan_pack *packs;  /* those of the state by position, then orphans */
+    size_t count;
+    uint64_t bytes_live, bytes_total; /* total: of all files in packs/ that are not swept */
+} lrb_plan;
+
+/* Copies the state's packs and lists packs/. DAMAGED when nothing at all is listed although the state knows packs: that is a
+ * directory that is not there, not an empty one. */
+int lrb_plan_begin(lrb_plan *plan, lrb_repo *repo, lrb_err *err);
+void lrb_plan_clear(lrb_plan *plan);
+/* Weighs pack number `index`. `lost`: some live chunk was found nowhere, so it matters which packs cannot be read. */
+int lrb_plan_weigh(lrb_plan *plan, size_t index, lrb_repo *repo, const lrb_marks *live, bool lost, lrb_err *err);
+
+typedef struct lrb_plan_rules {
+    int64_t now_ns, wait_ns;
+    bool repack;
+    bool lost;   /* a live chunk was found nowhere: it may lie in a pack that cannot be read now, so those stay */
+} lrb_plan_rules;
+void lrb_plan_decide(lrb_plan *plan, const lrb_plan_rules *rules);
+
+#endif

@@ -1,0 +1,142 @@
+/* What the parts of the restore job share: restore.c drives, restore_plan.c says what to do, restore_files.c does it for
+ * all files at once, restore_item.c for one.
+ *
+ * Everything in an lrb_restore is guarded by its mutex, but for what is fixed once a stage has begun: the list of items after PLAN, and of an
+ * open item its descriptor. A slot's walker is used under the mutex, so rows come in order and offsets are their running sum; its digest is
+ * used by one thread at a time (`checking`).
+ */
+#ifndef LRB_ENGINE_RESTORE_STATE_H
+#define LRB_ENGINE_RESTORE_STATE_H
+
+#include <pthread.h>
+
+#include "engine/restore.h"
+#include "engine/tree.h"
+
+enum {
+    LRB_RESTORE_BATCH_BYTES = 1 << 20,   /* content per write step */
+    LRB_RESTORE_BATCH_ROWS = 256,
+    LRB_RESTORE_SLICE_BYTES = 4 << 20,   /* read back and hashed per check step */
+    LRB_RESTORE_MAX_WRITERS = 16,        /* threads inside one item */
+    LRB_RESTORE_SMALL_ITEMS = 64,        /* small items per step */
+    LRB_RESTORE_SMALL_BYTES = LRB_WORKER_INPUT_BYTES /* an item of this size fits one buffer and is one thread's work */
+};
+
+typedef struct lrb_restore_item {
+    lrb_restored_item shown;
+    const char *link_target;
+    int64_t mtime_ns;
+    uint32_t mode;
+    bool staged;
+    uint8_t sha256[LRB_DIGEST_BYTES];
+    lrb_row root;
+} lrb_restore_item;
+
+/* The rows of an item in order, with where their bytes go. */
+typedef struct lrb_restore_rows {
+    const lrb_restore_item *item;
+    lrb_recipe_walker *walker;
+    lrb_repo_reader reader;      /* the walker's; its coder is the calling thread's */
+    uint64_t offset;             /* of the next row's bytes */
+    bool over;
+} lrb_restore_rows;
+
+typedef struct lrb_restore_slot { /* one open item */
+    lrb_restore_item *item;      /* NULL: free */
+    int fd;
+    bool busy;                   /* one thread is opening, comparing or settling it */
+    bool checking;
+    bool check_ids;              /* second try: every chunk id is checked */
+    lrb_restore_rows rows;
+    uint64_t writing[LRB_RESTORE_MAX_WRITERS]; /* where the batches under way begin */
+    unsigned writers;
+    uint64_t checked;            /* hashed up to here */
+    lrb_digest *digest;          /* kept from item to item */
+} lrb_restore_slot;
+
+typedef enum lrb_restore_stage {
+    LRB_STAGE_READ, LRB_STAGE_COMPARE, LRB_STAGE_ROOM, LRB_STAGE_DIRECTORIES, LRB_STAGE_FILES, LRB_STAGE_ATTRIBUTES, LRB_STAGE_SYNC, LRB_STAGE_OVER
+} lrb_restore_stage;
+
+typedef struct lrb_restore_block lrb_restore_block;
+
+typedef struct lrb_restore {
+    lrb_job job;
+    lrb_repo *repo;
+    char snapshot_id[LRB_SNAPSHOT_ID_MAX];
+    int staging_dir, compare_dir;
+    bool stage_same, durable, dry_run;
+    const char **only;           /* sorted copies, in blocks */
+    bool *only_met;
+    size_t only_count;
+
+    pthread_mutex_t lock;
+    lrb_restore_stage stage;
+    bool stage_done;             /* of a stage for one thread */
+    unsigned inside;             /* threads in a step */
+
+    lrb_restore_item *items;
+    size_t count, room;
+    lrb_restore_block *blocks;   /* the strings of items and options */
+    lrb_body_reader *body;
+    lrb_repo_reader fetcher;
+    uint64_t needed_bytes;
+    bool sync_each;              /* few enough files to fsync one by one */
+
+    size_t next_item, next_small;
+    lrb_restore_slot slots[LRB_RESTORE_MAX_OPEN];
+} lrb_restore;
+
+/* One step's work, claimed under the lock and done without it. */
+typedef enum lrb_restore_work_kind {
+    LRB_WORK_NONE, LRB_WORK_ALONE, LRB_WORK_COMPARE, LRB_WORK_OPEN, LRB_WORK_WRITE, LRB_WORK_CHECK, LRB_WORK_SETTLE, LRB_WORK_SMALL
+} lrb_restore_work_kind;
+
+typedef struct lrb_restore_work {
+    lrb_restore_work_kind kind;
+    lrb_restore_slot *slot;
+    uint64_t from, to;           /* bytes to check; where a batch begins */
+    size_t first, end;           /* small items */
+    uint32_t row_count;
+    bool over;                   /* the slot's item is done with */
+    lrb_row rows[LRB_RESTORE_BATCH_ROWS];
+} lrb_restore_work;
+
+/* ---- restore_plan.c: stages of one thread, a slice per call; they set stage_done ---- */
+int lrb_restore_copy_options(lrb_restore *r, const lrb_restore_options *options, lrb_err *err);
+int lrb_restore_read(lrb_restore *r, lrb_worker *worker, lrb_err *err);
+int lrb_restore_room(lrb_restore *r, lrb_err *err);
+void lrb_restore_free_plan(lrb_restore *r);
+const char *lrb_restore_keep(lrb_restore *r, const char *text, size_t length); /* a copy that lives as long as the job; NULL: no memory */
+
+/* ---- restore_compare.c ---- */
+void lrb_restore_claim_compare(lrb_restore *r, lrb_restore_work *work);
+int lrb_restore_compare(lrb_restore *r, lrb_worker *worker, lrb_restore_work *work, lrb_err *err);
+
+/* ---- restore_files.c ---- */
+int lrb_restore_directories(lrb_restore *r, lrb_err *err);
+int lrb_restore_attributes(lrb_restore *r, lrb_err *err);
+int lrb_restore_sync(lrb_restore *r, lrb_err *err);
+int lrb_restore_claim_file(lrb_restore *r, lrb_worker *worker, lrb_restore_work *work, lrb_err *err);
+int lrb_restore_do_file(lrb_restore *r, lrb_worker *worker, lrb_restore_work *work, lrb_err *err);
+void lrb_restore_release_file(lrb_restore *r, const lrb_restore_work *work);
+void lrb_restore_close_slot(lrb_restore_slot *slot);
+
+/* ---- restore_item.c ---- */
+int lrb_restore_rows_begin(lrb_restore *r, const lrb_restore_item *item, lrb_restore_rows *rows, lrb_err *err);
+void lrb_restore_rows_end(lrb_restore_rows *rows);
+/* *done at the end; DAMAGED when the rows do not add up to the item's size, UNSUPPORTED for a kind without decoder. */
+int lrb_restore_rows_next(lrb_restore *r, lrb_restore_rows *rows, lrb_coder *coder, lrb_row *row, bool *done, lrb_err *err);
+/* Decodes one row and writes its bytes; *end is where they end. */
+int lrb_restore_write_row(lrb_restore *r, lrb_worker *worker, const lrb_restore_item *item, int fd, const lrb_row *row, uint64_t offset,
+                          bool check_ids, lrb_err *err);
+/* Creates, writes, checks and finishes a small file or a link. */
+int lrb_restore_small(lrb_restore *r, lrb_worker *worker, lrb_tree *tree, const lrb_restore_item *item, lrb_err *err);
+/* Owner, mode, time and (when files are synced one by one) fsync of a file whose digest is right. */
+int lrb_restore_finish_file(lrb_restore *r, const lrb_restore_item *item, int fd, lrb_err *err);
+/* DAMAGED: every chunk is right and the whole is not. */
+int lrb_restore_mismatch(lrb_restore *r, const lrb_restore_item *item, lrb_err *err);
+/* Puts the item and the snapshot in front of the message. */
+int lrb_restore_blame(lrb_restore *r, const lrb_restore_item *item, lrb_err *err);
+
+#endif

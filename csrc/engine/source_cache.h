@@ -1,0 +1,23 @@
+/* cache/sources-<label>: what a source's files looked like when they were last backed up, so that unchanged files are not read.
+ *
+ *   0 "lrbsrcs1" | 8 version u16 | 10 zero[6] | 16 repository id[16] | 32 observed i64 (ns) | 40 records u64
+ *   records: name length u16 | name | device u64 | inode u64 | size u64 | mtime i64 | ctime i64 | SHA-256[32] | root row[40]
+ *   SHA-256 of all before[32]
+ *
+ * A record serves as "the same bytes" only when device, inode, size, mtime and ctime are equal and both times lie at least
+ * LRB_SAFE_MARGIN_NS before `observed`: a file changed within the clock's tick after it was looked at would otherwise look unchanged. Otherwise it
+ * serves as the recipe to compare with. Disposable: any defect means "no cache". Written without fsync, by rename.
+ */
+#ifndef LRB_ENGINE_SOURCE_CACHE_H
+#define LRB_ENGINE_SOURCE_CACHE_H
+
+#include "engine/intake.h"
+
+#define LRB_SAFE_MARGIN_NS (2 * 1000000000LL)
+
+/* Offers every record whose name is in the source. *found: whether there was a cache. NOMEM is the only error. */
+int lrb_source_cache_load(lrb_repo *repo, const char *label, lrb_source *source, lrb_intake *intake, bool *found, lrb_err *err);
+/* Remembers the intake's results; failure is no error but one lost saving. */
+void lrb_source_cache_save(lrb_repo *repo, const char *label, int64_t observed_ns, const lrb_source *source, const lrb_intake *intake);
+
+#endif

@@ -1,0 +1,107 @@
+/* Jobs that look after a repository: verify and prune. */
+#include "py/core.h"
+
+#include "engine/prune.h"
+#include "engine/verify.h"
+
+/* ---- verify ---- */
+
+static PyObject *findings(const lrb_job *job) {
+    size_t count = lrb_verify_finding_count(job);
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list && i < count; i++) {
+        const lrb_finding *finding = lrb_verify_finding_at(job, i);
+        PyObject *row = Py_BuildValue("(NN)", lrb_py_text(finding->object), lrb_py_text(finding->message));
+        if (!row || PyList_SetItem(list, (Py_ssize_t)i, row)) Py_CLEAR(list);
+    }
+    return list;
+}
+
+static PyObject *convert_verified(const lrb_core *core, lrb_job *job, PyObject *handle) {
+    (void)core, (void)handle;
+    uint64_t objects, chunks, bytes, found;
+    lrb_verify_totals(job, &objects, &chunks, &bytes, &found);
+    return Py_BuildValue("(NKKKK)", findings(job), (unsigned long long)found, (unsigned long long)objects,
+                         (unsigned long long)chunks, (unsigned long long)bytes);
+}
+
+static PyObject *verify_job(PyObject *module, PyObject *args) {
+    lrb_core *core = lrb_py_core(module);
+    PyObject *repository;
+    const char *snapshot_id;
+    int level, mark, code;
+    if (!PyArg_ParseTuple(args, "Ozip:verify_job", &repository, &snapshot_id, &level, &mark)) return NULL;
+    if (level != LRB_VERIFY_CATALOGUE && level != LRB_VERIFY_DIGESTS)
+        return lrb_py_invalid(core, "verify", "a verify level is 1 (catalogue) or 2 (digests)");
+    PyObject *handle = lrb_py_repository_handle(core, repository);
+    if (!handle) return NULL;
+    lrb_repo *repo = lrb_py_handle_repo(handle);
+    lrb_py_job_parts parts = {.convert = convert_verified, .handle = handle, .fds = {-1, -1}};
+    lrb_err err;
+    Py_BEGIN_ALLOW_THREADS
+    code = lrb_verify_new(repo, snapshot_id, (lrb_verify_level)level, mark, &parts.job, &err);
+    Py_END_ALLOW_THREADS
+    if (!code) return lrb_py_job_new(core, &parts);
+    lrb_py_parts_release(&parts);
+    return lrb_py_raise(core, &err);
+}
+
+/* ---- prune ---- */
+
+static PyObject *convert_pruned(const lrb_core *core, lrb_job *job, PyObject *handle) {
+    (void)core, (void)handle;
+    const lrb_prune_outcome *o = lrb_prune_result(job);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } members[] = {
+        {"packs_retired", o->packs_retired},   {"packs_swept", o->packs_swept}, {"packs_repacked", o->packs_repacked},
+        {"bytes_retired", o->bytes_retired},   {"bytes_freed", o->bytes_freed}, {"bytes_rewritten", o->bytes_rewritten},
+        {"litter_removed", o->litter_removed}, {"bytes_live", o->bytes_live},   {"bytes_total", o->bytes_total},
+    };
+    PyObject *outcome = PyDict_New();
+    for (size_t i = 0; outcome && i < sizeof members / sizeof members[0]; i++) {
+        PyObject *value = PyLong_FromUnsignedLongLong(members[i].value);
+        if (!value || PyDict_SetItemString(outcome, members[i].name, value)) Py_CLEAR(outcome);
+        Py_XDECREF(value);
+    }
+    return outcome;
+}
+
+static PyObject *prune_job(PyObject *module, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"repo", "wait_ns", "dry_run", "repack", NULL};
+    lrb_core *core = lrb_py_core(module);
+    PyObject *repository;
+    long long wait_ns = -1;
+    int dry_run = false, repack = true, code;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$Lpp:prune_job", names, &repository, &wait_ns, &dry_run, &repack))
+        return NULL;
+    if (wait_ns < 0)
+        return lrb_py_invalid(core, "prune",
+                              "prune needs wait_ns, the readers' waiting time in nanoseconds, 0 or more");
+    PyObject *handle = lrb_py_repository_handle(core, repository);
+    if (!handle) return NULL;
+    lrb_repo *repo = lrb_py_handle_repo(handle);
+    lrb_prune_options options = {.wait_ns = wait_ns, .dry_run = dry_run, .repack = repack};
+    lrb_py_job_parts parts = {.convert = convert_pruned, .handle = handle, .fds = {-1, -1}};
+    lrb_err err;
+    Py_BEGIN_ALLOW_THREADS
+    code = lrb_prune_new(repo, &options, &parts.job, &err);
+    Py_END_ALLOW_THREADS
+    if (!code) return lrb_py_job_new(core, &parts);
+    lrb_py_parts_release(&parts);
+    return lrb_py_raise(core, &err);
+}
+
+PyDoc_STRVAR(
+    verify_doc,
+    "verify_job(repo, snapshot_id, level, mark, /)\n--\n\n"
+    "level 1 catalogue, 2 digests. Result: (list of (object, message), findings in all, objects, chunks, bytes).");
+PyDoc_STRVAR(prune_doc,
+             "prune_job(repo, *, wait_ns, dry_run=False, repack=True)\n--\n\nResult: dict of what was done.");
+
+PyMethodDef lrb_py_care_functions[] = {
+    {"verify_job", verify_job, METH_VARARGS, verify_doc},
+    {"prune_job", (PyCFunction)(void (*)(void))prune_job, METH_VARARGS | METH_KEYWORDS, prune_doc},
+    {0},
+};

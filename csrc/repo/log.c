@@ -1,0 +1,137 @@
+#include "repo/log.h"
+
+#include "base/fs.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME_DIGITS = 20 };
+
+void lrb_log_name(uint64_t number, char out[21]) {
+    snprintf(out, NAME_DIGITS + 1, "%020" PRIu64, number);
+}
+
+/* ---- which numbers are there ---- */
+
+typedef struct scan {
+    bool found;
+    uint64_t highest;
+} scan;
+
+static bool parse_name(const char *name, uint64_t *number) {
+    uint64_t value = 0;
+    if (strlen(name) != NAME_DIGITS) return false;
+    for (int i = 0; i < NAME_DIGITS; i++) {
+        if (name[i] < '0' || name[i] > '9') return false;
+        if (__builtin_mul_overflow(value, 10u, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(name[i] - '0'), &value))
+            return false;
+    }
+    *number = value;
+    return true;
+}
+
+static int scan_name(void *arg, const char *name, lrb_err *err) {
+    scan *s = arg;
+    uint64_t number;
+    (void)err;
+    if (parse_name(name, &number) && (!s->found || number > s->highest)) {
+        s->found = true;
+        s->highest = number;
+    }
+    return LRB_OK;
+}
+
+int lrb_log_highest(int log_dir, bool *found, uint64_t *highest, lrb_err *err) {
+    scan s = {false, 0};
+    int code = lrb_fs_list(log_dir, scan_name, &s, "log", err);
+    if (code) return code;
+    *found = s.found;
+    *highest = s.highest;
+    return LRB_OK;
+}
+
+/* ---- reading ---- */
+
+static int read_bytes(int log_dir, const char *name, const char *label, lrb_buf *bytes, lrb_err *err) {
+    int fd = -1;
+    lrb_identity identity;
+    lrb_buf_empty(bytes);
+    int code = lrb_fs_open_read(log_dir, name, &fd, err);
+    if (code) return code;
+    code = lrb_fs_identify(fd, &identity, err);
+    if (!code && identity.size_bytes > LRB_ENTRY_MAX_BYTES)
+        code = lrb_err_set(err, LRB_E_DAMAGED, "read", label, "log entry is longer than any entry may be");
+    if (!code) code = lrb_buf_reserve(bytes, (size_t)identity.size_bytes, err);
+    if (!code) code = lrb_fs_read_exact(fd, bytes->data, (size_t)identity.size_bytes, 0, label, err);
+    if (!code) bytes->length = (size_t)identity.size_bytes;
+    lrb_fs_close(fd);
+    return code;
+}
+
+static int check_expected(const lrb_entry *entry, uint64_t number, const lrb_log_expect *expect, const char *label,
+                          lrb_err *err) {
+    if (entry->number != number)
+        return lrb_err_set(err, LRB_E_DAMAGED, "read", label, "log entry says it is number %" PRIu64, entry->number);
+    if (!expect) return LRB_OK;
+    if (expect->graph_id && strcmp(expect->graph_id, entry->graph_id))
+        return lrb_err_set(err, LRB_E_FOREIGN, "read", label, "log entry belongs to graph %s", entry->graph_id);
+    if (expect->repository_id && memcmp(expect->repository_id, entry->repository_id, LRB_REPO_ID_BYTES))
+        return lrb_err_set(err, LRB_E_FOREIGN, "read", label, "log entry belongs to another repository");
+    if (expect->previous && memcmp(expect->previous->bytes, entry->previous.bytes, LRB_DIGEST_BYTES))
+        return lrb_err_set(err, LRB_E_DAMAGED, "read", label,
+                           "log entry does not follow the entry before it: one of the two was replaced");
+    return LRB_OK;
+}
+
+int lrb_log_read(int log_dir, uint64_t number, const lrb_log_expect *expect, lrb_buf *bytes, lrb_entry *entry,
+                 lrb_id *digest, lrb_err *err) {
+    char name[21], label[32];
+    lrb_log_name(number, name);
+    snprintf(label, sizeof label, "log/%s", name);
+    memset(entry, 0, sizeof *entry);
+    int code = read_bytes(log_dir, name, label, bytes, err);
+    if (!code) code = lrb_entry_decode(bytes->data, bytes->length, label, entry, err);
+    if (!code) code = check_expected(entry, number, expect, label, err);
+    if (!code) code = lrb_sha256(bytes->data, bytes->length, digest->bytes, err);
+    if (code) lrb_entry_clear(entry);
+    return code;
+}
+
+/* ---- creating ---- */
+
+static int write_durably(int dir, const char *name, const uint8_t *bytes, size_t count, lrb_err *err) {
+    int fd = -1;
+    int code = lrb_fs_create(dir, name, 0440, &fd, err);
+    if (code) return code;
+    code = lrb_fs_write(fd, bytes, count, name, err);
+    if (!code) code = lrb_fs_sync_data(fd, name, err);
+    lrb_fs_close(fd);
+    return code;
+}
+
+int lrb_log_create(int log_dir, int tmp_dir, uint64_t number, const uint8_t nonce[LRB_NONCE_BYTES],
+                   const uint8_t *bytes, size_t count, bool *created, lrb_err *err) {
+    char name[21], temporary[2 * LRB_NONCE_BYTES + sizeof ".entry"];
+    lrb_err ignored;
+    *created = false;
+    lrb_log_name(number, name);
+    lrb_hex(nonce, LRB_NONCE_BYTES, temporary);
+    memcpy(temporary + 2 * LRB_NONCE_BYTES, ".entry", sizeof ".entry");
+
+    /* A leftover of the same writer's earlier try would make the create fail with EXISTS, which means something else
+     * here. */
+    int code = lrb_fs_unlink(tmp_dir, temporary, err);
+    if (code) return code;
+    code = write_durably(tmp_dir, temporary, bytes, count, err);
+    if (!code) code = lrb_fs_link(tmp_dir, temporary, log_dir, name, err);
+    *created = code == LRB_OK;
+    /* Prune reaps what cannot be unlinked now. */
+    (void)lrb_fs_unlink(tmp_dir, temporary, &ignored);
+    if (code) return code;
+
+    code = lrb_fs_sync(log_dir, "log", err);
+    if (code) lrb_err_context(err, "log entry %s is visible, but whether it survives a power cut is unknown", name);
+    return code;
+}

@@ -1,0 +1,77 @@
+/* Packs: immutable objects holding many chunks, named by the SHA-256 of their bytes.
+ *
+ *   header, 64 bytes:  0 "lrbpack1" | 8 version u16 | 10 seal u8 | 11 zero[5] | 16 repository id[16] | 32 salt[32]
+ *   chunks:            stored bytes back to back, in ordinal order
+ *   trailer:           one row of 56 bytes per chunk, in ordinal order:
+ *                        0 id[32] | 32 offset u32 | 36 stored length u32 | 40 content length u32 | 44 dim u32
+ *                        48 kind u8 | 49 codec u8 | 50 zero[6]
+ *   footer, 64 bytes:  0 trailer length u32 | 4 rows u32 | 8 pack length u64 | 16 SHA-256 of the trailer[32]
+ *                      48 zero[8] | 56 "lrbpend1"
+ *
+ * Sealed packs (reserved): each chunk and the trailer are followed by their 16-byte tag, counted in the stored length;
+ * the salt makes the pack's key and the ordinal its nonce. Unsealed: writers draw the salt at random, so that the name
+ * of a pack that was swept never comes back; readers take any.
+ *
+ * A reader checks the header, footer, exact length, trailer digest, that rows tile the chunk area exactly and that
+ * no length is above its ceiling, before it believes a row. Kinds and codecs are judged when a chunk is decoded, so a
+ * pack that also holds chunks of a later version stays readable for the others. A pack has at least one row and is at
+ * most LRB_PACK_MAX_BYTES long, trailer and footer included. The builder keeps one pack in memory; it is not shared
+ * between threads without a lock of its owner.
+ */
+#ifndef LRB_REPO_PACK_H
+#define LRB_REPO_PACK_H
+
+#include "repo/chunk.h"
+
+enum { LRB_PACK_HEADER_BYTES = 64, LRB_PACK_ROW_BYTES = 56, LRB_PACK_FOOTER_BYTES = 64 };
+
+typedef struct lrb_pack_row {
+    lrb_id id;
+    uint32_t offset, stored_length, content_length, dim;
+    uint8_t kind, codec;
+} lrb_pack_row;
+
+/* ---- writing ---- */
+typedef struct lrb_pack_builder {
+    lrb_buf bytes;       /* header and chunks, later trailer and footer */
+    lrb_pack_row *rows;
+    uint32_t count, room;
+} lrb_pack_builder;
+
+int lrb_pack_builder_init(lrb_pack_builder *b, const uint8_t repository_id[LRB_REPO_ID_BYTES], lrb_err *err);
+void lrb_pack_builder_clear(lrb_pack_builder *b);
+/* Starts the next pack in the same memory. */
+int lrb_pack_builder_reset(lrb_pack_builder *b, const uint8_t repository_id[LRB_REPO_ID_BYTES], lrb_err *err);
+/* The salt of the open pack, zero until set; at any time before finish. */
+void lrb_pack_builder_set_salt(lrb_pack_builder *b, const uint8_t salt[LRB_SALT_BYTES]);
+/* LIMIT when the finished pack would be too long; cannot happen to a caller that finishes full packs. */
+int lrb_pack_builder_add(lrb_pack_builder *b, const lrb_stored *chunk, uint32_t *ordinal, lrb_err *err);
+bool lrb_pack_builder_full(const lrb_pack_builder *b); /* at or above the target length, or out of rows */
+/* Appends trailer and footer and computes the name. The bytes to write are b->bytes. INVALID for a pack without chunks.
+ * After success only reset and clear make sense; after a failure the builder is what it was. */
+int lrb_pack_builder_finish(lrb_pack_builder *b, lrb_digest *digest, lrb_id *name, lrb_err *err);
+
+/* ---- reading ---- */
+typedef struct lrb_pack {
+    int fd;
+    lrb_id name;
+    uint64_t size_bytes;
+    uint32_t count;
+    lrb_pack_row *rows;
+    char label[80]; /* "packs/<hex>" for messages */
+} lrb_pack;
+
+/* Opens packs_dir/<hex name> and checks everything but the chunk bytes. `expected_size_bytes` 0: any. FOREIGN for
+ * another repository's pack. */
+int lrb_pack_open(int packs_dir, const lrb_id *name, uint64_t expected_size_bytes,
+                  const uint8_t repository_id[LRB_REPO_ID_BYTES], lrb_pack **out, lrb_err *err);
+void lrb_pack_close(lrb_pack *pack);
+/* Checks header, footer and trailer in memory: what lrb_pack_open does, for fuzzing and whole-pack verification. The
+ * rows are from lrb_alloc. */
+int lrb_pack_parse(const uint8_t *bytes, size_t count, const uint8_t repository_id[LRB_REPO_ID_BYTES],
+                   const char *label, lrb_pack_row **rows, uint32_t *row_count, lrb_err *err);
+/* Reads and decodes chunk `ordinal` into `content` (emptied first). */
+int lrb_pack_read(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, bool check_id, lrb_buf *content,
+                  lrb_err *err);
+
+#endif

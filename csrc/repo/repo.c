@@ -1,0 +1,284 @@
+#include "repo/repo.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/wire.h"
+#include "repo/repo_private.h"
+
+enum { HEAD_BYTES = 72, ENTRY_KIND_OFFSET = 10 };
+static const char HEAD_MAGIC[8] = {'l', 'r', 'b', 'h', 'e', 'a', 'd', '1'};
+
+/* ---- directories ---- */
+
+/* Opens `name`, making it durable first when it is missing and `create` allows it. */
+static int open_or_make_dir(int parent, const char *name, bool create, int *fd, lrb_err *err) {
+    int code = lrb_fs_open_dir(parent, name, fd, err);
+    if (code != LRB_E_NOT_FOUND || !create) return code;
+    lrb_err_clear(err);
+    if ((code = lrb_fs_make_dir(parent, name, 0750, err)) != LRB_OK) return code;
+    if ((code = lrb_fs_open_dir(parent, name, fd, err)) != LRB_OK) return code;
+    if (parent != AT_FDCWD && (code = lrb_fs_sync(parent, name, err)) != LRB_OK) {
+        lrb_fs_close(*fd);
+        *fd = -1;
+    }
+    return code;
+}
+
+/* Opens the directory `path`, making every missing component. */
+static int open_storage(const char *path, bool create, int *fd, lrb_err *err) {
+    int code = lrb_fs_open_dir(AT_FDCWD, path, fd, err);
+    if (code != LRB_E_NOT_FOUND || !create) return code;
+    char partial[LRB_PATH_MAX];
+    if (strlen(path) >= sizeof partial) return lrb_err_set(err, LRB_E_LIMIT, "open", path, "the storage path was too long");
+    for (size_t end = 1; path[end - 1]; end++) {
+        if (path[end] && path[end] != '/') continue;
+        memcpy(partial, path, end);
+        partial[end] = '\0';
+        lrb_err_clear(err);
+        if ((code = lrb_fs_make_dir(AT_FDCWD, partial, 0750, err)) != LRB_OK) return code;
+        if (!path[end]) break;
+    }
+    lrb_err_clear(err);
+    return lrb_fs_open_dir(AT_FDCWD, path, fd, err);
+}
+
+static int open_directories(lrb_repo *repo, const char *storage_path, bool create, lrb_err *err) {
+    int storage = -1, graphs = -1;
+    int code = open_storage(storage_path, create, &storage, err);
+    if (!code) code = open_or_make_dir(storage, "graphs", create, &graphs, err);
+    if (!code) code = open_or_make_dir(graphs, repo->graph_id, create, &repo->root_dir, err);
+    lrb_fs_close(graphs);
+    lrb_fs_close(storage);
+    if (!code) code = open_or_make_dir(repo->root_dir, "log", create, &repo->log_dir, err);
+    if (!code) code = open_or_make_dir(repo->root_dir, "packs", create, &repo->packs_dir, err);
+    /* tmp/ and cache/ hold nothing that matters: a reader's copy of a repository may come without them. */
+    if (!code) code = open_or_make_dir(repo->root_dir, "tmp", true, &repo->tmp_dir, err);
+    if (!code) code = open_or_make_dir(repo->root_dir, "cache", true, &repo->cache_dir, err);
+    if (code == LRB_E_NOT_FOUND)
+        return lrb_err_set(err, LRB_E_NOT_FOUND, "open", repo->graph_id, "no repository of this graph was found in %s", storage_path);
+    return code;
+}
+
+/* ---- the log ---- */
+
+static int missing_entry(uint64_t number, lrb_err *err) {
+    char name[21], label[32];
+    lrb_log_name(number, name);
+    snprintf(label, sizeof label, "log/%s", name);
+    return lrb_err_set(err, LRB_E_DAMAGED, "open", label, "the log entry is missing while later ones exist");
+}
+
+/* Whether entry `number` says of itself that it is a checkpoint. A damaged one is found when it is applied. */
+static int is_checkpoint(lrb_repo *repo, uint64_t number, bool *answer, lrb_err *err) {
+    char name[21], label[32];
+    lrb_log_name(number, name);
+    snprintf(label, sizeof label, "log/%s", name);
+    uint8_t head[ENTRY_KIND_OFFSET + 2];
+    int fd;
+    int code = lrb_fs_open_read(repo->log_dir, name, &fd, err);
+    if (code == LRB_E_NOT_FOUND) return missing_entry(number, err);
+    if (code) return code;
+    code = lrb_fs_read_exact(fd, head, sizeof head, 0, label, err);
+    lrb_fs_close(fd);
+    *answer = !code && lrb_get_u16(head + ENTRY_KIND_OFFSET) == LRB_ENTRY_CHECKPOINT;
+    return code;
+}
+
+static int apply_number(lrb_repo *repo, uint64_t number, lrb_err *err) {
+    bool first = repo->state.empty;
+    lrb_log_expect expect = {repo->graph_id, first ? NULL : repo->state.repository_id, first ? NULL : &repo->state.last_digest};
+    lrb_buf bytes;
+    lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
+    lrb_entry entry;
+    lrb_id digest;
+    int code = lrb_log_read(repo->log_dir, number, &expect, &bytes, &entry, &digest, err);
+    if (!code) {
+        code = lrb_state_apply(&repo->state, &entry, &digest, bytes.length, err);
+        lrb_entry_clear(&entry);
+    }
+    lrb_buf_clear(&bytes);
+    return code;
+}
+
+int lrb_repo_read_new_entries(lrb_repo *repo, lrb_err *err) {
+    int code;
+    lrb_state_begin_batch(&repo->state);
+    do code = apply_number(repo, repo->state.last_number + 1, err);
+    while (!code);
+    lrb_state_end_batch(&repo->state);
+    if (code != LRB_E_NOT_FOUND) return code;
+    lrb_err_clear(err);
+    return LRB_OK;
+}
+
+static int note_name(void *arg, const char *name, lrb_err *err) {
+    (void)name, (void)err;
+    *(bool *)arg = true;
+    return LRB_OK;
+}
+
+/* Entry 0 fixes the repository id. Two creators race for it; the loser reads the winner's. */
+static int create_first_entry(lrb_repo *repo, lrb_err *err) {
+    bool any = false;
+    int code = lrb_fs_list(repo->packs_dir, note_name, &any, "packs", err);
+    if (code) return code;
+    if (any)
+        return lrb_err_set(err, LRB_E_DAMAGED, "open", "log", "the log is empty while packs/ is not; restore log/ from a copy");
+    lrb_entry entry = {.kind = LRB_ENTRY_CHECKPOINT, .time_ns = lrb_clock_wall_ns()};
+    snprintf(entry.graph_id, sizeof entry.graph_id, "%s", repo->graph_id);
+    lrb_buf payload, bytes;
+    lrb_buf_init(&payload, LRB_ENTRY_MAX_BYTES);
+    lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
+    if (!(code = lrb_random_bytes(entry.repository_id, sizeof entry.repository_id, err)) &&
+        !(code = lrb_random_bytes(entry.nonce, sizeof entry.nonce, err)) && !(code = lrb_state_checkpoint(&repo->state, &payload, err))) {
+        entry.payload = payload.data;
+        entry.payload_length = payload.length;
+        bool created;
+        if (!(code = lrb_entry_encode(&entry, &bytes, err)))
+            code = lrb_log_create(repo->log_dir, repo->tmp_dir, 0, entry.nonce, bytes.data, bytes.length, &created, err);
+    }
+    if (code == LRB_E_EXISTS) {
+        lrb_err_clear(err);
+        code = LRB_OK;
+    }
+    lrb_buf_clear(&bytes);
+    lrb_buf_clear(&payload);
+    return code;
+}
+
+static int load_log(lrb_repo *repo, bool create, lrb_err *err) {
+    bool found;
+    uint64_t highest = 0;
+    int code = lrb_log_highest(repo->log_dir, &found, &highest, err);
+    if (code) return code;
+    if (!found && !create)
+        return lrb_err_set(err, LRB_E_NOT_FOUND, "open", repo->graph_id, "no snapshot of this graph was ever made");
+    if (!found && (code = create_first_entry(repo, err))) return code;
+    uint64_t start = highest;
+    for (bool checkpoint = false;; start--) {
+        if ((code = is_checkpoint(repo, start, &checkpoint, err))) return code;
+        if (checkpoint) break;
+        if (!start) return lrb_err_set(err, LRB_E_DAMAGED, "open", "log/00000000000000000000", "the first log entry was no checkpoint");
+    }
+    uint64_t number = start;
+    lrb_state_begin_batch(&repo->state);
+    while (number <= highest && !(code = apply_number(repo, number, err))) number++;
+    lrb_state_end_batch(&repo->state);
+    if (code == LRB_E_NOT_FOUND) return missing_entry(number, err);
+    if (code) return code;
+    memcpy(repo->id, repo->state.repository_id, sizeof repo->id);
+    return lrb_repo_read_new_entries(repo, err);
+}
+
+/* ---- cache/head: 0 magic[8] | 8 number u64 | 16 zero[24] | 40 digest[32] ---- */
+
+void lrb_repo_remember_head(lrb_repo *repo) {
+    if (repo->alarm[0]) return; /* the alarm stays until the operator removes cache/head */
+    uint8_t head[HEAD_BYTES] = {0};
+    memcpy(head, HEAD_MAGIC, sizeof HEAD_MAGIC);
+    lrb_put_u64(head + 8, repo->state.last_number);
+    memcpy(head + 40, repo->state.last_digest.bytes, 32);
+    char name[48];
+    snprintf(name, sizeof name, "head.%ld.%llx", (long)getpid(), (unsigned long long)lrb_clock_monotonic_ns());
+    lrb_err ignored; /* the cache is disposable: not remembering costs an alarm, never data */
+    int fd;
+    if (lrb_fs_create(repo->cache_dir, name, 0640, &fd, &ignored)) return;
+    int code = lrb_fs_write(fd, head, sizeof head, name, &ignored);
+    lrb_fs_close(fd);
+    if (!code) code = lrb_fs_rename(repo->cache_dir, name, repo->cache_dir, "head", &ignored);
+    if (code) lrb_fs_unlink(repo->cache_dir, name, &ignored);
+}
+
+/* Compares the log with what an earlier process of this host has seen durable. */
+static void look_back(lrb_repo *repo) {
+    uint8_t *head = NULL;
+    size_t count = 0;
+    lrb_err ignored;
+    if (lrb_fs_read_file(repo->cache_dir, "head", HEAD_BYTES, &head, &count, &ignored)) return;
+    if (count == HEAD_BYTES && !memcmp(head, HEAD_MAGIC, sizeof HEAD_MAGIC)) {
+        uint64_t number = lrb_get_u64(head + 8);
+        if (number > repo->state.last_number)
+            snprintf(repo->alarm, sizeof repo->alarm, "the log ends at entry %llu, but entry %llu had been written here: entries were lost or rolled back",
+                     (unsigned long long)repo->state.last_number, (unsigned long long)number);
+        else if (number == repo->state.last_number && memcmp(head + 40, repo->state.last_digest.bytes, 32))
+            snprintf(repo->alarm, sizeof repo->alarm, "log entry %llu is not the one that had been written here: the log was replaced", (unsigned long long)number);
+    }
+    lrb_free(head);
+}
+
+/* ---- the handle ---- */
+
+int lrb_repo_open(const char *storage_path, const char *graph_id, bool create, lrb_repo **out, lrb_err *err) {
+    if (!lrb_graph_id_valid(graph_id))
+        return lrb_err_set(err, LRB_E_INVALID, "open", graph_id, "a graph id is 1 to 128 letters, digits, '_', '.' or '-', and begins with a letter or digit");
+    lrb_repo *repo = lrb_alloc_zero(1, sizeof *repo);
+    if (!repo) return lrb_err_nomem(err, "open repository");
+    repo->pid = getpid();
+    repo->root_dir = repo->log_dir = repo->packs_dir = repo->tmp_dir = repo->cache_dir = -1;
+    snprintf(repo->graph_id, sizeof repo->graph_id, "%s", graph_id);
+    lrb_state_init(&repo->state);
+    lrb_index_init(&repo->index);
+    pthread_mutex_init(&repo->append_lock, NULL);
+    pthread_rwlock_init(&repo->state_lock, NULL);
+    pthread_mutex_init(&repo->pack_lock, NULL);
+    char below[160];
+    snprintf(below, sizeof below, "graphs/%s", graph_id);
+    int code = lrb_path_join(repo->path, storage_path, below, err);
+    if (!code) code = open_directories(repo, storage_path, create, err);
+    if (!code) code = load_log(repo, create, err);
+    if (code) {
+        lrb_repo_close(repo);
+        return code;
+    }
+    look_back(repo);
+    *out = repo;
+    return LRB_OK;
+}
+
+void lrb_repo_close(lrb_repo *repo) {
+    if (!repo) return;
+    lrb_repo_drop_packs(repo);
+    lrb_index_clear(&repo->index);
+    lrb_state_clear(&repo->state);
+    lrb_free(repo->covered);
+    lrb_fs_close(repo->cache_dir);
+    lrb_fs_close(repo->tmp_dir);
+    lrb_fs_close(repo->packs_dir);
+    lrb_fs_close(repo->log_dir);
+    lrb_fs_close(repo->root_dir);
+    pthread_mutex_destroy(&repo->pack_lock);
+    pthread_rwlock_destroy(&repo->state_lock);
+    pthread_mutex_destroy(&repo->append_lock);
+    lrb_free(repo);
+}
+
+pid_t lrb_repo_pid(const lrb_repo *repo) { return repo->pid; }
+const char *lrb_repo_path(const lrb_repo *repo) { return repo->path; }
+const char *lrb_repo_graph_id(const lrb_repo *repo) { return repo->graph_id; }
+const uint8_t *lrb_repo_id(const lrb_repo *repo) { return repo->id; }
+const char *lrb_repo_alarm(const lrb_repo *repo) { return repo->alarm[0] ? repo->alarm : NULL; }
+int lrb_repo_root_dir(const lrb_repo *repo) { return repo->root_dir; }
+int lrb_repo_packs_dir(const lrb_repo *repo) { return repo->packs_dir; }
+int lrb_repo_tmp_dir(const lrb_repo *repo) { return repo->tmp_dir; }
+int lrb_repo_log_dir(const lrb_repo *repo) { return repo->log_dir; }
+int lrb_repo_cache_dir(const lrb_repo *repo) { return repo->cache_dir; }
+
+int lrb_repo_refresh(lrb_repo *repo, lrb_err *err) {
+    pthread_rwlock_wrlock(&repo->state_lock);
+    int code = lrb_repo_read_new_entries(repo, err);
+    pthread_rwlock_unlock(&repo->state_lock);
+    return code;
+}
+
+const lrb_state *lrb_repo_begin_read(lrb_repo *repo) {
+    pthread_rwlock_rdlock(&repo->state_lock);
+    return &repo->state;
+}
+
+void lrb_repo_end_read(lrb_repo *repo) { pthread_rwlock_unlock(&repo->state_lock); }

@@ -1,0 +1,267 @@
+/* Where chunks are: the index kept in step with the state, the cache of open packs, finding and reading. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "repo/repo_private.h"
+
+enum { MAX_COPIES = 16 }; /* copies of one chunk looked at; raced, healed and repacked ones are few */
+
+/* ---- the cache of open packs ---- */
+
+static void label_pack(const lrb_id *id, char out[80]) {
+    memcpy(out, "packs/", 6);
+    lrb_hex(id->bytes, sizeof id->bytes, out + 6);
+}
+
+/* A free slot, closing the pack used longest ago; NULL when every slot is in use. */
+static lrb_cached_pack *free_slot(lrb_repo *repo) {
+    lrb_cached_pack *oldest = NULL;
+    for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS; i++) {
+        lrb_cached_pack *slot = &repo->cache[i];
+        if (!slot->pack) return slot;
+        if (!slot->users && (!oldest || slot->last_use < oldest->last_use)) oldest = slot;
+    }
+    if (oldest) {
+        lrb_pack_close(oldest->pack);
+        oldest->pack = NULL;
+    }
+    return oldest;
+}
+
+static lrb_pack *take_cached(lrb_repo *repo, uint32_t position) {
+    for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS; i++) {
+        lrb_cached_pack *slot = &repo->cache[i];
+        if (!slot->pack || slot->position != position) continue;
+        slot->users++;
+        slot->last_use = ++repo->use_counter;
+        return slot->pack;
+    }
+    return NULL;
+}
+
+/* The caller holds state_lock. Several threads may open one pack at the same moment; all but one handle are then private
+ * to their user and closed on release. */
+static int acquire(lrb_repo *repo, uint32_t position, lrb_pack **out, lrb_err *err) {
+    pthread_mutex_lock(&repo->pack_lock);
+    lrb_pack *pack = take_cached(repo, position);
+    pthread_mutex_unlock(&repo->pack_lock);
+    if (pack) {
+        *out = pack;
+        return LRB_OK;
+    }
+    const lrb_state_pack *known = &repo->state.packs[position];
+    int code = lrb_pack_open(repo->packs_dir, &known->id, known->size_bytes, repo->id, &pack, err);
+    if (code) return code;
+    pthread_mutex_lock(&repo->pack_lock);
+    lrb_cached_pack *slot = free_slot(repo);
+    if (slot) *slot = (lrb_cached_pack){pack, position, 1, ++repo->use_counter};
+    pthread_mutex_unlock(&repo->pack_lock);
+    *out = pack;
+    return LRB_OK;
+}
+
+int lrb_repo_pack_acquire(lrb_repo *repo, uint32_t position, lrb_pack **out, lrb_err *err) {
+    pthread_rwlock_rdlock(&repo->state_lock);
+    int code = position < repo->state.pack_count ? acquire(repo, position, out, err)
+                                                 : lrb_err_set(err, LRB_E_INVALID, "open", "packs", "there is no pack number %u", position);
+    pthread_rwlock_unlock(&repo->state_lock);
+    return code;
+}
+
+void lrb_repo_pack_release(lrb_repo *repo, lrb_pack *pack) {
+    bool cached = false;
+    pthread_mutex_lock(&repo->pack_lock);
+    for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS && !cached; i++)
+        if (repo->cache[i].pack == pack) {
+            repo->cache[i].users--;
+            cached = true;
+        }
+    pthread_mutex_unlock(&repo->pack_lock);
+    if (!cached) lrb_pack_close(pack);
+}
+
+void lrb_repo_drop_packs(lrb_repo *repo) {
+    for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS; i++) {
+        if (repo->cache[i].pack) lrb_pack_close(repo->cache[i].pack);
+        repo->cache[i].pack = NULL;
+    }
+}
+
+int lrb_repo_pack_present(lrb_repo *repo, uint32_t position, bool *present, lrb_err *err) {
+    pthread_rwlock_rdlock(&repo->state_lock);
+    lrb_state_pack known = repo->state.packs[position];
+    pthread_rwlock_unlock(&repo->state_lock);
+    return lrb_pack_file_present(repo->packs_dir, &known.id, known.size_bytes, present, err);
+}
+
+int lrb_pack_file_present(int packs_dir, const lrb_id *id, uint64_t size_bytes, bool *present, lrb_err *err) {
+    char label[80];
+    label_pack(id, label);
+    lrb_identity identity;
+    int code = lrb_fs_identify_at(packs_dir, label + 6, &identity, err);
+    *present = !code && identity.type == LRB_FILE_REGULAR && identity.size_bytes == size_bytes;
+    if (code != LRB_E_NOT_FOUND) return code;
+    lrb_err_clear(err);
+    return LRB_OK;
+}
+
+/* ---- the index ---- */
+
+/* Adds the rows of one pack. A pack that cannot be opened has no rows: its chunks count as unknown, so the next backup
+ * stores them again; verify says what is wrong with it. */
+static int cover_pack(lrb_repo *repo, uint32_t position, lrb_err *err) {
+    if (repo->state.packs[position].status == LRB_PACK_SWEPT) return LRB_OK;
+    lrb_pack *pack;
+    int code = acquire(repo, position, &pack, err);
+    if (code == LRB_E_NOMEM) return code;
+    if (code) {
+        lrb_err_clear(err);
+        return LRB_OK;
+    }
+    code = lrb_index_reserve(&repo->index, repo->index.used + pack->count, err);
+    for (uint32_t i = 0; !code && i < pack->count; i++) code = lrb_index_add(&repo->index, &pack->rows[i].id, position, i, err);
+    lrb_repo_pack_release(repo, pack);
+    if (!code) repo->packs_unsaved++;
+    return code;
+}
+
+/* Brings the index up to the state. The caller holds state_lock exclusively. */
+static int catch_up(lrb_repo *repo, lrb_err *err) {
+    const lrb_state *state = &repo->state;
+    if (repo->covered_count == state->pack_count && repo->index_loaded) return LRB_OK;
+    bool *covered = lrb_resize_array(repo->covered, state->pack_count ? state->pack_count : 1, sizeof *covered);
+    if (!covered) return lrb_err_nomem(err, "read the index");
+    memset(covered + repo->covered_count, 0, (state->pack_count - repo->covered_count) * sizeof *covered);
+    repo->covered = covered;
+    int code;
+    if (!repo->index_loaded) {
+        bool loaded;
+        if ((code = lrb_index_load(&repo->index, state, covered, repo->cache_dir, &loaded, err))) return code;
+        repo->index_loaded = true;
+    }
+    while (repo->covered_count < state->pack_count) {
+        if (!covered[repo->covered_count] && (code = cover_pack(repo, repo->covered_count, err))) return code;
+        covered[repo->covered_count++] = true;
+    }
+    return LRB_OK;
+}
+
+/* Takes state_lock shared with the index up to date. */
+static int begin_lookup(lrb_repo *repo, lrb_err *err) {
+    for (;;) {
+        pthread_rwlock_rdlock(&repo->state_lock);
+        if (repo->index_loaded && repo->covered_count == repo->state.pack_count) return LRB_OK;
+        pthread_rwlock_unlock(&repo->state_lock);
+        pthread_rwlock_wrlock(&repo->state_lock);
+        int code = catch_up(repo, err);
+        pthread_rwlock_unlock(&repo->state_lock);
+        if (code) return code;
+    }
+}
+
+/* Whether pack `place.pack` really holds `id` there. Only running out of memory is an error: a pack that cannot be read does not hold it. */
+static int confirm(lrb_repo *repo, const lrb_id *id, lrb_place place, bool *holds, lrb_err *err) {
+    *holds = false;
+    lrb_pack *pack;
+    int code = acquire(repo, place.pack, &pack, err);
+    if (code == LRB_E_NOMEM) return code;
+    if (code) {
+        lrb_err_clear(err);
+        return LRB_OK;
+    }
+    *holds = place.ordinal < pack->count && !lrb_id_compare(&pack->rows[place.ordinal].id, id);
+    lrb_repo_pack_release(repo, pack);
+    return LRB_OK;
+}
+
+/* Confirmed places of `id` in packs whose status is one of `statuses` (bits 1 << status). The caller holds state_lock. */
+static int places(lrb_repo *repo, const lrb_id *id, unsigned statuses, lrb_place *out, size_t room, size_t *count, lrb_err *err) {
+    uint64_t cursor = UINT64_MAX;
+    lrb_place place;
+    *count = 0;
+    while (*count < room && lrb_index_next(&repo->index, id, &cursor, &place.pack, &place.ordinal)) {
+        if (!(statuses >> repo->state.packs[place.pack].status & 1)) continue;
+        bool holds;
+        int code = confirm(repo, id, place, &holds, err);
+        if (code) return code;
+        if (holds) out[(*count)++] = place;
+    }
+    return LRB_OK;
+}
+
+int lrb_repo_find(lrb_repo *repo, const lrb_id *id, bool *found, lrb_place *place, lrb_err *err) {
+    *found = false;
+    int code = begin_lookup(repo, err);
+    if (code) return code;
+    size_t count;
+    code = places(repo, id, 1u << LRB_PACK_KNOWN, place, 1, &count, err);
+    pthread_rwlock_unlock(&repo->state_lock);
+    *found = !code && count;
+    return code;
+}
+
+static const unsigned READABLE = 1u << LRB_PACK_KNOWN | 1u << LRB_PACK_RETIRED | 1u << LRB_PACK_DAMAGED;
+
+int lrb_repo_places(lrb_repo *repo, const lrb_id *id, lrb_place *out, size_t room, size_t *count, lrb_err *err) {
+    *count = 0;
+    int code = begin_lookup(repo, err);
+    if (code) return code;
+    code = places(repo, id, READABLE, out, room, count, err);
+    pthread_rwlock_unlock(&repo->state_lock);
+    return code;
+}
+
+static int read_place(lrb_repo *repo, lrb_place place, lrb_chunk_kind kind, bool check_id, lrb_coder *coder, lrb_buf *content, lrb_err *err) {
+    lrb_pack *pack;
+    int code = lrb_repo_pack_acquire(repo, place.pack, &pack, err);
+    if (code) return code;
+    uint8_t stored_kind = pack->rows[place.ordinal].kind;
+    if (stored_kind != kind)
+        code = lrb_err_set(err, LRB_E_DAMAGED, "read", pack->label, "chunk %u is of kind %s where %s was asked for", place.ordinal,
+                           lrb_chunk_kind_name(stored_kind), lrb_chunk_kind_name(kind));
+    else
+        code = lrb_pack_read(pack, place.ordinal, coder, check_id, content, err);
+    lrb_repo_pack_release(repo, pack);
+    return code;
+}
+
+int lrb_repo_read(lrb_repo *repo, const lrb_id *id, lrb_chunk_kind kind, bool check_id, lrb_coder *coder, lrb_buf *content, lrb_err *err) {
+    lrb_place found[MAX_COPIES];
+    size_t count;
+    int code = lrb_repo_places(repo, id, found, MAX_COPIES, &count, err);
+    if (code) return code;
+    if (!count) {
+        char hex[65];
+        lrb_hex(id->bytes, sizeof id->bytes, hex);
+        return lrb_err_set(err, LRB_E_DAMAGED, "read", hex, "no readable pack holds this %s chunk", lrb_chunk_kind_name(kind));
+    }
+    for (size_t i = 0; i < count; i++) {
+        lrb_err_clear(err);
+        code = read_place(repo, found[i], kind, check_id, coder, content, err);
+        if (code == LRB_OK || code == LRB_E_NOMEM) return code;
+    }
+    return code;
+}
+
+int lrb_repo_fetch(void *arg, const lrb_row *node, lrb_buf *content, lrb_err *err) {
+    lrb_repo_reader *reader = arg;
+    return lrb_repo_read(reader->repo, &node->id, node->kind, true, reader->coder, content, err);
+}
+
+int lrb_repo_save_index(lrb_repo *repo, lrb_err *err) {
+    int code = begin_lookup(repo, err);
+    if (code) return code;
+    /* Rewriting costs some 20 bytes a chunk, reading a trailer some microseconds: the file follows in steps of a sixteenth. */
+    bool worth = repo->packs_unsaved >= 16 && repo->packs_unsaved >= repo->state.pack_count / 16;
+    bool saved = worth && !lrb_index_save(&repo->index, &repo->state, repo->covered, repo->cache_dir, err);
+    pthread_rwlock_unlock(&repo->state_lock);
+    if (saved) {
+        pthread_rwlock_wrlock(&repo->state_lock);
+        repo->packs_unsaved = 0;
+        pthread_rwlock_unlock(&repo->state_lock);
+    }
+    lrb_err_clear(err);
+    return LRB_OK;
+}

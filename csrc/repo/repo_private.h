@@ -1,0 +1,53 @@
+/* The inside of an lrb_repo, shared by the files that implement repo.h and by nobody else.
+ *
+ * Locks, in the order they are taken: append_lock (one appender at a time) > state_lock (state and index; shared to read)
+ * > pack_lock (the cache of open packs). No lock is held while an entry is written, so a slow disk stops no reader.
+ */
+#ifndef LRB_REPO_REPO_PRIVATE_H
+#define LRB_REPO_REPO_PRIVATE_H
+
+#include <pthread.h>
+
+#include "base/path.h"
+#include "repo/index_file.h"
+#include "repo/log.h"
+#include "repo/repo.h"
+
+enum { LRB_PACK_CACHE_SLOTS = 32 };
+
+typedef struct lrb_cached_pack {
+    lrb_pack *pack; /* NULL: free */
+    uint32_t position, users;
+    uint64_t last_use;
+} lrb_cached_pack;
+
+struct lrb_repo {
+    pid_t pid;
+    char path[LRB_PATH_MAX];
+    char graph_id[129];
+    uint8_t id[LRB_REPO_ID_BYTES];
+    int root_dir, log_dir, packs_dir, tmp_dir, cache_dir;
+
+    pthread_mutex_t append_lock;
+    pthread_rwlock_t state_lock;
+    lrb_state state;
+    char alarm[320];         /* "" or what is wrong with the log as a whole */
+
+    lrb_index index;
+    bool index_loaded;
+    bool *covered;           /* per pack position: its rows are in the index, or it cannot be opened */
+    uint32_t covered_count;  /* positions looked at so far; less than state.pack_count: the index is behind */
+    uint32_t packs_unsaved;  /* covered from trailers, not from cache/index */
+
+    pthread_mutex_t pack_lock;
+    lrb_cached_pack cache[LRB_PACK_CACHE_SLOTS];
+    uint64_t use_counter;
+};
+
+/* Reads entries after the last one applied, until there is none. The caller holds state_lock exclusively. */
+int lrb_repo_read_new_entries(lrb_repo *repo, lrb_err *err);
+/* Remembers in cache/head that entry state.last_number is durable, so that a log that goes back is noticed. Best effort. */
+void lrb_repo_remember_head(lrb_repo *repo);
+void lrb_repo_drop_packs(lrb_repo *repo);
+
+#endif

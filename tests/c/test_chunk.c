@@ -1,0 +1,214 @@
+/* Chunks: ids that tell meanings apart, forms that read back, and stored bytes that lie. */
+#include "base/mem.h"
+#include "check.h"
+#include "repo/chunk.h"
+#include "sample.h"
+
+static lrb_err err;
+static lrb_coder *coder;
+static uint8_t content[LRB_CONTENT_MAX_BYTES], decoded[LRB_CONTENT_MAX_BYTES];
+
+static void fill_text(size_t count) {
+    static const char line[] = "{\"id\": \"chunk-0001\", \"content\": \"a graph of words\"}\n";
+    for (size_t i = 0; i < count; i++) content[i] = (uint8_t)line[i % (sizeof line - 1)];
+}
+
+static int encode(lrb_chunk_kind kind, size_t count, lrb_stored *stored) {
+    lrb_id id;
+    int code = lrb_chunk_id(coder, kind, 0, content, count, &id, &err);
+    if (!code) code = lrb_chunk_encode(coder, &id, kind, 0, content, count, stored, &err);
+    return code;
+}
+
+static int round_trip(size_t count, lrb_chunk_codec *codec) {
+    lrb_stored stored;
+    int code = encode(LRB_CHUNK_RAW, count, &stored);
+    if (code) return code;
+    *codec = stored.codec;
+    memset(decoded, 0xee, sizeof decoded);
+    code = lrb_chunk_decode(coder, &stored, true, decoded, "packs/test", &err);
+    if (!code && memcmp(decoded, content, count) != 0) code = LRB_E_INTERNAL;
+    return code;
+}
+
+TEST(text_is_compressed_and_comes_back) {
+    static const size_t sizes[] = {200, 4096, 65536, LRB_CONTENT_MAX_BYTES};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        lrb_chunk_codec codec;
+        fill_text(sizes[i]);
+        CHECK_OK(round_trip(sizes[i], &codec));
+        CHECK(codec == LRB_CODEC_ZSTD);
+    }
+}
+
+TEST(what_does_not_compress_is_stored_as_it_is) {
+    static const size_t sizes[] = {0, 1, 100, 65536, LRB_CONTENT_MAX_BYTES};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        lrb_chunk_codec codec;
+        sample_fill(content, sizes[i], 7);
+        CHECK_OK(round_trip(sizes[i], &codec));
+        CHECK(codec == LRB_CODEC_STORED);
+    }
+}
+
+/* Golden: ids of stored chunks. Another framing would lose all deduplication against them and make them damaged. */
+TEST(an_id_is_the_digest_of_the_framed_content) {
+    lrb_id id;
+    char hex[65];
+    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_RAW, 0, "hello", 5, &id, &err));
+    lrb_hex(id.bytes, sizeof id.bytes, hex);
+    CHECK(strcmp(hex, "c019345f2b0002409d4193d19e3f7511d3a68085848195433f1e66db65b58d86") == 0);
+    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_VECTORS, 384, "hello", 5, &id, &err));
+    lrb_hex(id.bytes, sizeof id.bytes, hex);
+    CHECK(strcmp(hex, "b3a33ce96294d9ed3bb37d7ce65e476dd5ef02630dd8edc55c39472ff9403918") == 0);
+}
+
+TEST(meanings_and_lengths_have_ids_of_their_own) {
+    lrb_id raw, recipe, with_dim, longer;
+    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_RAW, 0, "\0\0", 1, &raw, &err));
+    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_RECIPE, 0, "\0\0", 1, &recipe, &err));
+    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_RAW, 8, "\0\0", 1, &with_dim, &err));
+    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_RAW, 0, "\0\0", 2, &longer, &err));
+    CHECK(lrb_id_compare(&raw, &recipe) && lrb_id_compare(&raw, &with_dim) && lrb_id_compare(&raw, &longer));
+}
+
+TEST(what_no_reader_could_read_is_not_written) {
+    lrb_stored stored;
+    lrb_id id = {{1}};
+    CHECK_FAILS(lrb_chunk_encode(coder, &id, LRB_CHUNK_NONE, 0, "x", 1, &stored, &err), LRB_E_INVALID);
+    CHECK_FAILS(lrb_chunk_encode(coder, &id, LRB_CHUNK_VECTORS, 0, "x", 1, &stored, &err), LRB_E_INVALID);
+    CHECK_FAILS(lrb_chunk_encode(coder, &id, LRB_CHUNK_RAW, 4, "x", 1, &stored, &err), LRB_E_INVALID);
+    size_t too_long = sizeof content + 1;
+    CHECK_FAILS(lrb_chunk_encode(coder, &id, LRB_CHUNK_RAW, 0, content, too_long, &stored, &err), LRB_E_LIMIT);
+}
+
+static int decode(const lrb_stored *stored) {
+    return lrb_chunk_decode(coder, stored, true, decoded, "packs/test", &err);
+}
+
+TEST(unknown_kinds_and_codecs_are_refused_by_name) {
+    lrb_stored good, bad;
+    CHECK_OK(encode(LRB_CHUNK_RAW, 100, &good));
+    bad = good;
+    bad.kind = LRB_CHUNK_VECTORS;
+    CHECK_FAILS(decode(&bad), LRB_E_UNSUPPORTED);
+    CHECK(strstr(err.message, "vectors (3)") && strcmp(err.target, "packs/test") == 0);
+    bad.kind = (lrb_chunk_kind)99;
+    CHECK_FAILS(decode(&bad), LRB_E_UNSUPPORTED);
+    CHECK(strstr(err.message, "unknown (99)"));
+    bad = good;
+    bad.codec = LRB_CODEC_VECTOR;
+    CHECK_FAILS(decode(&bad), LRB_E_UNSUPPORTED);
+    CHECK(strstr(err.message, "vector (2)"));
+}
+
+TEST(lengths_that_do_not_fit_are_damage) {
+    lrb_stored good, bad;
+    sample_fill(content, 100, 1);
+    CHECK_OK(encode(LRB_CHUNK_RAW, 100, &good));
+    bad = good;
+    bad.content_length = 99;
+    CHECK_FAILS(decode(&bad), LRB_E_DAMAGED);
+    bad.content_length = LRB_CONTENT_MAX_BYTES + 1;
+    CHECK_FAILS(decode(&bad), LRB_E_DAMAGED);
+    bad = good;
+    bad.dim = 1;
+    CHECK_FAILS(decode(&bad), LRB_E_DAMAGED);
+    fill_text(1000);
+    CHECK_OK(encode(LRB_CHUNK_RAW, 1000, &good));
+    bad = good;
+    bad.content_length = 999;
+    CHECK_FAILS(decode(&bad), LRB_E_DAMAGED);
+    bad = good;
+    bad.stored_length--;
+    CHECK_FAILS(decode(&bad), LRB_E_DAMAGED);
+}
+
+/* A flip in a compressed form either breaks it or gives other content; one that changes nothing (an unused bit) may
+ * pass. */
+static void flip_every_bit(size_t count) {
+    lrb_stored good;
+    static uint8_t bytes[1000];
+    CHECK_OK(encode(LRB_CHUNK_RAW, count, &good));
+    CHECK(good.stored_length <= sizeof bytes);
+    memcpy(bytes, good.bytes, good.stored_length);
+    good.bytes = bytes;
+    for (size_t bit = 0; bit < 8 * (size_t)good.stored_length; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        int code = decode(&good);
+        CHECK(code == LRB_E_DAMAGED || (!code && memcmp(decoded, content, count) == 0));
+        CHECK(!code || strstr(err.message, "chunk "));
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+TEST(flipped_bits_never_come_back_as_content) {
+    sample_fill(content, 200, 3);
+    flip_every_bit(200);
+    fill_text(1000);
+    flip_every_bit(1000);
+}
+
+TEST(every_flip_of_an_uncompressed_chunk_is_seen) {
+    lrb_stored stored;
+    uint8_t bytes[50];
+    sample_fill(content, sizeof bytes, 3);
+    CHECK_OK(encode(LRB_CHUNK_RAW, sizeof bytes, &stored));
+    memcpy(bytes, stored.bytes, sizeof bytes);
+    stored.bytes = bytes;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] ^= 1;
+        CHECK_FAILS(decode(&stored), LRB_E_DAMAGED);
+        bytes[i] ^= 1;
+    }
+    CHECK_OK(decode(&stored));
+}
+
+TEST(without_check_the_id_is_not_looked_at) {
+    lrb_stored stored;
+    sample_fill(content, 50, 3);
+    CHECK_OK(encode(LRB_CHUNK_RAW, 50, &stored));
+    stored.id.bytes[0] ^= 1;
+    CHECK_OK(lrb_chunk_decode(coder, &stored, false, decoded, "packs/test", &err));
+    CHECK_FAILS(decode(&stored), LRB_E_DAMAGED);
+}
+
+static int work_from_nothing(void) {
+    lrb_coder *own = NULL, *shared = coder;
+    lrb_chunk_codec codec;
+    int code = lrb_coder_new(&own, &err);
+    if (code) return code;
+    coder = own;
+    code = round_trip(5000, &codec);
+    coder = shared;
+    lrb_coder_free(own);
+    return code;
+}
+
+TEST(memory_running_out_is_survived) {
+    int code = LRB_E_NOMEM;
+    fill_text(5000);
+    for (int n = 0; code; n++) {
+        lrb_mem_fail_after(n, false);
+        code = work_from_nothing();
+        lrb_mem_fail_after(-1, false);
+        CHECK(!code || code == LRB_E_NOMEM);
+    }
+}
+
+int main(void) {
+    if (lrb_coder_new(&coder, &err)) return 1;
+    RUN(text_is_compressed_and_comes_back);
+    RUN(what_does_not_compress_is_stored_as_it_is);
+    RUN(an_id_is_the_digest_of_the_framed_content);
+    RUN(meanings_and_lengths_have_ids_of_their_own);
+    RUN(what_no_reader_could_read_is_not_written);
+    RUN(unknown_kinds_and_codecs_are_refused_by_name);
+    RUN(lengths_that_do_not_fit_are_damage);
+    RUN(flipped_bits_never_come_back_as_content);
+    RUN(every_flip_of_an_uncompressed_chunk_is_seen);
+    RUN(without_check_the_id_is_not_looked_at);
+    RUN(memory_running_out_is_survived);
+    lrb_coder_free(coder);
+    return check_report();
+}

@@ -1,0 +1,143 @@
+/* The intake alone: the three ways an item can end, batches that come in out of order, and starting over. */
+#include "engine/intake.h"
+
+#include "check.h"
+#include "fixture.h"
+
+typedef struct scene {
+    fixture f;
+    lrb_worker other;
+    lrb_repo *repo;
+    lrb_job job;
+    lrb_source *source;
+    lrb_writer *writer;
+    lrb_intake *intake;
+} scene;
+
+static int begin(scene *s, lrb_err *err) {
+    static const lrb_job_ops NONE;
+    lrb_job_init(&s->job, &NONE);
+    int code = fixture_list(s->f.source, &s->source, err);
+    if (!code) code = lrb_writer_new(s->repo, &s->job, &s->writer, err);
+    return code ? code : lrb_intake_new(s->source, s->repo, s->writer, &s->job, &s->intake, err);
+}
+
+static void end(scene *s) {
+    lrb_intake_free(s->intake);
+    lrb_writer_free(s->writer);
+    lrb_source_free(s->source);
+}
+
+static int open_scene(scene *s, lrb_err *err) {
+    fixture_open(&s->f);
+    int code = lrb_worker_init(&s->other, 1, err);
+    return code ? code : lrb_repo_open(s->f.storage, "g", true, &s->repo, err);
+}
+
+static void close_scene(scene *s) {
+    lrb_repo_close(s->repo);
+    lrb_worker_clear(&s->other);
+    fixture_close(&s->f);
+}
+
+/* Steps with two workers in turn until everything is taken. */
+static int run(scene *s, lrb_err *err) {
+    lrb_step next = LRB_STEP_MORE;
+    for (int turn = 0; next != LRB_STEP_DONE; turn++) {
+        int code = lrb_intake_step(s->intake, turn % 2 ? &s->other : &s->f.worker, &next, err);
+        if (code) return code;
+    }
+    return LRB_OK;
+}
+
+static lrb_taken taken(const scene *s, size_t position) { return *lrb_intake_result(s->intake, position); }
+
+TEST(content_decides_the_result_not_the_way) {
+    scene s;
+    lrb_err err;
+    uint64_t reused, encoded;
+    CHECK_OK(open_scene(&s, &err));
+    fixture_write(s.f.source, "big", 9 << 20, 1);
+    fixture_write(s.f.source, "small", 1 << 20, 2);
+    CHECK_OK(begin(&s, &err));
+    CHECK_OK(run(&s, &err));
+    lrb_taken big = taken(&s, 0), small = taken(&s, 1);
+    lrb_intake_counts(s.intake, &reused, &encoded);
+    CHECK(reused == 0 && encoded == 2);
+    CHECK(big.root.kind == LRB_CHUNK_RECIPE && big.root.count >= 2);
+    lrb_intake_restart(s.intake);
+    CHECK_OK(run(&s, &err));
+    lrb_taken again = taken(&s, 0);
+    CHECK(!memcmp(&again, &big, sizeof big));
+    again = taken(&s, 1);
+    CHECK(!memcmp(&again, &small, sizeof small));
+    end(&s);
+    close_scene(&s);
+}
+
+TEST(an_offer_is_taken_only_when_its_chunks_are_known) {
+    scene s;
+    lrb_err err;
+    uint64_t reused, encoded;
+    lrb_backup_outcome outcome;
+    CHECK_OK(open_scene(&s, &err));
+    fixture_write(s.f.source, "big", 3 << 20, 1);
+    CHECK_OK(begin(&s, &err));
+    CHECK_OK(run(&s, &err));
+    lrb_taken before = taken(&s, 0);
+    end(&s);
+    for (int committed = 0; committed < 2; committed++) {
+        CHECK_OK(begin(&s, &err));
+        lrb_intake_offer(s.intake, 0, &before, true);
+        CHECK(lrb_intake_is_unread(s.intake, 0));
+        CHECK_OK(run(&s, &err));
+        lrb_intake_counts(s.intake, &reused, &encoded);
+        CHECK(reused == (committed ? 1 : 0));
+        lrb_taken after = taken(&s, 0);
+        CHECK(!memcmp(&after, &before, sizeof before));
+        end(&s);
+        CHECK_OK(fixture_backup(&s.f, s.repo, &outcome, &err));
+    }
+    close_scene(&s);
+}
+
+TEST(progress_ends_at_its_totals) {
+    scene s;
+    lrb_err err;
+    CHECK_OK(open_scene(&s, &err));
+    fixture_write(s.f.source, "big", 5 << 20, 1);
+    fixture_write(s.f.source, "empty", 0, 1);
+    fixture_write(s.f.source, "small", 77, 2);
+    CHECK_OK(begin(&s, &err));
+    CHECK_OK(run(&s, &err));
+    CHECK(atomic_load(&s.job.counters.items_done) == 3 && atomic_load(&s.job.counters.items_total) == 3);
+    CHECK(atomic_load(&s.job.counters.bytes_in) == (5 << 20) + 77);
+    CHECK(atomic_load(&s.job.counters.bytes_total) == (5 << 20) + 77);
+    end(&s);
+    close_scene(&s);
+}
+
+TEST(a_file_cut_short_while_it_is_read_is_refused) {
+    scene s;
+    lrb_err err;
+    lrb_step next;
+    char path[512];
+    CHECK_OK(open_scene(&s, &err));
+    fixture_write(s.f.source, "big", 9 << 20, 1);
+    CHECK_OK(begin(&s, &err));
+    CHECK_OK(lrb_intake_step(s.intake, &s.f.worker, &next, &err)); /* the first slice */
+    fixture_path(path, s.f.source, "big");
+    CHECK(truncate(path, 5 << 20) == 0);
+    CHECK_FAILS(run(&s, &err), LRB_E_CHANGED);
+    CHECK(!strcmp(err.target, "big"));
+    end(&s);
+    close_scene(&s);
+}
+
+int main(void) {
+    RUN(content_decides_the_result_not_the_way);
+    RUN(an_offer_is_taken_only_when_its_chunks_are_known);
+    RUN(progress_ends_at_its_totals);
+    RUN(a_file_cut_short_while_it_is_read_is_refused);
+    return check_report();
+}

@@ -1,0 +1,82 @@
+/* Litter in tmp/: only what is old and held by nobody goes. */
+#include "engine/litter.h"
+
+#include "base/clock.h"
+#include "check.h"
+#include "jobs.h"
+
+static const int64_t HOUR_NS = INT64_C(3600) * 1000000000;
+
+static bool exists(const shelf *s, const char *below) {
+    char path[512];
+    shelf_path(s, below, path);
+    return access(path, F_OK) == 0;
+}
+
+static void shelf_with_litter(shelf *s) {
+    char dir[512];
+    shelf_open(s);
+    shelf_path(s, "tmp", dir);
+    fixture_write(dir, "young", 10, 1);
+    fixture_write(dir, "old", 10, 1);
+    fixture_write(dir, "held", 10, 1);
+    fixture_age(dir, "old");
+    fixture_age(dir, "held");
+}
+
+TEST(old_files_nobody_holds_go) {
+    shelf s;
+    lrb_err err;
+    char path[512];
+    int fd;
+    bool taken;
+    uint64_t removed;
+    shelf_with_litter(&s);
+    shelf_path(&s, "tmp/held", path);
+    CHECK((fd = open(path, O_RDONLY)) >= 0);
+    CHECK_OK(lrb_fs_try_lock(fd, &taken, &err));
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), true, &removed, &err));
+    CHECK(removed == 1 && exists(&s, "tmp/old"));
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), false, &removed, &err));
+    CHECK(removed == 1 && !exists(&s, "tmp/old") && exists(&s, "tmp/held") && exists(&s, "tmp/young"));
+    close(fd);
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), false, &removed, &err));
+    CHECK(removed == 1 && !exists(&s, "tmp/held") && exists(&s, "tmp/young"));
+    shelf_close(&s);
+}
+
+TEST(age_is_by_the_given_clock) {
+    shelf s;
+    lrb_err err;
+    uint64_t removed;
+    shelf_with_litter(&s);
+    CHECK_OK(lrb_litter_remove(s.repo, 0, false, &removed, &err)); /* a clock that was set back */
+    CHECK(removed == 0);
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns() + 2 * HOUR_NS, false, &removed, &err));
+    CHECK(removed == 3);
+    shelf_close(&s);
+}
+
+TEST(what_is_no_regular_file_is_left_alone) {
+    shelf s;
+    lrb_err err;
+    char path[512];
+    uint64_t removed;
+    shelf_open(&s);
+    shelf_path(&s, "tmp/link", path);
+    CHECK(symlink("/etc/passwd", path) == 0);
+    shelf_path(&s, "tmp/dir", path);
+    CHECK(mkdir(path, 0755) == 0);
+    shelf_path(&s, "tmp/fifo", path);
+    CHECK(mkfifo(path, 0644) == 0);
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns() + 2 * HOUR_NS, false, &removed, &err));
+    CHECK(removed == 0 && exists(&s, "tmp/dir") && exists(&s, "tmp/fifo") && exists(&s, "tmp/link"));
+    shelf_close(&s);
+}
+
+int main(void) {
+    RUN(old_files_nobody_holds_go);
+    RUN(age_is_by_the_given_clock);
+    RUN(what_is_no_regular_file_is_left_alone);
+    return check_report();
+}

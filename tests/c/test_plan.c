@@ -1,0 +1,97 @@
+/* Which fate prune gives a pack: the pure half, as a table. The gathering half is tested through prune. */
+#include "engine/plan.h"
+
+#include "check.h"
+
+static const int64_t NOW = 1000, WAIT = 100;
+
+static lrb_fate fate_of(lrb_plan_pack pack, lrb_plan_rules rules) {
+    lrb_plan plan = {.packs = &pack, .count = 1};
+    lrb_plan_decide(&plan, &rules);
+    return pack.fate;
+}
+
+/* A pack of 1000 bytes on the disk. */
+static lrb_plan_pack pack_of(lrb_pack_status status, int64_t since_ns, uint64_t live_bytes) {
+    lrb_plan_pack pack = {.position = 0, .on_disk = true, .file_bytes = 1000, .readable = true, .live_bytes = live_bytes};
+    pack.known.status = status;
+    pack.known.size_bytes = 1000;
+    pack.known.since_ns = since_ns;
+    return pack;
+}
+
+static lrb_plan_rules usual(void) { return (lrb_plan_rules){.now_ns = NOW, .wait_ns = WAIT, .repack = true}; }
+
+TEST(a_known_pack_is_kept_repacked_or_retired_by_what_lives_in_it) {
+    lrb_plan_rules rules = usual();
+    CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 0), rules) == LRB_FATE_RETIRE);
+    CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 1), rules) == LRB_FATE_REPACK);
+    CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 499), rules) == LRB_FATE_REPACK);
+    CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 500), rules) == LRB_FATE_KEEP);
+    rules.repack = false;
+    CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 1), rules) == LRB_FATE_KEEP);
+}
+
+TEST(a_retired_pack_waits_and_may_come_back) {
+    lrb_plan_rules rules = usual();
+    CHECK(fate_of(pack_of(LRB_PACK_RETIRED, NOW - WAIT + 1, 0), rules) == LRB_FATE_KEEP);
+    CHECK(fate_of(pack_of(LRB_PACK_RETIRED, NOW - WAIT, 0), rules) == LRB_FATE_SWEEP);
+    CHECK(fate_of(pack_of(LRB_PACK_RETIRED, NOW - WAIT, 1), rules) == LRB_FATE_UNRETIRE);
+    lrb_plan_pack orphan = pack_of(LRB_PACK_RETIRED, 0, 1);
+    orphan.known.size_bytes = 0; /* the log does not know its size, so it cannot become known */
+    CHECK(fate_of(orphan, rules) == LRB_FATE_KEEP);
+}
+
+TEST(a_time_that_cannot_be_believed_makes_it_wait) {
+    lrb_plan_rules rules = usual();
+    CHECK(fate_of(pack_of(LRB_PACK_RETIRED, NOW + 1, 0), rules) == LRB_FATE_KEEP);
+    CHECK(fate_of(pack_of(LRB_PACK_RETIRED, INT64_MAX, 0), rules) == LRB_FATE_KEEP);
+    CHECK(fate_of(pack_of(LRB_PACK_RETIRED, INT64_MIN, 0), rules) == LRB_FATE_SWEEP);
+    rules.wait_ns = 0;
+    CHECK(fate_of(pack_of(LRB_PACK_RETIRED, INT64_MAX, 0), rules) == LRB_FATE_SWEEP);
+}
+
+TEST(a_damaged_pack_stays_as_long_as_it_holds_something) {
+    lrb_plan_rules rules = usual();
+    CHECK(fate_of(pack_of(LRB_PACK_DAMAGED, 0, 1), rules) == LRB_FATE_KEEP);
+    CHECK(fate_of(pack_of(LRB_PACK_DAMAGED, 0, 0), rules) == LRB_FATE_SWEEP);
+    CHECK(fate_of(pack_of(LRB_PACK_DAMAGED, NOW, 0), rules) == LRB_FATE_KEEP);
+}
+
+TEST(a_swept_pack_is_unlinked_where_it_still_lies) {
+    lrb_plan_pack pack = pack_of(LRB_PACK_SWEPT, NOW, 0);
+    CHECK(fate_of(pack, usual()) == LRB_FATE_UNLINK);
+    pack.on_disk = false;
+    CHECK(fate_of(pack, usual()) == LRB_FATE_KEEP);
+}
+
+TEST(an_orphan_is_retired_once_it_is_old) {
+    lrb_plan_pack orphan = {.position = LRB_NO_PACK, .on_disk = true, .file_bytes = 1000, .readable = true};
+    orphan.mtime_ns = NOW - WAIT + 1;
+    CHECK(fate_of(orphan, usual()) == LRB_FATE_KEEP);
+    orphan.mtime_ns = NOW - WAIT;
+    CHECK(fate_of(orphan, usual()) == LRB_FATE_RETIRE);
+}
+
+TEST(what_cannot_be_read_stays_while_something_is_lost) {
+    const lrb_pack_status all[] = {LRB_PACK_KNOWN, LRB_PACK_RETIRED, LRB_PACK_DAMAGED};
+    for (size_t i = 0; i < 3; i++) {
+        lrb_plan_rules rules = usual();
+        lrb_plan_pack pack = pack_of(all[i], 0, 0);
+        pack.readable = false;
+        CHECK(fate_of(pack, rules) != LRB_FATE_KEEP);
+        rules.lost = true;
+        CHECK(fate_of(pack, rules) == LRB_FATE_KEEP);
+    }
+}
+
+int main(void) {
+    RUN(a_known_pack_is_kept_repacked_or_retired_by_what_lives_in_it);
+    RUN(a_retired_pack_waits_and_may_come_back);
+    RUN(a_time_that_cannot_be_believed_makes_it_wait);
+    RUN(a_damaged_pack_stays_as_long_as_it_holds_something);
+    RUN(a_swept_pack_is_unlinked_where_it_still_lies);
+    RUN(an_orphan_is_retired_once_it_is_old);
+    RUN(what_cannot_be_read_stays_while_something_is_lost);
+    return check_report();
+}

@@ -1,0 +1,654 @@
+/* The prune job over real repositories: what is dead goes, in two steps or at once; what is alive stays, whoever interferes. */
+#include "engine/prune.h"
+
+#include <sys/wait.h>
+
+#include "check.h"
+#include "engine/pool.h"
+#include "jobs.h"
+
+static const int64_t HOUR = INT64_C(3600) * 1000000000;
+
+static bool sound(shelf *s) { return count_findings(s, NULL, LRB_VERIFY_DIGESTS) == 0; }
+
+/* Every file of packs/ is a pack the log knows, and none that it has swept. */
+static bool tidy(shelf *s) {
+    return shelf_files(s, "packs") == shelf_count(s, LRB_PACK_KNOWN) + shelf_count(s, LRB_PACK_RETIRED) + shelf_count(s, LRB_PACK_DAMAGED);
+}
+
+/* Two snapshots that share "kept"; the first alone has "gone". Separate packs. */
+static void shelf_with_garbage(shelf *s, char first[LRB_SNAPSHOT_ID_MAX], char second[LRB_SNAPSHOT_ID_MAX]) {
+    shelf_open(s);
+    fixture_write(s->f.source, "kept", 200 << 10, 1);
+    shelf_backup(s, NULL);
+    fixture_write(s->f.source, "gone", 300 << 10, 2);
+    shelf_backup(s, first);
+    shelf_remove_source(s, "gone");
+    fixture_write(s->f.source, "new", 1000, 3);
+    shelf_backup(s, second);
+}
+
+TEST(nothing_to_do_changes_nothing) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    shelf_with_garbage(&s, NULL, NULL);
+    uint64_t last = shelf_last_number(&s);
+    unsigned files = shelf_files(&s, "packs");
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(!out.packs_retired && !out.packs_swept && !out.packs_repacked && !out.bytes_freed && !out.litter_removed);
+    CHECK(shelf_last_number(&s) == last && shelf_files(&s, "packs") == files && sound(&s));
+    CHECK(out.bytes_total > 500 << 10 && out.bytes_live > 500 << 10 && out.bytes_live < out.bytes_total);
+    shelf_close(&s);
+}
+
+TEST(garbage_is_retired_first_and_swept_later) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char first[LRB_SNAPSHOT_ID_MAX];
+    shelf_with_garbage(&s, first, NULL);
+    unsigned files = shelf_files(&s, "packs");
+    CHECK_OK(shelf_drop(&s, first, &err));
+    CHECK_OK(run_prune(&s, HOUR, false, false, &out, &err));
+    CHECK(out.packs_retired == 1 && out.bytes_retired > 300 << 10 && !out.packs_swept && !out.bytes_freed);
+    CHECK(shelf_count(&s, LRB_PACK_RETIRED) == 1 && shelf_files(&s, "packs") == files && sound(&s));
+    CHECK_OK(run_prune(&s, HOUR, false, false, &out, &err));
+    CHECK(!out.packs_retired && !out.packs_swept);
+    CHECK_OK(run_prune(&s, 1, false, false, &out, &err));
+    CHECK(!out.packs_retired && out.packs_swept == 1 && out.bytes_freed > 300 << 10);
+    CHECK(shelf_files(&s, "packs") == files - 1 && tidy(&s) && sound(&s));
+    shelf_reopen(&s);
+    CHECK(sound(&s));
+    shelf_close(&s);
+}
+
+TEST(without_waiting_all_goes_at_once) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char first[LRB_SNAPSHOT_ID_MAX];
+    shelf_with_garbage(&s, first, NULL);
+    CHECK_OK(shelf_drop(&s, first, &err));
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(out.packs_retired == 1 && out.packs_swept == 1 && out.bytes_freed == out.bytes_retired);
+    CHECK(tidy(&s) && sound(&s));
+    shelf_close(&s);
+}
+
+TEST(the_last_snapshot_leaves_an_empty_repository_that_works) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char id[LRB_SNAPSHOT_ID_MAX];
+    shelf_open(&s);
+    fixture_write(s.f.source, "file", 200 << 10, 1);
+    shelf_backup(&s, id);
+    CHECK_OK(shelf_drop(&s, id, &err));
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(out.packs_swept == 1 && !shelf_files(&s, "packs") && !out.bytes_live);
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    shelf_backup(&s, NULL); /* the same bytes again, under another pack's name */
+    CHECK(shelf_files(&s, "packs") == 1 && sound(&s));
+    shelf_close(&s);
+}
+
+TEST(a_dry_run_predicts_and_changes_nothing) {
+    const int64_t waits[] = {0, 1, HOUR};
+    for (size_t i = 0; i < 3; i++)
+        for (int repack = 0; repack < 2; repack++) {
+            shelf s;
+            lrb_err err;
+            lrb_prune_outcome dry, real;
+            char first[LRB_SNAPSHOT_ID_MAX], second[LRB_SNAPSHOT_ID_MAX];
+            shelf_with_garbage(&s, first, second);
+            CHECK_OK(shelf_drop(&s, first, &err));
+            CHECK_OK(run_prune(&s, HOUR, false, false, &real, &err)); /* something retired already */
+            CHECK_OK(shelf_drop(&s, second, &err));
+            shelf_remove_source(&s, "new");
+            uint64_t last = shelf_last_number(&s);
+            unsigned files = shelf_files(&s, "packs");
+            CHECK_OK(run_prune(&s, waits[i], true, repack, &dry, &err));
+            CHECK(shelf_last_number(&s) == last && shelf_files(&s, "packs") == files);
+            CHECK_OK(run_prune(&s, waits[i], false, repack, &real, &err));
+            CHECK(!memcmp(&dry, &real, sizeof dry) && dry.packs_retired > 0 && sound(&s));
+            shelf_close(&s);
+        }
+}
+
+TEST(orphans_are_retired_when_they_are_old) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    bundle b;
+    char path[512], below[80] = "packs/";
+    shelf_with_garbage(&s, NULL, NULL);
+    bundle_begin(&b, &s);
+    bundle_add(&b, LRB_CHUNK_RAW, "never named", 11);
+    lrb_id orphan = bundle_end(&b, false);
+    lrb_hex(orphan.bytes, sizeof orphan.bytes, below + 6);
+    shelf_path(&s, below, path);
+    CHECK_OK(run_prune(&s, HOUR, false, true, &out, &err));
+    CHECK(!out.packs_retired); /* perhaps a backup is just about to name it */
+    struct timespec times[2] = {{1600000000, 0}, {1600000000, 0}};
+    utimensat(AT_FDCWD, path, times, 0);
+    CHECK_OK(run_prune(&s, HOUR, false, true, &out, &err));
+    CHECK(out.packs_retired == 1 && shelf_count(&s, LRB_PACK_RETIRED) == 1 && access(path, F_OK) == 0);
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(out.packs_swept == 1 && access(path, F_OK) != 0 && sound(&s));
+    shelf_close(&s);
+}
+
+TEST(files_that_are_no_packs_are_left_alone) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char path[512];
+    shelf_with_garbage(&s, NULL, NULL);
+    shelf_path(&s, "packs/README", path);
+    FILE *file = fopen(path, "w");
+    CHECK(file);
+    fclose(file);
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(!out.packs_retired && access(path, F_OK) == 0);
+    shelf_close(&s);
+}
+
+/* One pack: "small" stays, "big" goes with the first snapshot. */
+static void shelf_to_repack(shelf *s) {
+    lrb_err err;
+    char first[LRB_SNAPSHOT_ID_MAX];
+    shelf_open(s);
+    fixture_write(s->f.source, "big", 3 << 20, 1);
+    fixture_write(s->f.source, "small", 200 << 10, 2);
+    shelf_backup(s, first);
+    shelf_remove_source(s, "big");
+    shelf_backup(s, NULL);
+    if (shelf_drop(s, first, &err)) exit(2);
+}
+
+TEST(a_mostly_dead_pack_is_repacked) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    shelf_to_repack(&s);
+    CHECK_OK(run_prune(&s, HOUR, false, false, &out, &err));
+    CHECK(!out.packs_repacked && !out.packs_retired);
+    CHECK_OK(run_prune(&s, HOUR, false, true, &out, &err));
+    CHECK(out.packs_repacked == 1 && out.packs_retired == 1 && out.bytes_rewritten >= 200 << 10 && out.bytes_rewritten < 220 << 10);
+    CHECK(shelf_count(&s, LRB_PACK_RETIRED) == 1 && sound(&s));
+    CHECK_OK(run_prune(&s, 1, false, true, &out, &err));
+    CHECK(out.packs_swept == 1 && !out.packs_repacked && out.bytes_freed > 3 << 20 && tidy(&s));
+    shelf_reopen(&s);
+    CHECK(sound(&s));
+    uint64_t last = shelf_last_number(&s);
+    CHECK_OK(run_prune(&s, 1, false, true, &out, &err)); /* and is not repacked again and again */
+    CHECK(shelf_last_number(&s) == last);
+    shelf_close(&s);
+}
+
+TEST(repacking_many_packs_makes_few) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char id[LRB_SNAPSHOT_ID_MAX], first[LRB_SNAPSHOT_ID_MAX] = "";
+    shelf_open(&s);
+    for (unsigned i = 0; i < 8; i++) { /* each pack: one small file that stays, one big that goes */
+        char name[16];
+        snprintf(name, sizeof name, "small%u", i);
+        fixture_write(s.f.source, name, 100 << 10, 100 + i);
+        fixture_write(s.f.source, "big", 1 << 20, i);
+        shelf_backup(&s, id);
+        if (first[0]) CHECK_OK(shelf_drop(&s, first, &err));
+        memcpy(first, id, sizeof first);
+    }
+    unsigned files = shelf_files(&s, "packs");
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(out.packs_repacked >= 6 && shelf_files(&s, "packs") <= files - 5 && tidy(&s) && sound(&s));
+    shelf_close(&s);
+}
+
+TEST(a_rotten_pack_is_not_repacked) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char path[512];
+    shelf_to_repack(&s);
+    shelf_pack(&s, 0, path);
+    lrb_pack *pack;
+    CHECK_OK(lrb_repo_pack_acquire(s.repo, 0, &pack, &err));
+    uint32_t last_raw = 0;
+    for (uint32_t i = 0; i < pack->count; i++)
+        if (pack->rows[i].kind == LRB_CHUNK_RAW) last_raw = i; /* of "small": items are stored in name order */
+    flip_byte(path, pack->rows[last_raw].offset);
+    lrb_repo_pack_release(s.repo, pack);
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(!out.packs_repacked && !out.packs_retired && shelf_count(&s, LRB_PACK_KNOWN) == 2);
+    CHECK(count_findings(&s, NULL, LRB_VERIFY_DIGESTS) == 2);
+    shelf_close(&s);
+}
+
+TEST(second_copies_die) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    bundle b;
+    uint8_t bytes[1000];
+    shelf_open(&s);
+    fixture_write(s.f.source, "file", sizeof bytes, 1);
+    shelf_backup(&s, NULL);
+    fixture_fill(bytes, sizeof bytes, 1);
+    bundle_begin(&b, &s);
+    bundle_add(&b, LRB_CHUNK_RAW, bytes, sizeof bytes);
+    bundle_end(&b, true);
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(out.packs_swept >= 1 && shelf_files(&s, "packs") <= 2 && sound(&s));
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(sound(&s) && tidy(&s));
+    shelf_close(&s);
+}
+
+TEST(a_retired_pack_that_is_needed_comes_back) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    shelf_with_garbage(&s, NULL, NULL);
+    lrb_id pack = shelf_pack(&s, 0, NULL);
+    CHECK_OK(shelf_name_pack(&s, LRB_ENTRY_RETIRE, &pack, &err));
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(!out.packs_swept && shelf_count(&s, LRB_PACK_RETIRED) == 0 && sound(&s));
+    shelf_close(&s);
+}
+
+TEST(a_damaged_pack_goes_when_it_is_healed_and_not_before) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    shelf_open(&s);
+    fixture_write(s.f.source, "file", 200 << 10, 1);
+    shelf_backup(&s, NULL);
+    lrb_id pack = shelf_pack(&s, 0, NULL);
+    CHECK_OK(shelf_name_pack(&s, LRB_ENTRY_DAMAGED, &pack, &err));
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(!out.packs_swept && shelf_count(&s, LRB_PACK_DAMAGED) == 1);
+    shelf_backup(&s, NULL);
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(out.packs_swept == 1 && shelf_count(&s, LRB_PACK_DAMAGED) == 0 && tidy(&s) && sound(&s));
+    shelf_close(&s);
+}
+
+TEST(anyone_finishes_a_sweep) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char first[LRB_SNAPSHOT_ID_MAX], path[512];
+    shelf_with_garbage(&s, first, NULL);
+    CHECK_OK(shelf_drop(&s, first, &err));
+    lrb_id pack = shelf_pack(&s, 1, path);
+    CHECK_OK(shelf_name_pack(&s, LRB_ENTRY_RETIRE, &pack, &err));
+    CHECK_OK(shelf_name_pack(&s, LRB_ENTRY_SWEEP, &pack, &err));
+    CHECK_OK(run_prune(&s, HOUR, false, true, &out, &err));
+    CHECK(!out.packs_swept && out.bytes_freed > 300 << 10 && access(path, F_OK) != 0 && tidy(&s) && sound(&s));
+    shelf_close(&s);
+}
+
+TEST(old_litter_goes) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char dir[512];
+    shelf_with_garbage(&s, NULL, NULL);
+    shelf_path(&s, "tmp", dir);
+    fixture_write(dir, "old", 10, 1);
+    fixture_age(dir, "old");
+    CHECK_OK(run_prune(&s, 0, true, true, &out, &err));
+    CHECK(out.litter_removed == 1 && shelf_files(&s, "tmp") == 1);
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(out.litter_removed == 1 && !shelf_files(&s, "tmp"));
+    shelf_close(&s);
+}
+
+TEST(the_reserve_is_made_again) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char path[512];
+    shelf_with_garbage(&s, NULL, NULL);
+    shelf_path(&s, "reserve", path);
+    unlink(path);
+    CHECK_OK(run_prune(&s, HOUR, true, true, &out, &err));
+    CHECK(access(path, F_OK) != 0);
+    CHECK_OK(run_prune(&s, HOUR, false, true, &out, &err));
+    struct stat status;
+    CHECK(stat(path, &status) == 0 && status.st_size == 64 << 10 && status.st_blocks > 0);
+    shelf_close(&s);
+}
+
+/* ---- refusals: nothing may have changed ---- */
+
+static bool refuses(shelf *s, int code, const char *named) {
+    lrb_prune_outcome out;
+    lrb_err err;
+    uint64_t last = shelf_last_number(s);
+    unsigned files = shelf_files(s, "packs");
+    int got = run_prune(s, 0, false, true, &out, &err);
+    if (got != code || (!strstr(err.target, named) && !strstr(err.message, named))) {
+        printf("%s: %s: %s\n", lrb_code_symbol(got), err.target, err.message);
+        return false;
+    }
+    return shelf_last_number(s) == last && shelf_files(s, "packs") == files && strstr(err.message, "nothing was pruned");
+}
+
+TEST(a_hole_in_the_log_refuses_everything) {
+    shelf s;
+    lrb_err err;
+    char first[LRB_SNAPSHOT_ID_MAX], path[512];
+    shelf_with_garbage(&s, first, NULL);
+    CHECK_OK(shelf_drop(&s, first, &err));
+    for (unsigned i = 0; i <= 4; i++) {
+        char below[40];
+        snprintf(below, sizeof below, "log/%020u", i);
+        shelf_path(&s, below, path);
+        flip_byte(path, file_size(path) / 2);
+        CHECK(refuses(&s, LRB_E_DAMAGED, below));
+        flip_byte(path, file_size(path) / 2);
+    }
+    CHECK(unlink(path) == 0);
+    CHECK(refuses(&s, LRB_E_DAMAGED, "log/00000000000000000004"));
+    shelf_close(&s);
+}
+
+TEST(a_log_that_went_back_refuses_everything) {
+    shelf s;
+    lrb_err err;
+    char first[LRB_SNAPSHOT_ID_MAX], path[512];
+    shelf_with_garbage(&s, first, NULL);
+    CHECK_OK(shelf_drop(&s, first, &err));
+    shelf_path(&s, "log/00000000000000000004", path);
+    CHECK(unlink(path) == 0);
+    shelf_reopen(&s);
+    CHECK(refuses(&s, LRB_E_DAMAGED, "log"));
+    shelf_close(&s);
+}
+
+TEST(an_empty_listing_is_no_evidence) {
+    shelf s;
+    char path[512], aside[512];
+    shelf_with_garbage(&s, NULL, NULL);
+    shelf_path(&s, "packs", path);
+    shelf_path(&s, "aside", aside);
+    CHECK(rename(path, aside) == 0 && mkdir(path, 0750) == 0);
+    shelf_reopen(&s);
+    CHECK(refuses(&s, LRB_E_DAMAGED, "packs"));
+    CHECK(rmdir(path) == 0 && rename(aside, path) == 0);
+    shelf_reopen(&s);
+    CHECK(sound(&s));
+    shelf_close(&s);
+}
+
+TEST(a_snapshot_whose_needs_cannot_be_read_refuses_everything) {
+    const lrb_chunk_kind kinds[] = {LRB_CHUNK_BODY, LRB_CHUNK_RECIPE};
+    for (size_t turn = 0; turn < 2; turn++) {
+        shelf s;
+        lrb_err err;
+        char first[LRB_SNAPSHOT_ID_MAX], path[512];
+        shelf_with_garbage(&s, first, NULL);
+        CHECK_OK(shelf_drop(&s, first, &err));
+        lrb_pack *pack;
+        shelf_pack(&s, 0, path);
+        CHECK_OK(lrb_repo_pack_acquire(s.repo, 0, &pack, &err));
+        for (uint32_t i = 0; i < pack->count; i++)
+            if (pack->rows[i].kind == kinds[turn]) flip_byte(path, pack->rows[i].offset);
+        lrb_repo_pack_release(s.repo, pack);
+        CHECK(refuses(&s, LRB_E_DAMAGED, "snapshot"));
+        shelf_close(&s);
+    }
+}
+
+/* A pack that cannot be read now may hold what is missing: it must survive, while what is surely dead may go. */
+TEST(a_pack_that_cannot_be_read_stays_while_data_is_lost) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char path[512], first[LRB_SNAPSHOT_ID_MAX];
+    bundle b;
+    shelf_open(&s);
+    bundle_begin(&b, &s); /* the only copy of what "file" holds, but for recipes and body */
+    uint8_t bytes[1000];
+    fixture_fill(bytes, sizeof bytes, 1);
+    bundle_add(&b, LRB_CHUNK_RAW, bytes, sizeof bytes);
+    bundle_end(&b, true);
+    fixture_write(s.f.source, "file", sizeof bytes, 1);
+    shelf_backup(&s, NULL);
+    fixture_write(s.f.source, "other", 1000, 2);
+    shelf_backup(&s, first);
+    CHECK_OK(shelf_drop(&s, first, &err));
+    shelf_pack(&s, 0, path);
+    flip_byte(path, file_size(path) - 100); /* in the trailer */
+    shelf_reopen(&s);
+    CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+    CHECK(out.packs_swept == 1 && access(path, F_OK) == 0);
+    flip_byte(path, file_size(path) - 100);
+    shelf_reopen(&s);
+    CHECK(sound(&s));
+    shelf_close(&s);
+}
+
+TEST(a_negative_waiting_time_is_refused) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    shelf_open(&s);
+    CHECK_FAILS(run_prune(&s, -1, false, true, &out, &err), LRB_E_INVALID);
+    shelf_close(&s);
+}
+
+/* ---- others at work ---- */
+
+/* After each step of prune another process appends; before `quiet` steps have passed it never stops. */
+static int prune_against_writer(shelf *s, lrb_repo *other, int busy_steps, lrb_prune_outcome *out, lrb_err *err) {
+    lrb_prune_options options = {0, false, true};
+    lrb_job *job;
+    lrb_step next = LRB_STEP_MORE;
+    int code = lrb_prune_new(s->repo, &options, &job, err);
+    for (int i = 0; !code && next != LRB_STEP_DONE; i++) {
+        code = job->ops->step(job, &s->f.worker, &next, err);
+        if (!code && i < busy_steps) code = shelf_append(other, LRB_ENTRY_DROP, LRB_F_SNAPSHOT_REF, "none", 4, err);
+    }
+    job->ops->finish(job, &s->f.worker);
+    *out = *lrb_prune_result(job);
+    lrb_job_free(job);
+    return code;
+}
+
+TEST(entries_of_others_make_it_plan_again) {
+    for (int busy_steps = 1; busy_steps < 30; busy_steps++) {
+        shelf s;
+        lrb_err err;
+        lrb_repo *other;
+        lrb_prune_outcome out;
+        shelf_to_repack(&s);
+        CHECK_OK(lrb_repo_open(s.f.storage, "g", false, &other, &err));
+        CHECK_OK(prune_against_writer(&s, other, busy_steps, &out, &err));
+        CHECK(out.packs_repacked == 1 && out.packs_swept == 1 && tidy(&s) && sound(&s));
+        lrb_repo_close(other);
+        shelf_close(&s);
+    }
+}
+
+TEST(endless_writing_by_others_is_said) {
+    shelf s;
+    lrb_err err;
+    lrb_repo *other;
+    lrb_prune_outcome out;
+    shelf_to_repack(&s);
+    CHECK_OK(lrb_repo_open(s.f.storage, "g", false, &other, &err));
+    unsigned files = shelf_files(&s, "packs");
+    CHECK_FAILS(prune_against_writer(&s, other, 1000, &out, &err), LRB_E_BUSY);
+    CHECK(shelf_files(&s, "packs") == files && sound(&s)); /* copies it could not enter are gone again */
+    lrb_repo_close(other);
+    shelf_close(&s);
+}
+
+/* Between plan and entry another process takes a snapshot that needs what the plan calls dead. */
+TEST(a_snapshot_in_between_keeps_what_it_needs) {
+    for (int at = 1; at < 12; at++) {
+        shelf s;
+        lrb_err err;
+        lrb_job *job;
+        lrb_step next = LRB_STEP_MORE;
+        char first[LRB_SNAPSHOT_ID_MAX];
+        shelf_with_garbage(&s, first, NULL);
+        CHECK_OK(shelf_drop(&s, first, &err));
+        fixture_write(s.f.source, "gone", 300 << 10, 2); /* comes back, with the same bytes */
+        lrb_prune_options options = {0, false, true};
+        CHECK_OK(lrb_prune_new(s.repo, &options, &job, &err));
+        lrb_repo *mine = s.repo;
+        for (int i = 0; next != LRB_STEP_DONE; i++) {
+            CHECK_OK(job->ops->step(job, &s.f.worker, &next, &err));
+            if (i != at) continue;
+            CHECK_OK(lrb_repo_open(s.f.storage, "g", false, &s.repo, &err));
+            shelf_backup(&s, NULL);
+            lrb_repo_close(s.repo);
+            s.repo = mine;
+        }
+        lrb_job_free(job);
+        CHECK_OK(lrb_repo_refresh(s.repo, &err));
+        CHECK(tidy(&s) && sound(&s));
+        shelf_close(&s);
+    }
+}
+
+/* ---- crashes, threads, memory ---- */
+
+/* A child takes `steps` steps and vanishes. Returns whether it was done before. */
+static bool crash_after(shelf *s, int steps) {
+    pid_t child = fork();
+    if (child == 0) {
+        shelf own = *s;
+        lrb_prune_options options = {0, false, true};
+        lrb_job *job;
+        lrb_err err;
+        lrb_step next = LRB_STEP_MORE;
+        if (lrb_repo_open(s->f.storage, "g", false, &own.repo, &err) || lrb_prune_new(own.repo, &options, &job, &err)) _exit(9);
+        for (int i = 0; i < steps && next != LRB_STEP_DONE; i++)
+            if (job->ops->step(job, &own.f.worker, &next, &err)) _exit(9);
+        _exit(next == LRB_STEP_DONE);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) > 1) printf("the child failed\n"), exit(2);
+    return WEXITSTATUS(status);
+}
+
+TEST(a_crash_after_any_step_loses_nothing_and_leaves_nothing) {
+    bool done = false;
+    for (int steps = 0; !done; steps++) {
+        shelf s;
+        lrb_err err;
+        lrb_prune_outcome out;
+        shelf_to_repack(&s);
+        done = crash_after(&s, steps);
+        shelf_reopen(&s);
+        CHECK(sound(&s));
+        CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+        CHECK(tidy(&s) && sound(&s) && shelf_count(&s, LRB_PACK_RETIRED) == 0);
+        CHECK_OK(run_prune(&s, 0, true, true, &out, &err));
+        CHECK(!out.packs_retired && !out.packs_swept && !out.packs_repacked);
+        shelf_close(&s);
+    }
+}
+
+TEST(a_cancelled_prune_leaves_nothing_half_done) {
+    bool done = false;
+    for (int steps = 0; !done; steps++) {
+        shelf s;
+        lrb_err err;
+        lrb_job *job;
+        lrb_step next = LRB_STEP_MORE;
+        lrb_prune_options options = {0, false, true};
+        shelf_to_repack(&s);
+        CHECK_OK(lrb_prune_new(s.repo, &options, &job, &err));
+        for (int i = 0; i < steps && next != LRB_STEP_DONE; i++) CHECK_OK(job->ops->step(job, &s.f.worker, &next, &err));
+        done = next == LRB_STEP_DONE;
+        lrb_job_cancel(job);
+        if (!done) CHECK_FAILS(job->ops->step(job, &s.f.worker, &next, &err), LRB_E_CANCELLED);
+        job->ops->finish(job, &s.f.worker);
+        lrb_job_free(job);
+        CHECK(sound(&s) && !shelf_files(&s, "tmp"));
+        shelf_close(&s);
+    }
+}
+
+TEST(the_pool_runs_it_with_several_threads) {
+    shelf s;
+    lrb_err err;
+    lrb_pool *pool;
+    lrb_mailbox *mailbox;
+    lrb_job *job;
+    lrb_prune_options options = {0, false, true};
+    shelf_to_repack(&s);
+    CHECK_OK(lrb_pool_start(3, 2, &pool, &err));
+    CHECK_OK(lrb_mailbox_open(&mailbox, &err));
+    CHECK_OK(lrb_prune_new(s.repo, &options, &job, &err));
+    lrb_pool_submit(pool, job, mailbox);
+    CHECK(lrb_mailbox_wait(mailbox, -1) == job);
+    CHECK(job->err.code == LRB_OK && lrb_prune_result(job)->packs_repacked == 1);
+    lrb_job_free(job);
+    lrb_pool_stop(pool);
+    lrb_mailbox_close(mailbox);
+    CHECK(tidy(&s) && sound(&s));
+    shelf_close(&s);
+}
+
+TEST(running_out_of_memory_is_survived) {
+    lrb_err err;
+    int code = LRB_E_NOMEM;
+    for (int64_t n = 0; code; n++) {
+        shelf s;
+        lrb_prune_outcome out;
+        shelf_to_repack(&s);
+        shelf_reopen(&s);
+        lrb_mem_fail_after(n, false);
+        code = run_prune(&s, 0, false, true, &out, &err);
+        lrb_mem_fail_after(-1, false);
+        CHECK(!code || code == LRB_E_NOMEM);
+        CHECK(sound(&s) && !shelf_files(&s, "tmp"));
+        CHECK_OK(run_prune(&s, 0, false, true, &out, &err));
+        CHECK(tidy(&s) && sound(&s) && shelf_files(&s, "packs") == 2);
+        shelf_close(&s);
+    }
+}
+
+int main(void) {
+    RUN(nothing_to_do_changes_nothing);
+    RUN(garbage_is_retired_first_and_swept_later);
+    RUN(without_waiting_all_goes_at_once);
+    RUN(the_last_snapshot_leaves_an_empty_repository_that_works);
+    RUN(a_dry_run_predicts_and_changes_nothing);
+    RUN(orphans_are_retired_when_they_are_old);
+    RUN(files_that_are_no_packs_are_left_alone);
+    RUN(a_mostly_dead_pack_is_repacked);
+    RUN(repacking_many_packs_makes_few);
+    RUN(a_rotten_pack_is_not_repacked);
+    RUN(second_copies_die);
+    RUN(a_retired_pack_that_is_needed_comes_back);
+    RUN(a_damaged_pack_goes_when_it_is_healed_and_not_before);
+    RUN(anyone_finishes_a_sweep);
+    RUN(old_litter_goes);
+    RUN(the_reserve_is_made_again);
+    RUN(a_hole_in_the_log_refuses_everything);
+    RUN(a_log_that_went_back_refuses_everything);
+    RUN(an_empty_listing_is_no_evidence);
+    RUN(a_snapshot_whose_needs_cannot_be_read_refuses_everything);
+    RUN(a_pack_that_cannot_be_read_stays_while_data_is_lost);
+    RUN(a_negative_waiting_time_is_refused);
+    RUN(entries_of_others_make_it_plan_again);
+    RUN(endless_writing_by_others_is_said);
+    RUN(a_snapshot_in_between_keeps_what_it_needs);
+    RUN(a_crash_after_any_step_loses_nothing_and_leaves_nothing);
+    RUN(a_cancelled_prune_leaves_nothing_half_done);
+    RUN(the_pool_runs_it_with_several_threads);
+    RUN(running_out_of_memory_is_survived);
+    return check_report();
+}

@@ -1,0 +1,229 @@
+/* The handle over one graph's repository: opening, several writers on one log, gaps, roll-back, checkpoints. */
+#include "repo/repo.h"
+
+#include "check.h"
+#include "fixture.h"
+#include "repo/field.h"
+
+static int append_named(lrb_repo *repo, const char *holder, uint64_t *number, lrb_err *err) {
+    lrb_buf payload;
+    lrb_buf_init(&payload, 4096);
+    int code = lrb_field_put_text(&payload, LRB_F_SNAPSHOT_REF, "none", err);
+    if (!code) code = lrb_field_put_text(&payload, LRB_F_HOLDER, holder, err);
+    lrb_draft draft = {.kind = LRB_ENTRY_HOLD, .payload = payload.data, .payload_length = payload.length};
+    if (!code) code = lrb_repo_append(repo, &draft, NULL, NULL, number, err);
+    lrb_buf_clear(&payload);
+    return code;
+}
+
+static void log_path(const fixture *f, uint64_t number, char *out) {
+    snprintf(out, 512, "%s/graphs/g/log/%020llu", f->storage, (unsigned long long)number);
+}
+
+TEST(a_graph_is_made_once_and_found_again) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *repo, *again;
+    fixture_open(&f);
+    CHECK_FAILS(lrb_repo_open(f.storage, "g", false, &repo, &err), LRB_E_NOT_FOUND);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &repo, &err));
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &again, &err));
+    CHECK(!memcmp(lrb_repo_id(repo), lrb_repo_id(again), LRB_REPO_ID_BYTES));
+    CHECK(!strcmp(lrb_repo_graph_id(repo), "g"));
+    CHECK(lrb_repo_pid(repo) == getpid());
+    lrb_repo_close(again);
+    lrb_repo_close(repo);
+    CHECK_FAILS(lrb_repo_open(f.storage, "../g", true, &repo, &err), LRB_E_INVALID);
+    fixture_close(&f);
+}
+
+TEST(two_handles_share_one_order) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *a, *b;
+    uint64_t number;
+    fixture_open(&f);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &a, &err));
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &b, &err));
+    for (uint64_t i = 1; i <= 40; i++) {
+        CHECK_OK(append_named(i % 3 ? a : b, "x", &number, &err));
+        CHECK(number == i);
+    }
+    CHECK_OK(lrb_repo_refresh(a, &err));
+    CHECK(lrb_repo_begin_read(a)->last_number == 40);
+    lrb_repo_end_read(a);
+    lrb_repo_close(a);
+    lrb_repo_close(b);
+    fixture_close(&f);
+}
+
+static int refuse(void *arg, const lrb_state *state, lrb_draft *draft, lrb_err *err) {
+    (void)draft;
+    *(uint64_t *)arg = state->last_number;
+    return lrb_err_set(err, LRB_E_BUSY, "test", "", "refused");
+}
+
+TEST(a_precommit_sees_the_newest_state_and_may_refuse) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *a, *b;
+    uint64_t number, seen = 0;
+    fixture_open(&f);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &a, &err));
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &b, &err));
+    CHECK_OK(append_named(b, "x", &number, &err));
+    lrb_draft draft = {.kind = LRB_ENTRY_RETIRE};
+    CHECK_FAILS(lrb_repo_append(a, &draft, refuse, &seen, &number, &err), LRB_E_BUSY);
+    CHECK(seen == 1);
+    CHECK_OK(lrb_repo_refresh(b, &err));
+    CHECK(lrb_repo_begin_read(b)->last_number == 1);
+    lrb_repo_end_read(b);
+    lrb_repo_close(a);
+    lrb_repo_close(b);
+    fixture_close(&f);
+}
+
+TEST(a_missing_entry_is_damage) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *repo;
+    uint64_t number;
+    char path[512];
+    fixture_open(&f);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &repo, &err));
+    for (int i = 0; i < 5; i++) CHECK_OK(append_named(repo, "x", &number, &err));
+    lrb_repo_close(repo);
+    log_path(&f, 3, path);
+    CHECK(unlink(path) == 0);
+    CHECK_FAILS(lrb_repo_open(f.storage, "g", false, &repo, &err), LRB_E_DAMAGED);
+    CHECK(strstr(err.target, "00000000000000000003"));
+    fixture_close(&f);
+}
+
+TEST(a_log_that_went_back_raises_the_alarm) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *repo;
+    uint64_t number;
+    char path[512];
+    fixture_open(&f);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &repo, &err));
+    for (int i = 0; i < 5; i++) CHECK_OK(append_named(repo, "x", &number, &err));
+    CHECK(!lrb_repo_alarm(repo));
+    lrb_repo_close(repo);
+    log_path(&f, 5, path);
+    CHECK(unlink(path) == 0);
+    CHECK_OK(lrb_repo_open(f.storage, "g", false, &repo, &err));
+    CHECK(lrb_repo_alarm(repo) && strstr(lrb_repo_alarm(repo), "rolled back"));
+    CHECK_OK(append_named(repo, "y", &number, &err)); /* backups go on, the alarm stays */
+    lrb_repo_close(repo);
+    CHECK_OK(lrb_repo_open(f.storage, "g", false, &repo, &err));
+    CHECK(lrb_repo_alarm(repo) && strstr(lrb_repo_alarm(repo), "replaced"));
+    lrb_repo_close(repo);
+    fixture_close(&f);
+}
+
+TEST(an_empty_log_beside_packs_is_no_new_graph) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *repo;
+    char path[512];
+    fixture_open(&f);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &repo, &err));
+    lrb_repo_close(repo);
+    log_path(&f, 0, path);
+    CHECK(unlink(path) == 0);
+    snprintf(path, sizeof path, "%s/graphs/g/packs", f.storage);
+    fixture_write(path, "0000", 10, 1);
+    CHECK_FAILS(lrb_repo_open(f.storage, "g", true, &repo, &err), LRB_E_DAMAGED);
+    fixture_close(&f);
+}
+
+TEST(checkpoints_come_by_themselves_and_start_the_reading) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *repo;
+    uint64_t number;
+    fixture_open(&f);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &repo, &err));
+    for (int i = 0; i < 300; i++) {
+        CHECK_OK(append_named(repo, "x", &number, &err));
+        CHECK_OK(lrb_repo_maybe_checkpoint(repo, &err));
+    }
+    CHECK(lrb_repo_begin_read(repo)->last_checkpoint == 257);
+    lrb_repo_end_read(repo);
+    lrb_repo_close(repo);
+    CHECK_OK(lrb_repo_open(f.storage, "g", false, &repo, &err));
+    CHECK(lrb_repo_begin_read(repo)->last_number == 301);
+    lrb_repo_end_read(repo);
+    lrb_repo_close(repo);
+    fixture_close(&f);
+}
+
+TEST(chunks_are_found_with_and_without_the_index_file) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *repo;
+    lrb_backup_outcome outcome;
+    lrb_place place;
+    bool found;
+    char path[512];
+    fixture_open(&f);
+    fixture_write(f.source, "one", 30000, 1);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &repo, &err));
+    for (int i = 0; i < 20; i++) { /* enough packs for the index to be saved */
+        fixture_write(f.source, "one", 30000, 100 + i);
+        CHECK_OK(fixture_backup(&f, repo, &outcome, &err));
+    }
+    lrb_row root = lrb_repo_begin_read(repo)->snapshots[0].body_root;
+    lrb_repo_end_read(repo);
+    lrb_repo_close(repo);
+    snprintf(path, sizeof path, "%s/graphs/g/cache/index", f.storage);
+    CHECK(access(path, R_OK) == 0);
+    for (int with_file = 1; with_file >= 0; with_file--) {
+        CHECK_OK(lrb_repo_open(f.storage, "g", false, &repo, &err));
+        CHECK_OK(lrb_repo_find(repo, &root.id, &found, &place, &err));
+        CHECK(found);
+        root.id.bytes[31] ^= 1;
+        CHECK_OK(lrb_repo_find(repo, &root.id, &found, &place, &err));
+        CHECK(!found);
+        CHECK_FAILS(lrb_repo_read(repo, &root.id, root.kind, true, f.worker.coder, &f.worker.content, &err), LRB_E_DAMAGED);
+        root.id.bytes[31] ^= 1;
+        lrb_repo_close(repo);
+        CHECK(unlink(path) == 0 || !with_file);
+    }
+    fixture_close(&f);
+}
+
+TEST(opening_survives_every_failed_allocation) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *repo;
+    uint64_t number;
+    fixture_open(&f);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &repo, &err));
+    CHECK_OK(append_named(repo, "x", &number, &err));
+    lrb_repo_close(repo);
+    int code = LRB_E_NOMEM;
+    for (int64_t n = 0; code; n++) {
+        lrb_mem_fail_after(n, false);
+        code = lrb_repo_open(f.storage, "g", false, &repo, &err);
+        lrb_mem_fail_after(-1, false);
+        CHECK(code == LRB_OK || code == LRB_E_NOMEM);
+    }
+    lrb_repo_close(repo);
+    fixture_close(&f);
+}
+
+int main(void) {
+    RUN(a_graph_is_made_once_and_found_again);
+    RUN(two_handles_share_one_order);
+    RUN(a_precommit_sees_the_newest_state_and_may_refuse);
+    RUN(a_missing_entry_is_damage);
+    RUN(a_log_that_went_back_raises_the_alarm);
+    RUN(an_empty_log_beside_packs_is_no_new_graph);
+    RUN(checkpoints_come_by_themselves_and_start_the_reading);
+    RUN(chunks_are_found_with_and_without_the_index_file);
+    RUN(opening_survives_every_failed_allocation);
+    return check_report();
+}

@@ -1,0 +1,129 @@
+/* The cache of source identities: what it spares, and that no defect in it can do harm. */
+#include "engine/source_cache.h"
+
+#include <dirent.h>
+
+#include "base/clock.h"
+#include "check.h"
+#include "fixture.h"
+
+typedef struct scene {
+    fixture f;
+    lrb_repo *repo;
+    lrb_backup_outcome outcome;
+    char cache[512]; /* path of the one cache/sources-... file */
+} scene;
+
+static int open_scene(scene *s, lrb_err *err) {
+    fixture_open(&s->f);
+    fixture_write(s->f.source, "a", 30000, 1);
+    fixture_write(s->f.source, "b", 40000, 2);
+    int code = lrb_repo_open(s->f.storage, "g", true, &s->repo, err);
+    return code ? code : fixture_backup(&s->f, s->repo, &s->outcome, err);
+}
+
+static void close_scene(scene *s) {
+    lrb_repo_close(s->repo);
+    fixture_close(&s->f);
+}
+
+static bool find_cache(scene *s) {
+    char dir_path[256];
+    snprintf(dir_path, sizeof dir_path, "%s/graphs/g/cache", s->f.storage);
+    DIR *dir = opendir(dir_path);
+    bool found = false;
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (!strncmp(entry->d_name, "sources-", 8)) {
+            snprintf(s->cache, sizeof s->cache, "%s/%.200s", dir_path, entry->d_name);
+            found = true;
+        }
+    if (dir) closedir(dir);
+    return found;
+}
+
+/* Loads the cache for a source listed now, into an intake of its own, and tells which items need not be read. */
+static int load(scene *s, const char *label, bool *found, bool unread[2], lrb_err *err) {
+    static const lrb_job_ops NONE;
+    lrb_job job;
+    lrb_job_init(&job, &NONE);
+    lrb_source *source;
+    lrb_writer *writer = NULL;
+    lrb_intake *intake = NULL;
+    int code = fixture_list(s->f.source, &source, err);
+    if (!code) code = lrb_writer_new(s->repo, &job, &writer, err);
+    if (!code) code = lrb_intake_new(source, s->repo, writer, &job, &intake, err);
+    if (!code) code = lrb_source_cache_load(s->repo, label, source, intake, found, err);
+    for (size_t i = 0; !code && i < 2; i++) unread[i] = lrb_intake_is_unread(intake, i);
+    lrb_intake_free(intake);
+    lrb_writer_free(writer);
+    lrb_source_free(source);
+    return code;
+}
+
+TEST(young_files_are_read_and_settled_ones_are_not) {
+    scene s;
+    lrb_err err;
+    bool found, unread[2];
+    CHECK_OK(open_scene(&s, &err));
+    CHECK_OK(load(&s, "test", &found, unread, &err));
+    CHECK(found && !unread[0] && !unread[1]); /* changed within the margin before they were looked at */
+    sleep(3);
+    CHECK_OK(fixture_backup(&s.f, s.repo, &s.outcome, &err));
+    CHECK_OK(load(&s, "test", &found, unread, &err));
+    CHECK(found && unread[0] && unread[1]);
+    fixture_write(s.f.source, "b", 40000, 3);
+    CHECK_OK(load(&s, "test", &found, unread, &err));
+    CHECK(found && unread[0] && !unread[1]);
+    CHECK_OK(load(&s, "another source", &found, unread, &err));
+    CHECK(!found);
+    close_scene(&s);
+}
+
+TEST(a_time_that_was_set_back_does_not_hide_a_change) {
+    scene s;
+    lrb_err err;
+    bool found, unread[2];
+    CHECK_OK(open_scene(&s, &err));
+    fixture_age(s.f.source, "a");
+    sleep(3);
+    CHECK_OK(fixture_backup(&s.f, s.repo, &s.outcome, &err));
+    fixture_write(s.f.source, "a", 30000, 9); /* same size */
+    fixture_age(s.f.source, "a");             /* same mtime: ctime gives it away */
+    CHECK_OK(load(&s, "test", &found, unread, &err));
+    CHECK(found && !unread[0] && unread[1]);
+    close_scene(&s);
+}
+
+TEST(every_flipped_or_missing_byte_means_no_cache) {
+    scene s;
+    lrb_err err;
+    bool found, unread[2];
+    uint8_t bytes[4096], flipped[4096];
+    CHECK_OK(open_scene(&s, &err));
+    CHECK(find_cache(&s));
+    FILE *file = fopen(s.cache, "rb");
+    size_t count = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    CHECK(count > 200 && count < sizeof bytes);
+    for (size_t i = 0; i < 2 * count; i++) {
+        size_t length = i < count ? count : i - count; /* first every flip, then every truncation */
+        memcpy(flipped, bytes, count);
+        if (i < count) flipped[i] ^= 0x40;
+        unlink(s.cache);
+        file = fopen(s.cache, "wb");
+        CHECK(fwrite(flipped, 1, length, file) == length);
+        fclose(file);
+        CHECK_OK(load(&s, "test", &found, unread, &err));
+        CHECK(!found);
+    }
+    CHECK_OK(fixture_backup(&s.f, s.repo, &s.outcome, &err)); /* the snapshot before serves instead */
+    CHECK(s.outcome.items_reused == 2 && s.outcome.stored_bytes <= 4096);
+    close_scene(&s);
+}
+
+int main(void) {
+    RUN(young_files_are_read_and_settled_ones_are_not);
+    RUN(a_time_that_was_set_back_does_not_hide_a_change);
+    RUN(every_flipped_or_missing_byte_means_no_cache);
+    return check_report();
+}

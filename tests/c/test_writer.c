@@ -1,0 +1,185 @@
+/* Writing chunks into packs: deduplication inside a run and against the repository, durability, and packs lost meanwhile. */
+#include "engine/writer.h"
+
+#include <dirent.h>
+
+#include "check.h"
+#include "fixture.h"
+#include "repo/field.h"
+
+typedef struct scene {
+    fixture f;
+    lrb_repo *repo;
+    lrb_job job;
+    lrb_writer *writer;
+} scene;
+
+static int open_scene(scene *s, lrb_err *err) {
+    static const lrb_job_ops NONE;
+    fixture_open(&s->f);
+    lrb_job_init(&s->job, &NONE);
+    int code = lrb_repo_open(s->f.storage, "g", true, &s->repo, err);
+    return code ? code : lrb_writer_new(s->repo, &s->job, &s->writer, err);
+}
+
+static void close_scene(scene *s) {
+    lrb_writer_free(s->writer);
+    lrb_repo_close(s->repo);
+    fixture_close(&s->f);
+}
+
+static int put(scene *s, uint64_t seed, size_t count, lrb_id *id, bool *added, lrb_err *err) {
+    fixture_fill(s->f.worker.input, count, seed);
+    return lrb_writer_put(s->writer, s->f.worker.coder, LRB_CHUNK_RAW, 0, s->f.worker.input, count, id, added, err);
+}
+
+static size_t files_in(const scene *s, const char *sub) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/graphs/g/%s", s->f.storage, sub);
+    DIR *dir = opendir(path);
+    size_t count = 0;
+    for (struct dirent *entry; dir && (entry = readdir(dir));) count += entry->d_name[0] != '.';
+    if (dir) closedir(dir);
+    return count;
+}
+
+/* Commits what the writer holds as a bare repack entry, which makes its packs known. */
+static int commit(scene *s, lrb_err *err) {
+    lrb_draft draft = {.kind = LRB_ENTRY_REPACK};
+    uint64_t number;
+    int code = lrb_writer_flush(s->writer, s->f.worker.coder, err);
+    if (!code) code = lrb_writer_packs(s->writer, &draft.packs, &draft.pack_count, err);
+    return code ? code : lrb_repo_append(s->repo, &draft, NULL, NULL, &number, err);
+}
+
+TEST(a_chunk_is_stored_once_wherever_its_pack_is) {
+    scene s;
+    lrb_err err;
+    lrb_id id;
+    bool added;
+    CHECK_OK(open_scene(&s, &err));
+    CHECK_OK(put(&s, 1, 50000, &id, &added, &err));
+    CHECK(added);
+    CHECK_OK(put(&s, 1, 50000, &id, &added, &err)); /* in the open pack */
+    CHECK(!added);
+    for (uint64_t i = 0; i < 400; i++) CHECK_OK(put(&s, 1000 + i, 50000, &id, &added, &err));
+    CHECK_OK(put(&s, 1, 50000, &id, &added, &err)); /* in a pack written but not settled */
+    CHECK(!added);
+    CHECK_OK(lrb_writer_flush(s.writer, s.f.worker.coder, &err));
+    CHECK_OK(put(&s, 1, 50000, &id, &added, &err)); /* in a settled pack */
+    CHECK(!added);
+    CHECK(files_in(&s, "packs") == 3 && files_in(&s, "tmp") == 0);
+    CHECK_OK(commit(&s, &err));
+    lrb_writer_free(s.writer);
+    CHECK_OK(lrb_writer_new(s.repo, &s.job, &s.writer, &err));
+    CHECK_OK(put(&s, 1, 50000, &id, &added, &err)); /* in the repository */
+    CHECK(!added && !lrb_writer_has_chunks(s.writer));
+    close_scene(&s);
+}
+
+TEST(nothing_uncommitted_is_left_in_tmp) {
+    scene s;
+    lrb_err err;
+    lrb_id id;
+    bool added;
+    CHECK_OK(open_scene(&s, &err));
+    for (uint64_t i = 0; i < 400; i++) CHECK_OK(put(&s, i, 50000, &id, &added, &err));
+    CHECK(files_in(&s, "tmp") == 2);
+    lrb_writer_free(s.writer);
+    s.writer = NULL;
+    CHECK(files_in(&s, "tmp") == 0 && files_in(&s, "packs") == 0);
+    close_scene(&s);
+}
+
+TEST(unknown_packs_do_not_count) {
+    scene s;
+    lrb_err err;
+    lrb_id id;
+    bool added, known;
+    CHECK_OK(open_scene(&s, &err));
+    CHECK_OK(put(&s, 7, 1000, &id, &added, &err));
+    CHECK_OK(lrb_writer_flush(s.writer, s.f.worker.coder, &err)); /* in packs/, but no entry names it */
+    lrb_writer_free(s.writer);
+    CHECK_OK(lrb_writer_new(s.repo, &s.job, &s.writer, &err));
+    CHECK_OK(lrb_writer_rely(s.writer, &id, &known, &err));
+    CHECK(!known);
+    close_scene(&s);
+}
+
+static int check_now(scene *s, lrb_err *err) {
+    int code = lrb_writer_check(s->writer, lrb_repo_begin_read(s->repo), err);
+    lrb_repo_end_read(s->repo);
+    return code;
+}
+
+static int retire_all(scene *s, lrb_err *err) {
+    lrb_buf payload;
+    lrb_buf_init(&payload, 1 << 20);
+    const lrb_state *state = lrb_repo_begin_read(s->repo);
+    int code = LRB_OK;
+    for (uint32_t i = 0; !code && i < state->pack_count; i++) code = lrb_field_put(&payload, LRB_F_PACK_REF, state->packs[i].id.bytes, 32, err);
+    lrb_repo_end_read(s->repo);
+    lrb_draft draft = {.kind = LRB_ENTRY_RETIRE, .payload = payload.data, .payload_length = payload.length};
+    uint64_t number;
+    if (!code) code = lrb_repo_append(s->repo, &draft, NULL, NULL, &number, err);
+    lrb_buf_clear(&payload);
+    return code;
+}
+
+TEST(a_pack_retired_meanwhile_is_stored_again) {
+    scene s;
+    lrb_err err;
+    lrb_id id;
+    bool added;
+    CHECK_OK(open_scene(&s, &err));
+    CHECK_OK(put(&s, 7, 1000, &id, &added, &err));
+    CHECK_OK(commit(&s, &err));
+    lrb_writer_free(s.writer);
+    CHECK_OK(lrb_writer_new(s.repo, &s.job, &s.writer, &err));
+    CHECK_OK(put(&s, 7, 1000, &id, &added, &err));
+    CHECK(!added);
+    CHECK_OK(check_now(&s, &err));
+    CHECK_OK(retire_all(&s, &err));
+    CHECK_FAILS(check_now(&s, &err), LRB_E_BUSY);
+    CHECK_OK(lrb_writer_forget_lost(s.writer, &err));
+    CHECK_OK(put(&s, 7, 1000, &id, &added, &err));
+    CHECK(added);
+    CHECK_OK(commit(&s, &err));
+    CHECK_OK(check_now(&s, &err));
+    close_scene(&s);
+}
+
+TEST(a_pack_removed_by_hand_is_entered_as_damaged) {
+    scene s;
+    lrb_err err;
+    lrb_id id;
+    bool added;
+    char path[512], name[65];
+    CHECK_OK(open_scene(&s, &err));
+    CHECK_OK(put(&s, 7, 1000, &id, &added, &err));
+    CHECK_OK(commit(&s, &err));
+    lrb_writer_free(s.writer);
+    CHECK_OK(lrb_writer_new(s.repo, &s.job, &s.writer, &err));
+    CHECK_OK(put(&s, 7, 1000, &id, &added, &err));
+    lrb_hex(lrb_repo_begin_read(s.repo)->packs[0].id.bytes, 32, name);
+    lrb_repo_end_read(s.repo);
+    snprintf(path, sizeof path, "%s/graphs/g/packs/%s", s.f.storage, name);
+    CHECK(unlink(path) == 0);
+    CHECK_FAILS(check_now(&s, &err), LRB_E_BUSY);
+    CHECK(strstr(err.target, name));
+    CHECK_OK(lrb_writer_forget_lost(s.writer, &err));
+    CHECK(lrb_repo_begin_read(s.repo)->packs[0].status == LRB_PACK_DAMAGED);
+    lrb_repo_end_read(s.repo);
+    CHECK_OK(put(&s, 7, 1000, &id, &added, &err));
+    CHECK(added);
+    close_scene(&s);
+}
+
+int main(void) {
+    RUN(a_chunk_is_stored_once_wherever_its_pack_is);
+    RUN(nothing_uncommitted_is_left_in_tmp);
+    RUN(unknown_packs_do_not_count);
+    RUN(a_pack_retired_meanwhile_is_stored_again);
+    RUN(a_pack_removed_by_hand_is_entered_as_damaged);
+    return check_report();
+}
