@@ -1,4 +1,8 @@
-/* Time and randomness from the operating system. */
+/* Time and randomness from the operating system. No state, any thread.
+ *
+ * The wall clock may jump either way: it is shown to people and compared with generous margins, and no order or safety ever
+ * rests on it.
+ */
 #ifndef LRB_BASE_CLOCK_H
 #define LRB_BASE_CLOCK_H
 

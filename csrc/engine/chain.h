@@ -1,9 +1,9 @@
 /* The log as it lies on disk, re-read from its oldest entry to its newest.
  *
- * Opening a repository starts at the newest checkpoint; this reads everything: names without a gap, every entry whole, each chained
- * to the one before it, and nothing gone that was seen before. What does not hold is reported and the reading goes on behind it: after an
- * entry that is missing or broken the next one is believed on its own. Entries below the floor of the newest checkpoint may be
- * missing; those that are there are read like all others.
+ * Opening a repository starts at the newest checkpoint; this reads everything: names without a gap, every entry
+ * whole, each chained to the one before it, and nothing gone that was seen before. What does not hold is reported and
+ * the reading goes on behind it: after an entry that is missing or broken the next one is believed on its own.
+ * Entries below the floor of the newest checkpoint may be missing; those that are there are read like all others.
  *
  * Cut into steps; one thread at a time.
  */
@@ -14,7 +14,7 @@
 
 typedef struct lrb_chain lrb_chain;
 
-/* Receives one defect of `object` ("log/00000000000000000042"); a non-zero return stops the reading and is passed up. */
+/* Receives one defect of `object` ("log/00000000000000000042"); a non-zero return stops and is passed up. */
 typedef int (*lrb_chain_report)(void *arg, const char *object, const char *message, lrb_err *err);
 
 /* Lists the log. The state of `repo` should be fresh: entries it has read must be there. */

@@ -125,6 +125,7 @@ int lrb_intake_check_unchanged(const lrb_source_item *item, int fd, lrb_err *err
     lrb_identity now;
     int code = lrb_fs_identify(fd, &now, err);
     if (code) return code;
+    /* A pinned file loses its name when LightRAG replaces it, which changes its ctime and not one byte. */
     if (item->fd >= 0) now.ctime_ns = item->identity.ctime_ns;
     if (!lrb_identity_same(&now, &item->identity)) code = lrb_intake_changed(item, err);
     return code;

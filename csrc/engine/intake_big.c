@@ -177,12 +177,12 @@ static int end_item(lrb_open_item *item, lrb_worker *worker, lrb_err *err) {
 }
 
 static int encode_batch(lrb_open_item *item, lrb_worker *worker, bool *last, lrb_err *err) {
-    cuts cut;
+    cuts cut = {.count = 0};
     lrb_row rows[BATCH_MAX_CHUNKS];
-    *last = false;
+    int code = LRB_OK;
     pthread_mutex_lock(&item->lock);
-    int code = lrb_source_at(item->intake->source, item->position)->identity.size_bytes > item->offset
-                   ? cut_batch(item, worker, &cut, last, err) : (cut.count = 0, *last = true, LRB_OK);
+    *last = item->offset == lrb_source_at(item->intake->source, item->position)->identity.size_bytes;
+    if (!*last) code = cut_batch(item, worker, &cut, last, err);
     pthread_mutex_unlock(&item->lock);
     if (code || !cut.count) return code;
     const uint8_t *at = worker->input;

@@ -17,8 +17,10 @@ int lrb_journal_begin(lrb_buf *bytes, lrb_err *err) {
     return lrb_buf_append(bytes, header, sizeof header, err);
 }
 
-int lrb_journal_add(lrb_buf *bytes, lrb_journal_op op, const char *name, size_t length, uint32_t mode, int64_t mtime_ns, lrb_err *err) {
-    if (!lrb_name_valid(name, length)) return lrb_err_set(err, LRB_E_INVALID, "write journal", name, "not a usable item name");
+int lrb_journal_add(lrb_buf *bytes, lrb_journal_op op, const char *name, size_t length, uint32_t mode, int64_t mtime_ns,
+                    lrb_err *err) {
+    if (!lrb_name_valid(name, length))
+        return lrb_err_set(err, LRB_E_INVALID, "write journal", name, "not a usable item name");
     uint8_t row[LRB_JOURNAL_ROW_BYTES] = {(uint8_t)op};
     lrb_put_u16(row + 2, (uint16_t)length);
     lrb_put_u32(row + 4, mode);
@@ -64,12 +66,14 @@ static int check_frame(const uint8_t *bytes, size_t count, const char *label, si
     if (count < LRB_JOURNAL_HEADER_BYTES + LRB_DIGEST_BYTES || memcmp(bytes, MAGIC, sizeof MAGIC) != 0)
         return damaged(err, label, "not a journal");
     if (lrb_get_u16(bytes + 8) != LRB_JOURNAL_VERSION)
-        return lrb_err_set(err, LRB_E_UNSUPPORTED, "read journal", label, "journal version %u is not known to this version; use a newer one",
-                           lrb_get_u16(bytes + 8));
+        return lrb_err_set(err, LRB_E_UNSUPPORTED, "read journal", label,
+                           "journal version %u is not known to this version; use a newer one", lrb_get_u16(bytes + 8));
     int code = lrb_sha256(bytes, count - LRB_DIGEST_BYTES, digest, err);
     if (code) return code;
-    if (memcmp(digest, bytes + count - LRB_DIGEST_BYTES, LRB_DIGEST_BYTES) != 0) return damaged(err, label, "its digest does not match");
-    if (memcmp(bytes + 10, zero, 6) != 0 || memcmp(bytes + 20, zero, 4) != 0) return damaged(err, label, "reserved bytes are set");
+    if (memcmp(digest, bytes + count - LRB_DIGEST_BYTES, LRB_DIGEST_BYTES) != 0)
+        return damaged(err, label, "its digest does not match");
+    if (memcmp(bytes + 10, zero, 6) != 0 || memcmp(bytes + 20, zero, 4) != 0)
+        return damaged(err, label, "reserved bytes are set");
     *rows = lrb_get_u32(bytes + 16);
     if (*rows > (count - LRB_JOURNAL_HEADER_BYTES - LRB_DIGEST_BYTES) / LRB_JOURNAL_ROW_BYTES)
         return damaged(err, label, "it has fewer rows than it claims");
@@ -77,7 +81,8 @@ static int check_frame(const uint8_t *bytes, size_t count, const char *label, si
 }
 
 /* Reads one row; its name is not terminated yet. */
-static int read_row(lrb_view *view, const char *label, lrb_journal_row *row, const char **name, size_t *length, lrb_err *err) {
+static int read_row(lrb_view *view, const char *label, lrb_journal_row *row, const char **name, size_t *length,
+                    lrb_err *err) {
     unsigned op = lrb_view_u8(view), zero = lrb_view_u8(view);
     *length = lrb_view_u16(view);
     row->mode = lrb_view_u32(view);

@@ -4,9 +4,9 @@
  *   rows x (op u8 | zero u8 | name length u16 | mode u32 | mtime i64 (ns since 1970) | name)
  *   SHA-256 of all before[32]
  *
- * mode and mtime belong to DIRECTORY rows and are zero in others. A journal is written beside its name, fsynced, renamed and its
- * directory fsynced: a reader never sees a part of one, so a bad one was damaged afterwards. Every name read back has
- * passed lrb_name_valid, so it cannot lead out of the directory it is used in.
+ * mode and mtime belong to DIRECTORY rows and are zero in others. A journal is written beside its name, fsynced,
+ * renamed and its directory fsynced: a reader never sees a part of one, so a bad one was damaged afterwards. Every
+ * name read back has passed lrb_name_valid, so it cannot lead out of the directory it is used in.
  */
 #ifndef LRB_ENGINE_JOURNAL_H
 #define LRB_ENGINE_JOURNAL_H
@@ -14,7 +14,12 @@
 #include "base/buf.h"
 #include "engine/tree.h"
 
-enum { LRB_JOURNAL_VERSION = 1, LRB_JOURNAL_HEADER_BYTES = 24, LRB_JOURNAL_ROW_BYTES = 16, LRB_JOURNAL_MAX_BYTES = 256 << 20 };
+enum {
+    LRB_JOURNAL_VERSION = 1,
+    LRB_JOURNAL_HEADER_BYTES = 24,
+    LRB_JOURNAL_ROW_BYTES = 16,
+    LRB_JOURNAL_MAX_BYTES = 256 << 20
+};
 
 typedef enum lrb_journal_op {
     LRB_JOURNAL_PUT = 1,       /* a staged file or link takes its place */
@@ -39,7 +44,8 @@ typedef struct lrb_journal {
 
 /* ---- writing ---- */
 int lrb_journal_begin(lrb_buf *bytes, lrb_err *err); /* initialises the buffer; the caller clears it */
-int lrb_journal_add(lrb_buf *bytes, lrb_journal_op op, const char *name, size_t length, uint32_t mode, int64_t mtime_ns, lrb_err *err);
+int lrb_journal_add(lrb_buf *bytes, lrb_journal_op op, const char *name, size_t length, uint32_t mode, int64_t mtime_ns,
+                    lrb_err *err);
 /* Appends the digest and makes dir/name durable. Nothing may be added afterwards. */
 int lrb_journal_save(lrb_buf *bytes, int dir, const char *name, lrb_err *err);
 

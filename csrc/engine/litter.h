@@ -1,7 +1,7 @@
 /* Litter: files in tmp/ that a crash left behind.
  *
- * Whoever writes there keeps the file locked until it has another name; the hour of grace covers the moment between creating and
- * locking, and file systems without locks.
+ * Whoever writes there keeps the file locked until it has another name; the hour of grace covers the moment between
+ * creating and locking, and file systems without locks.
  */
 #ifndef LRB_ENGINE_LITTER_H
 #define LRB_ENGINE_LITTER_H

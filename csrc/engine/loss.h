@@ -1,7 +1,7 @@
 /* What damage costs: which items of a snapshot cannot be restored, and which pack is to blame.
  *
- * That is what an operator needs to know; that a pack is rotten says little. The reach has walked the snapshot already, with the same
- * bad places; items are asked for one by one and share what it remembers.
+ * That is what an operator needs to know; that a pack is rotten says little. The reach has walked the snapshot
+ * already, with the same bad places; items are asked for one by one and share what it remembers.
  */
 #ifndef LRB_ENGINE_LOSS_H
 #define LRB_ENGINE_LOSS_H

@@ -33,13 +33,14 @@ static int body_rows(const lrb_row *node, const lrb_buf *content, lrb_row *rows,
     for (*count = 0; view.left;) {
         int code = lrb_record_parse(&view, label, &record, err);
         if (code) return code;
-        if (record.type == LRB_BODY_ITEM && record.item.root.kind != LRB_CHUNK_NONE) rows[(*count)++] = record.item.root;
+        bool has_root = record.type == LRB_BODY_ITEM && record.item.root.kind != LRB_CHUNK_NONE;
+        if (has_root) rows[(*count)++] = record.item.root;
     }
     return LRB_OK;
 }
 
-int lrb_node_load(lrb_repo *repo, lrb_coder *coder, const lrb_row *node, lrb_buf *content, lrb_row **out, size_t *count,
-                  lrb_err *err) {
+int lrb_node_load(lrb_repo *repo, lrb_coder *coder, const lrb_row *node, lrb_buf *content, lrb_row **out,
+                  size_t *count, lrb_err *err) {
     int code = lrb_repo_read(repo, &node->id, node->kind, true, coder, content, err);
     if (code) return code;
     bool recipe = node->kind == LRB_CHUNK_RECIPE;

@@ -8,8 +8,8 @@
 
 enum { STEP_BYTES = 1 << 20 };
 
-int lrb_pack_check_new(lrb_repo *repo, uint32_t position, const lrb_state_pack *known, bool digests, const lrb_marks *only,
-                       lrb_pack_check **out, lrb_err *err) {
+int lrb_pack_check_new(lrb_repo *repo, uint32_t position, const lrb_state_pack *known, bool digests,
+                       const lrb_marks *only, lrb_pack_check **out, lrb_err *err) {
     lrb_pack_check *check = lrb_alloc_zero(1, sizeof *check);
     if (!check) return lrb_err_nomem(err, "check a pack");
     check->repo = repo;
@@ -31,8 +31,8 @@ void lrb_pack_check_free(lrb_pack_check *check) {
 
 /* ---- problems ---- */
 
-/* Moves a failure into the struct. What says nothing about stored bytes (no memory, no descriptors) stays a failure; what the
- * machine refused for other reasons is a problem of its own kind. */
+/* Moves a failure into the struct. What says nothing about stored bytes (no memory, no descriptors) stays a failure;
+ * what the machine refused for other reasons is a problem of its own kind. */
 static int note(lrb_pack_check *check, lrb_err *err) {
     int code = err->code;
     if (code == LRB_E_NOMEM || code == LRB_E_CANCELLED || code == LRB_E_INTERNAL || err->sys_errno == EMFILE ||
@@ -127,7 +127,8 @@ int lrb_pack_check_step(lrb_pack_check *check, const lrb_job *job, lrb_worker *w
 void lrb_pack_check_message(const lrb_pack_check *check, char *out, size_t room) {
     if (check->problem.code == LRB_E_NOT_FOUND) snprintf(out, room, "the pack is missing");
     else if (check->bad_count)
-        snprintf(out, room, "%u of its %u chunks cannot be read: %s", check->bad_count, check->pack->count, check->problem.message);
+        snprintf(out, room, "%u of its %u chunks cannot be read: %s", check->bad_count, check->pack->count,
+                 check->problem.message);
     else if (check->refused || check->unreadable) snprintf(out, room, "%s", check->problem.message);
     else snprintf(out, room, "%s; the chunks looked at are whole", check->problem.message);
 }

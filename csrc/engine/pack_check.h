@@ -1,8 +1,9 @@
 /* Is one pack what the log says it is? In pieces of about a MiB, so that one thread never disappears into it.
  *
- * Always: it exists with its exact size, and header and trailer hold. With `digests` besides: the SHA-256 of its bytes is its
- * name, and the chunks asked for decode to content with their id; those that do not are collected in `bad`. A pack whose
- * file differs somewhere may still hold every chunk. One thread at a time; no state in the repository changes.
+ * Always: it exists with its exact size, and header and trailer hold. With `digests` besides: the SHA-256 of its
+ * bytes is its name, and the chunks asked for decode to content with their id; those that do not are collected in
+ * `bad`. A pack whose file differs somewhere may still hold every chunk. One thread at a time; no state in the
+ * repository changes.
  */
 #ifndef LRB_ENGINE_PACK_CHECK_H
 #define LRB_ENGINE_PACK_CHECK_H
@@ -30,8 +31,8 @@ typedef struct lrb_pack_check {
     uint64_t chunks, bytes; /* decoded; read */
 } lrb_pack_check;
 
-int lrb_pack_check_new(lrb_repo *repo, uint32_t position, const lrb_state_pack *known, bool digests, const lrb_marks *only,
-                       lrb_pack_check **out, lrb_err *err);
+int lrb_pack_check_new(lrb_repo *repo, uint32_t position, const lrb_state_pack *known, bool digests,
+                       const lrb_marks *only, lrb_pack_check **out, lrb_err *err);
 void lrb_pack_check_free(lrb_pack_check *check);
 /* Errors are the machine's; what is wrong with the pack is in the struct once *done. */
 int lrb_pack_check_step(lrb_pack_check *check, const lrb_job *job, lrb_worker *worker, bool *done, lrb_err *err);

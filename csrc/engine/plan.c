@@ -15,7 +15,7 @@ typedef struct listing {
 
 static int add_file(void *arg, const char *name, lrb_err *err) {
     listing *list = arg;
-    lrb_plan_pack file = {.position = LRB_NO_PACK, .on_disk = true, .readable = true};
+    lrb_plan_pack file = {.position = LRB_NO_PACK, .on_disk = true};
     lrb_identity identity;
     if (lrb_unhex(name, file.known.id.bytes, LRB_DIGEST_BYTES)) return LRB_OK; /* no pack: not prune's to judge */
     int code = lrb_fs_identify_at(list->packs_dir, name, &identity, err);
@@ -44,7 +44,7 @@ static int copy_state(lrb_plan *plan, const lrb_state *state, size_t files, lrb_
     plan->at = state->last_number;
     plan->count = state->pack_count;
     for (uint32_t i = 0; i < state->pack_count; i++)
-        plan->packs[i] = (lrb_plan_pack){.known = state->packs[i], .position = i, .readable = true};
+        plan->packs[i] = (lrb_plan_pack){.known = state->packs[i], .position = i};
     return LRB_OK;
 }
 
@@ -88,20 +88,29 @@ void lrb_plan_clear(lrb_plan *plan) {
     *plan = (lrb_plan){0};
 }
 
-int lrb_plan_weigh(lrb_plan *plan, size_t index, lrb_repo *repo, const lrb_marks *live, bool lost, lrb_err *err) {
+static void weigh_rows(lrb_plan_pack *pack, const lrb_pack *opened, lrb_reach *reach) {
+    const lrb_marks *live = lrb_reach_live(reach);
+    bool lost = lrb_reach_lost_count(reach) > 0;
+    for (uint32_t i = 0; i < opened->count; i++) {
+        if (lrb_marks_has(live, (lrb_place){pack->position, i})) pack->live_bytes += opened->rows[i].stored_length;
+        if (lost && lrb_reach_lacks(reach, &opened->rows[i].id)) pack->doubtful = true;
+    }
+}
+
+int lrb_plan_weigh(lrb_plan *plan, size_t index, lrb_repo *repo, lrb_reach *reach, lrb_err *err) {
     lrb_plan_pack *pack = &plan->packs[index];
+    bool lost = lrb_reach_lost_count(reach) > 0;
     if (pack->position == LRB_NO_PACK || pack->known.status == LRB_PACK_SWEPT) return LRB_OK;
-    if (!lost && !lrb_marks_touch(live, pack->position)) return LRB_OK;
+    if (!lost && !lrb_marks_touch(lrb_reach_live(reach), pack->position)) return LRB_OK;
     lrb_pack *opened;
     int code = lrb_repo_pack_acquire(repo, pack->position, &opened, err);
     if (code == LRB_E_NOMEM) return code;
     if (code) {
         lrb_err_clear(err);
-        pack->readable = false;
+        pack->doubtful = true; /* nobody can tell what is in it */
         return LRB_OK;
     }
-    for (uint32_t i = 0; i < opened->count; i++)
-        if (lrb_marks_has(live, (lrb_place){pack->position, i})) pack->live_bytes += opened->rows[i].stored_length;
+    weigh_rows(pack, opened, reach);
     lrb_repo_pack_release(repo, opened);
     plan->bytes_live += pack->live_bytes;
     return LRB_OK;
@@ -115,20 +124,17 @@ static bool waited(const lrb_plan_rules *rules, int64_t since_ns) {
     return since_ns <= rules->now_ns && (uint64_t)rules->now_ns - (uint64_t)since_ns >= (uint64_t)rules->wait_ns;
 }
 
-static bool mostly_dead(const lrb_plan_pack *pack) {
-    return pack->readable && pack->live_bytes < pack->known.size_bytes / 2;
-}
-
 static lrb_fate decide(const lrb_plan_pack *pack, const lrb_plan_rules *rules) {
-    bool needed = pack->live_bytes > 0 || (rules->lost && !pack->readable);
+    bool needed = pack->live_bytes > 0;
+    if (pack->doubtful) return LRB_FATE_KEEP;
     if (pack->position == LRB_NO_PACK) /* a backup under way has its packs here before its entry names them */
         return waited(rules, pack->mtime_ns) ? LRB_FATE_RETIRE : LRB_FATE_KEEP;
     switch (pack->known.status) {
     case LRB_PACK_KNOWN:
         if (!needed) return LRB_FATE_RETIRE;
-        return rules->repack && mostly_dead(pack) ? LRB_FATE_REPACK : LRB_FATE_KEEP;
+        return rules->repack && pack->live_bytes < pack->known.size_bytes / 2 ? LRB_FATE_REPACK : LRB_FATE_KEEP;
     case LRB_PACK_RETIRED:
-        if (needed) return pack->readable && pack->known.size_bytes ? LRB_FATE_UNRETIRE : LRB_FATE_KEEP;
+        if (needed) return pack->known.size_bytes ? LRB_FATE_UNRETIRE : LRB_FATE_KEEP;
         return waited(rules, pack->known.since_ns) ? LRB_FATE_SWEEP : LRB_FATE_KEEP;
     case LRB_PACK_DAMAGED:
         return !needed && waited(rules, pack->known.since_ns) ? LRB_FATE_SWEEP : LRB_FATE_KEEP;

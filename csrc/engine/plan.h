@@ -1,7 +1,7 @@
 /* What prune does with each pack: facts are gathered first, then decided on by a pure function.
  *
- * A plan is right for exactly one state of the log, the one at entry `at`; its entries may only come right behind that one
- * (pack_list.h). One thread.
+ * A plan is right for exactly one state of the log, the one at entry `at`; its entries may only come right behind
+ * that one (pack_list.h). One thread.
  */
 #ifndef LRB_ENGINE_PLAN_H
 #define LRB_ENGINE_PLAN_H
@@ -23,7 +23,7 @@ typedef struct lrb_plan_pack {
     bool on_disk;
     uint64_t file_bytes;   /* when on_disk */
     int64_t mtime_ns;      /* when on_disk */
-    bool readable;         /* its trailer could be read, or nobody had to */
+    bool doubtful;         /* a live chunk that was found nowhere may be in it: it stays as it is */
     uint64_t live_bytes;   /* stored bytes of live chunks */
     lrb_fate fate;
 } lrb_plan_pack;
@@ -35,17 +35,17 @@ typedef struct lrb_plan {
     uint64_t bytes_live, bytes_total; /* total: of all files in packs/ that are not swept */
 } lrb_plan;
 
-/* Copies the state's packs and lists packs/. DAMAGED when nothing at all is listed although the state knows packs: that is a
- * directory that is not there, not an empty one. */
+/* Copies the state's packs and lists packs/. DAMAGED when nothing at all is listed although the state knows packs:
+ * that is a directory that is not there, not an empty one. */
 int lrb_plan_begin(lrb_plan *plan, lrb_repo *repo, lrb_err *err);
 void lrb_plan_clear(lrb_plan *plan);
-/* Weighs pack number `index`. `lost`: some live chunk was found nowhere, so it matters which packs cannot be read. */
-int lrb_plan_weigh(lrb_plan *plan, size_t index, lrb_repo *repo, const lrb_marks *live, bool lost, lrb_err *err);
+/* Weighs pack number `index`, after the walk. When live chunks were found nowhere, a pack that cannot be read, or
+ * holds one of them after all (it could not be read at that moment), is doubtful. */
+int lrb_plan_weigh(lrb_plan *plan, size_t index, lrb_repo *repo, lrb_reach *reach, lrb_err *err);
 
 typedef struct lrb_plan_rules {
     int64_t now_ns, wait_ns;
     bool repack;
-    bool lost;   /* a live chunk was found nowhere: it may lie in a pack that cannot be read now, so those stay */
 } lrb_plan_rules;
 void lrb_plan_decide(lrb_plan *plan, const lrb_plan_rules *rules);
 

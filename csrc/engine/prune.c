@@ -13,9 +13,6 @@
 #include "engine/reserve.h"
 #include "engine/target.h"
 
-/* In this order; an entry of somebody else between LIST and UNLINK starts again at LIST. */
-typedef enum phase { LOG = 1, LIST, MARK, WEIGH, ENTER, REPACK, ENTER_NOW, UNLINK, TIDY, OVER } phase;
-
 enum { MAX_TRIES = 10, WEIGHED_PER_STEP = 64, UNLINKED_PER_STEP = 16 };
 
 typedef struct prune {
@@ -25,7 +22,7 @@ typedef struct prune {
     lrb_prune_outcome outcome;
 
     pthread_mutex_t lock; /* for `phase` and `busy`; all else belongs to the thread that set `busy` */
-    phase phase;
+    lrb_prune_phase phase;
     bool busy;
 
     unsigned tries;
@@ -111,18 +108,13 @@ static int step_mark(prune *self, lrb_worker *worker, bool *done, lrb_err *err) 
     return lrb_reach_keep(self->reach, &target->payload, &found, err);
 }
 
-static bool some_lost(const prune *self) {
-    return lrb_reach_lost_count(self->reach) > 0;
-}
-
 static int step_weigh(prune *self, bool *done, lrb_err *err) {
-    const lrb_marks *live = lrb_reach_live(self->reach);
     int code = LRB_OK;
     for (int i = 0; !code && i < WEIGHED_PER_STEP && self->next_pack < self->plan.count; i++)
-        code = lrb_plan_weigh(&self->plan, self->next_pack++, self->repo, live, some_lost(self), err);
+        code = lrb_plan_weigh(&self->plan, self->next_pack++, self->repo, self->reach, err);
     *done = self->next_pack == self->plan.count;
     if (code || !*done) return code;
-    lrb_plan_rules rules = {self->now_ns, self->options.wait_ns, self->options.repack, some_lost(self)};
+    lrb_plan_rules rules = {self->now_ns, self->options.wait_ns, self->options.repack};
     lrb_plan_decide(&self->plan, &rules);
     if (self->tries == 0) { /* as it was found; later plans know what this run did itself */
         self->outcome.bytes_live = self->plan.bytes_live;
@@ -178,9 +170,7 @@ static int enter(prune *self, lrb_fate fate, lrb_entry_kind kind, lrb_err *err) 
 static int step_enter(prune *self, lrb_err *err) {
     int code = enter(self, LRB_FATE_UNRETIRE, LRB_ENTRY_UNRETIRE, err);
     if (!code) code = enter(self, LRB_FATE_SWEEP, LRB_ENTRY_SWEEP, err);
-    if (!code) code = enter(self, LRB_FATE_RETIRE, LRB_ENTRY_RETIRE, err);
-    self->next_pack = 0;
-    return code;
+    return code ? code : enter(self, LRB_FATE_RETIRE, LRB_ENTRY_RETIRE, err);
 }
 
 /* The packs of the group that was just committed, up to the one looked at last, are retired now. */
@@ -238,7 +228,10 @@ static int unlink_pack(prune *self, const lrb_plan_pack *pack, lrb_err *err) {
     char name[2 * LRB_DIGEST_BYTES + 1];
     int code = LRB_OK;
     lrb_hex(pack->known.id.bytes, LRB_DIGEST_BYTES, name);
-    if (!self->options.dry_run) code = lrb_fs_unlink(lrb_repo_packs_dir(self->repo), name, err);
+    if (!self->options.dry_run) {
+        code = lrb_fs_unlink(lrb_repo_packs_dir(self->repo), name, err);
+        lrb_repo_pack_forget(self->repo, pack->position);
+    }
     if (!code) self->outcome.bytes_freed += bytes_of(pack);
     return code;
 }
@@ -272,39 +265,39 @@ static int step_tidy(prune *self, lrb_err *err) {
 static int step_phase(prune *self, lrb_worker *worker, bool *over, lrb_err *err) {
     *over = true;
     switch (self->phase) {
-    case LOG: return step_log(self, over, err);
-    case LIST: return step_list(self, worker, err);
-    case MARK: return step_mark(self, worker, over, err);
-    case WEIGH: return step_weigh(self, over, err);
-    case ENTER: return step_enter(self, err);
-    case REPACK: return step_repack(self, worker, over, err);
-    case ENTER_NOW: return enter(self, LRB_FATE_SWEEP, LRB_ENTRY_SWEEP, err);
-    case UNLINK: return step_unlink(self, over, err);
-    case TIDY: return step_tidy(self, err);
-    case OVER: break;
+    case LRB_PRUNE_LOG: return step_log(self, over, err);
+    case LRB_PRUNE_LIST: return step_list(self, worker, err);
+    case LRB_PRUNE_MARK: return step_mark(self, worker, over, err);
+    case LRB_PRUNE_WEIGH: return step_weigh(self, over, err);
+    case LRB_PRUNE_ENTER: return step_enter(self, err);
+    case LRB_PRUNE_REPACK: return step_repack(self, worker, over, err);
+    case LRB_PRUNE_ENTER_NOW: return enter(self, LRB_FATE_SWEEP, LRB_ENTRY_SWEEP, err);
+    case LRB_PRUNE_UNLINK: return step_unlink(self, over, err);
+    case LRB_PRUNE_TIDY: return step_tidy(self, err);
+    case LRB_PRUNE_OVER: break;
     }
     return LRB_OK;
 }
 
 /* Somebody else's entry came between: everything is computed again from the state it made. Sweeps that are entered are
  * finished by the next plan, which finds them swept and still on the disk. */
-static int start_again(prune *self, phase *next, lrb_err *err) {
+static int start_again(prune *self, lrb_prune_phase *next, lrb_err *err) {
     if (++self->tries == MAX_TRIES)
         return lrb_err_set(err, LRB_E_BUSY, "prune", lrb_repo_graph_id(self->repo),
                            "the graph is being written to; prune again later");
     lrb_err_clear(err);
-    *next = LIST;
+    *next = LRB_PRUNE_LIST;
     return LRB_OK;
 }
 
-static int run_phase(prune *self, lrb_worker *worker, phase *next, lrb_err *err) {
+static int run_phase(prune *self, lrb_worker *worker, lrb_prune_phase *next, lrb_err *err) {
     bool over;
     int code = step_phase(self, worker, &over, err);
     *next = self->phase;
     if (code == LRB_E_BUSY) return start_again(self, next, err);
     if (code || !over) return code;
     *next = self->phase + 1;
-    if (*next == WEIGH || *next == REPACK || *next == UNLINK) self->next_pack = 0;
+    if (*next == LRB_PRUNE_WEIGH || *next == LRB_PRUNE_REPACK || *next == LRB_PRUNE_UNLINK) self->next_pack = 0;
     return LRB_OK;
 }
 
@@ -313,20 +306,20 @@ static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) 
     int code = lrb_job_check(job, err);
     if (code) return code;
     pthread_mutex_lock(&self->lock);
-    bool mine = !self->busy && self->phase != OVER;
+    bool mine = !self->busy && self->phase != LRB_PRUNE_OVER;
     if (mine) self->busy = true;
     pthread_mutex_unlock(&self->lock);
     *next = LRB_STEP_IDLE;
     if (!mine) return LRB_OK;
 
-    phase following;
+    lrb_prune_phase following;
     code = run_phase(self, worker, &following, err);
     pthread_mutex_lock(&self->lock);
     self->phase = following;
     self->busy = false;
     pthread_mutex_unlock(&self->lock);
     atomic_store_explicit(&job->counters.phase, following, memory_order_relaxed);
-    *next = following == OVER ? LRB_STEP_DONE : LRB_STEP_MORE;
+    *next = following == LRB_PRUNE_OVER ? LRB_STEP_DONE : LRB_STEP_MORE;
     return code;
 }
 
@@ -354,8 +347,8 @@ int lrb_prune_new(lrb_repo *repo, const lrb_prune_options *options, lrb_job **ou
     lrb_job_init(&self->job, &prune_ops);
     self->repo = repo;
     self->options = *options;
-    self->phase = LOG;
-    atomic_store_explicit(&self->job.counters.phase, LOG, memory_order_relaxed);
+    self->phase = LRB_PRUNE_LOG;
+    atomic_store_explicit(&self->job.counters.phase, LRB_PRUNE_LOG, memory_order_relaxed);
     pthread_mutex_init(&self->lock, NULL);
     *out = &self->job;
     return LRB_OK;

@@ -37,8 +37,8 @@ typedef struct sweep {
     size_t litter;
 } sweep;
 
-/* What was exchanged out is a sibling too, and not litter while the target has the marker; a swap may have happened since the target
- * was opened, so it is looked at again with the lock in hand. */
+/* What was exchanged out is a sibling too, and not litter while the target has the marker; a swap may have happened
+ * since the target was opened, so it is looked at again with the lock in hand. */
 static int is_old_tree(const lrb_site *s, bool *old, lrb_err *err) {
     int fd;
     *old = false;
@@ -114,9 +114,9 @@ static int look_for_mount(void *arg, const char *name, lrb_err *err) {
     return code;
 }
 
-/* Tries, without touching the target, what commit would do. Renaming the target onto a directory that is not empty cannot
- * succeed, and the reason it fails for tells: "not empty" comes last, after "busy" (a mount point), "cross-device" (a lower layer of an
- * overlay) and missing permission. */
+/* Tries, without touching the target, what commit would do. Renaming the target onto a directory that is not empty
+ * cannot succeed, and the reason it fails for tells: "not empty" comes last, after "busy" (a mount point),
+ * "cross-device" (a lower layer of an overlay) and missing permission. */
 static int try_out(const lrb_site *s, int probe, const char *name, bool *can_move, bool *can_exchange, lrb_err *err) {
     lrb_publish_change();
     int code = lrb_fs_make_dir(probe, "a", 0700, err);
@@ -180,7 +180,8 @@ int lrb_publish_choose(const char *target, bool shared, lrb_publish_way *way, lr
 /* ---- staging ---- */
 
 static int busy(const char *target, lrb_err *err) {
-    return lrb_err_set(err, LRB_E_BUSY, "restore", target, "another process is restoring into this directory; wait for it to end");
+    return lrb_err_set(err, LRB_E_BUSY, "restore", target,
+                       "another process is restoring into this directory; wait for it to end");
 }
 
 static int unfinished(const char *target, lrb_err *err) {
@@ -204,7 +205,8 @@ static int dress(const lrb_site *s, int staging, lrb_err *err) {
     lrb_identity identity;
     int code = lrb_fs_copy_owner(s->dir >= 0 ? s->dir : s->parent, staging, s->target, err);
     if (!code) code = lrb_fs_identify(staging, &identity, err);
-    if (!code && s->dir >= 0) code = lrb_fs_set_attributes(staging, s->identity.mode | 0700, identity.mtime_ns, s->target, err);
+    if (!code && s->dir >= 0)
+        code = lrb_fs_set_attributes(staging, s->identity.mode | 0700, identity.mtime_ns, s->target, err);
     return code;
 }
 
@@ -287,12 +289,14 @@ static int rename_into_place(const lrb_site *s, const char *name, lrb_err *err) 
     lrb_publish_change();
     if (!code) code = lrb_fs_rename(s->parent, name, s->parent, s->leaf, err);
     if (code && (err->sys_errno == ENOTEMPTY || err->sys_errno == EEXIST))
-        return lrb_err_set(err, LRB_E_EXISTS, "publish", s->target, "it was filled while the restore was prepared; restore again");
+        return lrb_err_set(err, LRB_E_EXISTS, "publish", s->target,
+                           "it was filled while the restore was prepared; restore again");
     return code ? code : lrb_fs_sync(s->parent, s->target, err);
 }
 
 /* The caller of stage holds the lock; should he have closed it, it is taken here for the time of the commit. */
-static int commit_beside(const lrb_site *s, lrb_publish_way way, const char *staging_path, lrb_names items, lrb_names removed, lrb_err *err) {
+static int commit_beside(const lrb_site *s, lrb_publish_way way, const char *staging_path, lrb_names items,
+                         lrb_names removed, lrb_err *err) {
     const char *name;
     int fd;
     bool taken, marked = false;
@@ -301,13 +305,14 @@ static int commit_beside(const lrb_site *s, lrb_publish_way way, const char *sta
     if (!code && marked) code = unfinished(s->target, err);
     if (!code) code = lrb_site_lock(s->parent, name, &fd, &taken, err);
     if (code) return code;
-    code = way == LRB_PUBLISH_RENAME ? rename_into_place(s, name, err) : lrb_swap_commit(s->parent, s->leaf, name, items, removed, err);
+    code = way == LRB_PUBLISH_RENAME ? rename_into_place(s, name, err)
+                                     : lrb_swap_commit(s->parent, s->leaf, name, items, removed, err);
     lrb_fs_close(fd);
     return code;
 }
 
-int lrb_publish_commit(const char *target, lrb_publish_way way, const char *staging_path, const char *const *names, size_t name_count,
-                       const char *const *removed, size_t removed_count, lrb_err *err) {
+int lrb_publish_commit(const char *target, lrb_publish_way way, const char *staging_path, const char *const *names,
+                       size_t name_count, const char *const *removed, size_t removed_count, lrb_err *err) {
     lrb_site s;
     lrb_names items = {names, name_count}, gone = {removed, removed_count};
     int code = check_names(&items, err);

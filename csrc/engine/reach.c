@@ -1,6 +1,6 @@
 #include "engine/reach.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "engine/node.h"
@@ -9,6 +9,7 @@ enum {
     MAX_FRAMES = 2 * LRB_RECIPE_MAX_DEPTH + 2, /* a body's recipe, a body chunk, an item's recipe, one to spare */
     MAX_COPIES = 16,
     STEP_ROWS = 512,
+    MAX_LACKING = 1 << 16, /* 2 MiB */
     MEMO_SLOTS = 1 << 15 /* 1.1 MiB */
 };
 
@@ -37,6 +38,9 @@ struct lrb_reach {
     frame frames[MAX_FRAMES];
     size_t depth;
     uint64_t lost_count, blind_count;
+    lrb_id *lacking;              /* lost data chunks, the first MAX_LACKING of them */
+    size_t lacking_count, lacking_room;
+    bool lacking_sorted;
     lrb_err blind_reason;
 };
 
@@ -75,6 +79,7 @@ void lrb_reach_free(lrb_reach *reach) {
     lrb_marks_clear(&reach->opened);
     lrb_marks_clear(&reach->lost);
     lrb_buf_clear(&reach->content);
+    lrb_free(reach->lacking);
     lrb_free(reach->memo);
     lrb_free(reach->statuses);
     lrb_free(reach);
@@ -150,11 +155,23 @@ static int open_node(lrb_reach *reach, lrb_coder *coder, const lrb_row *node, lr
     return code;
 }
 
-static int note_missing(lrb_reach *reach, const lrb_row *row, size_t copies, lrb_err *err) {
-    if (!lrb_node_is(row->kind)) {
-        reach->lost_count++;
-        return LRB_OK;
+static int note_lacking(lrb_reach *reach, const lrb_id *id, lrb_err *err) {
+    reach->lost_count++;
+    if (reach->lacking_count == MAX_LACKING) return LRB_OK;
+    if (reach->lacking_count == reach->lacking_room) {
+        size_t room = reach->lacking_room ? reach->lacking_room * 2 : 64;
+        lrb_id *lacking = lrb_resize_array(reach->lacking, room, sizeof *lacking);
+        if (!lacking) return lrb_err_nomem(err, "walk the snapshots");
+        reach->lacking = lacking;
+        reach->lacking_room = room;
     }
+    reach->lacking[reach->lacking_count++] = *id;
+    reach->lacking_sorted = false;
+    return LRB_OK;
+}
+
+static int note_missing(lrb_reach *reach, const lrb_row *row, size_t copies, lrb_err *err) {
+    if (!lrb_node_is(row->kind)) return note_lacking(reach, &row->id, err);
     lrb_node_malformed(row, copies ? "has no copy that can be read" : "is in no pack that can be read", err);
     go_blind(reach, err);
     lrb_err_clear(err);
@@ -229,6 +246,18 @@ const lrb_err *lrb_reach_blind_reason(const lrb_reach *reach) { return &reach->b
 
 /* ---- asking afterwards ---- */
 
+static int compare_ids(const void *a, const void *b) {
+    return lrb_id_compare(a, b);
+}
+
+bool lrb_reach_lacks(lrb_reach *reach, const lrb_id *id) {
+    if (!reach->lacking_count) return false;
+    if (reach->lacking_count == MAX_LACKING) return true;
+    if (!reach->lacking_sorted) qsort(reach->lacking, reach->lacking_count, sizeof *id, compare_ids);
+    reach->lacking_sorted = true;
+    return bsearch(id, reach->lacking, reach->lacking_count, sizeof *id, compare_ids);
+}
+
 int lrb_reach_is_lost(lrb_reach *reach, const lrb_row *row, bool *lost, lrb_err *err) {
     size_t copies;
     bool good;
@@ -287,6 +316,7 @@ int lrb_reach_blame(lrb_reach *reach, lrb_coder *coder, const lrb_row *row, lrb_
         here = !good || !lrb_node_is(at.kind);
         if (!here && (code = descend(reach, coder, &at, &here, err))) return code;
     }
-    *blame = (lrb_blame){.chunk = at.id, .kind = at.kind, .placed = copies > 0, .pack = copies ? place.pack : LRB_NO_PACK};
+    *blame = (lrb_blame){.chunk = at.id, .kind = at.kind, .placed = copies > 0, .pack = LRB_NO_PACK};
+    if (copies) blame->pack = place.pack;
     return LRB_OK;
 }

@@ -1,4 +1,4 @@
-#include "engine/restore_state.h"
+#include "engine/restore_private.h"
 
 #include "base/mem.h"
 

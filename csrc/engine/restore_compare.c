@@ -1,4 +1,4 @@
-#include "engine/restore_state.h"
+#include "engine/restore_private.h"
 
 #include <string.h>
 
@@ -65,7 +65,9 @@ static int hash_slice(lrb_restore *r, lrb_worker *worker, lrb_restore_slot *slot
     while (!code && !*end && slot->checked < stop) {
         size_t got;
         code = lrb_job_check(&r->job, err);
-        if (!code) code = lrb_fs_read_at(slot->fd, worker->input, LRB_WORKER_INPUT_BYTES, slot->checked, &got, slot->item->shown.name, err);
+        if (!code)
+            code = lrb_fs_read_at(slot->fd, worker->input, LRB_WORKER_INPUT_BYTES, slot->checked, &got,
+                                  slot->item->shown.name, err);
         if (!code) code = lrb_digest_update(slot->digest, worker->input, got, err);
         if (code) break;
         slot->checked += got;
@@ -75,7 +77,8 @@ static int hash_slice(lrb_restore *r, lrb_worker *worker, lrb_restore_slot *slot
     return code;
 }
 
-static int compare_bytes(lrb_restore *r, lrb_worker *worker, lrb_restore_slot *slot, bool *over, bool *same, lrb_err *err) {
+static int compare_bytes(lrb_restore *r, lrb_worker *worker, lrb_restore_slot *slot, bool *over, bool *same,
+                         lrb_err *err) {
     uint8_t digest[LRB_DIGEST_BYTES];
     int code = hash_slice(r, worker, slot, over, err);
     if (code || !*over) return code;

@@ -1,4 +1,4 @@
-#include "engine/restore_state.h"
+#include "engine/restore_private.h"
 
 #include <string.h>
 
@@ -58,8 +58,9 @@ static int sync_parents(lrb_tree *tree, const char *name, const char *previous, 
     return code;
 }
 
-/* Many small files: an fsync each is a journal commit each, milliseconds apiece. One syncfs writes the same data back once, and others' data
- * on that file system with it. The staging directory was opened before the first write, so write-back errors are told here. */
+/* Many small files: an fsync each is a journal commit each, milliseconds apiece. One syncfs writes the same data back
+ * once, and others' data on that file system with it. The staging directory was opened before the first write, so
+ * write-back errors are told here. */
 int lrb_restore_sync(lrb_restore *r, lrb_err *err) {
     lrb_tree tree;
     const char *previous = NULL;
@@ -85,7 +86,8 @@ int lrb_restore_sync(lrb_restore *r, lrb_err *err) {
 /* ---- claiming, under the lock ---- */
 
 static bool is_small(const lrb_restore_item *item) {
-    return item->shown.type == LRB_FILE_SYMLINK || (item->shown.type == LRB_FILE_REGULAR && item->shown.size_bytes <= LRB_RESTORE_SMALL_BYTES);
+    return item->shown.type == LRB_FILE_SYMLINK ||
+           (item->shown.type == LRB_FILE_REGULAR && item->shown.size_bytes <= LRB_RESTORE_SMALL_BYTES);
 }
 
 /* How far an item is written without a gap. */
@@ -109,12 +111,14 @@ static bool claim_check(lrb_restore_slot *slot, lrb_restore_work *work) {
     return true;
 }
 
-static int claim_rows(lrb_restore *r, lrb_worker *worker, lrb_restore_slot *slot, lrb_restore_work *work, lrb_err *err) {
+static int claim_rows(lrb_restore *r, lrb_worker *worker, lrb_restore_slot *slot, lrb_restore_work *work,
+                      lrb_err *err) {
     lrb_restore_rows *rows = &slot->rows;
     bool done = false;
     int code = LRB_OK;
     work->from = rows->offset;
-    while (!code && !done && work->row_count < LRB_RESTORE_BATCH_ROWS && rows->offset - work->from < LRB_RESTORE_BATCH_BYTES) {
+    while (!code && !done && work->row_count < LRB_RESTORE_BATCH_ROWS &&
+           rows->offset - work->from < LRB_RESTORE_BATCH_BYTES) {
         code = lrb_restore_rows_next(r, rows, worker->coder, &work->rows[work->row_count], &done, err);
         if (!code && !done) work->row_count++;
     }
@@ -148,7 +152,8 @@ static bool claim_small(lrb_restore *r, lrb_restore_work *work) {
     uint64_t bytes = 0;
     unsigned items = 0;
     work->first = r->next_small;
-    for (; r->next_small < r->count && items < LRB_RESTORE_SMALL_ITEMS && bytes < LRB_RESTORE_BATCH_BYTES; r->next_small++) {
+    for (; r->next_small < r->count && items < LRB_RESTORE_SMALL_ITEMS && bytes < LRB_RESTORE_BATCH_BYTES;
+         r->next_small++) {
         const lrb_restore_item *item = &r->items[r->next_small];
         if (!item->staged || !is_small(item)) continue;
         items++;
@@ -159,7 +164,8 @@ static bool claim_small(lrb_restore *r, lrb_restore_work *work) {
     return items > 0;
 }
 
-/* Open items first and hashing before writing: what was just written is still in the caches, and fewer items are open. */
+/* Open items first and hashing before writing: what was just written is still in the caches, and fewer items are
+ * open. */
 int lrb_restore_claim_file(lrb_restore *r, lrb_worker *worker, lrb_restore_work *work, lrb_err *err) {
     for (size_t i = 0; i < LRB_RESTORE_MAX_OPEN; i++)
         if (r->slots[i].item && !r->slots[i].busy && claim_check(&r->slots[i], work)) return LRB_OK;

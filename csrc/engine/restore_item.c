@@ -1,4 +1,4 @@
-#include "engine/restore_state.h"
+#include "engine/restore_private.h"
 
 #include <string.h>
 
@@ -17,8 +17,10 @@ static int fail(lrb_restore *r, const lrb_restore_item *item, lrb_code code, con
 
 int lrb_restore_mismatch(lrb_restore *r, const lrb_restore_item *item, lrb_err *err) {
     return fail(r, item, LRB_E_DAMAGED,
-                "every chunk had the right id, yet the file read back had another SHA-256: the list of its chunks is wrong, or the disk it is "
-                "restored to does not keep what is written", err);
+                "every chunk had the right id, yet the file read back had another SHA-256: the list of its chunks is "
+                "wrong, or the disk it is "
+                "restored to does not keep what is written",
+                err);
 }
 
 /* ---- rows ---- */
@@ -51,23 +53,28 @@ static int row_bytes(lrb_restore *r, const lrb_restore_item *item, const lrb_row
         *bytes = row->count;
         return LRB_OK;
     }
-    lrb_err_set(err, LRB_E_UNSUPPORTED, "restore", item->shown.name, "it holds chunks of kind %s, which this version cannot restore; use a newer one",
+    lrb_err_set(err, LRB_E_UNSUPPORTED, "restore", item->shown.name,
+                "it holds chunks of kind %s, which this version cannot restore; use a newer one",
                 lrb_chunk_kind_name(row->kind));
     return lrb_restore_blame(r, item, err);
 }
 
-int lrb_restore_rows_next(lrb_restore *r, lrb_restore_rows *rows, lrb_coder *coder, lrb_row *row, bool *done, lrb_err *err) {
+int lrb_restore_rows_next(lrb_restore *r, lrb_restore_rows *rows, lrb_coder *coder, lrb_row *row, bool *done,
+                          lrb_err *err) {
     uint64_t bytes = 0, size = rows->item->shown.size_bytes;
     rows->reader.coder = coder;
     int code = next_row(rows, row, done, err);
     if (code) return lrb_restore_blame(r, rows->item, err);
     rows->over = *done;
     if (*done)
-        return rows->offset == size ? LRB_OK : fail(r, rows->item, LRB_E_DAMAGED, "its chunks add up to fewer bytes than its size", err);
+        return rows->offset == size
+                   ? LRB_OK
+                   : fail(r, rows->item, LRB_E_DAMAGED, "its chunks add up to fewer bytes than its size", err);
     code = row_bytes(r, rows->item, row, &bytes, err);
     if (code) return code;
     if (!bytes) return fail(r, rows->item, LRB_E_DAMAGED, "one of its chunks is listed as empty", err);
-    if (bytes > size - rows->offset) return fail(r, rows->item, LRB_E_DAMAGED, "its chunks add up to more bytes than its size", err);
+    if (bytes > size - rows->offset)
+        return fail(r, rows->item, LRB_E_DAMAGED, "its chunks add up to more bytes than its size", err);
     rows->offset += bytes;
     return LRB_OK;
 }
@@ -80,21 +87,23 @@ static bool all_zero(const uint8_t *bytes, size_t count) {
 
 static void count_written(lrb_restore *r, uint64_t bytes, bool hole) {
     atomic_fetch_add_explicit(&r->job.counters.bytes_in, bytes, memory_order_relaxed);
-    atomic_fetch_add_explicit(hole ? &r->job.counters.bytes_skipped : &r->job.counters.bytes_stored, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(hole ? &r->job.counters.bytes_skipped : &r->job.counters.bytes_stored, bytes,
+                              memory_order_relaxed);
 }
 
 /* Zeros stay a hole: the file has its full size before anything is written. */
-static int place_content(lrb_restore *r, const lrb_restore_item *item, int fd, const lrb_row *row, const lrb_buf *content, uint64_t offset,
-                         lrb_err *err) {
-    if (content->length != row->count) return fail(r, item, LRB_E_DAMAGED, "one of its chunks is not as long as it is listed", err);
+static int place_content(lrb_restore *r, const lrb_restore_item *item, int fd, const lrb_row *row,
+                         const lrb_buf *content, uint64_t offset, lrb_err *err) {
+    if (content->length != row->count)
+        return fail(r, item, LRB_E_DAMAGED, "one of its chunks is not as long as it is listed", err);
     bool hole = all_zero(content->data, content->length);
     int code = hole ? LRB_OK : lrb_fs_write_at(fd, content->data, content->length, offset, item->shown.name, err);
     if (!code) count_written(r, content->length, hole);
     return code;
 }
 
-int lrb_restore_write_row(lrb_restore *r, lrb_worker *worker, const lrb_restore_item *item, int fd, const lrb_row *row, uint64_t offset,
-                          bool check_ids, lrb_err *err) {
+int lrb_restore_write_row(lrb_restore *r, lrb_worker *worker, const lrb_restore_item *item, int fd, const lrb_row *row,
+                          uint64_t offset, bool check_ids, lrb_err *err) {
     int code = lrb_job_check(&r->job, err);
     if (code) return code;
     code = lrb_repo_read(r->repo, &row->id, row->kind, check_ids, worker->coder, &worker->content, err);
@@ -111,7 +120,8 @@ int lrb_restore_finish_file(lrb_restore *r, const lrb_restore_item *item, int fd
 
 /* ---- small items ---- */
 
-static int write_small(lrb_restore *r, lrb_worker *worker, const lrb_restore_item *item, int fd, bool check_ids, lrb_err *err) {
+static int write_small(lrb_restore *r, lrb_worker *worker, const lrb_restore_item *item, int fd, bool check_ids,
+                       lrb_err *err) {
     lrb_restore_rows rows;
     lrb_row row;
     bool done = false;

@@ -1,4 +1,4 @@
-#include "engine/restore_state.h"
+#include "engine/restore_private.h"
 
 #include "base/mem.h"
 #include "engine/publish.h"
@@ -52,8 +52,10 @@ static int by_name(const void *a, const void *b) {
 
 int lrb_restore_copy_options(lrb_restore *r, const lrb_restore_options *options, lrb_err *err) {
     size_t length = strlen(options->snapshot_id);
-    if (length >= sizeof r->snapshot_id) return lrb_err_set(err, LRB_E_INVALID, "restore", options->snapshot_id, "no snapshot has so long an id");
-    if (options->staging_dir < 0 && !options->dry_run) return lrb_err_set(err, LRB_E_INVALID, "restore", "", "there is no staging directory");
+    if (length >= sizeof r->snapshot_id)
+        return lrb_err_set(err, LRB_E_INVALID, "restore", options->snapshot_id, "no snapshot has so long an id");
+    if (options->staging_dir < 0 && !options->dry_run)
+        return lrb_err_set(err, LRB_E_INVALID, "restore", "", "there is no staging directory");
     memcpy(r->snapshot_id, options->snapshot_id, length + 1);
     r->staging_dir = options->staging_dir;
     r->compare_dir = options->compare_dir;
@@ -66,7 +68,8 @@ int lrb_restore_copy_options(lrb_restore *r, const lrb_restore_options *options,
     if (!r->only || !r->only_met) return lrb_err_nomem(err, "restore");
     for (size_t i = 0; i < options->only_count; i++) {
         const char *name = options->only[i];
-        if (!lrb_name_valid(name, strlen(name))) return lrb_err_set(err, LRB_E_INVALID, "restore", name, "not a usable item name");
+        if (!lrb_name_valid(name, strlen(name)))
+            return lrb_err_set(err, LRB_E_INVALID, "restore", name, "not a usable item name");
         r->only[i] = lrb_restore_keep(r, name, strlen(name));
         if (!r->only[i]) return lrb_err_nomem(err, "restore");
     }
@@ -85,7 +88,8 @@ static bool meet(lrb_restore *r, const char *name, size_t length) {
         else high = middle;
     }
     bool met = false;
-    for (; low < r->only_count && strncmp(r->only[low], name, length) == 0 && !r->only[low][length]; low++) met = r->only_met[low] = true;
+    for (; low < r->only_count && strncmp(r->only[low], name, length) == 0 && !r->only[low][length]; low++)
+        met = r->only_met[low] = true;
     return met;
 }
 
@@ -121,10 +125,13 @@ static int add_item(lrb_restore *r, const lrb_body_item *item, lrb_err *err) {
     kept->shown.type = item->type;
     kept->shown.action = LRB_RESTORE_CREATE;
     kept->shown.size_bytes = item->size_bytes;
-    if (item->type == LRB_FILE_SYMLINK) kept->link_target = lrb_restore_keep(r, item->link_target, item->link_target_length);
-    if (!kept->shown.name || (item->type == LRB_FILE_SYMLINK && !kept->link_target)) return lrb_err_nomem(err, "restore");
+    if (item->type == LRB_FILE_SYMLINK)
+        kept->link_target = lrb_restore_keep(r, item->link_target, item->link_target_length);
+    if (!kept->shown.name || (item->type == LRB_FILE_SYMLINK && !kept->link_target))
+        return lrb_err_nomem(err, "restore");
     if (lrb_publish_reserved(kept->shown.name)) {
-        lrb_err_set(err, LRB_E_UNSUPPORTED, "restore", kept->shown.name, "its name is one of a restore's own; choose the other items by name");
+        lrb_err_set(err, LRB_E_UNSUPPORTED, "restore", kept->shown.name,
+                    "its name is one of a restore's own; choose the other items by name");
         return lrb_restore_blame(r, kept, err);
     }
     r->count++;
@@ -138,12 +145,15 @@ static int find_body(lrb_restore *r, lrb_row *root, lrb_err *err) {
     if (snapshot) *root = snapshot->body_root;
     lrb_repo_end_read(r->repo);
     if (snapshot) return LRB_OK;
-    return lrb_err_set(err, LRB_E_NOT_FOUND, "restore", r->snapshot_id, "graph %s has no snapshot %s", lrb_repo_graph_id(r->repo), r->snapshot_id);
+    return lrb_err_set(err, LRB_E_NOT_FOUND, "restore", r->snapshot_id, "graph %s has no snapshot %s",
+                       lrb_repo_graph_id(r->repo), r->snapshot_id);
 }
 
 static int check_wishes(const lrb_restore *r, lrb_err *err) {
     for (size_t i = 0; i < r->only_count; i++)
-        if (!r->only_met[i]) return lrb_err_set(err, LRB_E_NOT_FOUND, "restore", r->only[i], "snapshot %s has no such item", r->snapshot_id);
+        if (!r->only_met[i])
+            return lrb_err_set(err, LRB_E_NOT_FOUND, "restore", r->only[i], "snapshot %s has no such item",
+                               r->snapshot_id);
     return LRB_OK;
 }
 
@@ -190,7 +200,8 @@ static int check_room(const lrb_restore *r, lrb_err *err) {
     int code = lrb_fs_free_bytes(r->staging_dir, &free_bytes, err);
     if (code || free_bytes >= wanted_bytes) return code;
     return lrb_err_set(err, LRB_E_NO_SPACE, "restore", r->snapshot_id,
-                       "the restore needs %.1f MiB beside the target and %.1f MiB are free; make room or restore to another file system",
+                       "the restore needs %.1f MiB beside the target and %.1f MiB are free; make room or restore to "
+                       "another file system",
                        mebibytes(wanted_bytes), mebibytes(free_bytes));
 }
 
@@ -200,7 +211,8 @@ int lrb_restore_room(lrb_restore *r, lrb_err *err) {
     r->needed_bytes = 0;
     for (size_t i = 0; i < r->count; i++) {
         lrb_restore_item *item = &r->items[i];
-        item->staged = r->stage_same || item->shown.action != LRB_RESTORE_SAME || item->shown.type == LRB_FILE_DIRECTORY;
+        item->staged =
+            r->stage_same || item->shown.action != LRB_RESTORE_SAME || item->shown.type == LRB_FILE_DIRECTORY;
         if (!item->staged) continue;
         items++;
         if (item->shown.type == LRB_FILE_REGULAR) bytes = add(bytes, item->shown.size_bytes);

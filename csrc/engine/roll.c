@@ -12,7 +12,8 @@
 #define JOURNAL "journal"
 #define JOURNAL_LABEL WORK "/" JOURNAL
 
-/* Up to here every directory is synced by itself; above it one syncfs is cheaper, though it writes back others' data too. */
+/* Up to here every directory is synced by itself; above it one syncfs is cheaper, though it writes back others' data
+ * too. */
 enum { MAX_SINGLE_SYNCS = 64 };
 
 /* ---- one row at a time ---- */
@@ -21,7 +22,8 @@ typedef struct roll {
     lrb_tree target, staged;
 } roll;
 
-static int look(lrb_tree *tree, const char *name, int *dir, const char **leaf, lrb_file_type *type, uint32_t *mode, lrb_err *err) {
+static int look(lrb_tree *tree, const char *name, int *dir, const char **leaf, lrb_file_type *type, uint32_t *mode,
+                lrb_err *err) {
     lrb_identity identity;
     *type = (lrb_file_type)0;
     int code = lrb_tree_parent(tree, name, false, dir, leaf, err);
@@ -110,7 +112,9 @@ static int do_row(roll *r, const lrb_journal_row *row, const char *name, lrb_err
     case LRB_JOURNAL_REMOVE: return do_remove(r, name, err);
     case LRB_JOURNAL_DIRECTORY: return do_directory(r, name, true, err);
     case LRB_JOURNAL_PARENT: return do_directory(r, name, false, err);
-    default: return lrb_err_set(err, LRB_E_DAMAGED, "finish a restore", JOURNAL_LABEL, "it holds a row of another kind of journal");
+    default:
+        return lrb_err_set(err, LRB_E_DAMAGED, "finish a restore", JOURNAL_LABEL,
+                           "it holds a row of another kind of journal");
     }
 }
 
@@ -139,7 +143,8 @@ static size_t parent_length(const char *name) {
 static bool new_parent(const lrb_journal *journal, size_t i) {
     if (!i) return true;
     size_t length = parent_length(journal->names[i]);
-    return length != parent_length(journal->names[i - 1]) || memcmp(journal->names[i], journal->names[i - 1], length) != 0;
+    return length != parent_length(journal->names[i - 1]) ||
+           memcmp(journal->names[i], journal->names[i - 1], length) != 0;
 }
 
 static int sync_row(roll *r, const lrb_journal *journal, size_t i, lrb_err *err) {
@@ -160,7 +165,8 @@ static int sync_row(roll *r, const lrb_journal *journal, size_t i, lrb_err *err)
 
 static int make_durable(roll *r, const lrb_journal *journal, lrb_err *err) {
     size_t syncs = 0;
-    for (size_t i = 0; i < journal->count; i++) syncs += (size_t)new_parent(journal, i) + (journal->rows[i].op == LRB_JOURNAL_DIRECTORY);
+    for (size_t i = 0; i < journal->count; i++)
+        syncs += (size_t)new_parent(journal, i) + (journal->rows[i].op == LRB_JOURNAL_DIRECTORY);
     if (syncs > MAX_SINGLE_SYNCS) return lrb_fs_sync_filesystem(r->target.root, "target", err);
     int code = lrb_fs_sync(r->target.root, "target", err);
     for (size_t i = 0; !code && i < journal->count; i++) code = sync_row(r, journal, i, err);
@@ -173,7 +179,8 @@ static int do_journal(roll *r, const lrb_journal *journal, lrb_err *err) {
     int code = LRB_OK;
     for (size_t i = 0; !code && i < journal->count; i++) {
         if (lrb_publish_reserved(journal->names[i]))
-            code = lrb_err_set(err, LRB_E_DAMAGED, "finish a restore", JOURNAL_LABEL, "it names an item that may not exist");
+            code = lrb_err_set(err, LRB_E_DAMAGED, "finish a restore", JOURNAL_LABEL,
+                               "it names an item that may not exist");
         else
             code = do_row(r, &journal->rows[i], journal->names[i], err);
     }
@@ -210,7 +217,8 @@ static int roll_forward(int target, int work, lrb_err *err) {
     return code;
 }
 
-/* `mine`: there is a staging directory and the caller has its lock. Without one, somebody may be making the next just now. */
+/* `mine`: there is a staging directory and the caller has its lock. Without one, somebody may be making the next just
+ * now. */
 static int remove_work(int target, int work, bool mine, lrb_err *err) {
     int code = LRB_OK;
     lrb_publish_change();
@@ -288,11 +296,13 @@ static int open_work(int target, int *work, bool *found, lrb_err *err) {
 }
 
 static int busy(lrb_err *err) {
-    return lrb_err_set(err, LRB_E_BUSY, "restore", WORK, "another process is restoring into this directory; wait for it to end");
+    return lrb_err_set(err, LRB_E_BUSY, "restore", WORK,
+                       "another process is restoring into this directory; wait for it to end");
 }
 
 static int unfinished(lrb_err *err) {
-    return lrb_err_set(err, LRB_E_UNFINISHED, "restore", JOURNAL_LABEL, "an interrupted restore has to be finished first");
+    return lrb_err_set(err, LRB_E_UNFINISHED, "restore", JOURNAL_LABEL,
+                       "an interrupted restore has to be finished first");
 }
 
 static int renew_staging(int target, int work, int *staging, lrb_err *err) {

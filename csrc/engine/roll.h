@@ -3,9 +3,12 @@
  *   <target>/.lrb_restore/new        the staged items
  *   <target>/.lrb_restore/journal    journal.h; from its rename on the restore will be finished
  *
- *   1 everything that could stop the steps is looked for: things in the way, mount points; it refuses before anything changed
- *   2 the journal is made durable: REMOVE rows, deepest first; then DIRECTORY, PARENT and PUT rows, parents before what they hold
- *   3 the rows are done in order; a row already done is recognised by what is there, so this may be repeated from the start
+ *   1 everything that could stop the steps is looked for: things in the way, mount points; it refuses before anything
+ *     changed
+ *   2 the journal is made durable: REMOVE rows, deepest first; then DIRECTORY, PARENT and PUT rows, parents before
+ *     what they hold
+ *   3 the rows are done in order; a row already done is recognised by what is there, so this may be repeated from the
+ *     start
  *   4 directories get their modes and times; everything is made durable
  *   5 the journal is removed, then the staging directory
  *
@@ -16,8 +19,8 @@
 
 #include "engine/tree.h"
 
-/* Makes <target>/.lrb_restore/new, empty, and locks it: *staging is its descriptor. Leftovers of a dead process are replaced; BUSY for a
- * living one, UNFINISHED where a journal waits. */
+/* Makes <target>/.lrb_restore/new, empty, and locks it: *staging is its descriptor. Leftovers of a dead process are
+ * replaced; BUSY for a living one, UNFINISHED where a journal waits. */
 int lrb_roll_stage(int target, int *staging, lrb_err *err);
 int lrb_roll_commit(int target, lrb_names items, lrb_names removed, lrb_err *err);
 /* Whether a journal waits, and whether there is litter that nobody holds. */

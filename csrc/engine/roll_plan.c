@@ -22,7 +22,8 @@ bool lrb_roll_not_empty(const lrb_err *err) {
 }
 
 static int in_the_way(const char *name, lrb_err *err) {
-    return lrb_err_set(err, LRB_E_EXISTS, "publish", name, "it is no item of the graph and in the way of one; move it elsewhere");
+    return lrb_err_set(err, LRB_E_EXISTS, "publish", name,
+                       "it is no item of the graph and in the way of one; move it elsewhere");
 }
 
 static const char *prefix_of(plan *p, const char *name, size_t length) {
@@ -63,7 +64,8 @@ static int plan_removals(plan *p, lrb_err *err) {
     int code = LRB_OK;
     for (size_t i = p->removed.count; !code && i-- > 0;) {
         const char *name = p->removed.at[i];
-        if (is_item(p, name, strlen(name))) return lrb_err_set(err, LRB_E_INVALID, "publish", name, "an item cannot be both staged and removed");
+        if (is_item(p, name, strlen(name)))
+            return lrb_err_set(err, LRB_E_INVALID, "publish", name, "an item cannot be both staged and removed");
         code = lrb_journal_add(p->bytes, LRB_JOURNAL_REMOVE, name, strlen(name), 0, 0, err);
         if (!code) code = remove_parents(p, name, i ? p->removed.at[i - 1] : NULL, err);
     }
@@ -82,7 +84,8 @@ static int check_mount(plan *p, lrb_tree *tree, const char *name, lrb_err *err) 
     code = lrb_fs_mount_id(fd, &mount, err);
     lrb_fs_close(fd);
     if (code || mount == p->mount) return code;
-    return lrb_err_set(err, LRB_E_UNSUPPORTED, "publish", name, "it is a mount point inside the target; restore into it by itself");
+    return lrb_err_set(err, LRB_E_UNSUPPORTED, "publish", name,
+                       "it is a mount point inside the target; restore into it by itself");
 }
 
 typedef struct emptied {
@@ -99,20 +102,24 @@ static int check_entry(void *arg, const char *leaf, lrb_err *err) {
     plan *p = here->p;
     lrb_identity identity;
     size_t length = here->length + 1 + strlen(leaf);
-    if (length > LRB_NAME_MAX) return lrb_err_set(err, LRB_E_LIMIT, "publish", leaf, "its name below the target is longer than %d bytes", LRB_NAME_MAX);
+    if (length > LRB_NAME_MAX)
+        return lrb_err_set(err, LRB_E_LIMIT, "publish", leaf, "its name below the target is longer than %d bytes",
+                           LRB_NAME_MAX);
     p->name[here->length] = '/';
     memcpy(p->name + here->length + 1, leaf, strlen(leaf) + 1);
     int code = lrb_fs_identify_at(here->fd, leaf, &identity, err);
     if (code) return code;
     if (identity.type != LRB_FILE_DIRECTORY) return goes_away(p, p->name, length) ? LRB_OK : in_the_way(p->name, err);
-    if (!goes_away(p, p->name, length) && !lrb_names_below(&p->removed, p->name, length)) return in_the_way(p->name, err);
+    if (!goes_away(p, p->name, length) && !lrb_names_below(&p->removed, p->name, length))
+        return in_the_way(p->name, err);
     return check_emptied(p, here->fd, leaf, length, here->depth + 1, err);
 }
 
 /* Whether the directory p->name, where a file is to stand, will be empty once the removals are done. */
 static int check_emptied(plan *p, int dir, const char *leaf, size_t length, unsigned depth, lrb_err *err) {
     emptied here = {p, -1, length, depth};
-    if (depth > MAX_DEPTH) return lrb_err_set(err, LRB_E_LIMIT, "publish", p->name, "it is nested deeper than %d directories", MAX_DEPTH);
+    if (depth > MAX_DEPTH)
+        return lrb_err_set(err, LRB_E_LIMIT, "publish", p->name, "it is nested deeper than %d directories", MAX_DEPTH);
     int code = lrb_fs_open_dir(dir, leaf, &here.fd, err);
     if (code) return code;
     code = lrb_fs_list(here.fd, check_entry, &here, leaf, err);
@@ -128,14 +135,16 @@ static int plan_parent(plan *p, const char *name, size_t length, lrb_err *err) {
     int code = lrb_tree_identify(&p->target, directory, &found, &identity, err);
     if (code) return code;
     if (found && identity.type != LRB_FILE_DIRECTORY && !goes_away(p, name, length)) return in_the_way(directory, err);
-    if (found && identity.type == LRB_FILE_DIRECTORY && (code = check_mount(p, &p->target, directory, err))) return code;
+    if (found && identity.type == LRB_FILE_DIRECTORY && (code = check_mount(p, &p->target, directory, err)))
+        return code;
     return lrb_journal_add(p->bytes, LRB_JOURNAL_PARENT, name, length, 0, 0, err);
 }
 
 static int plan_parents(plan *p, const char *name, const char *previous, lrb_err *err) {
     int code = LRB_OK;
     for (size_t length = 1; !code && name[length]; length++)
-        if (name[length] == '/' && !shares(previous, name, length) && !is_item(p, name, length)) code = plan_parent(p, name, length, err);
+        if (name[length] == '/' && !shares(previous, name, length) && !is_item(p, name, length))
+            code = plan_parent(p, name, length, err);
     return code;
 }
 
@@ -145,7 +154,8 @@ static int plan_item(plan *p, const char *name, lrb_err *err) {
     int code = lrb_tree_identify(&p->staged, name, &staged, &item, err);
     if (!code) code = lrb_tree_identify(&p->target, name, &found, &present, err);
     if (code) return code;
-    if (!staged || item.type == LRB_FILE_OTHER) return lrb_err_set(err, LRB_E_INVALID, "publish", name, "it was not staged");
+    if (!staged || item.type == LRB_FILE_OTHER)
+        return lrb_err_set(err, LRB_E_INVALID, "publish", name, "it was not staged");
     bool onto_directory = found && present.type == LRB_FILE_DIRECTORY;
     if (onto_directory) code = check_mount(p, &p->target, name, err);
     if (code) return code;

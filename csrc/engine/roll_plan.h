@@ -1,7 +1,8 @@
 /* The first half of the journal way: is there anything that could stop the steps, and which steps are they?
  *
- * Looks only. Everything a later step could meet and not get past is refused here, before the journal exists: something that is no item in
- * the way of one, a directory with more in it than the restore takes away, a mount point inside the target.
+ * Looks only. Everything a later step could meet and not get past is refused here, before the journal exists:
+ * something that is no item in the way of one, a directory with more in it than the restore takes away, a mount point
+ * inside the target.
  */
 #ifndef LRB_ENGINE_ROLL_PLAN_H
 #define LRB_ENGINE_ROLL_PLAN_H

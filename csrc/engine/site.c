@@ -24,7 +24,9 @@ static int split(lrb_site *site, const char *target, lrb_err *err) {
     while (start > 0 && target[start - 1] != '/') start--;
     bool usable = target[0] == '/' && end - start <= LRB_SITE_LEAF_MAX && start < LRB_PATH_MAX - 1 &&
                   lrb_name_valid(target + start, end - start);
-    if (!usable) return lrb_err_set(err, LRB_E_INVALID, "restore", target, "the target must be the absolute path of a directory below another");
+    if (!usable)
+        return lrb_err_set(err, LRB_E_INVALID, "restore", target,
+                           "the target must be the absolute path of a directory below another");
     memcpy(site->leaf, target + start, end - start);
     site->leaf[end - start] = '\0';
     memcpy(site->parent_path, target, start);
@@ -135,7 +137,9 @@ bool lrb_site_owns(const lrb_site *site, const char *name, bool *probe) {
     uint8_t number[HEX_DIGITS / 2];
     char digits[HEX_DIGITS + 1] = {0};
     size_t prefix = strlen(PREFIX), leaf = strlen(site->leaf);
-    if (strncmp(name, PREFIX, prefix) != 0 || strncmp(name + prefix, site->leaf, leaf) != 0 || name[prefix + leaf] != '-') return false;
+    if (strncmp(name, PREFIX, prefix) != 0 || strncmp(name + prefix, site->leaf, leaf) != 0 ||
+        name[prefix + leaf] != '-')
+        return false;
     const char *rest = name + prefix + leaf + 1;
     if (strlen(rest) < HEX_DIGITS) return false;
     memcpy(digits, rest, HEX_DIGITS);
@@ -151,7 +155,8 @@ static int fresh_name(const lrb_site *site, bool probe, char name[LRB_SITE_LEAF_
     lrb_hex(number, sizeof number, digits);
     int length = snprintf(name, LRB_SITE_LEAF_MAX + 1, PREFIX "%s-%s%s", site->leaf, digits, probe ? PROBE_SUFFIX : "");
     if (length > 0 && length <= LRB_SITE_LEAF_MAX) return LRB_OK;
-    return lrb_err_set(err, LRB_E_LIMIT, "restore", site->target, "the target's name is too long for a directory beside it");
+    return lrb_err_set(err, LRB_E_LIMIT, "restore", site->target,
+                       "the target's name is too long for a directory beside it");
 }
 
 int lrb_site_lock(int dir, const char *name, int *fd, bool *taken, lrb_err *err) {
@@ -187,5 +192,6 @@ int lrb_site_make_beside(const lrb_site *site, bool probe, char name[LRB_SITE_LE
         if (!code) lrb_fs_close(*fd);
         if (code && code != LRB_E_NOT_FOUND) return code;
     }
-    return lrb_err_set(err, LRB_E_BUSY, "restore", site->target, "no staging directory could be made beside it because others keep removing it");
+    return lrb_err_set(err, LRB_E_BUSY, "restore", site->target,
+                       "no staging directory could be made beside it because others keep removing it");
 }

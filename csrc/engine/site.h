@@ -1,7 +1,8 @@
 /* A restore's target, the directory it is in, and the staging directories beside it.
  *
- * A staging directory beside the target is "<parent>/.lrb_restore-<leaf>-<8 hex>"; one that only tries the file system has ".probe"
- * behind that. Whoever made it holds an advisory lock on it; unlocked, it is what a dead process left.
+ * A staging directory beside the target is "<parent>/.lrb_restore-<leaf>-<8 hex>"; one that only tries the file
+ * system has ".probe" behind that. Whoever made it holds an advisory lock on it; unlocked, it is what a dead process
+ * left.
  */
 #ifndef LRB_ENGINE_SITE_H
 #define LRB_ENGINE_SITE_H
@@ -19,8 +20,8 @@ typedef struct lrb_site {
     lrb_identity identity;              /* of dir */
 } lrb_site;
 
-/* A missing target, or parent unless `make`, is no failure. Links above the target are followed; INVALID for a target that is no
- * absolute path, or is something else than a directory. */
+/* A missing target, or parent unless `make`, is no failure. Links above the target are followed; INVALID for a target
+ * that is no absolute path, or is something else than a directory. */
 int lrb_site_open(lrb_site *site, const char *target, bool make, lrb_err *err);
 /* The same for who only clears up beside the target: a target that is no directory counts as missing. */
 int lrb_site_open_beside(lrb_site *site, const char *target, lrb_err *err);

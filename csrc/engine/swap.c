@@ -13,9 +13,9 @@ enum { MAX_DEPTH = 100 };
 
 /* ---- carrying over what is no item ----
  *
- * One walk over the old directory, in three passes: CHECK refuses what cannot go over, LINK gives files a second name in the new directory
- * before the exchange, MOVE takes the rest over after it. Directories without any item in them go over whole, by rename,
- * so that an open working directory or descriptor in them stays good. */
+ * One walk over the old directory, in three passes: CHECK refuses what cannot go over, LINK gives files a second name
+ * in the new directory before the exchange, MOVE takes the rest over after it. Directories without any item in them
+ * go over whole, by rename, so that an open working directory or descriptor in them stays good. */
 
 typedef enum pass { CHECK, LINK, MOVE } pass;
 
@@ -39,7 +39,8 @@ typedef struct level {
 } level;
 
 static int in_the_way(const carrier *all, lrb_err *err) {
-    return lrb_err_set(err, LRB_E_EXISTS, "publish", all->name, "it is no item of the graph and in the way of one; move it elsewhere");
+    return lrb_err_set(err, LRB_E_EXISTS, "publish", all->name,
+                       "it is no item of the graph and in the way of one; move it elsewhere");
 }
 
 /* Makes the directory of `here` in the new tree, with those above it. */
@@ -68,11 +69,12 @@ static int check_mount(const carrier *all, int fd, lrb_err *err) {
     uint64_t mount;
     int code = lrb_fs_mount_id(fd, &mount, err);
     if (code || mount == all->mount) return code;
-    return lrb_err_set(err, LRB_E_UNSUPPORTED, "publish", all->name, "it is a mount point inside the target and cannot change places with it");
+    return lrb_err_set(err, LRB_E_UNSUPPORTED, "publish", all->name,
+                       "it is a mount point inside the target and cannot change places with it");
 }
 
-/* A link that the file system or the kernel's hard-link rules refuse is no failure: MOVE takes the file over. A directory that may
- * not be written is one, because MOVE would stand before the same wall after the exchange. */
+/* A link that the file system or the kernel's hard-link rules refuse is no failure: MOVE takes the file over. A
+ * directory that may not be written is one, because MOVE would stand before the same wall after the exchange. */
 static int link_over(level *here, const char *name, lrb_err *err) {
     lrb_publish_change();
     int code = lrb_fs_link(here->old_fd, name, here->new_fd, name, err);
@@ -114,7 +116,8 @@ static int look_new(const level *here, const char *name, lrb_file_type *type, lr
 
 static int open_below(level *below, const char *name, lrb_file_type new_type, const lrb_identity *old, lrb_err *err) {
     int code = lrb_fs_open_dir(below->above->old_fd, name, &below->old_fd, err);
-    if (!code && new_type == LRB_FILE_DIRECTORY) code = lrb_fs_open_dir(below->above->new_fd, name, &below->new_fd, err);
+    if (!code && new_type == LRB_FILE_DIRECTORY)
+        code = lrb_fs_open_dir(below->above->new_fd, name, &below->new_fd, err);
     if (!code && below->all->pass == CHECK) code = check_mount(below->all, below->old_fd, err);
     /* The old directory goes away, so its owner may open it up to take out what stays. */
     if (!code && below->all->pass == MOVE && (old->mode & 0700) != 0700)
@@ -122,14 +125,23 @@ static int open_below(level *below, const char *name, lrb_file_type new_type, co
     return code;
 }
 
-static int visit_directory(level *here, const char *name, size_t length, const lrb_identity *old, lrb_file_type new_type, lrb_err *err) {
+static int visit_directory(level *here, const char *name, size_t length, const lrb_identity *old,
+                           lrb_file_type new_type, lrb_err *err) {
     carrier *all = here->all;
-    level below = {.all = all, .above = here, .old_fd = -1, .new_fd = -1, .length = length, .depth = here->depth + 1, .mode = old->mode,
+    level below = {.all = all,
+                   .above = here,
+                   .old_fd = -1,
+                   .new_fd = -1,
+                   .length = length,
+                   .depth = here->depth + 1,
+                   .mode = old->mode,
                    .blocked = here->blocked || (new_type && new_type != LRB_FILE_DIRECTORY)};
     bool ours = lrb_names_has(&all->items, all->name, length) || lrb_names_has(&all->removed, all->name, length) ||
                 lrb_names_below(&all->items, all->name, length) || lrb_names_below(&all->removed, all->name, length);
     bool whole = !ours && !new_type;
-    if (below.depth > MAX_DEPTH) return lrb_err_set(err, LRB_E_LIMIT, "publish", all->name, "it is nested deeper than %d directories", MAX_DEPTH);
+    if (below.depth > MAX_DEPTH)
+        return lrb_err_set(err, LRB_E_LIMIT, "publish", all->name, "it is nested deeper than %d directories",
+                           MAX_DEPTH);
     if (whole && all->pass != CHECK) return carry(here, name, true, err);
     int code = open_below(&below, name, new_type, old, err);
     if (!code) code = whole ? carry(here, name, true, err) : walk(&below, err);
@@ -155,7 +167,9 @@ static int visit(void *arg, const char *name, lrb_err *err) {
     lrb_file_type new_type;
     size_t start = here->length ? here->length + 1 : 0, length = start + strlen(name);
     if (!here->length && lrb_publish_reserved(name)) return LRB_OK;
-    if (length > LRB_NAME_MAX) return lrb_err_set(err, LRB_E_LIMIT, "publish", name, "its name below the target is longer than %d bytes", LRB_NAME_MAX);
+    if (length > LRB_NAME_MAX)
+        return lrb_err_set(err, LRB_E_LIMIT, "publish", name, "its name below the target is longer than %d bytes",
+                           LRB_NAME_MAX);
     if (start) all->name[start - 1] = '/';
     memcpy(all->name + start, name, length - start + 1);
     int code = lrb_fs_identify_at(here->old_fd, name, &old, err);
@@ -171,7 +185,8 @@ static int visit(void *arg, const char *name, lrb_err *err) {
 
 static int walk(level *here, lrb_err *err) {
     int code = lrb_fs_list(here->old_fd, visit, here, "target", err);
-    if (!code && here->all->pass == MOVE && here->foreign && here->new_fd >= 0) code = lrb_fs_sync(here->new_fd, "target", err);
+    if (!code && here->all->pass == MOVE && here->foreign && here->new_fd >= 0)
+        code = lrb_fs_sync(here->new_fd, "target", err);
     return code;
 }
 
@@ -199,8 +214,8 @@ static int write_marker(int staging, const char *aside, const carrier *all, lrb_
     return code;
 }
 
-/* Step 5, with what the marker says. Listing a directory while names leave it may miss some, and what is left in the old
- * tree is removed: so passes are made until one moves nothing. */
+/* Step 5, with what the marker says. Listing a directory while names leave it may miss some, and what is left in the
+ * old tree is removed: so passes are made until one moves nothing. */
 static int clean_up(carrier *all, int parent, const char *aside, int target, lrb_err *err) {
     int old_fd;
     int code = lrb_fs_open_dir(parent, aside, &old_fd, err);
@@ -220,7 +235,8 @@ static int clean_up(carrier *all, int parent, const char *aside, int target, lrb
     return code;
 }
 
-static int exchange(carrier *all, int parent, const char *leaf, const char *staging, int target, int staging_fd, lrb_err *err) {
+static int exchange(carrier *all, int parent, const char *leaf, const char *staging, int target, int staging_fd,
+                    lrb_err *err) {
     int code = run_pass(all, CHECK, target, staging_fd, err);
     if (!code) code = run_pass(all, LINK, target, staging_fd, err);
     if (!code) code = write_marker(staging_fd, staging, all, err);
@@ -234,7 +250,8 @@ static int exchange(carrier *all, int parent, const char *leaf, const char *stag
     return code;
 }
 
-int lrb_swap_commit(int parent, const char *leaf, const char *staging, lrb_names items, lrb_names removed, lrb_err *err) {
+int lrb_swap_commit(int parent, const char *leaf, const char *staging, lrb_names items, lrb_names removed,
+                    lrb_err *err) {
     int target = -1, staging_fd = -1;
     carrier *all = lrb_alloc_zero(1, sizeof *all);
     if (!all) return lrb_err_nomem(err, "publish");
@@ -268,7 +285,8 @@ int lrb_swap_finish(int parent, int target, lrb_err *err) {
     all->items = lrb_journal_names(&marker, LRB_JOURNAL_PUT);
     all->removed = lrb_journal_names(&marker, LRB_JOURNAL_REMOVE);
     /* What is removed is a tree beside the target: its name must be one that staging gave. */
-    if (aside.count != 1 || strchr(aside.at[0], '/') || strncmp(aside.at[0], LRB_PUBLISH_PREFIX "-", strlen(LRB_PUBLISH_PREFIX "-")) != 0)
+    if (aside.count != 1 || strchr(aside.at[0], '/') ||
+        strncmp(aside.at[0], LRB_PUBLISH_PREFIX "-", strlen(LRB_PUBLISH_PREFIX "-")) != 0)
         code = lrb_err_set(err, LRB_E_DAMAGED, "finish a restore", MARKER, "it names no directory of a restore");
     /* The exchange is there to be seen, but the process that made it may have died before it was durable. */
     if (!code) code = lrb_fs_sync(parent, "target", err);

@@ -6,7 +6,8 @@
 
 enum { PAYLOAD_MAX_BYTES = 64 << 10 };
 
-static int copy_one(const lrb_snapshot *snapshot, lrb_coder *coder, lrb_buf *payload, lrb_target *target, lrb_err *err) {
+static int copy_one(const lrb_snapshot *snapshot, lrb_coder *coder, lrb_buf *payload, lrb_target *target,
+                    lrb_err *err) {
     memcpy(target->id, snapshot->id, sizeof target->id);
     target->number = snapshot->number;
     target->body_root = snapshot->body_root;

@@ -1,4 +1,5 @@
-/* The snapshots a job works on, copied from the state: verify and prune walk them long after the lock on the state is gone. */
+/* The snapshots a job works on, copied from the state: verify and prune walk them long after the lock on the state is
+ * gone. */
 #ifndef LRB_ENGINE_TARGET_H
 #define LRB_ENGINE_TARGET_H
 

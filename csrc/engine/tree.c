@@ -108,7 +108,8 @@ int lrb_tree_identify(lrb_tree *tree, const char *name, bool *found, lrb_identit
 
 /* ---- lists of names ---- */
 
-/* Compares a name of the list with key[0..length) followed by `last`; a name that goes on behind a '/' counts as equal. */
+/* Compares a name of the list with key[0..length) followed by `last`; a name that goes on behind a '/' counts as
+ * equal. */
 static int compare(const char *name, const char *key, size_t length, char last) {
     int order = strncmp(name, key, length);
     return order ? order : (int)(unsigned char)name[length] - (int)(unsigned char)last;

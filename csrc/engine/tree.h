@@ -1,8 +1,8 @@
 /* Names below one directory: reached component by component from an open descriptor, never through a symbolic link.
  *
- * A restore writes and removes below directories that others may have filled with anything. Walking from a descriptor with
- * O_NOFOLLOW at every component is what keeps it inside: a link in the middle of a name is "not found" when looking and
- * "in the way" when making, never a way out.
+ * A restore writes and removes below directories that others may have filled with anything. Walking from a descriptor
+ * with O_NOFOLLOW at every component is what keeps it inside: a link in the middle of a name is "not found" when
+ * looking and "in the way" when making, never a way out.
  *
  * An lrb_tree remembers the directory reached last, so that names in byte order cost one open per directory, not per
  * name. One thread at a time; the root descriptor is borrowed. Names have passed lrb_name_valid.
@@ -25,9 +25,9 @@ void lrb_tree_clear(lrb_tree *tree);
 /* Forgets the directory reached last: needed after directories below the root were removed or replaced. */
 void lrb_tree_forget(lrb_tree *tree);
 
-/* *dir becomes the directory that holds `name` (the tree's own, valid until the next call), *leaf its last component. With
- * `make`, missing directories are made (0777 less the umask, the root's owner) and something else in their place is EXISTS; without it
- * both are NOT_FOUND. */
+/* *dir becomes the directory that holds `name` (the tree's own, valid until the next call), *leaf its last component.
+ * With `make`, missing directories are made (0777 less the umask, the root's owner) and something else in their place
+ * is EXISTS; without it both are NOT_FOUND. */
 int lrb_tree_parent(lrb_tree *tree, const char *name, bool make, int *dir, const char **leaf, lrb_err *err);
 
 /* The same for the directory `name` itself. */

@@ -11,9 +11,6 @@
 #include "engine/pack_list.h"
 #include "engine/reach.h"
 
-/* In this order. NEEDED only for one snapshot: which packs and chunks it needs. All but PACKS are work for one thread. */
-typedef enum phase { LOG = 1, NEEDED, PACKS, ITEMS, ENTER, OVER } phase;
-
 typedef struct pack_record {
     lrb_state_pack known;
     bool skip;     /* nobody needs it */
@@ -30,7 +27,7 @@ typedef struct verify {
     lrb_findings findings;
 
     pthread_mutex_t lock;      /* for all below */
-    phase phase;
+    lrb_verify_phase phase;
     bool busy;                 /* a thread is inside a phase for one */
     unsigned checking;         /* threads inside a pack check */
     lrb_pack_check **parked;   /* begun checks nobody works on; room for one per pack */
@@ -107,7 +104,7 @@ static int step_log(verify *self, lrb_worker *worker, bool *done, lrb_err *err) 
 
 /* One step of the walk over all targets. *ended: the target whose walk is complete now. */
 static int walk(verify *self, lrb_worker *worker, bool *done, const lrb_target **ended, lrb_err *err) {
-    const lrb_marks *bad = self->phase == ITEMS ? &self->bad : NULL;
+    const lrb_marks *bad = self->phase == LRB_VERIFY_ITEMS ? &self->bad : NULL;
     int code = self->reach ? LRB_OK : lrb_reach_new(self->repo, bad, &self->reach, err);
     *ended = NULL;
     *done = self->next_target == self->target_count;
@@ -310,27 +307,27 @@ static int step_enter(verify *self, lrb_err *err) {
 static int step_for_one(verify *self, lrb_worker *worker, bool *over, lrb_err *err) {
     *over = true;
     switch (self->phase) {
-    case LOG: return step_log(self, worker, over, err);
-    case NEEDED: return step_needed(self, worker, over, err);
-    case ITEMS: return step_items(self, worker, over, err);
-    case ENTER: return step_enter(self, err);
-    case PACKS:
-    case OVER: break;
+    case LRB_VERIFY_LOG: return step_log(self, worker, over, err);
+    case LRB_VERIFY_NEEDED: return step_needed(self, worker, over, err);
+    case LRB_VERIFY_ITEMS: return step_items(self, worker, over, err);
+    case LRB_VERIFY_ENTER: return step_enter(self, err);
+    case LRB_VERIFY_PACKS:
+    case LRB_VERIFY_OVER: break;
     }
     return LRB_OK;
 }
 
 /* Under the lock. */
 static void next_phase(verify *self, lrb_step *next) {
-    self->phase = self->phase == LOG && !chosen(self) ? PACKS : self->phase + 1;
+    self->phase = self->phase == LRB_VERIFY_LOG && !chosen(self) ? LRB_VERIFY_PACKS : self->phase + 1;
     atomic_store_explicit(&self->job.counters.phase, self->phase, memory_order_relaxed);
-    if (self->phase == PACKS) count_packs(self);
-    if (self->phase == ITEMS) {
+    if (self->phase == LRB_VERIFY_PACKS) count_packs(self);
+    if (self->phase == LRB_VERIFY_ITEMS) {
         lrb_reach_free(self->reach);
         self->reach = NULL;
         self->next_target = 0;
     }
-    if (self->phase == OVER) *next = LRB_STEP_DONE;
+    if (self->phase == LRB_VERIFY_OVER) *next = LRB_STEP_DONE;
 }
 
 static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) {
@@ -340,9 +337,9 @@ static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) 
     if (code) return code;
     pthread_mutex_lock(&self->lock);
     *next = LRB_STEP_MORE;
-    if (self->phase == PACKS) {
+    if (self->phase == LRB_VERIFY_PACKS) {
         code = step_packs(self, worker, next, &over, err);
-    } else if (self->busy || self->phase == OVER) {
+    } else if (self->busy || self->phase == LRB_VERIFY_OVER) {
         *next = LRB_STEP_IDLE;
     } else {
         self->busy = true;
@@ -383,8 +380,8 @@ int lrb_verify_new(lrb_repo *repo, const char *snapshot_id, lrb_verify_level lev
     if (snapshot_id) memcpy(self->snapshot_id, snapshot_id, strlen(snapshot_id));
     self->level = level;
     self->mark = mark;
-    self->phase = LOG;
-    atomic_store_explicit(&self->job.counters.phase, LOG, memory_order_relaxed);
+    self->phase = LRB_VERIFY_LOG;
+    atomic_store_explicit(&self->job.counters.phase, LRB_VERIFY_LOG, memory_order_relaxed);
     lrb_findings_init(&self->findings);
     lrb_marks_init(&self->bad);
     pthread_mutex_init(&self->lock, NULL);

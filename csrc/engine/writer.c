@@ -127,7 +127,7 @@ static int open_pack(lrb_writer *writer, lrb_err *err) {
         writer->packs = packs;
         writer->room = room;
     }
-    lrb_pack_builder *builder;
+    lrb_pack_builder *builder = NULL;
     int code = new_builder(writer, &builder, err);
     if (code) return code;
     writer->packs[writer->count] = (own_pack){.status = OWN_FILLING, .builder = builder, .file.fd = -1};

@@ -11,7 +11,7 @@
 #include "base/wire.h"
 #include "repo/repo_private.h"
 
-enum { HEAD_BYTES = 72, ENTRY_KIND_OFFSET = 10 };
+enum { HEAD_BYTES = 104, HEAD_SHA256_AT = 72, ENTRY_KIND_OFFSET = 10 };
 static const char HEAD_MAGIC[8] = {'l', 'r', 'b', 'h', 'e', 'a', 'd', '1'};
 
 /* ---- directories ---- */
@@ -176,7 +176,7 @@ static int load_log(lrb_repo *repo, bool create, lrb_err *err) {
     return lrb_repo_read_new_entries(repo, err);
 }
 
-/* ---- cache/head: 0 magic[8] | 8 number u64 | 16 zero[24] | 40 digest[32] ---- */
+/* ---- cache/head: 0 magic[8] | 8 number u64 | 16 zero[24] | 40 digest[32] | 72 SHA-256 of all before[32] ---- */
 
 void lrb_repo_remember_head(lrb_repo *repo) {
     if (repo->alarm[0]) return; /* the alarm stays until the operator removes cache/head */
@@ -188,11 +188,20 @@ void lrb_repo_remember_head(lrb_repo *repo) {
     snprintf(name, sizeof name, "head.%ld.%llx", (long)getpid(), (unsigned long long)lrb_clock_monotonic_ns());
     lrb_err ignored; /* the cache is disposable: not remembering costs an alarm, never data */
     int fd;
+    if (lrb_sha256(head, HEAD_SHA256_AT, head + HEAD_SHA256_AT, &ignored)) return;
     if (lrb_fs_create(repo->cache_dir, name, 0640, &fd, &ignored)) return;
     int code = lrb_fs_write(fd, head, sizeof head, name, &ignored);
     lrb_fs_close(fd);
     if (!code) code = lrb_fs_rename(repo->cache_dir, name, repo->cache_dir, "head", &ignored);
     if (code) lrb_fs_unlink(repo->cache_dir, name, &ignored);
+}
+
+/* A rotten one is as good as none: it must not raise an alarm that stops prune. */
+static bool head_is_whole(const uint8_t *head, size_t count) {
+    uint8_t digest[LRB_DIGEST_BYTES];
+    lrb_err ignored;
+    return count == HEAD_BYTES && !memcmp(head, HEAD_MAGIC, sizeof HEAD_MAGIC) &&
+           !lrb_sha256(head, HEAD_SHA256_AT, digest, &ignored) && !memcmp(head + HEAD_SHA256_AT, digest, sizeof digest);
 }
 
 /* Compares the log with what an earlier process of this host has seen durable. */
@@ -201,7 +210,7 @@ static void look_back(lrb_repo *repo) {
     size_t count = 0;
     lrb_err ignored;
     if (lrb_fs_read_file(repo->cache_dir, "head", HEAD_BYTES, &head, &count, &ignored)) return;
-    if (count == HEAD_BYTES && !memcmp(head, HEAD_MAGIC, sizeof HEAD_MAGIC)) {
+    if (head_is_whole(head, count)) {
         uint64_t number = lrb_get_u64(head + 8);
         if (number > repo->state.last_number)
             snprintf(repo->alarm, sizeof repo->alarm, "the log ends at entry %llu, but entry %llu had been written here: entries were lost or rolled back",

@@ -1,4 +1,5 @@
 /* Where chunks are: the index kept in step with the state, the cache of open packs, finding and reading. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -82,6 +83,17 @@ void lrb_repo_pack_release(lrb_repo *repo, lrb_pack *pack) {
     if (!cached) lrb_pack_close(pack);
 }
 
+void lrb_repo_pack_forget(lrb_repo *repo, uint32_t position) {
+    pthread_mutex_lock(&repo->pack_lock);
+    for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS; i++) {
+        lrb_cached_pack *slot = &repo->cache[i];
+        if (!slot->pack || slot->position != position || slot->users) continue;
+        lrb_pack_close(slot->pack);
+        slot->pack = NULL;
+    }
+    pthread_mutex_unlock(&repo->pack_lock);
+}
+
 void lrb_repo_drop_packs(lrb_repo *repo) {
     for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS; i++) {
         if (repo->cache[i].pack) lrb_pack_close(repo->cache[i].pack);
@@ -109,13 +121,18 @@ int lrb_pack_file_present(int packs_dir, const lrb_id *id, uint64_t size_bytes, 
 
 /* ---- the index ---- */
 
+/* This process is short of something: it says nothing about the pack. */
+static bool is_shortage(const lrb_err *err) {
+    return err->code == LRB_E_NOMEM || err->sys_errno == EMFILE || err->sys_errno == ENFILE;
+}
+
 /* Adds the rows of one pack. A pack that cannot be opened has no rows: its chunks count as unknown, so the next backup
  * stores them again; verify says what is wrong with it. */
 static int cover_pack(lrb_repo *repo, uint32_t position, lrb_err *err) {
     if (repo->state.packs[position].status == LRB_PACK_SWEPT) return LRB_OK;
     lrb_pack *pack;
     int code = acquire(repo, position, &pack, err);
-    if (code == LRB_E_NOMEM) return code;
+    if (code && is_shortage(err)) return code;
     if (code) {
         lrb_err_clear(err);
         return LRB_OK;
@@ -161,12 +178,12 @@ static int begin_lookup(lrb_repo *repo, lrb_err *err) {
     }
 }
 
-/* Whether pack `place.pack` really holds `id` there. Only running out of memory is an error: a pack that cannot be read does not hold it. */
+/* Whether pack `place.pack` really holds `id` there. A pack that cannot be read does not hold it; a shortage is an error. */
 static int confirm(lrb_repo *repo, const lrb_id *id, lrb_place place, bool *holds, lrb_err *err) {
     *holds = false;
     lrb_pack *pack;
     int code = acquire(repo, place.pack, &pack, err);
-    if (code == LRB_E_NOMEM) return code;
+    if (code && is_shortage(err)) return code;
     if (code) {
         lrb_err_clear(err);
         return LRB_OK;

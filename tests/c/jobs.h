@@ -1,5 +1,5 @@
-/* What the tests of verify, prune and the walk behind them share: a repository with snapshots, ways to damage it, and whole jobs in
- * one call. */
+/* What the tests of verify, prune and the walk behind them share: a repository with snapshots, ways to damage it, and
+ * whole jobs in one call. */
 #ifndef LRB_TESTS_JOBS_H
 #define LRB_TESTS_JOBS_H
 
@@ -52,7 +52,8 @@ static inline void shelf_remove_source(shelf *s, const char *name) {
     unlink(path);
 }
 
-static inline int shelf_append(lrb_repo *repo, lrb_entry_kind kind, uint16_t tag, const void *value, size_t count, lrb_err *err) {
+static inline int shelf_append(lrb_repo *repo, lrb_entry_kind kind, uint16_t tag, const void *value, size_t count,
+                               lrb_err *err) {
     lrb_buf payload;
     uint64_t number;
     lrb_buf_init(&payload, 4096);
@@ -175,7 +176,8 @@ static inline long count_findings(shelf *s, const char *id, lrb_verify_level lev
     return (long)r.total;
 }
 
-static inline int run_prune(shelf *s, int64_t wait_ns, bool dry_run, bool repack, lrb_prune_outcome *out, lrb_err *err) {
+static inline int run_prune(shelf *s, int64_t wait_ns, bool dry_run, bool repack, lrb_prune_outcome *out,
+                            lrb_err *err) {
     lrb_prune_options options = {wait_ns, dry_run, repack};
     lrb_job *job;
     int code = lrb_prune_new(s->repo, &options, &job, err);

@@ -1,12 +1,13 @@
 /* Killing a publish at every change it makes to the file system, and looking at what is left.
  *
- * A child process stages and commits, and ends without warning before its n-th change; then a second one finishes and is ended before
- * its m-th; then the parent finishes. Whatever n and m: the target is wholly old or wholly new, nothing of ours is left, and once the
- * commit has passed its point of no return it is new.
+ * A child process stages and commits, and ends without warning before its n-th change; then a second one finishes and
+ * is ended before its m-th; then the parent finishes. Whatever n and m: the target is wholly old or wholly new,
+ * nothing of ours is left, and once the commit has passed its point of no return it is new.
  */
 #ifndef LRB_TESTS_KILLED_H
 #define LRB_TESTS_KILLED_H
 
+#include "base/mem.h"
 #include "check.h"
 #include "scratch.h"
 
@@ -44,14 +45,16 @@ static inline bool child_ends(const char *target, const scenario *c, int n) {
     }
     int status = 0;
     waitpid(child, &status, 0);
-    if (!WIFEXITED(status) || (WEXITSTATUS(status) != 77 && WEXITSTATUS(status) != 0)) printf("child ended badly\n"), exit(2);
+    if (!WIFEXITED(status) || (WEXITSTATUS(status) != 77 && WEXITSTATUS(status) != 0))
+        printf("child ended badly\n"), exit(2);
     return WEXITSTATUS(status) == 0;
 }
 
 static inline bool nothing_left(const scratch *s) {
     lrb_err err;
     bool pending = true;
-    return tree_leftovers(s->root) == 0 && tree_leftovers(s->target) == 0 && !lrb_publish_pending(s->target, &pending, &err) && !pending;
+    return tree_leftovers(s->root) == 0 && tree_leftovers(s->target) == 0 &&
+           !lrb_publish_pending(s->target, &pending, &err) && !pending;
 }
 
 /* One pair (n, m). *publish_done and *finish_done: the child got to its end. */
@@ -75,7 +78,8 @@ static inline void kill_twice(const scenario *c, int n, int m, bool *publish_don
     scratch_close(&s);
 }
 
-/* Every n, and with it every third m, another third each time. Leaves how many changes a whole publish makes in *changes. */
+/* Every n, and with it every third m, another third each time. Leaves how many changes a whole publish makes in
+ * *changes. */
 static inline void kill_everywhere(const scenario *c, int *changes) {
     bool publish_done = false, finish_done;
     for (*changes = 0; !publish_done && !check_failures; ++*changes) {
@@ -83,6 +87,28 @@ static inline void kill_everywhere(const scenario *c, int *changes) {
         do kill_twice(c, *changes, m += 3, &publish_done, &finish_done);
         while (!finish_done && !check_failures);
     }
+}
+
+/* Whatever allocation fails: an error, and then finish leads to old or new. */
+static inline void fail_every_allocation(const scenario *c) {
+    int failed = 0, code = LRB_E_NOMEM;
+    for (; code; failed++) {
+        scratch s;
+        lrb_err err;
+        bool finished;
+        scratch_open(&s);
+        if (c->present) tree_make(s.target, c->present);
+        lrb_mem_fail_after(failed, false);
+        code = publish_once(s.target, c, &err);
+        lrb_mem_fail_after(-1, false);
+        CHECK(!code || code == LRB_E_NOMEM);
+        CHECK_OK(lrb_publish_finish(s.target, &finished, &err));
+        const char *is = tree_text(s.target);
+        CHECK(strcmp(is, c->new_text) == 0 || (code && strcmp(is, c->old_text) == 0));
+        CHECK(nothing_left(&s));
+        scratch_close(&s);
+    }
+    CHECK(failed > 3);
 }
 
 #endif

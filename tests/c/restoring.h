@@ -46,7 +46,8 @@ static inline void bench_backup(bench *b) {
 }
 
 static inline lrb_restore_options bench_options(const bench *b) {
-    return (lrb_restore_options){.snapshot_id = b->outcome.snapshot_id, .staging_dir = b->staging_dir, .compare_dir = -1, .stage_same = true};
+    return (lrb_restore_options){
+        .snapshot_id = b->outcome.snapshot_id, .staging_dir = b->staging_dir, .compare_dir = -1, .stage_same = true};
 }
 
 /* Runs a restore on this thread; *job must be freed when the code is 0. */
@@ -72,7 +73,8 @@ static inline bool same_file(const char *a, const char *b) {
     FILE *x = fopen(a, "rb"), *y = fopen(b, "rb");
     size_t got = 0;
     bool same = x && y;
-    while (same && (got = fread(left, 1, sizeof left, x)) > 0) same = fread(right, 1, got, y) == got && !memcmp(left, right, got);
+    while (same && (got = fread(left, 1, sizeof left, x)) > 0)
+        same = fread(right, 1, got, y) == got && !memcmp(left, right, got);
     same = same && fgetc(y) == EOF;
     if (x) fclose(x);
     if (y) fclose(y);
@@ -91,7 +93,8 @@ static inline bool same_entry(const char *a, const char *b, const char *name) {
     if (same && S_ISREG(p.st_mode)) same = same_file(x, y);
     if (same && S_ISDIR(p.st_mode)) same = same_trees(x, y);
     if (same && S_ISLNK(p.st_mode))
-        same = readlink(x, x_text, sizeof x_text - 1) > 0 && readlink(y, y_text, sizeof y_text - 1) > 0 && !strcmp(x_text, y_text);
+        same = readlink(x, x_text, sizeof x_text - 1) > 0 && readlink(y, y_text, sizeof y_text - 1) > 0 &&
+               !strcmp(x_text, y_text);
     if (!same) printf("%s and %s differ\n", x, y);
     return same;
 }

@@ -1,7 +1,8 @@
-/* What the tests of restoring and publishing share: a scratch directory with a target in it, and trees written and read as text.
+/* What the tests of restoring and publishing share: a scratch directory with a target in it, and trees written and
+ * read as text.
  *
- * A tree is described line by line in byte order: "d/" a directory, "a=text" a file, "l>text" a link. Names of a restore's own
- * (".lrb_restore...") are left out of descriptions.
+ * A tree is described line by line in byte order: "d/" a directory, "a=text" a file, "l>text" a link. Names of a
+ * restore's own (".lrb_restore...") are left out of descriptions.
  */
 #ifndef LRB_TESTS_SCRATCH_H
 #define LRB_TESTS_SCRATCH_H
@@ -89,7 +90,8 @@ static inline void tree_read_below(const char *base, const char *prefix, char *o
     DIR *dir = opendir(path);
     if (!dir) return;
     for (struct dirent *entry; (entry = readdir(dir)) && count < 256;)
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && !lrb_publish_reserved(entry->d_name)) names[count++] = strdup(entry->d_name);
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && !lrb_publish_reserved(entry->d_name))
+            names[count++] = strdup(entry->d_name);
     closedir(dir);
     qsort(names, count, sizeof *names, tree_by_name);
     for (size_t i = 0; i < count; i++) {

@@ -20,11 +20,14 @@ static int sample(lrb_buf *bytes) {
 /* The sample with its digest, as a file would hold it. */
 static void sealed(lrb_buf *bytes) {
     uint8_t digest[LRB_DIGEST_BYTES];
-    if (sample(bytes) || lrb_sha256(bytes->data, bytes->length, digest, &err) || lrb_buf_append(bytes, digest, sizeof digest, &err)) exit(2);
+    if (sample(bytes) || lrb_sha256(bytes->data, bytes->length, digest, &err) ||
+        lrb_buf_append(bytes, digest, sizeof digest, &err))
+        exit(2);
 }
 
 static void reseal(lrb_buf *bytes) {
-    if (lrb_sha256(bytes->data, bytes->length - LRB_DIGEST_BYTES, bytes->data + bytes->length - LRB_DIGEST_BYTES, &err)) exit(2);
+    if (lrb_sha256(bytes->data, bytes->length - LRB_DIGEST_BYTES, bytes->data + bytes->length - LRB_DIGEST_BYTES, &err))
+        exit(2);
 }
 
 static int parse(const lrb_buf *bytes, size_t count, lrb_journal *journal) {
@@ -45,9 +48,11 @@ TEST(comes_back_as_written) {
     CHECK_OK(lrb_journal_save(&bytes, dir, "journal", &err));
     CHECK_OK(lrb_journal_load(dir, "journal", "journal", &journal, &err));
     CHECK(journal.count == 4);
-    CHECK(journal.rows[1].op == LRB_JOURNAL_DIRECTORY && journal.rows[1].mode == 0751 && journal.rows[1].mtime_ns == -5);
+    CHECK(journal.rows[1].op == LRB_JOURNAL_DIRECTORY && journal.rows[1].mode == 0751 &&
+          journal.rows[1].mtime_ns == -5);
     CHECK(!strcmp(journal.names[0], "old/x") && !strcmp(journal.names[2], "d/name") && !strcmp(journal.names[3], "e"));
-    lrb_names puts = lrb_journal_names(&journal, LRB_JOURNAL_PUT), none = lrb_journal_names(&journal, LRB_JOURNAL_ASIDE);
+    lrb_names puts = lrb_journal_names(&journal, LRB_JOURNAL_PUT),
+              none = lrb_journal_names(&journal, LRB_JOURNAL_ASIDE);
     CHECK(puts.count == 2 && puts.at[1] == journal.names[3] && none.count == 0);
     lrb_journal_clear(&journal);
     lrb_buf_clear(&bytes);

@@ -14,14 +14,12 @@ static bool exists(const shelf *s, const char *below) {
 }
 
 static void shelf_with_litter(shelf *s) {
-    char dir[512];
     shelf_open(s);
-    shelf_path(s, "tmp", dir);
-    fixture_write(dir, "young", 10, 1);
-    fixture_write(dir, "old", 10, 1);
-    fixture_write(dir, "held", 10, 1);
-    fixture_age(dir, "old");
-    fixture_age(dir, "held");
+    fixture_write(s->f.storage, "graphs/g/tmp/young", 10, 1);
+    fixture_write(s->f.storage, "graphs/g/tmp/old", 10, 1);
+    fixture_write(s->f.storage, "graphs/g/tmp/held", 10, 1);
+    fixture_age(s->f.storage, "graphs/g/tmp/old");
+    fixture_age(s->f.storage, "graphs/g/tmp/held");
 }
 
 TEST(old_files_nobody_holds_go) {

@@ -19,12 +19,14 @@ TEST(only_what_was_added_is_in_the_set) {
     lrb_err err;
     lrb_marks_init(&marks);
     for (uint32_t pack = 0; pack < 50; pack += 7)
-        for (uint32_t ordinal = pack; ordinal < LRB_PACK_MAX_CHUNKS; ordinal += 997) CHECK_OK(lrb_marks_add(&marks, at(pack, ordinal), &err));
+        for (uint32_t ordinal = pack; ordinal < LRB_PACK_MAX_CHUNKS; ordinal += 997)
+            CHECK_OK(lrb_marks_add(&marks, at(pack, ordinal), &err));
     for (uint32_t pack = 0; pack < 60; pack++) {
         bool marked = pack % 7 == 0 && pack < 50;
         CHECK(lrb_marks_touch(&marks, pack) == marked);
         for (uint32_t ordinal = 0; ordinal < LRB_PACK_MAX_CHUNKS; ordinal++)
-            CHECK(lrb_marks_has(&marks, at(pack, ordinal)) == (marked && ordinal >= pack && (ordinal - pack) % 997 == 0));
+            CHECK(lrb_marks_has(&marks, at(pack, ordinal)) ==
+                  (marked && ordinal >= pack && (ordinal - pack) % 997 == 0));
     }
     lrb_marks_clear(&marks);
 }
@@ -34,7 +36,8 @@ TEST(a_whole_pack_has_every_place) {
     lrb_err err;
     lrb_marks_init(&marks);
     CHECK_OK(lrb_marks_add_pack(&marks, 3, &err));
-    CHECK(lrb_marks_has(&marks, at(3, 0)) && lrb_marks_has(&marks, at(3, UINT32_MAX)) && !lrb_marks_has(&marks, at(2, 0)));
+    CHECK(lrb_marks_has(&marks, at(3, 0)) && lrb_marks_has(&marks, at(3, UINT32_MAX)));
+    CHECK(!lrb_marks_has(&marks, at(2, 0)));
     CHECK(lrb_marks_touch(&marks, 3) && lrb_marks_has_pack(&marks, 3) && !lrb_marks_has_pack(&marks, 4));
     lrb_marks_clear(&marks);
 }

@@ -35,7 +35,8 @@ TEST(a_recipe_names_its_rows_in_order) {
 }
 
 static lrb_body_item file_item(const char *name, lrb_row root) {
-    lrb_body_item item = {.name = name, .name_length = strlen(name), .type = LRB_FILE_REGULAR, .mode = 0644, .root = root};
+    lrb_body_item item = {.name = name, .name_length = strlen(name), .type = LRB_FILE_REGULAR, .mode = 0644};
+    item.root = root;
     item.size_bytes = root.kind == LRB_CHUNK_NONE ? 0 : root.count;
     return item;
 }
@@ -89,7 +90,8 @@ TEST(what_no_writer_makes_is_damage) {
     unknown[32] = 200;
     lrb_row stranger = bundle_add(&b, LRB_CHUNK_RECIPE, unknown, sizeof unknown);
     bundle_end(&b, true);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_FAILS(load(&s, &bad[i], rows, 1, &count, &err), LRB_E_DAMAGED);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK_FAILS(load(&s, &bad[i], rows, 1, &count, &err), LRB_E_DAMAGED);
     CHECK_FAILS(load(&s, &stranger, rows, 1, &count, &err), LRB_E_UNSUPPORTED);
     shelf_close(&s);
 }

@@ -63,14 +63,15 @@ TEST(another_entry_in_between_is_busy) {
 TEST(written_packs_become_known_with_the_first_entry) {
     shelf s;
     lrb_err err;
-    lrb_id ids[LRB_PACK_LIST_MAX + 1];
+    enum { COUNT = LRB_PACK_LIST_MAX + 1 };
+    lrb_id ids[COUNT];
     lrb_pack_ref written = {.id = {{9}}, .size_bytes = 1234};
     uint64_t at = 0;
     size_t entered;
     shelf_open(&s);
-    make_ids(ids, LRB_PACK_LIST_MAX + 1);
-    CHECK_OK(lrb_pack_list_append(s.repo, LRB_ENTRY_REPACK, &written, 1, ids, LRB_PACK_LIST_MAX + 1, &at, &entered, &err));
-    CHECK(at == 2 && shelf_count(&s, LRB_PACK_KNOWN) == 1 && shelf_count(&s, LRB_PACK_RETIRED) == LRB_PACK_LIST_MAX + 1);
+    make_ids(ids, COUNT);
+    CHECK_OK(lrb_pack_list_append(s.repo, LRB_ENTRY_REPACK, &written, 1, ids, COUNT, &at, &entered, &err));
+    CHECK(at == 2 && shelf_count(&s, LRB_PACK_KNOWN) == 1 && shelf_count(&s, LRB_PACK_RETIRED) == COUNT);
     shelf_close(&s);
 }
 

@@ -13,7 +13,7 @@ static lrb_fate fate_of(lrb_plan_pack pack, lrb_plan_rules rules) {
 
 /* A pack of 1000 bytes on the disk. */
 static lrb_plan_pack pack_of(lrb_pack_status status, int64_t since_ns, uint64_t live_bytes) {
-    lrb_plan_pack pack = {.position = 0, .on_disk = true, .file_bytes = 1000, .readable = true, .live_bytes = live_bytes};
+    lrb_plan_pack pack = {.position = 0, .on_disk = true, .file_bytes = 1000, .live_bytes = live_bytes};
     pack.known.status = status;
     pack.known.size_bytes = 1000;
     pack.known.since_ns = since_ns;
@@ -66,23 +66,21 @@ TEST(a_swept_pack_is_unlinked_where_it_still_lies) {
 }
 
 TEST(an_orphan_is_retired_once_it_is_old) {
-    lrb_plan_pack orphan = {.position = LRB_NO_PACK, .on_disk = true, .file_bytes = 1000, .readable = true};
+    lrb_plan_pack orphan = {.position = LRB_NO_PACK, .on_disk = true, .file_bytes = 1000};
     orphan.mtime_ns = NOW - WAIT + 1;
     CHECK(fate_of(orphan, usual()) == LRB_FATE_KEEP);
     orphan.mtime_ns = NOW - WAIT;
     CHECK(fate_of(orphan, usual()) == LRB_FATE_RETIRE);
 }
 
-TEST(what_cannot_be_read_stays_while_something_is_lost) {
+TEST(a_doubtful_pack_stays_as_it_is) {
     const lrb_pack_status all[] = {LRB_PACK_KNOWN, LRB_PACK_RETIRED, LRB_PACK_DAMAGED};
-    for (size_t i = 0; i < 3; i++) {
-        lrb_plan_rules rules = usual();
-        lrb_plan_pack pack = pack_of(all[i], 0, 0);
-        pack.readable = false;
-        CHECK(fate_of(pack, rules) != LRB_FATE_KEEP);
-        rules.lost = true;
-        CHECK(fate_of(pack, rules) == LRB_FATE_KEEP);
-    }
+    for (size_t i = 0; i < 3; i++)
+        for (uint64_t live = 0; live < 2; live++) {
+            lrb_plan_pack pack = pack_of(all[i], 0, live);
+            pack.doubtful = true;
+            CHECK(fate_of(pack, usual()) == LRB_FATE_KEEP);
+        }
 }
 
 int main(void) {
@@ -92,6 +90,6 @@ int main(void) {
     RUN(a_damaged_pack_stays_as_long_as_it_holds_something);
     RUN(a_swept_pack_is_unlinked_where_it_still_lies);
     RUN(an_orphan_is_retired_once_it_is_old);
-    RUN(what_cannot_be_read_stays_while_something_is_lost);
+    RUN(a_doubtful_pack_stays_as_it_is);
     return check_report();
 }

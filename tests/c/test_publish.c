@@ -2,7 +2,6 @@
 
 #include <sys/mount.h>
 
-#include "base/mem.h"
 #include "killed.h"
 
 static lrb_err err;
@@ -54,7 +53,8 @@ TEST(chooses_the_journal_for_mounts) {
         mount(inner, inner, NULL, MS_BIND, NULL);
         CHECK(chosen(s.target, false) == LRB_PUBLISH_JOURNAL);
         for (lrb_publish_way way = LRB_PUBLISH_EXCHANGE; way <= LRB_PUBLISH_JOURNAL; way++) {
-            scenario c = {.way = way, .staged = "inputs/b=2\n", .items = (const char *const[]){"inputs/b"}, .item_count = 1};
+            scenario c = {
+                .way = way, .staged = "inputs/b=2\n", .items = (const char *const[]){"inputs/b"}, .item_count = 1};
             CHECK_FAILS(publish_once(s.target, &c, &err), LRB_E_UNSUPPORTED);
             CHECK(strcmp(err.target, "inputs") == 0);
         }
@@ -90,7 +90,11 @@ TEST(refuses_targets_that_are_no_directories) {
 
 static scenario renaming(void) {
     static const char *const items[] = {"a", "d/b"};
-    return (scenario){.way = LRB_PUBLISH_RENAME, .staged = "a=new\nd/b=new\n", .items = items, .item_count = 2, .old_text = "",
+    return (scenario){.way = LRB_PUBLISH_RENAME,
+                      .staged = "a=new\nd/b=new\n",
+                      .items = items,
+                      .item_count = 2,
+                      .old_text = "",
                       .new_text = "a=new\nd/\nd/b=new\n"};
 }
 
@@ -165,14 +169,16 @@ TEST(other_targets_staging_is_left_alone) {
     scratch s;
     bool finished;
     scratch_open(&s);
-    tree_make(s.root, ".lrb_restore-target-0123abcd/x=1\n.lrb_restore-target2-0123abcd/x=1\n.lrb_restore-target-0123ABCD/x=1\n"
-                      ".lrb_restore-target-0123abcde/x=1\n.lrb_restore-target-89abcdef.probe/x=1\n.lrb_restore-target-01234567>/tmp\n");
+    tree_make(s.root,
+              ".lrb_restore-target-0123abcd/x=1\n.lrb_restore-target2-0123abcd/x=1\n.lrb_restore-target-0123ABCD/x=1\n"
+              ".lrb_restore-target-0123abcde/x=1\n.lrb_restore-target-89abcdef.probe/"
+              "x=1\n.lrb_restore-target-01234567>/tmp\n");
     CHECK_OK(lrb_publish_finish(s.target, &finished, &err));
     CHECK(finished && tree_leftovers(s.root) == 4);
     scratch_close(&s);
 }
 
-/* Leaves a target whose journal was begun and not ended: a child is killed one change later each time until it shows. */
+/* Leaves a target whose journal was begun and not ended: a child is killed one change later each time until then. */
 static void leave_half_a_journal(scratch *s, const scenario *c) {
     for (int n = 0;; n++) {
         scratch_open(s);
@@ -185,7 +191,8 @@ static void leave_half_a_journal(scratch *s, const scenario *c) {
 /* Nobody may stage, or throw it away, before it is finished. */
 TEST(an_unfinished_journal_stands_before_everything) {
     static const char *const items[] = {"a", "b"};
-    scenario c = {.way = LRB_PUBLISH_JOURNAL, .present = "a=old\n", .staged = "a=new\nb=new\n", .items = items, .item_count = 2};
+    scenario c = {
+        .way = LRB_PUBLISH_JOURNAL, .present = "a=old\n", .staged = "a=new\nb=new\n", .items = items, .item_count = 2};
     scratch s;
     char staging[LRB_PATH_MAX];
     int fd;
@@ -229,7 +236,8 @@ TEST(names_must_be_sorted_and_usable) {
     CHECK_FAILS(lrb_publish_commit(s.target, LRB_PUBLISH_JOURNAL, "x", NAMES("b", "a"), NULL, 0, &err), LRB_E_INVALID);
     CHECK_FAILS(lrb_publish_commit(s.target, LRB_PUBLISH_JOURNAL, "x", NAMES("a", "a"), NULL, 0, &err), LRB_E_INVALID);
     CHECK_FAILS(lrb_publish_commit(s.target, LRB_PUBLISH_JOURNAL, "x", NULL, 0, NAMES("/etc"), &err), LRB_E_INVALID);
-    CHECK_FAILS(lrb_publish_commit(s.target, LRB_PUBLISH_JOURNAL, "x", NAMES(".lrb_restore.swap"), NULL, 0, &err), LRB_E_INVALID);
+    CHECK_FAILS(lrb_publish_commit(s.target, LRB_PUBLISH_JOURNAL, "x", NAMES(".lrb_restore.swap"), NULL, 0, &err),
+                LRB_E_INVALID);
     scratch_close(&s);
 }
 

@@ -43,7 +43,8 @@ static uint32_t stored_chunks(shelf *s, uint32_t *payloads) {
 static uint32_t count_marks(const lrb_marks *marks) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < marks->pack_count; i++)
-        for (uint32_t k = 0; k < marks->packs[i].word_count; k++) count += (uint32_t)__builtin_popcountll(marks->packs[i].words[k]);
+        for (uint32_t k = 0; k < marks->packs[i].word_count; k++)
+            count += (uint32_t)__builtin_popcountll(marks->packs[i].words[k]);
     return count;
 }
 
@@ -170,6 +171,7 @@ TEST(a_chunk_in_no_pack_is_lost_and_a_node_makes_the_walk_blind) {
     bundle_end(&b, true);
     CHECK_OK(walk_once(&s, NULL, &root, &reach, &err));
     CHECK(lrb_reach_lost_count(reach) == 1 && lrb_reach_blind_count(reach) == 0);
+    CHECK(lrb_reach_lacks(reach, &gone.id) && !lrb_reach_lacks(reach, &root.id));
     CHECK_OK(lrb_reach_blame(reach, s.f.worker.coder, &root, &blame, &err));
     CHECK(!blame.placed && !lrb_id_compare(&blame.chunk, &gone.id));
     lrb_reach_free(reach);

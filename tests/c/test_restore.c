@@ -49,7 +49,8 @@ TEST(everything_comes_back) {
         CHECK(atomic_load(&job->counters.items_done) == 12 && atomic_load(&job->counters.items_total) == 12);
         CHECK(atomic_load(&job->counters.bytes_in) == atomic_load(&job->counters.bytes_total));
         CHECK(atomic_load(&job->counters.bytes_skipped) > 5 << 20);
-        for (size_t i = 0; i < 12; i++) CHECK(lrb_restore_at(job, i)->action == LRB_RESTORE_CREATE && lrb_restore_staged(job, i));
+        for (size_t i = 0; i < 12; i++)
+            CHECK(lrb_restore_at(job, i)->action == LRB_RESTORE_CREATE && lrb_restore_staged(job, i));
         CHECK(!strcmp(lrb_restore_at(job, 0)->name, "big") && lrb_restore_at(job, 0)->size_bytes == 5 << 20);
         lrb_job_free(job);
         CHECK(same_trees(b.f.source, b.staging));
@@ -103,16 +104,19 @@ static void change_source(bench *b) {
 }
 
 static void check_actions(const lrb_job *job) {
-    static const struct { const char *name; lrb_restore_action action; bool staged; } wanted[] = {
-        {"big", LRB_RESTORE_SAME, false}, {"d", LRB_RESTORE_SAME, true}, {"d/dangling", LRB_RESTORE_REPLACE, true},
-        {"d/deep/more", LRB_RESTORE_SAME, false}, {"d/medium", LRB_RESTORE_REPLACE, true}, {"empty", LRB_RESTORE_SAME, true},
-        {"holes", LRB_RESTORE_CREATE, true}, {"link", LRB_RESTORE_REPLACE, true}, {"none", LRB_RESTORE_REPLACE, true},
-        {"small", LRB_RESTORE_REPLACE, true},
+    static const struct { const char *name; lrb_restore_action action; bool staged;
+    } wanted[] = {
+        {"big", LRB_RESTORE_SAME, false},          {"d", LRB_RESTORE_SAME, true},
+        {"d/dangling", LRB_RESTORE_REPLACE, true}, {"d/deep/more", LRB_RESTORE_SAME, false},
+        {"d/medium", LRB_RESTORE_REPLACE, true},   {"empty", LRB_RESTORE_SAME, true},
+        {"holes", LRB_RESTORE_CREATE, true},       {"link", LRB_RESTORE_REPLACE, true},
+        {"none", LRB_RESTORE_REPLACE, true},       {"small", LRB_RESTORE_REPLACE, true},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         bool staged = false;
         lrb_restore_action action = action_of(job, wanted[i].name, &staged);
-        if (action != wanted[i].action || staged != wanted[i].staged) printf("%s: action %d staged %d\n", wanted[i].name, action, staged);
+        if (action != wanted[i].action || staged != wanted[i].staged)
+            printf("%s: action %d staged %d\n", wanted[i].name, action, staged);
         CHECK(action == wanted[i].action && staged == wanted[i].staged);
     }
 }
@@ -211,7 +215,8 @@ TEST(cancelled_it_stops) {
         bench_renew_staging(&b);
         options.staging_dir = b.staging_dir;
         CHECK_OK(lrb_restore_new(b.repo, &options, &job, &err));
-        for (int i = 0; i < steps && next != LRB_STEP_DONE; i++) CHECK_OK(job->ops->step(job, &b.f.worker, &next, &err));
+        for (int i = 0; i < steps && next != LRB_STEP_DONE; i++)
+            CHECK_OK(job->ops->step(job, &b.f.worker, &next, &err));
         lrb_job_cancel(job);
         CHECK_FAILS(job->ops->step(job, &b.f.worker, &next, &err), LRB_E_CANCELLED);
         job->ops->finish(job, &b.f.worker);
@@ -239,6 +244,7 @@ TEST(many_threads_write_what_one_does) {
     for (int round = 0; round < 3; round++) {
         lrb_restore_options options = bench_options(&b);
         options.compare_dir = b.source_dir;
+        options.durable = true; /* so many items that the file system is synced as a whole */
         CHECK_OK(lrb_restore_new(b.repo, &options, &job, &err));
         lrb_pool_submit(pool, job, mailbox);
         CHECK(lrb_mailbox_wait(mailbox, -1) == job);

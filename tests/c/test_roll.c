@@ -1,21 +1,28 @@
 #include "engine/roll.h"
 
-#include "base/mem.h"
 #include "engine/journal.h"
 #include "killed.h"
 
 static lrb_err err;
 
-/* A target with another workspace in it, type changes both ways, a directory that loses its last item and one that is an item. */
+/* A target with another workspace in it, type changes both ways, a directory that loses its last item and one that is
+ * an item. */
 static scenario usual(void) {
-    static const char *const items[] = {"a", "b", "b/x", "c", "d", "e/f/g", "l"}, *const removed[] = {"c/old", "gone/deep/er", "h"};
+    static const char *const items[] = {"a", "b", "b/x", "c", "d", "e/f/g", "l"}, *const removed[] = {
+                                                                                      "c/old", "gone/deep/er", "h"};
     return (scenario){
         .way = LRB_PUBLISH_JOURNAL,
-        .items = items, .item_count = 7, .removed = removed, .removed_count = 3,
+        .items = items,
+        .item_count = 7,
+        .removed = removed,
+        .removed_count = 3,
         .present = "a=old\nb=was a file\nc/old=x\ngone/deep/er=x\nh=x\nl>a\nother/kv.json=another workspace\n",
         .staged = "a=new\nb/x=new\nc=was a directory\nd/\ne/f/g=new\nl>b\n",
-        .old_text = "a=old\nb=was a file\nc/\nc/old=x\ngone/\ngone/deep/\ngone/deep/er=x\nh=x\nl>a\nother/\nother/kv.json=another workspace\n",
-        .new_text = "a=new\nb/\nb/x=new\nc=was a directory\nd/\ne/\ne/f/\ne/f/g=new\nl>b\nother/\nother/kv.json=another workspace\n",
+        .old_text =
+            "a=old\nb=was a "
+            "file\nc/\nc/old=x\ngone/\ngone/deep/\ngone/deep/er=x\nh=x\nl>a\nother/\nother/kv.json=another workspace\n",
+        .new_text = "a=new\nb/\nb/x=new\nc=was a "
+                    "directory\nd/\ne/\ne/f/\ne/f/g=new\nl>b\nother/\nother/kv.json=another workspace\n",
     };
 }
 
@@ -59,7 +66,8 @@ TEST(directories_get_mode_and_time) {
     close(fd);
     CHECK(tree_is(s.target, "d/\nd/e/\nd/e/f=new\n"));
     snprintf(path, sizeof path, "%s/d/e", s.target);
-    CHECK(!stat(path, &st) && (st.st_mode & 07777) == 0500 && st.st_mtim.tv_sec == 1500000000 && st.st_mtim.tv_nsec == 7);
+    CHECK(!stat(path, &st) && (st.st_mode & 07777) == 0500 && st.st_mtim.tv_sec == 1500000000 &&
+          st.st_mtim.tv_nsec == 7);
     snprintf(path, sizeof path, "%s/d", s.target);
     CHECK(!stat(path, &st) && (st.st_mode & 07777) == 0755 && st.st_mtim.tv_sec == 1500000000);
     scratch_close(&s);
@@ -75,7 +83,8 @@ static void refuses(const char *present, const char *staged, const char *item, c
     snprintf(before, sizeof before, "%s", tree_text(s.target));
     CHECK_OK(lrb_publish_stage(s.target, LRB_PUBLISH_JOURNAL, staging, &fd, &err));
     tree_make(staging, staged);
-    CHECK_FAILS(lrb_publish_commit(s.target, LRB_PUBLISH_JOURNAL, staging, &item, 1, &removed, removed ? 1 : 0, &err), wanted);
+    CHECK_FAILS(lrb_publish_commit(s.target, LRB_PUBLISH_JOURNAL, staging, &item, 1, &removed, removed ? 1 : 0, &err),
+                wanted);
     CHECK_OK(lrb_publish_abandon(s.target, LRB_PUBLISH_JOURNAL, staging, &err));
     close(fd);
     CHECK(tree_is(s.target, before));
@@ -165,26 +174,9 @@ TEST(many_directories) {
     scratch_close(&s);
 }
 
-/* Whatever allocation fails: an error, and then finish (or abandon) leads to old or new. */
 TEST(survives_every_failed_allocation) {
     scenario c = usual();
-    int failed = 0, code = LRB_E_NOMEM;
-    for (; code; failed++) {
-        scratch s;
-        bool finished;
-        scratch_open(&s);
-        tree_make(s.target, c.present);
-        lrb_mem_fail_after(failed, false);
-        code = publish_once(s.target, &c, &err);
-        lrb_mem_fail_after(-1, false);
-        CHECK(!code || code == LRB_E_NOMEM);
-        CHECK_OK(lrb_publish_finish(s.target, &finished, &err));
-        const char *is = tree_text(s.target);
-        CHECK(strcmp(is, c.new_text) == 0 || (code && strcmp(is, c.old_text) == 0));
-        CHECK(nothing_left(&s));
-        scratch_close(&s);
-    }
-    CHECK(failed > 4);
+    fail_every_allocation(&c);
 }
 
 int main(void) {

@@ -4,13 +4,18 @@
 
 static lrb_err err;
 
-/* A target with foreign files beside items, below an item directory and in a directory of their own; a link that is an item. */
+/* A target with foreign files beside items, below an item directory and in a directory of their own; a link that is
+ * an item. */
 static scenario usual(void) {
     static const char *const items[] = {"a", "d/keep", "d/new", "l"}, *const removed[] = {"d/gone", "z/gone"};
     return (scenario){
         .way = LRB_PUBLISH_EXCHANGE,
-        .items = items, .item_count = 4, .removed = removed, .removed_count = 2,
-        .present = "a=old a\nd/gone=old\nd/inner/note=foreign too\nd/keep=old keep\ndebug.log=log\nl>a\nother/deep/f=foreign\nz/gone=old\n",
+        .items = items,
+        .item_count = 4,
+        .removed = removed,
+        .removed_count = 2,
+        .present = "a=old a\nd/gone=old\nd/inner/note=foreign too\nd/keep=old "
+                   "keep\ndebug.log=log\nl>a\nother/deep/f=foreign\nz/gone=old\n",
         .staged = "a=new a\nd/keep=new keep\nd/new=new\nl>d\n",
         .old_text = "a=old a\nd/\nd/gone=old\nd/inner/\nd/inner/note=foreign too\nd/keep=old keep\ndebug.log=log\nl>a\n"
                     "other/\nother/deep/\nother/deep/f=foreign\nz/\nz/gone=old\n",
@@ -55,8 +60,10 @@ TEST(never_a_mix_of_items) {
         tree_make(s.target, c.present);
         done = child_ends(s.target, &c, n);
         const char *is = tree_text(s.target);
-        bool old_a = strstr(is, "a=old a\n"), old_keep = strstr(is, "d/keep=old keep\n"), gone = strstr(is, "d/gone=old\n");
-        bool new_a = strstr(is, "a=new a\n"), new_keep = strstr(is, "d/keep=new keep\n"), added = strstr(is, "d/new=new\n");
+        bool old_a = strstr(is, "a=old a\n"), old_keep = strstr(is, "d/keep=old keep\n"),
+             gone = strstr(is, "d/gone=old\n");
+        bool new_a = strstr(is, "a=new a\n"), new_keep = strstr(is, "d/keep=new keep\n"),
+             added = strstr(is, "d/new=new\n");
         CHECK((old_a && old_keep && gone && !added) || (new_a && new_keep && added && !gone));
         CHECK(strstr(is, "debug.log=log\n"));
         scratch_close(&s);
@@ -64,7 +71,8 @@ TEST(never_a_mix_of_items) {
 }
 
 /* Refused before anything changed: the target is what it was, and abandoning leaves nothing. */
-static void refuses(const char *present, const char *staged, const char *const *items, size_t item_count, const char *old_text, int wanted) {
+static void refuses(const char *present, const char *staged, const char *const *items, size_t item_count,
+                    const char *old_text, int wanted) {
     scratch s;
     char staging[LRB_PATH_MAX];
     int fd;
@@ -130,6 +138,11 @@ TEST(a_damaged_marker_removes_nothing) {
     scratch_close(&s);
 }
 
+TEST(survives_every_failed_allocation) {
+    scenario c = usual();
+    fail_every_allocation(&c);
+}
+
 int main(void) {
     RUN(new_items_and_what_is_no_item);
     RUN(killed_at_every_change_it_is_old_or_new);
@@ -138,5 +151,6 @@ int main(void) {
     RUN(links_in_the_old_tree_are_not_followed);
     RUN(the_new_directory_has_the_old_ones_mode);
     RUN(a_damaged_marker_removes_nothing);
+    RUN(survives_every_failed_allocation);
     return check_report();
 }

@@ -88,7 +88,8 @@ TEST(lists_answer_by_byte_order) {
     for (size_t i = 0; i < names.count; i++) CHECK(lrb_names_has(&names, at[i], strlen(at[i])));
     CHECK(lrb_names_has(&names, "a/bcd", 3) && !lrb_names_has(&names, "a/bc", 4) && !lrb_names_has(&names, "b", 1));
     CHECK(lrb_names_below(&names, "a", 1) && lrb_names_below(&names, "a/b", 3) && lrb_names_below(&names, "b", 1));
-    CHECK(lrb_names_below(&names, "\xc3\xa4", 2) && !lrb_names_below(&names, "a-", 2) && !lrb_names_below(&names, "c", 1));
+    CHECK(lrb_names_below(&names, "\xc3\xa4", 2) && !lrb_names_below(&names, "a-", 2) &&
+          !lrb_names_below(&names, "c", 1));
     CHECK(!lrb_names_below(&names, "b/c", 3) && !lrb_names_below(&names, "a.", 2));
 }
 

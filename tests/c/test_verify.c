@@ -1,4 +1,4 @@
-/* The verify job over real repositories: what is damaged is found and named, what it costs is named, nothing else is. */
+/* The verify job over real repositories: what is damaged is found and named, what it costs is named too. */
 #include "engine/verify.h"
 
 #include "check.h"
@@ -51,7 +51,8 @@ TEST(an_unknown_snapshot_is_an_error) {
     shelf_open(&s);
     CHECK_FAILS(run_verify(&s, "20260101T000000Z-00000000", CATALOGUE, false, &r, &err), LRB_E_NOT_FOUND);
     CHECK_FAILS(lrb_verify_new(s.repo, "", CATALOGUE, false, &job, &err), LRB_E_NOT_FOUND);
-    CHECK_FAILS(lrb_verify_new(s.repo, "far-too-long-for-the-id-of-any-snapshot-there-is", CATALOGUE, false, &job, &err),
+    CHECK_FAILS(lrb_verify_new(s.repo, "far-too-long-for-the-id-of-any-snapshot-there-is", CATALOGUE, false, &job,
+                               &err),
                 LRB_E_NOT_FOUND);
     shelf_close(&s);
 }
@@ -320,7 +321,8 @@ TEST(a_cancelled_verify_says_so) {
         lrb_step next = LRB_STEP_MORE;
         int code = LRB_OK;
         CHECK_OK(lrb_verify_new(s.repo, NULL, DIGESTS, false, &job, &err));
-        for (int i = 0; !code && i < steps && next != LRB_STEP_DONE; i++) code = job->ops->step(job, &s.f.worker, &next, &err);
+        for (int i = 0; !code && i < steps && next != LRB_STEP_DONE; i++)
+            code = job->ops->step(job, &s.f.worker, &next, &err);
         bool over = next == LRB_STEP_DONE;
         lrb_job_cancel(job);
         if (!over) code = job->ops->step(job, &s.f.worker, &next, &err);
@@ -342,7 +344,8 @@ TEST(several_threads_find_the_same) {
     fixture_write(s.f.source, "big", 40 << 20, 1);
     fixture_write(s.f.source, "small", 1000, 2);
     shelf_backup(&s, NULL);
-    CHECK(shelf_count(&s, LRB_PACK_KNOWN) >= 5 && spoil_chunk(&s, 2, LRB_CHUNK_RAW) && spoil_chunk(&s, 3, LRB_CHUNK_RAW));
+    CHECK(shelf_count(&s, LRB_PACK_KNOWN) >= 5);
+    CHECK(spoil_chunk(&s, 2, LRB_CHUNK_RAW) && spoil_chunk(&s, 3, LRB_CHUNK_RAW));
     CHECK_OK(lrb_pool_start(3, 2, &pool, &err));
     CHECK_OK(lrb_mailbox_open(&mailbox, &err));
     for (int turn = 0; turn < 3; turn++) {

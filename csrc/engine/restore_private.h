@@ -1,12 +1,12 @@
-/* What the parts of the restore job share: restore.c drives, restore_plan.c says what to do, restore_files.c does it for
- * all files at once, restore_item.c for one.
+/* What the parts of the restore job share: restore.c drives, restore_plan.c says what to do, restore_files.c does it
+ * for all files at once, restore_item.c for one.
  *
- * Everything in an lrb_restore is guarded by its mutex, but for what is fixed once a stage has begun: the list of items after PLAN, and of an
- * open item its descriptor. A slot's walker is used under the mutex, so rows come in order and offsets are their running sum; its digest is
- * used by one thread at a time (`checking`).
+ * Everything in an lrb_restore is guarded by its mutex, but for what is fixed once a stage has begun: the list of
+ * items after PLAN, and of an open item its descriptor. A slot's walker is used under the mutex, so rows come in
+ * order and offsets are their running sum; its digest is used by one thread at a time (`checking`).
  */
-#ifndef LRB_ENGINE_RESTORE_STATE_H
-#define LRB_ENGINE_RESTORE_STATE_H
+#ifndef LRB_ENGINE_RESTORE_PRIVATE_H
+#define LRB_ENGINE_RESTORE_PRIVATE_H
 
 #include <pthread.h>
 
@@ -55,7 +55,14 @@ typedef struct lrb_restore_slot { /* one open item */
 } lrb_restore_slot;
 
 typedef enum lrb_restore_stage {
-    LRB_STAGE_READ, LRB_STAGE_COMPARE, LRB_STAGE_ROOM, LRB_STAGE_DIRECTORIES, LRB_STAGE_FILES, LRB_STAGE_ATTRIBUTES, LRB_STAGE_SYNC, LRB_STAGE_OVER
+    LRB_STAGE_READ,
+    LRB_STAGE_COMPARE,
+    LRB_STAGE_ROOM,
+    LRB_STAGE_DIRECTORIES,
+    LRB_STAGE_FILES,
+    LRB_STAGE_ATTRIBUTES,
+    LRB_STAGE_SYNC,
+    LRB_STAGE_OVER
 } lrb_restore_stage;
 
 typedef struct lrb_restore_block lrb_restore_block;
@@ -89,7 +96,14 @@ typedef struct lrb_restore {
 
 /* One step's work, claimed under the lock and done without it. */
 typedef enum lrb_restore_work_kind {
-    LRB_WORK_NONE, LRB_WORK_ALONE, LRB_WORK_COMPARE, LRB_WORK_OPEN, LRB_WORK_WRITE, LRB_WORK_CHECK, LRB_WORK_SETTLE, LRB_WORK_SMALL
+    LRB_WORK_NONE,
+    LRB_WORK_ALONE,
+    LRB_WORK_COMPARE,
+    LRB_WORK_OPEN,
+    LRB_WORK_WRITE,
+    LRB_WORK_CHECK,
+    LRB_WORK_SETTLE,
+    LRB_WORK_SMALL
 } lrb_restore_work_kind;
 
 typedef struct lrb_restore_work {
@@ -107,7 +121,8 @@ int lrb_restore_copy_options(lrb_restore *r, const lrb_restore_options *options,
 int lrb_restore_read(lrb_restore *r, lrb_worker *worker, lrb_err *err);
 int lrb_restore_room(lrb_restore *r, lrb_err *err);
 void lrb_restore_free_plan(lrb_restore *r);
-const char *lrb_restore_keep(lrb_restore *r, const char *text, size_t length); /* a copy that lives as long as the job; NULL: no memory */
+/* A copy that lives as long as the job; NULL: no memory. */
+const char *lrb_restore_keep(lrb_restore *r, const char *text, size_t length);
 
 /* ---- restore_compare.c ---- */
 void lrb_restore_claim_compare(lrb_restore *r, lrb_restore_work *work);
@@ -126,10 +141,11 @@ void lrb_restore_close_slot(lrb_restore_slot *slot);
 int lrb_restore_rows_begin(lrb_restore *r, const lrb_restore_item *item, lrb_restore_rows *rows, lrb_err *err);
 void lrb_restore_rows_end(lrb_restore_rows *rows);
 /* *done at the end; DAMAGED when the rows do not add up to the item's size, UNSUPPORTED for a kind without decoder. */
-int lrb_restore_rows_next(lrb_restore *r, lrb_restore_rows *rows, lrb_coder *coder, lrb_row *row, bool *done, lrb_err *err);
+int lrb_restore_rows_next(lrb_restore *r, lrb_restore_rows *rows, lrb_coder *coder, lrb_row *row, bool *done,
+                          lrb_err *err);
 /* Decodes one row and writes its bytes; *end is where they end. */
-int lrb_restore_write_row(lrb_restore *r, lrb_worker *worker, const lrb_restore_item *item, int fd, const lrb_row *row, uint64_t offset,
-                          bool check_ids, lrb_err *err);
+int lrb_restore_write_row(lrb_restore *r, lrb_worker *worker, const lrb_restore_item *item, int fd, const lrb_row *row,
+                          uint64_t offset, bool check_ids, lrb_err *err);
 /* Creates, writes, checks and finishes a small file or a link. */
 int lrb_restore_small(lrb_restore *r, lrb_worker *worker, lrb_tree *tree, const lrb_restore_item *item, lrb_err *err);
 /* Owner, mode, time and (when files are synced one by one) fsync of a file whose digest is right. */
