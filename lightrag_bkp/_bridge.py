@@ -1,0 +1,314 @@
+"""The seam between asyncio and the C core; the only module that imports `_core`.
+
+Jobs run on the core's threads. A finished job lies in a mailbox, whose descriptor the event loop watches while jobs are
+outstanding and only then: the last job that comes back closes the mailbox, so that a loop that ends leaves nothing
+behind and nothing needs a finalizer. Each running loop has its own mailbox; the threads are one pool per process,
+started at first use. A forked child starts its own.
+"""
+
+import asyncio
+import atexit
+import os
+import threading
+from typing import Any
+
+from . import _core, config
+from ._core import (
+    ERROR_TABLE,
+    FORMAT_VERSION,
+    PUBLISH_EXCHANGE,
+    PUBLISH_JOURNAL,
+    PUBLISH_RENAME,
+    RETENTION_REASONS,
+    Job,
+    Repository,
+    Source,
+    backup_job,
+    drop_job,
+    free_bytes,
+    hold_job,
+    mem_count,
+    mem_fail_after,
+    open_job,
+    prune_job,
+    publish_abandon,
+    publish_choose,
+    publish_commit_job,
+    publish_finish_job,
+    publish_pending,
+    publish_stage,
+    refresh_job,
+    release_job,
+    restore_job,
+    retention_scan,
+    verify_job,
+)
+from .errors import CORE_ERRORS, InvalidInputError
+from .models import Progress, ProgressCallback
+
+__all__ = [
+    "ERROR_TABLE", "FORMAT_VERSION", "PUBLISH_EXCHANGE", "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS",
+    "ItemRow", "Job", "Repository", "SnapshotRow", "Source", "backup_job", "drop_job", "free_bytes", "hold_job",
+    "mem_count", "mem_fail_after", "open_job", "prune_job", "publish_abandon", "publish_choose", "publish_commit_job",
+    "publish_finish_job", "publish_pending", "publish_stage", "refresh_job", "release_job", "restore_job",
+    "retention_scan", "run", "run_blocking", "verify_job",
+]  # fmt: skip
+
+SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]
+"""id, entry number, created_ns, size_bytes, stored_bytes, item_count, data_hash (32 bytes), consistency, verdict,
+retention_days, safety, metadata (JSON text), holders."""
+ItemRow = tuple[str, int, int, int, int, bytes, str]
+"""name, type (1 file, 2 directory, 3 symlink), mode, mtime_ns, size_bytes, sha256, link target."""
+
+PROGRESS_INTERVAL_S = 0.1
+DEFAULT_MAX_THREADS = 4
+JOBS_PER_TURN = 64
+
+_core.set_error_classes(dict(CORE_ERRORS))
+
+
+# ---- the pool ----
+
+
+class _Process:
+    """What belongs to one process. A forked child begins anew: locks may be held by threads it does not have."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.pool: _core.Pool | None = None
+        self.ended = False
+        self.stations: dict[asyncio.AbstractEventLoop, _Station] = {}  # of loops with jobs under way
+
+
+_process = _Process()
+
+
+def _threads() -> int:
+    return config.load().threads or min(len(os.sched_getaffinity(0)), DEFAULT_MAX_THREADS)
+
+
+def _pool() -> _core.Pool:
+    with _process.lock:
+        if _process.ended:
+            raise InvalidInputError("the interpreter is shutting down: no new work can be started", op="submit")
+        if _process.pool is None:
+            threads = _threads()
+            _process.pool = _core.Pool(threads, threads)
+        return _process.pool
+
+
+def _end() -> None:
+    """Cancels what is under way and joins the threads, so that none is left when the interpreter goes."""
+    with _process.lock:
+        _process.ended = True
+        pool, _process.pool = _process.pool, None
+    if pool is not None:
+        pool.stop()
+
+
+def _begin_in_child() -> None:
+    global _process
+    parent, _process = _process, _Process()
+    for station in parent.stations.values():
+        station.mailbox.close()
+
+
+atexit.register(_end)
+os.register_at_fork(after_in_child=_begin_in_child)
+
+
+# ---- stations: how a loop hears of finished jobs ----
+
+
+class _Station:
+    """A loop's mailbox and the jobs that will come back through it. Used on the loop's thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.mailbox = _core.Mailbox()
+        self.jobs: set[Job] = set()
+
+    def watch(self) -> None:
+        self.loop.add_reader(self.mailbox.fileno(), self._collect)
+
+    def unwatch(self) -> None:
+        self.loop.remove_reader(self.mailbox.fileno())
+
+    def submit(self, job: Job) -> "asyncio.Future[None]":
+        """Starts a job; the future is done when it came back, whatever its outcome."""
+        done: asyncio.Future[None] = self.loop.create_future()
+        job.tag = done
+        self.jobs.add(job)
+        try:
+            job.submit(_pool(), self.mailbox)
+        except BaseException:
+            self._settle(job)
+            raise
+        return done
+
+    def _collect(self) -> None:
+        # Bounded, so that thousands that end together leave turns to others: the descriptor stays readable.
+        for _ in range(JOBS_PER_TURN):
+            job = self.mailbox.take() if self.jobs else None
+            if job is None:
+                return
+            self._deliver(job)
+
+    def _deliver(self, job: Job) -> None:
+        done = job.tag
+        self._settle(job)
+        if not done.done():
+            done.set_result(None)
+
+    def _settle(self, job: Job) -> None:
+        job.tag = None
+        self.jobs.discard(job)
+        if not self.jobs:
+            with _process.lock:
+                _process.stations.pop(self.loop, None)
+            self.unwatch()
+            self.mailbox.close()
+
+    def abandon(self) -> bool:
+        """For a loop closed with jobs under way: cancels them; True once all came back and the mailbox is closed."""
+        for job in self.jobs:
+            job.cancel()
+        while (back := self.mailbox.take()) is not None:
+            self.jobs.discard(back)
+        if not self.jobs:
+            self.mailbox.close()
+        return not self.jobs
+
+
+class _KnockingStation(_Station):
+    """For loops that cannot watch descriptors: for each job a thread waits in the loop's place and knocks."""
+
+    def watch(self) -> None:
+        pass
+
+    def unwatch(self) -> None:
+        pass
+
+    def submit(self, job: Job) -> "asyncio.Future[None]":
+        done = super().submit(job)
+        threading.Thread(target=self._knock, name="lrb-knock", daemon=True).start()
+        return done
+
+    def _knock(self) -> None:
+        job = self.mailbox.wait(-1)
+        if job is None:
+            return
+        try:
+            self.loop.call_soon_threadsafe(self._deliver, job)
+        except RuntimeError:  # the loop was closed meanwhile: nobody is left who could hear
+            self.jobs.discard(job)
+
+
+def _open_station(loop: asyncio.AbstractEventLoop) -> _Station:
+    station = _Station(loop)
+    try:
+        station.watch()
+    except NotImplementedError:
+        station.mailbox.close()
+        return _KnockingStation(loop)
+    except BaseException:
+        station.mailbox.close()
+        raise
+    return station
+
+
+def _station() -> _Station:
+    """The running loop's station; the one that is made when it has none lasts until its last job came back."""
+    loop = asyncio.get_running_loop()
+    with _process.lock:
+        station = _process.stations.get(loop)
+        if station is None:
+            for other, left in list(_process.stations.items()):
+                if other.is_closed() and left.abandon():
+                    del _process.stations[other]
+            station = _process.stations[loop] = _open_station(loop)
+        return station
+
+
+# ---- running jobs ----
+
+
+async def run(job: Job, progress: ProgressCallback | None = None) -> Any:
+    """Runs a job of the core and returns its result.
+
+    A cancelled caller cancels the job and waits until it has stopped: nothing of it goes on behind the caller's back.
+
+    Args:
+        progress: called on the loop's thread, at most ten times a second and once more at the end. When it raises, the
+            job is cancelled.
+
+    Raises:
+        LightragBkpError: the job's own error.
+    """
+    done = _station().submit(job)
+    try:
+        await _watch(job, done, progress)
+    except GeneratorExit:  # nothing can be awaited any more
+        job.cancel()
+        raise
+    except BaseException:
+        job.cancel()
+        await _acknowledged(done)
+        raise
+    result = job.result()
+    if progress is not None:
+        progress(_progress(job))
+    return result
+
+
+def run_blocking(job: Job) -> Any:
+    """Runs a job while the calling thread waits. An interrupt cancels it and waits until it has stopped.
+
+    Raises:
+        LightragBkpError: the job's own error.
+    """
+    mailbox = _core.Mailbox()
+    try:
+        try:
+            job.submit(_pool(), mailbox)
+            mailbox.wait(-1)
+        except BaseException:
+            job.cancel()
+            _wait_out(mailbox)
+            raise
+    finally:
+        mailbox.close()
+    return job.result()
+
+
+async def _watch(job: Job, done: "asyncio.Future[None]", progress: ProgressCallback | None) -> None:
+    if progress is None:
+        await asyncio.wait([done])
+        return
+    while True:
+        await asyncio.wait([done], timeout=PROGRESS_INTERVAL_S)
+        if done.done():
+            return
+        progress(_progress(job))
+
+
+async def _acknowledged(done: "asyncio.Future[None]") -> None:
+    while not done.done():
+        try:
+            await asyncio.wait([done])
+        except asyncio.CancelledError:
+            continue  # asked again: the job was told already, and the caller raises in any case
+
+
+def _wait_out(mailbox: _core.Mailbox) -> None:
+    while True:
+        try:
+            mailbox.wait(-1)
+            return
+        except KeyboardInterrupt:
+            continue
+
+
+def _progress(job: Job) -> Progress:
+    phase, items_done, items_total, bytes_in, bytes_total, bytes_stored, _ = job.progress()
+    return Progress(str(phase), items_done, items_total, bytes_in, bytes_total, bytes_stored)

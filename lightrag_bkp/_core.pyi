@@ -1,0 +1,196 @@
+"""The C core as Python sees it. Only `lightrag_bkp._bridge` imports it.
+
+Functions that may wait for a disk come as jobs: make one, submit it to a pool with a mailbox, and ask `result()` once
+the mailbox hands it back. Errors are the classes of `lightrag_bkp.errors`, made through `set_error_classes`, with the
+attributes `code` (symbol), `errno`, `op`, `target`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Self, final
+
+from typing_extensions import Buffer
+
+FORMAT_VERSION: Final[int]
+ERROR_TABLE: Final[tuple[tuple[str, str, str], ...]]
+"""(symbol, class name, meaning) of every row of csrc/base/err.def."""
+RETENTION_REASONS: Final[tuple[str, ...]]
+"""Texts of lrb_retention_reason, by number; number 0 is the only one that drops."""
+
+def set_error_classes(classes: dict[str, type[BaseException]], /) -> None:
+    """Tells the core which class each class name of ERROR_TABLE is. All must be there."""
+
+@final
+class Pool:
+    """The worker threads of this process (engine/pool.h). Starts them at construction."""
+
+    def __new__(cls, threads: int, max_active: int) -> Self: ...
+    @property
+    def pid(self) -> int: ...
+    def stop(self) -> None:
+        """Cancels and joins; idempotent. In a forked child it only forgets."""
+
+@final
+class Mailbox:
+    """Finished jobs of one event loop."""
+
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int: ...
+    def take(self) -> Job | None: ...
+    def wait(self, timeout_ms: int, /) -> Job | None:
+        """Blocks without the GIL; -1 waits for ever. None on timeout, and at once when no job is on its way."""
+    def close(self) -> None:
+        """Idempotent; refused while jobs are on their way. In a forked child it only lets the child's descriptor go."""
+
+@final
+class Job:
+    """One piece of long work. Made by the functions below; not constructible."""
+
+    tag: Any
+    """Free for the bridge (the future to resolve)."""
+    def submit(self, pool: Pool, mailbox: Mailbox, /) -> None:
+        """Once only. The core keeps the job alive until it comes out of the mailbox."""
+    def cancel(self) -> None: ...
+    def progress(self) -> tuple[int, int, int, int, int, int, int]:
+        """(phase, items_done, items_total, bytes_in, bytes_total, bytes_stored, bytes_skipped), at any time."""
+    def result(self) -> Any:
+        """What the function that made the job says, or raises the job's error. Once, after the mailbox handed it
+        back; whatever the outcome the job then lets go of all it held."""
+
+_SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]
+"""id, entry number, created_ns, size_bytes, stored_bytes, item_count, data_hash (32 bytes), consistency, verdict,
+retention_days, safety, metadata (JSON text), holders."""
+
+_ItemRow = tuple[str, int, int, int, int, bytes, str]
+"""name (surrogateescape), type (1 file, 2 directory, 3 symlink), mode, mtime_ns, size_bytes, sha256, link target."""
+
+@final
+class Repository:
+    """One graph's repository (repo/repo.h). Safe for several threads; belongs to the process that opened it."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def graph_id(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    def snapshots(self) -> list[_SnapshotRow]:
+        """All snapshots of the state read last, in log order, safety snapshots too."""
+    def snapshot(self, snapshot_id: str, /) -> _SnapshotRow | None: ...
+    def usage(self) -> tuple[int, int, int]:
+        """(bytes of known packs, bytes of retired packs, last entry number)."""
+    def log_path(self, number: int, /) -> str: ...
+    def body(self, snapshot_id: str, /) -> tuple[str, list[_ItemRow], list[tuple[str, str]]]:
+        """(facts as JSON text, items, (name, reason) of what was left out). Reads packs: milliseconds. GIL released."""
+    def refresh(self) -> None:
+        """Reads entries other processes appended. GIL released."""
+    def close(self) -> None:
+        """Frees the handle; later calls raise InvalidInputError. Jobs under way keep their own reference."""
+
+def open_job(storage_path: str, graph_id: str, create: bool, /) -> Job:
+    """Result: Repository."""
+
+def refresh_job(repo: Repository, /) -> Job:
+    """Result: None."""
+
+def drop_job(repo: Repository, snapshot_ids: Sequence[str], reason: str, /) -> Job:
+    """Appends `drop` entries (split below 4 KiB). A snapshot that is held or gone by the time of the entry is left
+    out. Result: list of the ids dropped."""
+
+def hold_job(repo: Repository, snapshot_id: str, holder: str, /) -> Job:
+    """Result: bool, False when this holder held it already. NotFoundError for an unknown snapshot."""
+
+def release_job(repo: Repository, snapshot_id: str, holder: str, /) -> Job:
+    """Result: bool, False when this holder did not hold it."""
+
+@final
+class Source:
+    """What a backup reads (engine/source.h)."""
+
+    def __new__(cls) -> Self: ...
+    def pin(self, name: str, fd: int, /) -> None:
+        """Takes over `fd`."""
+    def add_tree(self, fd: int, prefix: str, only: str | None = None) -> None:
+        """Lists a directory now; files are opened when read. `fd` is duplicated. GIL released."""
+    def skip(self, name: str, reason: str, /) -> None: ...
+    def seal(self) -> None: ...
+    def __len__(self) -> int: ...
+    def totals(self) -> tuple[int, int]:
+        """(items, bytes)."""
+
+def backup_job(
+    repo: Repository,
+    source: Source,
+    *,
+    consistency: str,
+    metadata: str,
+    facts: str,
+    retention_days: int,
+    safety: bool = False,
+    use_source_cache: bool = True,
+    source_label: str = "",
+    verdict: str = "",
+) -> Job:
+    """Takes the sealed source over. Result: (snapshot id, stored bytes, items reused, items encoded)."""
+
+def restore_job(
+    repo: Repository,
+    snapshot_id: str,
+    *,
+    staging_dir: int = -1,
+    compare_dir: int = -1,
+    only: Sequence[str] | None = None,
+    stage_same: bool = True,
+    durable: bool = True,
+    dry_run: bool = False,
+) -> Job:
+    """The descriptors are duplicated. Result: (list of (name, type, action, size), needed bytes); action 1 create, 2
+    replace, 3 same."""
+
+PUBLISH_RENAME: Final[int]
+PUBLISH_EXCHANGE: Final[int]
+PUBLISH_JOURNAL: Final[int]
+
+def publish_choose(target: str, shared: bool, /) -> int: ...
+def publish_stage(target: str, way: int, /) -> tuple[str, int]:
+    """(staging path, descriptor the caller closes)."""
+
+def publish_abandon(target: str, way: int, staging_path: str, /) -> None: ...
+def publish_commit_job(
+    target: str, way: int, staging_path: str, names: Sequence[str], removed: Sequence[str], /
+) -> Job:
+    """Result: None."""
+
+def publish_pending(target: str, /) -> bool: ...
+def publish_finish_job(target: str, /) -> Job:
+    """Result: bool, whether there was something to finish."""
+
+def verify_job(repo: Repository, snapshot_id: str | None, level: int, mark: bool, /) -> Job:
+    """level 1 catalogue, 2 digests. Result: (list of (object, message), findings in all, objects, chunks, bytes)."""
+
+def prune_job(repo: Repository, *, wait_ns: int, dry_run: bool = False, repack: bool = True) -> Job:
+    """Result: dict of lrb_prune_outcome's members."""
+
+def retention_scan(
+    created_ns: Buffer,
+    retention_days: Buffer,
+    flags: Buffer,
+    now_ns: int,
+    *,
+    use_days: bool = True,
+    keep_last: int = 0,
+    keep_hourly: int = 0,
+    keep_daily: int = 0,
+    keep_weekly: int = 0,
+    keep_monthly: int = 0,
+    keep_yearly: int = 0,
+    keep_within_ns: int = 0,
+    minimum: int = 0,
+) -> bytes:
+    """One byte per snapshot, a number of RETENTION_REASONS. created_ns: array('q'); retention_days: array('I');
+    flags: bytes, bit 0 held, bit 1 safety. All of one length."""
+
+def free_bytes(path: str, /) -> int: ...
+def mem_fail_after(countdown: int, stay: bool, /) -> None:
+    """For tests: see csrc/base/mem.h."""
+
+def mem_count() -> int: ...

@@ -1,0 +1,226 @@
+"""The package's front: `BackupManager` knows the graphs of one storage path, `GraphBackup` keeps one of them.
+
+Truth lies in the repositories: objects of these classes hold settings only, so that a new process sees what any other
+stored. All are safe under threads, tasks and several processes on one storage path. Constructors touch no file.
+"""
+
+import logging
+import os
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from . import config
+from .errors import ConfigurationError, ConflictError, InvalidInputError, LightragBkpError
+from .graph import GraphBackup
+from .models import BackupSnapshot, BackupStatus, RetentionPolicy
+from .repository import stored_graphs
+
+__all__ = ["BackupManager", "BackupSnapshot", "BackupStatus", "GraphBackup"]
+
+logger = logging.getLogger("lightrag_bkp")
+
+
+class BackupManager:
+    """All graphs of one storage path. `with` and `async with` close it in the end.
+
+    Args:
+        storage_path: where repositories lie; made at the first snapshot. None: path, graphs and retention come from the
+            environment and `lightrag-bkp.toml` (see `config`).
+        retention_days: given to new snapshots, 0 keeps them for ever; 30 unless configured.
+        retention: the policy of clean-ups; each snapshot's own days by default.
+
+    Raises:
+        ConfigurationError: no storage path is given or configured.
+    """
+
+    def __init__(
+        self,
+        storage_path: str | os.PathLike[str] | None = None,
+        retention_days: int | None = None,
+        *,
+        retention: RetentionPolicy | None = None,
+    ) -> None:
+        settings = config.Settings() if storage_path is not None else config.load()
+        chosen = settings.storage_path if storage_path is None else os.path.abspath(storage_path)
+        if chosen is None:
+            raise ConfigurationError(
+                f"no storage path: set {config.STORAGE_VARIABLE}, or storage_path in {config.CONFIG_FILE}, or pass one"
+                " (--storage)",
+                target=config.STORAGE_VARIABLE,
+            )
+        self.storage_path = chosen
+        self.retention_days = config.check_retention_days(
+            settings.retention_days if retention_days is None else retention_days
+        )
+        self.retention = retention or settings.retention
+        self._lock = threading.RLock()
+        self._graphs: dict[str, GraphBackup] = {}
+        for graph in settings.graphs:
+            self.register_graph(
+                graph.graph_id,
+                graph.source_dir,
+                workspace=graph.workspace,
+                input_dir=graph.input_dir,
+                server_url=graph.server_url,
+            )
+
+    def register_graph(
+        self,
+        graph_id: str,
+        source_dir: str | os.PathLike[str] | None = None,
+        *,
+        workspace: str = "",
+        rag: Any = None,
+        input_dir: str | os.PathLike[str] | None = None,
+        server_url: str | None = None,
+    ) -> GraphBackup:
+        """Makes a graph known; registering it again the same way gives the same object.
+
+        Args:
+            graph_id: 1 to 128 of A-Z a-z 0-9 _ . - beginning with a letter or digit.
+            source_dir: LightRAG's working directory, or any other directory; taken from `rag` when that is given.
+            workspace: of LightRAG.
+            rag: the running LightRAG of this process: snapshots are taken inside it, busy or not.
+            input_dir: LightRAG's INPUT_DIR, to keep uploads and `__parsed__` as well.
+            server_url: of a LightRAG server in another process that has the graph open.
+
+        Raises:
+            InvalidInputError: an argument cannot be used. ConflictError: the graph is registered differently.
+        """
+        if rag is not None:
+            source_dir, workspace = _places_of(rag, source_dir, workspace)
+        wanted = GraphBackup(
+            self.storage_path,
+            graph_id,
+            source_dir,
+            workspace=workspace,
+            rag=rag,
+            input_dir=input_dir,
+            server_url=server_url,
+            retention_days=self.retention_days,
+            retention=self.retention,
+        )
+        with self._lock:
+            known = self._graphs.setdefault(graph_id, wanted)
+            if known is not wanted:
+                _merge(known, wanted)
+            return known
+
+    def get_graph(self, graph_id: str) -> GraphBackup | None:
+        """The graph when it is registered, or has a repository here; else None."""
+        with self._lock:
+            known = self._graphs.get(graph_id)
+        if known is None and graph_id in stored_graphs(self.storage_path):
+            known = self.register_graph(graph_id)
+        return known
+
+    get_graph_backup = get_graph
+
+    def graph_ids(self) -> list[str]:
+        """Ids of all graphs that are registered or have a repository here, sorted."""
+        with self._lock:
+            registered = set(self._graphs)
+        return sorted(registered | set(stored_graphs(self.storage_path)))
+
+    def get_total_stats(self) -> dict[str, Any]:
+        """Figures of all graphs, read from their repositories.
+
+        Returns:
+            {total_graphs, total_snapshots, total_size_bytes (of all snapshots' sources), stored_bytes (on disk),
+            graphs: {graph
+            id: its own figures as `GraphBackup.stats`, or {"error": why they cannot be read}}}.
+        """
+        graphs: dict[str, dict[str, Any]] = {}
+        for graph_id in self.graph_ids():
+            try:
+                graphs[graph_id] = self._graph(graph_id).stats()
+            except LightragBkpError as error:
+                graphs[graph_id] = {"error": str(error)}
+        return {
+            "total_graphs": len(graphs),
+            "total_snapshots": sum(figures.get("snapshots", 0) for figures in graphs.values()),
+            "total_size_bytes": sum(figures.get("size_bytes", 0) for figures in graphs.values()),
+            "stored_bytes": sum(figures.get("stored_bytes", 0) for figures in graphs.values()),
+            "graphs": graphs,
+        }
+
+    async def cleanup_all_graphs(self) -> int:
+        """`cleanup_old_snapshots` of every graph; a graph's failure is logged and does not stop the others.
+
+        Returns:
+            How many snapshots were dropped in all.
+        """
+        dropped = 0
+        for graph_id in self.graph_ids():
+            try:
+                dropped += await self._graph(graph_id).cleanup_old_snapshots()
+            except LightragBkpError as error:
+                logger.error("event=cleanup_failed graph=%s error=%s", graph_id, error)
+        return dropped
+
+    cleanup_old_backups = cleanup_all_graphs
+
+    def close(self) -> None:
+        """Lets go of all repositories; the next call opens them again."""
+        with self._lock:
+            graphs = list(self._graphs.values())
+        for graph in graphs:
+            graph.close()
+
+    def _graph(self, graph_id: str) -> GraphBackup:
+        with self._lock:
+            known = self._graphs.get(graph_id)
+        return self.register_graph(graph_id) if known is None else known
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _places_of(
+    rag: Any, source_dir: str | os.PathLike[str] | None, workspace: str
+) -> tuple[str | os.PathLike[str], str]:
+    """Directory and workspace of a running LightRAG, which must agree with what else was said."""
+    working_dir, own_workspace = os.fspath(rag.working_dir), rag.workspace or ""
+    if source_dir is not None and os.path.realpath(source_dir) != os.path.realpath(working_dir):
+        raise InvalidInputError(f"source_dir {os.fspath(source_dir)!r} is not the working_dir {working_dir!r} of rag")
+    if workspace not in ("", own_workspace):
+        raise InvalidInputError(f"workspace {workspace!r} is not the workspace {own_workspace!r} of rag")
+    return working_dir, own_workspace
+
+
+def _merge(known: GraphBackup, wanted: GraphBackup) -> None:
+    """Adds to a registered graph what was not known of it; refuses what differs."""
+    if wanted.source_dir is not None and known.source_dir is not None and known.workspace != wanted.workspace:
+        raise _conflict(known, "workspace", known.workspace, wanted.workspace)
+    names = ("source_dir", "input_dir", "server_url", "rag")
+    for name in names:
+        old, new = getattr(known, name), getattr(wanted, name)
+        if old is not None and new is not None and old is not new and old != new:
+            raise _conflict(known, name, old, new)
+    if known.source_dir is None and wanted.source_dir is not None:
+        known.workspace = wanted.workspace
+    for name in names:
+        if getattr(known, name) is None:
+            setattr(known, name, getattr(wanted, name))
+
+
+def _conflict(known: GraphBackup, name: str, old: object, new: object) -> ConflictError:
+    shown = "another object" if name == "rag" else f"{new!r} instead of {old!r}"
+    return ConflictError(
+        f"graph {known.graph_id!r} is registered already, with another {name} ({shown}): take another id or manager",
+        target=known.graph_id,
+    )

@@ -1,0 +1,227 @@
+"""Taking a snapshot: find the files, catch one moment of them, let the core store it."""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import _bridge
+from .errors import IncompleteSourceError, InvalidInputError, NotFoundError, SourceChangedError
+from .models import BackupSnapshot, Consistency, Progress, ProgressCallback
+from .repository import GraphRepository
+from .sources import Cut, files, names, trees
+
+logger = logging.getLogger("lightrag_bkp")
+
+ON_BUSY = ("wait", "fail", "crash")
+METADATA_MAX_BYTES = 16 << 10
+_PHASES = {"1": "compare", "2": "encode", "3": "commit"}
+_TRIES = 4
+"""How often a source that changes while it is read is read anew."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to take and how; the members are the arguments of `GraphBackup.create_snapshot` and
+    `BackupManager.register_graph`.
+    """
+
+    source_dir: str
+    workspace: str
+    input_dir: str | None
+    rag: Any
+    server_url: str | None
+    metadata_json: str
+    retention_days: int
+    on_busy: str
+    deadline_s: float
+    partial: bool
+    progress: ProgressCallback | None
+
+
+async def create(repository: GraphRepository, request: Request) -> BackupSnapshot:
+    """Takes one snapshot. Until it returns nothing is committed; cancelled or failed, nothing is left."""
+    started = time.monotonic()
+    if request.on_busy not in ON_BUSY:
+        raise InvalidInputError(f"on_busy {request.on_busy!r} is unknown: take one of {', '.join(ON_BUSY)}")
+    known = _rag_facts(request) if request.rag is not None else {}
+    layout = await asyncio.to_thread(files.detect, request.source_dir, request.workspace)
+    if layout.kind is files.Kind.PLAIN and (request.rag is not None or request.server_url is not None):
+        raise NotFoundError(f"no files of LightRAG in {layout.root!r}: nothing was written yet", target=layout.root)
+    for attempt in range(1, _TRIES + 1):
+        try:
+            snapshot = await _attempt(repository, layout, request, known)
+            break
+        except SourceChangedError:
+            if attempt == _TRIES:
+                raise
+    logger.info(
+        "event=snapshot graph=%s id=%s consistency=%s items=%d size_bytes=%d stored_bytes=%d held_ms=%.1f seconds=%.3f",
+        snapshot.graph_id,
+        snapshot.backup_id,
+        snapshot.consistency,
+        snapshot.item_count,
+        snapshot.size_bytes,
+        snapshot.stored_bytes,
+        snapshot.held_ms or 0.0,
+        time.monotonic() - started,
+    )
+    return snapshot
+
+
+async def store(
+    repository: GraphRepository,
+    source: _bridge.Source,
+    *,
+    label: str,
+    consistency: str,
+    facts: Mapping[str, Any],
+    metadata_json: str,
+    retention_days: int,
+    safety: bool = False,
+    progress: ProgressCallback | None = None,
+) -> BackupSnapshot:
+    """Stores a sealed source as a snapshot."""
+    core = await repository.open(create=True)
+    assert core is not None
+    job = _bridge.backup_job(
+        core,
+        source,
+        consistency=consistency,
+        metadata=metadata_json,
+        facts=json.dumps(facts, ensure_ascii=True),
+        retention_days=retention_days,
+        safety=safety,
+        source_label=label,
+    )
+    backup_id = (await _bridge.run(job, named(progress, _PHASES)))[0]
+    row = core.snapshot(backup_id)
+    assert row is not None
+    return repository.snapshot(core, row)
+
+
+def named(progress: ProgressCallback | None, phases: Mapping[str, str]) -> ProgressCallback | None:
+    """A callback for the bridge that puts the phase's name in place of its number."""
+    if progress is None:
+        return None
+    report = progress
+
+    def relay(at: Progress) -> None:
+        report(replace(at, phase=phases.get(str(at.phase), "start")))
+
+    return relay
+
+
+def metadata_text(metadata: Mapping[str, Any] | None) -> str:
+    """Metadata as the JSON text that is stored.
+
+    Raises:
+        InvalidInputError: no JSON object, or more than 16 KiB of it.
+    """
+    try:
+        text = json.dumps({} if metadata is None else dict(metadata), ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"metadata cannot be stored as JSON: {error}") from None
+    if len(text) > METADATA_MAX_BYTES:
+        raise InvalidInputError(f"metadata takes {len(text)} bytes of JSON, more than {METADATA_MAX_BYTES}: shorten it")
+    return text
+
+
+async def _attempt(
+    repository: GraphRepository, layout: files.Layout, request: Request, known: Mapping[str, Any]
+) -> BackupSnapshot:
+    source = _bridge.Source()
+    facts = layout_facts(layout) | dict(known)
+    held_ms = 0.0
+    if layout.kind is files.Kind.PLAIN:
+        trees.check_apart(layout.root, repository.storage_path, "the directory")
+        await asyncio.to_thread(trees.add_plain, source, layout.root)
+        consistency = str(Consistency.PLAIN)
+    else:
+        consistency, held_ms = await _add_graph(source, layout, request, facts)
+    if request.input_dir is not None:
+        await asyncio.to_thread(trees.add_inputs, source, request.input_dir, layout.workspace)
+        facts["inputs"] = True
+    source.seal()
+    snapshot = await store(
+        repository,
+        source,
+        label=layout.label,
+        consistency=consistency,
+        facts=facts,
+        metadata_json=request.metadata_json,
+        retention_days=request.retention_days,
+        progress=request.progress,
+    )
+    return replace(snapshot, held_ms=held_ms)
+
+
+async def _add_graph(
+    source: _bridge.Source, layout: files.Layout, request: Request, facts: dict[str, Any]
+) -> tuple[str, float]:
+    """Catches one moment of a LightRAG workspace for `source` and notes in `facts` what it is, but nothing that differs
+    from one moment to the next: equal facts are stored once. Returns the consistency and how long LightRAG was held.
+    """
+    cut = await _cut(layout, request)
+    pins = cut.value
+    try:
+        if request.rag is None and not request.partial:
+            files.refuse_incomplete(pins)
+        facts["embedding_dim"] = files.embedding_dim(pins)
+        facts |= cut.facts
+        facts |= {"missing": names.missing(pins.identities)}
+        pins.hand_to(source)
+    finally:
+        pins.close()
+    return cut.consistency, cut.held_ms
+
+
+async def _cut(layout: files.Layout, request: Request) -> Cut[files.Pins]:
+    def pin() -> files.Pins:
+        return files.pin(layout)
+
+    if request.rag is not None:
+        from .sources import live  # brings LightRAG's own modules in, which the caller has loaded
+
+        return await live.cut(
+            request.rag, pin, on_busy=request.on_busy, deadline_s=request.deadline_s, discard=files.Pins.close
+        )
+    from .sources import outside
+
+    return await outside.cut(
+        pin,
+        files.moved,
+        files.Pins.close,
+        server_url=request.server_url,
+        api_key=os.environ.get("LIGHTRAG_API_KEY"),
+        on_busy=request.on_busy,
+        deadline_s=request.deadline_s,
+    )
+
+
+def _rag_facts(request: Request) -> dict[str, Any]:
+    """Refuses a graph that is not in files; notes it when the caller takes a part."""
+    from .sources import live
+
+    foreign = live.foreign_stores(request.rag)
+    if foreign and not request.partial:
+        raise IncompleteSourceError(
+            f"part of the graph is not in files but in {', '.join(foreign)}: back that up with its own tools and"
+            " pass partial=True to keep the files",
+            op="snapshot",
+            target=request.source_dir,
+        )
+    return {"foreign_stores": foreign} if foreign else {}
+
+
+def layout_facts(layout: files.Layout) -> dict[str, Any]:
+    """What every snapshot records of its source; a restore goes by it."""
+    return {
+        "layout": str(layout.kind),
+        "source_dir": os.fsencode(layout.working_dir).decode("utf-8", "replace"),
+        "workspace": layout.workspace,
+    }

@@ -1,0 +1,33 @@
+"""The program `lightrag-bkp`: the Python API on a command line.
+
+One file per group of commands (`take`, `look`, `bring`, `keep`); `words` says what arguments and options they share,
+`session` what a command works with, `failures` what an error becomes. A command decides nothing the API does not.
+
+Starting is part of the work here: a snapshot of an unchanged graph takes a few milliseconds, so a module is imported
+where a command needs it, `rich` only when there is a progress bar to draw.
+"""
+
+import gc
+import sys
+
+PROGRAM = "lightrag-bkp"
+
+
+def main() -> int:
+    """Runs the program on this process's arguments; returns its exit code."""
+    gc.disable()  # what a start makes stays, so that searching it for garbage is wasted; `Session.run` enables it again
+    from .session import Session
+
+    words = sys.argv[1:]
+    session = Session(program=PROGRAM, json="--json" in words)
+
+    def run() -> int | None:
+        from .app import command
+
+        code: int | None = command.main(args=words, prog_name=PROGRAM, standalone_mode=False, obj=session)
+        return code
+
+    try:
+        return session.attempt(run)
+    finally:
+        gc.freeze()  # for the same reason, at the end

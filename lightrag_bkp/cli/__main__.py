@@ -1,0 +1,7 @@
+"""`python -m lightrag_bkp.cli`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

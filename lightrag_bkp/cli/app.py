@@ -1,0 +1,59 @@
+"""The whole program as one Typer application: its own options, and every command in the order `--help` shows."""
+
+from typing import Annotated
+
+import typer
+
+from . import bring, keep, look, take
+from .words import Json, Quiet, Storage, Verbose, add
+
+_EPILOG = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 verification found damage, 4 busy, "
+    "130 interrupted (SIGTERM: 143, SIGHUP: 129) after cleaning up."
+)
+
+_COMMANDS = (
+    take.snapshot,
+    look.list_,
+    look.show,
+    look.stats,
+    take.discover,
+    bring.verify,
+    bring.restore,
+    keep.delete,
+    keep.hold,
+    keep.release,
+    keep.prune,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from lightrag_bkp import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+app = typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@app.callback(epilog=_EPILOG)
+def _program(
+    context: typer.Context,
+    storage: Storage = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Consistent snapshots of LightRAG graphs: taken live, verified, brought back byte for byte."""
+    context.obj.adopt(storage, json, quiet, verbose)
+
+
+for _function in _COMMANDS:
+    add(app, _function)
+
+command = typer.main.get_command(app)

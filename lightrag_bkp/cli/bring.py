@@ -1,0 +1,130 @@
+"""Commands that read snapshots back: `verify` and `restore`."""
+
+import os
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError
+from ..models import VerifyLevel
+from .failures import DamageFound, Exit
+from .session import Session
+from .text import counted, shown, size, table
+from .words import GraphId, SnapshotId, SomeSnapshotId
+
+if TYPE_CHECKING:
+    from ..models import RestoreOutcome, VerifyOutcome
+
+
+_PAST = {"create": "created", "replace": "replaced", "same": "unchanged", "remove": "removed"}
+_FUTURE = {"create": "to create", "replace": "to replace", "same": "unchanged", "remove": "to remove"}
+
+
+def verify(
+    session: Session,
+    graph: GraphId,
+    snapshot: SomeSnapshotId = None,
+    level: Annotated[
+        VerifyLevel, typer.Option(help="catalogue: every object is there; digests: every byte is read and hashed.")
+    ] = VerifyLevel.DIGESTS,
+) -> int:
+    """Check that snapshots can be brought back.
+
+    Exit code 3: something is damaged. Rotten packs are noted, and the next snapshot stores their content again.
+    """
+    try:
+        known = session.graph(graph)
+        wanted = None if snapshot is None else known.find_snapshot(snapshot).backup_id
+        with session.progress() as progress:
+            outcome = session.run(known.verify_snapshot(wanted, level, progress=progress))
+    except (DamagedError, ForeignObjectError) as error:
+        raise DamageFound(error) from None
+
+    def document() -> dict[str, object]:
+        return {"graph_id": graph, "backup_id": wanted, "ok": outcome.ok, **asdict(outcome)}
+
+    what = wanted or "all snapshots"
+    if outcome.ok:
+        return session.close(document, lambda: [f"{what} of {graph}: no damage, {_looked_at(outcome)}"])
+    session.answer(document, lambda: _damage(outcome, f"{what} of {graph}"))
+    return Exit.DAMAGE
+
+
+def restore(
+    session: Session,
+    graph: GraphId,
+    snapshot: SnapshotId,
+    target_dir: Annotated[str, typer.Argument(metavar="TARGET_DIR", help="A working directory; made when missing.")],
+    item: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this item or directory; may be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a directory that is not empty.")] = False,
+) -> int:
+    """Bring a snapshot back, byte for byte.
+
+    What is in the directory is kept first as a safety snapshot. The workspace's files go to TARGET_DIR/<workspace>.
+    """
+    known = session.graph(graph)
+    wanted = known.find_snapshot(snapshot).backup_id
+    if not (yes or dry_run) and _occupied(target_dir) and not _agreed(session, wanted, target_dir):
+        raise LightragBkpError(f"declined: nothing was changed in {target_dir!r}", code="DECLINED", target=target_dir)
+    with session.progress() as progress:
+        outcome = session.run(known.restore(wanted, target_dir, items=item, dry_run=dry_run, progress=progress))
+    ending = session.answer if dry_run else session.close
+    return ending(lambda: asdict(outcome), lambda: _plan(outcome) if dry_run else _restored(outcome))
+
+
+def _looked_at(outcome: "VerifyOutcome") -> str:
+    return f"{counted(outcome.objects, 'object')}, {counted(outcome.chunks, 'chunk')}, {size(outcome.bytes_read)} read"
+
+
+def _damage(outcome: "VerifyOutcome", what: str) -> list[str]:
+    unnamed = outcome.finding_count - len(outcome.findings)
+    return [
+        f"{what}: {counted(outcome.finding_count, 'finding')}, {_looked_at(outcome)}",
+        *table(("OBJECT", "DAMAGE"), ((one.object, one.message) for one in outcome.findings)),
+        *([f"and {unnamed} more"] if unnamed else []),
+    ]
+
+
+def _occupied(directory: str) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is not None
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _agreed(session: Session, backup_id: str, target_dir: str) -> bool:
+    answer = session.confirm(f"{shown(target_dir)} is not empty; make it hold snapshot {backup_id}?")
+    if answer is None:
+        raise InvalidInputError(
+            f"{target_dir!r} is not empty, and there is no terminal to ask at: --yes restores without asking",
+            op="restore",
+            target=target_dir,
+        )
+    return answer
+
+
+def _plan(outcome: "RestoreOutcome") -> list[str]:
+    rows = [(one.action, size(one.size_bytes), one.name) for one in outcome.changed]
+    changes = [*table(("WOULD", "SIZE", "ITEM"), rows, ("SIZE",))] if rows else ["nothing would change"]
+    return [*changes, f"{_counts(outcome, _FUTURE)}, {size(outcome.needed_bytes)} to write"]
+
+
+def _restored(outcome: "RestoreOutcome") -> list[str]:
+    done = f"{_counts(outcome, _PAST)}, {outcome.seconds:.1f} s"
+    lines = [f"snapshot {outcome.snapshot_id} is in {shown(outcome.target_dir)}: {done}"]
+    if outcome.safety_snapshot:
+        lines.append(f"what was there before is kept as snapshot {outcome.safety_snapshot}")
+    if outcome.restart_required:
+        lines.append("a LightRAG that has this directory open must be restarted to see it")
+    return lines
+
+
+def _counts(outcome: "RestoreOutcome", words: dict[str, str]) -> str:
+    count = Counter(one.action for one in outcome.items)
+    return ", ".join(f"{number} {words[action]}" for action, number in count.items()) or "no items"

@@ -1,0 +1,115 @@
+"""Commands that only read: `list`, `show`, `stats`."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .documents import snapshot_document
+from .failures import Exit, Failure
+from .session import Session
+from .text import counted, shown, size, table, when
+from .words import GraphId, SnapshotId, SomeGraphId
+
+if TYPE_CHECKING:
+    from ..models import BackupSnapshot, Item
+
+
+def list_(session: Session, graph: SomeGraphId = None) -> int:
+    """List snapshots, oldest first.
+
+    RETENTION is the rule that keeps a snapshot; "expired" ones go at the next prune.
+    """
+    listings = session.on_each(session.manager(), graph, lambda known: known.list_snapshots())
+    found = [one for listing in listings for one in listing]
+    return session.answer(
+        lambda: {"snapshots": [snapshot_document(one) for one in found]},
+        lambda: _listing(found) if found else ["no snapshots"],
+    )
+
+
+def show(session: Session, graph: GraphId, snapshot: SnapshotId) -> int:
+    """Show what a snapshot holds.
+
+    Besides: what was left out and why, how it was taken, how long it stays.
+    """
+    one = session.graph(graph).find_snapshot(snapshot)
+    return session.answer(lambda: {"snapshot": snapshot_document(one, body=True)}, lambda: _details(one))
+
+
+def stats(session: Session) -> int:
+    """Show how many snapshots and bytes there are."""
+    manager = session.manager()
+    figures = manager.get_total_stats()
+    for graph_id, one in figures["graphs"].items():
+        if "error" in one:
+            session.note(graph_id, Failure(Exit.FAILED, "UNREADABLE", one["error"], target=graph_id))
+    return session.answer(lambda: {"storage_path": manager.storage_path, **figures}, lambda: _figures(figures))
+
+
+def notes(one: "BackupSnapshot") -> str:
+    """What is special about a snapshot: holds, a safety snapshot, tags."""
+    said = [f"held by {holder}" for holder in one.holders]
+    said += ["safety"] if one.safety else []
+    said += [f"{key}={value}" for key, value in one.metadata.items()]
+    return ", ".join(said)
+
+
+def _listing(found: "list[BackupSnapshot]") -> Iterator[str]:
+    heads = ("GRAPH", "ID", "TAKEN (UTC)", "SIZE", "ADDED", "CONSISTENCY", "RETENTION", "NOTES")
+    rows = (
+        (
+            one.graph_id,
+            one.backup_id,
+            when(one.created_at),
+            size(one.size_bytes),
+            size(one.stored_bytes),
+            one.consistency,
+            one.retention_reason,
+            notes(one),
+        )
+        for one in found
+    )
+    return table(heads, rows, ("SIZE", "ADDED"))
+
+
+def _details(one: "BackupSnapshot") -> Iterator[str]:
+    until = one.retention_until
+    said = {
+        "snapshot": one.backup_id,
+        "graph": one.graph_id,
+        "taken": f"{when(one.created_at)} UTC",
+        "consistency": one.consistency,
+        "verdict": one.verdict or "not validated",
+        "size": f"{size(one.size_bytes)} in {counted(one.item_count, 'item')}, {size(one.stored_bytes)} added",
+        "data hash": one.data_hash,
+        "kept until": "for ever" if until is None else f"{when(until)} UTC",
+        "held by": ", ".join(one.holders) or "nobody",
+        "log entry": one.checkpoint_path,
+    }
+    if one.safety:
+        said["safety"] = "the state a restore replaced"
+    said |= {f"tag {key}": str(value) for key, value in one.metadata.items()}
+    said |= {f"fact {key}": str(value) for key, value in one.facts.items() if value not in ("", [], None)}
+    width = max(map(len, said))
+    yield from (f"{shown(key):{width}}  {shown(value)}" for key, value in said.items())
+    rows = ((_size_of(item), f"{item.mode:04o}", item.type, item.name) for item in one.items)
+    yield ""
+    yield from table(("SIZE", "MODE", "TYPE", "ITEM"), rows, ("SIZE",))
+    if one.skipped:
+        yield ""
+        yield from table(("LEFT OUT", "WHY"), ((left_out.name, left_out.reason) for left_out in one.skipped))
+
+
+def _size_of(item: "Item") -> str:
+    return "" if item.type == "directory" else size(item.size_bytes)
+
+
+def _figures(figures: dict[str, Any]) -> Iterator[str]:
+    heads = ("GRAPH", "SNAPSHOTS", "SOURCES", "STORED", "LATEST")
+    rows = [
+        (graph_id, "", "", "", "cannot be read")
+        if "error" in one
+        else (graph_id, str(one["snapshots"]), size(one["size_bytes"]), size(one["stored_bytes"]), one["latest"] or "")
+        for graph_id, one in figures["graphs"].items()
+    ]
+    total = str(figures["total_snapshots"]), size(figures["total_size_bytes"]), size(figures["stored_bytes"])
+    return table(heads, [*rows, ("all", *total, "")], heads[1:4])

@@ -1,0 +1,222 @@
+"""What a command works with: the program's options, the graphs they lead to, and the ways to run work and to answer.
+
+An answer is one JSON document with `--json`, and lines of text without. Errors go to stderr as one sentence each, with
+`--json` into the document.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import LightragBkpError, NotFoundError, OperationCancelled
+from .failures import Exit, Failure, Interrupted, failure_of
+from .text import shown
+
+if TYPE_CHECKING:
+    from ..backup import BackupManager
+    from ..graph import GraphBackup
+    from ..models import ProgressCallback, RetentionPolicy
+
+T = TypeVar("T")
+Document = Mapping[str, Any]
+
+_SIGPIPE = 13
+
+
+@dataclass
+class Session:
+    """One run of the program.
+
+    Attributes:
+        storage: what `--storage` says, or None. json, quiet, verbose: the options of these names.
+        failures: of single graphs, when a command goes on with the next one.
+    """
+
+    program: str
+    storage: str | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    failures: list[tuple[str, Failure]] = field(default_factory=list)
+
+    def adopt(self, storage: str | None, json: bool, quiet: bool, verbose: bool) -> None:
+        """Takes options in; what is said first stays unless it is said again."""
+        self.storage = storage or self.storage
+        self.json |= json
+        self.quiet |= quiet
+        if verbose and not self.verbose:
+            self.verbose = True
+            _log_to_stderr()
+
+    # ---- graphs ----
+
+    def manager(self, retention: "RetentionPolicy | None" = None, *, new: bool = False) -> "BackupManager":
+        """The graphs of the storage path, by option, environment or file.
+
+        Args:
+            retention: a policy in place of the configured one.
+            new: whether the storage path may still have to be made.
+        """
+        from ..backup import BackupManager
+        from ..config import STORAGE_VARIABLE
+
+        if self.storage:
+            # The option is the same setting as the variable, only stronger: all other settings hold as they do without.
+            os.environ[STORAGE_VARIABLE] = self.storage
+        manager = BackupManager(retention=retention)
+        if not new and not os.path.isdir(manager.storage_path):
+            raise NotFoundError(
+                f"the storage path {manager.storage_path!r} is no directory: check --storage, or take a first snapshot",
+                target=manager.storage_path,
+            )
+        return manager
+
+    def graph(self, graph_id: str) -> "GraphBackup":
+        """A graph that is configured or has a repository."""
+        return known_graph(self.manager(), graph_id)
+
+    def on_each(self, manager: "BackupManager", graph_id: str | None, work: "Callable[[GraphBackup], T]") -> list[T]:
+        """Does `work` on the graph of this id, or on all; of those one may fail, and the others get their turn."""
+        if graph_id is not None:
+            return [work(known_graph(manager, graph_id))]
+        done = []
+        for name in manager.graph_ids():
+            try:
+                done.append(work(known_graph(manager, name)))
+            except (LightragBkpError, OSError) as error:
+                self.note(name, failure_of(error))
+        return done
+
+    def note(self, graph_id: str, failure: Failure) -> None:
+        """Keeps the failure of one graph for the answer."""
+        self.failures.append((graph_id, failure))
+        if not self.json:
+            self._complain(f"graph {graph_id}: {failure.message}")
+
+    # ---- work ----
+
+    def attempt(self, work: Callable[[], int | None]) -> int:
+        """Does `work` and returns its exit code; says what went wrong when it raises."""
+        try:
+            code = work()
+            sys.stdout.flush()
+            return code or Exit.DONE
+        except BrokenPipeError:
+            # Nobody reads the answer any more; what is left of it must not fail again when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Exit.SIGNALLED + _SIGPIPE
+        except (Exception, KeyboardInterrupt) as error:
+            return self._fail(error)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine. A signal to end cancels it and waits until nothing is half-done.
+
+        Raises:
+            Interrupted: such a signal came.
+        """
+        import asyncio
+        import gc
+        import signal
+
+        gc.enable()
+        caught: list[int] = []
+
+        async def watched() -> T:
+            loop, task = asyncio.get_running_loop(), asyncio.current_task()
+            assert task is not None
+
+            def end(number: int) -> None:
+                caught.append(number)
+                task.cancel()
+
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                    loop.add_signal_handler(number, end, number)
+            return await work
+
+        try:
+            return asyncio.run(watched())
+        except (asyncio.CancelledError, OperationCancelled):
+            raise Interrupted(caught[0] if caught else signal.SIGINT) from None
+
+    @contextmanager
+    def progress(self) -> Iterator["ProgressCallback | None"]:
+        """A progress bar around work, on a terminal and unless `--quiet`."""
+        from .progress import bar
+
+        drawn = None if self.quiet else bar()
+        try:
+            yield drawn
+        finally:
+            if drawn is not None:
+                drawn.close()
+
+    # ---- answers ----
+
+    def answer(self, document: Callable[[], Document], lines: Callable[[], Iterable[str]]) -> int:
+        """Answers what was asked for. Returns the exit code: that of the first graph that failed, or 0."""
+        if self.json:
+            failed = [{"graph_id": graph_id, **failure.document()} for graph_id, failure in self.failures]
+            self._print_document({**document(), **({"errors": failed} if failed else {})})
+        else:
+            for line in lines():
+                print(line)
+        return self.failures[0][1].exit_code if self.failures else Exit.DONE
+
+    def close(self, document: Callable[[], Document], lines: Callable[[], Iterable[str]]) -> int:
+        """As `answer`, for words that only confirm what was done: `--quiet` leaves them out."""
+        return self.answer(document, lines if not self.quiet else lambda: ())
+
+    def confirm(self, question: str) -> bool | None:
+        """The answer of a user at a terminal; None when there is none to ask."""
+        if self.json or not sys.stdin.isatty():
+            return None
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def _fail(self, error: BaseException) -> int:
+        failure = failure_of(error)
+        if failure.code == "INTERNAL" and self.verbose:
+            import traceback
+
+            traceback.print_exception(error)
+        if self.json:
+            self._print_document({"error": failure.document()})
+        else:
+            self._complain(failure.message)
+        return failure.exit_code
+
+    def _complain(self, sentence: str) -> None:
+        print(f"{self.program}: {shown(sentence)}", file=sys.stderr)
+
+    def _print_document(self, document: Document) -> None:
+        print(json.dumps(document, indent=2))
+
+
+def known_graph(manager: "BackupManager", graph_id: str) -> "GraphBackup":
+    """A graph that is configured or has a repository.
+
+    Raises:
+        NotFoundError: there is none of this id.
+    """
+    graph = manager.get_graph(graph_id)
+    if graph is None:
+        known = ", ".join(manager.graph_ids()) or "none"
+        raise NotFoundError(
+            f"no graph {graph_id!r} below {manager.storage_path!r}: graphs there are {known}", target=graph_id
+        )
+    return graph
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("lightrag_bkp")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

@@ -1,0 +1,151 @@
+"""Commands that look at live data: `snapshot`, and `discover`, which says what could be taken."""
+
+import shlex
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InvalidInputError
+from .documents import snapshot_document
+from .session import Session
+from .text import counted, shown, size, table, when
+from .words import GraphId
+
+if TYPE_CHECKING:
+    from ..backup import BackupManager
+    from ..discovery import Workspace
+    from ..graph import GraphBackup
+    from ..models import BackupSnapshot
+
+
+class OnBusy(StrEnum):
+    """The choices of `--on-busy`."""
+
+    WAIT = "wait"
+    FAIL = "fail"
+    CRASH = "crash"
+
+
+def snapshot(
+    session: Session,
+    graph: GraphId,
+    source_dir: Annotated[
+        str | None, typer.Argument(metavar="SOURCE_DIR", help="Directory to keep  [default: the configured one]")
+    ] = None,
+    workspace: Annotated[str, typer.Option(metavar="W", help="Workspace of LightRAG  [default: the unnamed one]")] = "",
+    input_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="LightRAG's INPUT_DIR, to keep uploads as well.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Note to attach; may be repeated.")] = None,
+    server_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="LightRAG server that has the graph open; its key in LIGHTRAG_API_KEY."),
+    ] = None,
+    on_busy: Annotated[
+        OnBusy, typer.Option(help="While LightRAG works: wait, fail at once, or take any moment.")
+    ] = OnBusy.WAIT,
+    deadline: Annotated[float, typer.Option(metavar="S", min=0, help="How long to wait, in seconds.")] = 300,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Keep the files of a graph that is not all in files.")
+    ] = False,
+) -> int:
+    """Take a snapshot of a graph, live or not.
+
+    SOURCE_DIR is LightRAG's working directory, or any other directory; LightRAG may go on working.
+    """
+    metadata = _metadata(tag or [])
+    known = _register(session.manager(new=True), graph, source_dir, workspace, input_dir)
+    with session.progress() as progress:
+        taken = session.run(
+            known.create_snapshot(
+                metadata=metadata,
+                on_busy=on_busy.value,
+                deadline_s=deadline,
+                partial=partial,
+                server_url=server_url,
+                progress=progress,
+            )
+        )
+    return session.close(lambda: {"snapshot": snapshot_document(taken, body=True)}, lambda: _taken(taken))
+
+
+def discover(
+    session: Session,
+    working_dir: Annotated[str, typer.Argument(metavar="WORKING_DIR", help="A working directory of LightRAG.")],
+) -> int:
+    """List the workspaces in a working directory.
+
+    Each comes with the command that takes a snapshot of it.
+    """
+    from ..discovery import discover as look
+
+    found = look(working_dir)
+    commands = [_snapshot_command(session, one) for one in found]
+
+    def document() -> dict[str, Any]:
+        return {"workspaces": [_workspace_document(one, line) for one, line in zip(found, commands, strict=True)]}
+
+    def lines() -> list[str]:
+        if not found:
+            return [f"no files of LightRAG in {shown(working_dir)}; snapshot keeps it as a plain directory"]
+        rows = (
+            (one.workspace or "(unnamed)", str(one.files), size(one.size_bytes), when(one.changed_at)) for one in found
+        )
+        heads = ("WORKSPACE", "FILES", "SIZE", "LAST CHANGE (UTC)")
+        return [*table(heads, rows, heads[1:3]), "", *map(shown, commands)]
+
+    return session.answer(document, lines)
+
+
+def _metadata(tags: list[str]) -> dict[str, str]:
+    metadata: dict[str, str] = {}
+    for tag in tags:
+        key, equals, value = tag.partition("=")
+        if not equals or not key:
+            raise InvalidInputError(f"tag {tag!r} is not of the form key=value")
+        if metadata.setdefault(key, value) != value:
+            raise InvalidInputError(f"tag {key!r} is given twice with different values")
+    return metadata
+
+
+def _register(
+    manager: "BackupManager", graph_id: str, source_dir: str | None, workspace: str, input_dir: str | None
+) -> "GraphBackup":
+    """The graph to take; what is said here is added to what is configured, and must not contradict it."""
+    configured = manager.get_graph(graph_id)
+    source = source_dir or (configured.source_dir if configured else None)
+    if source is None:
+        raise InvalidInputError(
+            f"graph {graph_id!r} is not configured: name its SOURCE_DIR, or set LIGHTRAG_BACKUP_GRAPHS", target=graph_id
+        )
+    if configured and configured.source_dir and not workspace:
+        workspace = configured.workspace
+    return manager.register_graph(graph_id, source, workspace=workspace, input_dir=input_dir)
+
+
+def _taken(taken: "BackupSnapshot") -> list[str]:
+    what = f"{counted(taken.item_count, 'item')}, {size(taken.size_bytes)}, {size(taken.stored_bytes)} added"
+    lines = [f"snapshot {taken.backup_id} of {taken.graph_id}: {what}, {taken.consistency}"]
+    if taken.skipped:
+        left_out = counted(len(taken.skipped), "name")
+        lines.append(f"{left_out} left out: see lightrag-bkp show {taken.graph_id} {taken.backup_id}")
+    return lines
+
+
+def _snapshot_command(session: Session, found: "Workspace") -> str:
+    words = [session.program, *(["--storage", session.storage] if session.storage else [])]
+    words += ["snapshot", found.graph_id, found.working_dir]
+    return shlex.join(words + (["--workspace", found.workspace] if found.workspace else []))
+
+
+def _workspace_document(found: "Workspace", command: str) -> dict[str, Any]:
+    return {
+        "workspace": found.workspace,
+        "graph_id": found.graph_id,
+        "directory": found.root,
+        "files": found.files,
+        "size_bytes": found.size_bytes,
+        "changed_at": found.changed_at.isoformat(),
+        "command": command,
+    }

@@ -1,0 +1,75 @@
+"""What commands share: arguments with completion, and the options every command takes.
+
+The options of the program may stand before or after the command's name. `add` gives each command the latter, so that
+its function lists only what is its own and gets a `Session` for the rest.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from .completion import graph_ids, snapshot_ids
+from .session import Session
+
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="DIR",
+        help="Where snapshots are kept  [default: LIGHTRAG_BACKUP_STORAGE_PATH or lightrag-bkp.toml]",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, errors too.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no closing words.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr what is done.")]
+
+GraphId = Annotated[str, typer.Argument(metavar="GRAPH", help="Name of the graph.", autocompletion=graph_ids)]
+SomeGraphId = Annotated[
+    str | None, typer.Argument(metavar="GRAPH", help="Name of the graph  [default: all]", autocompletion=graph_ids)
+]
+SomeSnapshotId = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="ID",
+        help="Snapshot id, a unique beginning of one, or 'latest'  [default: everything stored]",
+        autocompletion=snapshot_ids,
+    ),
+]
+SnapshotId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="Snapshot id, a unique beginning of one, or 'latest'.", autocompletion=snapshot_ids
+    ),
+]
+
+Command = Callable[..., int | None]
+"""A command's function: takes a `Session` and its own words, returns an exit code; None is 0."""
+
+_SHARED = {"storage": (Storage, None), "json": (Json, False), "quiet": (Quiet, False), "verbose": (Verbose, False)}
+
+
+def add(app: typer.Typer, function: Command) -> None:
+    """Makes `function` a command of its own name, with the shared options added."""
+
+    @functools.wraps(function)
+    def run(context: typer.Context, **words: Any) -> int:
+        session: Session = context.obj
+        session.adopt(*(words.pop(name) for name in _SHARED))
+        # Typer has an opinion on interrupts and broken pipes: none of them reaches it.
+        return session.attempt(lambda: function(session, **words))
+
+    _, *own = inspect.signature(function).parameters.values()
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shared = [
+        inspect.Parameter(name, keyword, default=default, annotation=annotation)
+        for name, (annotation, default) in _SHARED.items()
+    ]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    parameters = [context, *own, *shared]
+    # Typer reads both the signature and the annotations.
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app.command(function.__name__.rstrip("_"))(run)

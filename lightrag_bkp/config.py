@@ -1,0 +1,273 @@
+"""Settings from the environment and from `lightrag-bkp.toml`.
+
+The environment beats the file, the file beats the defaults, and every setting remembers where it came from. Nothing
+here touches a repository; the modules that do the work take values, never settings.
+
+    storage_path = "/var/backups/lightrag"      # LIGHTRAG_BACKUP_STORAGE_PATH
+    retention_days = 30                         # LIGHTRAG_BACKUP_RETENTION_DAYS
+    threads = 4                                 # LIGHTRAG_BACKUP_THREADS
+
+    [retention]                                 # the members of RetentionPolicy
+    keep_daily = 7
+
+    [graphs.support]                            # LIGHTRAG_BACKUP_GRAPHS="support=/srv/rag_storage:support,..."
+    source_dir = "/srv/rag_storage"
+    workspace = "support"
+    input_dir = "/srv/inputs"
+    server_url = "http://127.0.0.1:9621"
+
+Relative paths in the file start at the file's directory. The path of the file itself is LIGHTRAG_BACKUP_CONFIG.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigurationError, InvalidInputError
+from .models import RetentionPolicy
+
+STORAGE_VARIABLE = "LIGHTRAG_BACKUP_STORAGE_PATH"
+GRAPHS_VARIABLE = "LIGHTRAG_BACKUP_GRAPHS"
+CONFIG_VARIABLE = "LIGHTRAG_BACKUP_CONFIG"
+RETENTION_VARIABLE = "LIGHTRAG_BACKUP_RETENTION_DAYS"
+THREADS_VARIABLE = "LIGHTRAG_BACKUP_THREADS"
+CONFIG_FILE = "lightrag-bkp.toml"
+
+DEFAULT_RETENTION_DAYS = 30
+MAX_RETENTION_DAYS = 365_000
+MAX_THREADS = 64
+
+_GRAPH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """Where one configured graph lives."""
+
+    graph_id: str
+    source_dir: str
+    workspace: str = ""
+    input_dir: str | None = None
+    server_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings. `origin` says for each one that was set where it came from ("environment NAME" or "file PATH")."""
+
+    storage_path: str | None = None
+    graphs: tuple[GraphSettings, ...] = ()
+    retention_days: int = DEFAULT_RETENTION_DAYS
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
+    threads: int | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(environ: Mapping[str, str] | None = None, directory: str | os.PathLike[str] = ".") -> Settings:
+    """Reads the settings.
+
+    Args:
+        environ: the environment; the process's own by default.
+        directory: where `lightrag-bkp.toml` is looked for, and where relative paths of the environment start.
+
+    Raises:
+        ConfigurationError: an unknown key, a value that cannot be used, or a named file that cannot be read.
+    """
+    env = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    path = _config_path(env, Path(directory))
+    if path is not None:
+        values = _from_file(path)
+        origin = dict.fromkeys(values, f"file {path}")
+    for name, value in _from_environment(env, Path(directory)).items():
+        values[name] = value
+        origin[name] = f"environment {_VARIABLES[name]}"
+    return Settings(**values, origin=origin)
+
+
+def check_graph_id(graph_id: str) -> str:
+    """Returns `graph_id` when it can name a graph.
+
+    Raises:
+        InvalidInputError: it does not match [A-Za-z0-9][A-Za-z0-9_.-]{0,127}.
+    """
+    if not isinstance(graph_id, str) or not _GRAPH_ID.fullmatch(graph_id):
+        raise InvalidInputError(
+            f"graph id {graph_id!r} cannot be used: take 1 to 128 of A-Z a-z 0-9 _ . - (first a letter or digit)",
+            op="register",
+            target=str(graph_id),
+        )
+    return graph_id
+
+
+def check_workspace(workspace: str) -> str:
+    """Returns `workspace` when it is one path component, or empty.
+
+    Raises:
+        InvalidInputError: it would lead elsewhere.
+    """
+    if workspace in (".", "..") or "/" in workspace or "\0" in workspace:
+        raise InvalidInputError(
+            f"workspace {workspace!r} cannot be used: it must be the name of a directory inside the working directory",
+            op="register",
+            target=workspace,
+        )
+    return workspace
+
+
+def check_retention_days(days: int) -> int:
+    """Returns `days` when it is a whole number from 0 (keep for ever) to MAX_RETENTION_DAYS.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= MAX_RETENTION_DAYS:
+        raise InvalidInputError(
+            f"retention_days {days!r} cannot be used: take whole days from 0 (keep for ever) to {MAX_RETENTION_DAYS}"
+        )
+    return days
+
+
+def parse_graphs(text: str, directory: Path) -> tuple[GraphSettings, ...]:
+    """Reads `name=dir[:workspace],...`. A colon counts only when no '/' follows it."""
+    graphs: dict[str, GraphSettings] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, equals, place = part.partition("=")
+        if not equals or not place:
+            raise InvalidInputError(f"{part!r} is not of the form name=directory[:workspace]")
+        source_dir, colon, workspace = place.rpartition(":")
+        if not colon or "/" in workspace:
+            source_dir, workspace = place, ""
+        graph = _graph(name.strip(), {"source_dir": source_dir, "workspace": workspace}, directory)
+        if graphs.setdefault(graph.graph_id, graph) != graph:
+            raise InvalidInputError(f"graph {graph.graph_id!r} is named twice with different places")
+    return tuple(graphs.values())
+
+
+def _config_path(env: Mapping[str, str], directory: Path) -> Path | None:
+    named = env.get(CONFIG_VARIABLE, "")
+    if named:
+        path = directory / named
+        if not path.is_file():
+            raise ConfigurationError(f"{CONFIG_VARIABLE} names {str(path)!r}, which is no file: correct or unset it")
+        return path
+    path = directory / CONFIG_FILE
+    return path if path.is_file() else None
+
+
+def _from_environment(env: Mapping[str, str], directory: Path) -> dict[str, Any]:
+    readers: dict[str, Callable[[str], Any]] = {
+        "storage_path": lambda text: _path(text, directory),
+        "graphs": lambda text: parse_graphs(text, directory),
+        "retention_days": lambda text: check_retention_days(_whole(text)),
+        "threads": lambda text: _threads(_whole(text)),
+    }
+    values = {}
+    for name, read in readers.items():
+        variable = _VARIABLES[name]
+        text = env.get(variable, "")
+        if not text:
+            continue
+        try:
+            values[name] = read(text)
+        except InvalidInputError as error:
+            raise ConfigurationError(f"{variable} cannot be used: {error}", target=variable) from None
+    return values
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    import tomllib  # only where there is a file: it costs start-up time
+
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}", target=str(path)) from None
+    directory = path.resolve().parent
+    readers: dict[str, Callable[[Any], Any]] = {
+        "storage_path": lambda value: _path(_text(value, "storage_path"), directory),
+        "graphs": lambda value: _graphs_table(value, directory),
+        "retention_days": check_retention_days,
+        "retention": _policy,
+        "threads": _threads,
+    }
+    _refuse_unknown(table, readers, str(path))
+    try:
+        return {name: readers[name](value) for name, value in table.items()}
+    except InvalidInputError as error:
+        raise ConfigurationError(f"{path}: {error}", target=str(path)) from None
+
+
+def _graphs_table(value: Any, directory: Path) -> tuple[GraphSettings, ...]:
+    if not isinstance(value, dict):
+        raise InvalidInputError("graphs must be tables such as [graphs.name]")
+    return tuple(_graph(name, keys, directory) for name, keys in value.items())
+
+
+def _graph(name: str, keys: Any, directory: Path) -> GraphSettings:
+    check_graph_id(name)
+    where = f"[graphs.{name}]"
+    if not isinstance(keys, dict):
+        raise InvalidInputError(f"{where} must be a table")
+    _refuse_unknown(keys, {f.name for f in fields(GraphSettings)} - {"graph_id"}, where)
+    texts = {key: _text(value, f"{where} {key}") for key, value in keys.items()}
+    if not texts.get("source_dir"):
+        raise InvalidInputError(f"{where} needs source_dir, the working directory of the graph")
+    return GraphSettings(
+        graph_id=name,
+        source_dir=_path(texts["source_dir"], directory),
+        workspace=check_workspace(texts.get("workspace", "")),
+        input_dir=_path(texts["input_dir"], directory) if texts.get("input_dir") else None,
+        server_url=texts.get("server_url") or None,
+    )
+
+
+def _policy(value: Any) -> RetentionPolicy:
+    if not isinstance(value, dict):
+        raise InvalidInputError("retention must be a table")
+    _refuse_unknown(value, {f.name for f in fields(RetentionPolicy)}, "[retention]")
+    try:
+        return RetentionPolicy(**value)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"[retention] {error}") from None
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Any, where: str) -> None:
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise ConfigurationError(f"{where} holds the unknown key {unknown[0]!r}: known are {', '.join(sorted(known))}")
+
+
+def _path(text: str, directory: Path) -> str:
+    return os.path.abspath(directory / Path(text).expanduser())
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be a text")
+    return value
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text, 10)
+    except ValueError:
+        raise InvalidInputError(f"{text!r} is no whole number") from None
+
+
+def _threads(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_THREADS:
+        raise InvalidInputError(f"threads {value!r} must be a whole number from 1 to {MAX_THREADS}")
+    return value
+
+
+_VARIABLES = {
+    "storage_path": STORAGE_VARIABLE,
+    "graphs": GRAPHS_VARIABLE,
+    "retention_days": RETENTION_VARIABLE,
+    "threads": THREADS_VARIABLE,
+}

@@ -1,0 +1,162 @@
+"""What can go wrong, as classes.
+
+Every exception this package raises on purpose is a `LightragBkpError`. The classes in `CORE_ERRORS` are the ones the C
+core raises: one per row of csrc/base/err.def, and a test compares the two. Where Python has a natural class
+(MemoryError, ValueError, LookupError, OSError) the error is one of those as well, so that callers may catch what they
+know.
+"""
+
+
+class LightragBkpError(Exception):
+    """The base of all errors of this package. The message is one sentence: what, where, what to do.
+
+    Attributes:
+        code: the kind of failure as a symbol of csrc/base/err.def ("DAMAGED"), or of this module for errors made in
+            Python.
+        errno: the operating system's number where it refused something, else 0.
+        op: what was attempted ("open", "parse", ...), or "".
+        target: which object (a path, an item, a snapshot id), or "".
+    """
+
+    code: str = "INTERNAL"
+    errno: int | None = 0
+    op: str = ""
+    target: str = ""
+
+    def __init__(self, message: str = "", *, code: str = "", errno: int = 0, op: str = "", target: str = "") -> None:
+        super().__init__(message)
+        self.code = code or self.code
+        self.errno = errno
+        self.op = op
+        self.target = target
+
+
+class OutOfMemoryError(LightragBkpError, MemoryError):
+    """Memory ran out; nothing was changed."""
+
+    code = "NOMEM"
+
+
+class InvalidInputError(LightragBkpError, ValueError):
+    """An argument cannot be used."""
+
+    code = "INVALID"
+
+
+class NotFoundError(LightragBkpError, LookupError):
+    """No such graph, snapshot, item or directory."""
+
+    code = "NOT_FOUND"
+
+
+class ConflictError(LightragBkpError):
+    """The object exists already, or differs from what was asked for."""
+
+    code = "EXISTS"
+
+
+class Busy(LightragBkpError):
+    """Somebody else is at work (LightRAG's pipeline, another process); try again later."""
+
+    code = "BUSY"
+
+
+class OperationCancelled(LightragBkpError):
+    """Cancelled on request; nothing was left half-done."""
+
+    code = "CANCELLED"
+
+
+class StorageError(LightragBkpError, OSError):
+    """The operating system refused a read or a write; `errno` says why."""
+
+    code = "IO"
+
+
+class NoSpaceError(StorageError):
+    """No room is left on the device."""
+
+    code = "NO_SPACE"
+
+
+class DamagedError(LightragBkpError):
+    """A stored object is not what it must be."""
+
+    code = "DAMAGED"
+
+
+class ForeignObjectError(LightragBkpError):
+    """A stored object belongs to another graph or repository."""
+
+    code = "FOREIGN"
+
+
+class UnsupportedError(LightragBkpError):
+    """A format version or algorithm this build does not know."""
+
+    code = "UNSUPPORTED"
+
+
+class LimitError(LightragBkpError):
+    """A ceiling was reached."""
+
+    code = "LIMIT"
+
+
+class SourceChangedError(LightragBkpError):
+    """The source changed while it was read."""
+
+    code = "CHANGED"
+
+
+class RestoreUnfinishedError(LightragBkpError):
+    """An interrupted restore has to be finished first."""
+
+    code = "UNFINISHED"
+
+
+class InternalError(LightragBkpError):
+    """A bug in this program."""
+
+    code = "INTERNAL"
+
+
+class ConfigurationError(LightragBkpError):
+    """A setting is missing, unknown or cannot be used; the message names it and where it came from."""
+
+    code = "CONFIGURATION"
+
+
+class IncompleteSourceError(LightragBkpError):
+    """Part of a graph is not in files here, so a snapshot of the files would not bring the graph back."""
+
+    code = "INCOMPLETE"
+
+
+class ServerError(LightragBkpError):
+    """The LightRAG server asked about its pipeline did not answer, refused the key, or answered something else."""
+
+    code = "SERVER"
+
+
+CORE_ERRORS: dict[str, type[LightragBkpError]] = {
+    cls.__name__: cls
+    for cls in (
+        OutOfMemoryError,
+        InvalidInputError,
+        NotFoundError,
+        ConflictError,
+        Busy,
+        OperationCancelled,
+        StorageError,
+        NoSpaceError,
+        DamagedError,
+        ForeignObjectError,
+        UnsupportedError,
+        LimitError,
+        SourceChangedError,
+        RestoreUnfinishedError,
+        InternalError,
+    )
+}
+"""Class name -> class, for every row of csrc/base/err.def."""

@@ -1,0 +1,376 @@
+"""One graph: its snapshots taken, listed, verified, held, brought back and cleaned up."""
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from . import _bridge, capture, config, restoring
+from .errors import ConflictError, InvalidInputError, NotFoundError
+from .models import (
+    BackupSnapshot,
+    Finding,
+    ProgressCallback,
+    PruneOutcome,
+    RestoreOutcome,
+    RetentionPolicy,
+    VerifyLevel,
+    VerifyOutcome,
+)
+from .repository import EXPIRED, GraphRepository, scan
+from .sources.files import Kind, Layout
+
+logger = logging.getLogger("lightrag_bkp")
+
+LATEST = "latest"
+READERS_WAIT_S = 3600.0
+"""How long packs taken out of use stay on disk, for readers that opened them before."""
+_CANDIDATES_NAMED = 5
+_LEVELS = {VerifyLevel.CATALOGUE: 1, VerifyLevel.DIGESTS: 2}
+
+
+class GraphBackup:
+    """Snapshots of one graph. Made by `BackupManager.register_graph` or `get_graph`.
+
+    Attributes:
+        graph_id: the graph's name.
+        source_dir: LightRAG's working directory, or any other directory; None when only the repository is known.
+        workspace: of LightRAG. input_dir: LightRAG's INPUT_DIR, or None. rag: the running LightRAG of this process, or
+            None.
+        server_url: of a LightRAG server that has the graph open, or None.
+        retention_days: given to new snapshots. retention: the policy of clean-ups.
+    """
+
+    def __init__(
+        self,
+        storage_path: str | os.PathLike[str],
+        graph_id: str,
+        source_dir: str | os.PathLike[str] | None = None,
+        *,
+        workspace: str = "",
+        rag: Any = None,
+        input_dir: str | os.PathLike[str] | None = None,
+        server_url: str | None = None,
+        retention_days: int = config.DEFAULT_RETENTION_DAYS,
+        retention: RetentionPolicy | None = None,
+    ) -> None:
+        self.graph_id = config.check_graph_id(graph_id)
+        self.source_dir = None if source_dir is None else os.path.abspath(source_dir)
+        self.workspace = config.check_workspace(workspace)
+        self.input_dir = None if input_dir is None else os.path.abspath(input_dir)
+        self.rag = rag
+        self.server_url = server_url
+        self.retention_days = config.check_retention_days(retention_days)
+        self.retention = retention or RetentionPolicy()
+        self._repository = GraphRepository(os.path.abspath(storage_path), self.graph_id)
+
+    async def create_snapshot(
+        self,
+        source_dir: str | os.PathLike[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        on_busy: str = "wait",
+        deadline_s: float = 300,
+        partial: bool = False,
+        server_url: str | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> BackupSnapshot:
+        """Takes a snapshot of the graph as it is at one moment. LightRAG may go on working.
+
+        Args:
+            source_dir: the working directory; the registered one by default.
+            metadata: a JSON object to attach, at most 16 KiB.
+            on_busy: "wait" until a good moment comes, "fail" at once when there is none, "crash" to take any moment.
+            deadline_s: how long to wait, in seconds.
+            partial: keep what is in files of a graph that is not all in files.
+            server_url: of the LightRAG server that has the graph open; its key is read from LIGHTRAG_API_KEY.
+            progress: called on the loop's thread, at most 10 times a second.
+
+        Raises:
+            Busy: no good moment came. IncompleteSourceError: part of the graph is not in files here. NotFoundError:
+                nothing is there. SourceChangedError: a file kept changing while it was read. RestoreUnfinishedError,
+                NoSpaceError, ...
+        """
+        chosen, is_own = self._source(source_dir)
+        restoring.refuse_pending(self._root(chosen))
+        request = capture.Request(
+            source_dir=chosen,
+            workspace=self.workspace,
+            input_dir=self.input_dir,
+            rag=self.rag if is_own else None,
+            server_url=server_url or (self.server_url if is_own else None),
+            metadata_json=capture.metadata_text(metadata),
+            retention_days=self.retention_days,
+            on_busy=on_busy,
+            deadline_s=deadline_s,
+            partial=partial,
+            progress=progress,
+        )
+        return await capture.create(self._repository, request)
+
+    async def restore(
+        self,
+        snapshot_id: str,
+        target_dir: str | os.PathLike[str],
+        *,
+        items: Sequence[str] | None = None,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> RestoreOutcome:
+        """Makes `target_dir` hold the snapshot's items, byte for byte, with their modes and times.
+
+        A named workspace goes to <target_dir>/<workspace>, uploads to `inputs/` below that. What of the graph is there
+        and differs is kept first as a safety snapshot; items the snapshot lacks go away; other files and other
+        workspaces stay. A plain directory becomes equal to the snapshot.
+
+        Args:
+            snapshot_id: or "latest", which passes over safety snapshots.
+            target_dir: a working directory; made when missing.
+            items: only these (a directory's name takes all below it); nothing is removed then.
+            dry_run: only say what would change.
+
+        Raises:
+            NotFoundError: no such snapshot or item. DamagedError: it cannot be brought back whole; the target is
+                untouched.
+            ConflictError: the target holds something that must not be replaced. NoSpaceError: no room; the target is
+                untouched.
+        """
+        snapshot = await self._require(snapshot_id)
+        request = restoring.Request(snapshot, target_dir, None if items is None else list(items), dry_run, progress)
+        return await restoring.restore(self._repository, request)
+
+    async def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:
+        """As `restore`; True, or it raises."""
+        await self.restore(snapshot_id, target_dir)
+        return True
+
+    async def finish_restore(self, target_dir: str | os.PathLike[str] | None = None) -> bool:
+        """Finishes a restore that was interrupted: rolls it forward, or clears what never committed.
+
+        Args:
+            target_dir: where it went to; the graph's own source_dir by default.
+
+        Returns:
+            False when nothing was waiting.
+        """
+        return await restoring.finish(self._root(self._source(target_dir)[0]))
+
+    def list_snapshots(self) -> list[BackupSnapshot]:
+        """All snapshots in the order of the log, oldest first; each says why the retention policy keeps it."""
+        core = self._repository.open_now()
+        return [] if core is None else self._repository.snapshots(core, self.retention)
+
+    def get_snapshot(self, snapshot_id: str) -> BackupSnapshot | None:
+        """The snapshot of this id, or of "latest" (which passes over safety snapshots); None when there is none."""
+        core = self._repository.open_now()
+        return None if core is None else self._find(core, snapshot_id)
+
+    def find_snapshot(self, beginning: str) -> BackupSnapshot:
+        """The one snapshot whose id is `beginning`, or begins with it; or that of "latest".
+
+        Raises:
+            NotFoundError: there is none. InvalidInputError: there are several; the message names them.
+        """
+        core = self._repository.open_now()
+        if core is None:
+            raise self._unknown(beginning)
+        exact = self._find(core, beginning)
+        if exact is not None:
+            return exact
+        rows = [row for row in core.snapshots() if beginning and row[0].startswith(beginning)]
+        if not rows:
+            raise self._unknown(beginning)
+        if len(rows) > 1:
+            named = ", ".join(row[0] for row in rows[-_CANDIDATES_NAMED:])
+            raise InvalidInputError(
+                f"{len(rows)} snapshots of graph {self.graph_id!r} begin with {beginning!r}, the last ones {named}: "
+                "write more of the id",
+                target=beginning,
+            )
+        return self._repository.snapshot(core, rows[0])
+
+    async def delete_snapshot(self, snapshot_id: str) -> bool:
+        """Drops a snapshot. The space it alone uses returns at the next clean-up (`prune`), not now.
+
+        Returns:
+            False when there is no such snapshot.
+
+        Raises:
+            ConflictError: it is held.
+        """
+        core = await self._repository.open()
+        row = None if core is None else core.snapshot(snapshot_id)
+        if core is None or row is None:
+            return False
+        dropped = [] if row[12] else await _bridge.run(_bridge.drop_job(core, [snapshot_id], "deleted"))
+        if dropped:
+            logger.info("event=delete graph=%s id=%s", self.graph_id, snapshot_id)
+            return True
+        row = core.snapshot(snapshot_id)
+        if row is None:
+            return False
+        raise ConflictError(
+            f"snapshot {snapshot_id} is held by {', '.join(row[12])}: release it first", target=snapshot_id
+        )
+
+    async def hold(self, snapshot_id: str, holder: str = "user") -> bool:
+        """Keeps a snapshot whatever the policy says, until `release`. False when `holder` held it already."""
+        snapshot = await self._require(snapshot_id)
+        core = await self._repository.require()
+        return bool(await _bridge.run(_bridge.hold_job(core, snapshot.backup_id, holder)))
+
+    async def release(self, snapshot_id: str, holder: str = "user") -> bool:
+        """Ends a hold. False when `holder` did not hold it."""
+        snapshot = await self._require(snapshot_id)
+        core = await self._repository.require()
+        return bool(await _bridge.run(_bridge.release_job(core, snapshot.backup_id, holder)))
+
+    async def verify_snapshot(
+        self,
+        snapshot_id: str | None = None,
+        level: VerifyLevel | str = VerifyLevel.DIGESTS,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> VerifyOutcome:
+        """Checks that a snapshot (None: everything stored) can be brought back. Rotten packs are noted, so that the
+        next snapshot stores their content again.
+
+        Returns:
+            What was found; findings are no exception.
+        """
+        started = time.monotonic()
+        try:
+            wanted = VerifyLevel(level)
+        except ValueError:
+            known = ", ".join(VerifyLevel)
+            raise InvalidInputError(f"level {level!r} is unknown: take one of {known}") from None
+        chosen = None if snapshot_id is None else (await self._require(snapshot_id)).backup_id
+        core = await self._repository.require()
+        job = _bridge.verify_job(core, chosen, _LEVELS[wanted], True)
+        found, count, objects, chunks, bytes_read = await _bridge.run(job, capture.named(progress, {}))
+        outcome = VerifyOutcome(
+            wanted,
+            tuple(Finding(*pair) for pair in found),
+            count,
+            objects,
+            chunks,
+            bytes_read,
+            time.monotonic() - started,
+        )
+        logger.info(
+            "event=verify graph=%s id=%s level=%s findings=%d objects=%d bytes=%d seconds=%.3f",
+            self.graph_id,
+            chosen or "all",
+            wanted,
+            count,
+            objects,
+            bytes_read,
+            outcome.seconds,
+        )
+        return outcome
+
+    async def prune(
+        self,
+        *,
+        dry_run: bool = False,
+        retention: RetentionPolicy | None = None,
+        now: datetime | None = None,
+        wait_s: float = READERS_WAIT_S,
+        progress: ProgressCallback | None = None,
+    ) -> PruneOutcome:
+        """Drops what the policy does not keep and frees space nothing uses.
+
+        Args:
+            dry_run: change nothing, only say what would go. (Figures of packs then leave out what the snapshots free.)
+            retention: another policy than the graph's own.
+            now: the instant the policy is asked about, aware; the present by default.
+            wait_s: how long packs taken out of use stay for readers, in seconds; 0 deletes them at once.
+        """
+        started = time.monotonic()
+        core = await self._repository.open()
+        if core is None:
+            return PruneOutcome((), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, dry_run, 0.0)
+        rows = core.snapshots()
+        reasons = scan(rows, retention or self.retention, now)
+        dropped = [row[0] for row, reason in zip(rows, reasons, strict=True) if reason == EXPIRED]
+        if dropped and not dry_run:
+            dropped = list(await _bridge.run(_bridge.drop_job(core, dropped, "retention")))
+        job = _bridge.prune_job(core, wait_ns=int(wait_s * 1e9), dry_run=dry_run, repack=True)
+        freed = await _bridge.run(job, capture.named(progress, {}))
+        outcome = PruneOutcome(
+            dropped=tuple(dropped),
+            kept=len(rows) - len(dropped),
+            dry_run=dry_run,
+            seconds=time.monotonic() - started,
+            **freed,
+        )
+        logger.info(
+            "event=prune graph=%s dropped=%d kept=%d bytes_freed=%d bytes_retired=%d dry_run=%s seconds=%.3f",
+            self.graph_id,
+            len(dropped),
+            outcome.kept,
+            outcome.bytes_freed,
+            outcome.bytes_retired,
+            dry_run,
+            outcome.seconds,
+        )
+        return outcome
+
+    async def cleanup_old_snapshots(self) -> int:
+        """As `prune` with the graph's own policy; returns how many snapshots were dropped."""
+        return len((await self.prune()).dropped)
+
+    def stats(self) -> dict[str, Any]:
+        """{snapshots, size_bytes (of all sources), stored_bytes (on disk), latest (id or None)}."""
+        core = self._repository.open_now()
+        if core is None:
+            return {"snapshots": 0, "size_bytes": 0, "stored_bytes": 0, "latest": None}
+        rows = core.snapshots()
+        known, retired, _ = core.usage()
+        latest = self._find(core, LATEST)
+        return {
+            "snapshots": len(rows),
+            "size_bytes": sum(row[3] for row in rows),
+            "stored_bytes": known + retired,
+            "latest": None if latest is None else latest.backup_id,
+        }
+
+    def close(self) -> None:
+        """Lets go of the repository; the next call opens it again."""
+        self._repository.close()
+
+    def _source(self, given: str | os.PathLike[str] | None) -> tuple[str, bool]:
+        """The directory to work on, and whether it is the registered one: a running LightRAG speaks for no other."""
+        if given is None:
+            if self.source_dir is None:
+                raise InvalidInputError(
+                    f"graph {self.graph_id!r} has no source_dir: pass a directory here or to register_graph",
+                    target=self.graph_id,
+                )
+            return self.source_dir, True
+        is_own = self.source_dir is not None and os.path.realpath(given) == os.path.realpath(self.source_dir)
+        return os.path.abspath(given), is_own
+
+    def _root(self, directory: str | os.PathLike[str]) -> str:
+        return Layout.at(Kind.LIGHTRAG, directory, self.workspace).root
+
+    def _find(self, core: _bridge.Repository, snapshot_id: str) -> BackupSnapshot | None:
+        if snapshot_id == LATEST:
+            row = next((row for row in reversed(core.snapshots()) if not row[10]), None)
+        else:
+            row = core.snapshot(snapshot_id)
+        return None if row is None else self._repository.snapshot(core, row)
+
+    async def _require(self, snapshot_id: str) -> BackupSnapshot:
+        core = await self._repository.open()
+        snapshot = None if core is None else self._find(core, snapshot_id)
+        if snapshot is None:
+            raise self._unknown(snapshot_id)
+        return snapshot
+
+    def _unknown(self, snapshot_id: str) -> NotFoundError:
+        return NotFoundError(
+            f"graph {self.graph_id!r} has no snapshot {snapshot_id!r}: a listing names all", target=snapshot_id
+        )

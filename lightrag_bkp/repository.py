@@ -1,0 +1,189 @@
+"""One graph's repository as Python values: opened when first needed, read again before every answer.
+
+A core handle belongs to the process that opened it; after a fork the child opens its own. Where a method exists twice,
+the one that ends in `_now` waits on the calling thread and the other on the event loop; both release the GIL.
+"""
+
+import json
+import os
+import threading
+from array import array
+from datetime import UTC, datetime
+from functools import partial
+
+from . import _bridge
+from .errors import NotFoundError
+from .models import (
+    BackupSnapshot,
+    BackupStatus,
+    Item,
+    ItemType,
+    RetentionPolicy,
+    SkippedItem,
+    SnapshotBody,
+    moment,
+)
+
+_ITEM_TYPES = {1: ItemType.FILE, 2: ItemType.DIRECTORY, 3: ItemType.SYMLINK}
+_HELD, _SAFETY = 1, 2
+EXPIRED = "expired"
+
+
+class GraphRepository:
+    """The repository of one graph below a storage path. Safe for several threads, tasks and processes."""
+
+    def __init__(self, storage_path: str, graph_id: str) -> None:
+        self.storage_path = storage_path
+        self.graph_id = graph_id
+        self._lock = threading.Lock()
+        self._core: _bridge.Repository | None = None
+
+    async def open(self, *, create: bool = False) -> _bridge.Repository | None:
+        """The handle, with everything others appended; None when there is no repository and none is to be made."""
+        core = self._present()
+        if core is not None:
+            await _bridge.run(_bridge.refresh_job(core))
+            return core
+        try:
+            return self._keep(await _bridge.run(_bridge.open_job(self.storage_path, self.graph_id, create)))
+        except NotFoundError:
+            return None
+
+    async def require(self) -> _bridge.Repository:
+        """As `open`; NotFoundError when there is no such repository."""
+        core = await self.open()
+        if core is None:
+            raise NotFoundError(
+                f"graph {self.graph_id!r} has no snapshot below {self.storage_path!r}", target=self.graph_id
+            )
+        return core
+
+    def open_now(self) -> _bridge.Repository | None:
+        """As `open`, on the calling thread."""
+        core = self._present()
+        if core is not None:
+            core.refresh()
+            return core
+        try:
+            return self._keep(_bridge.run_blocking(_bridge.open_job(self.storage_path, self.graph_id, False)))
+        except NotFoundError:
+            return None
+
+    def close(self) -> None:
+        """Lets the handle go; the next use opens it again."""
+        with self._lock:
+            core, self._core = self._core, None
+        if core is not None and core.pid == os.getpid():
+            core.close()
+
+    def _present(self) -> _bridge.Repository | None:
+        core = self._core
+        return core if core is not None and core.pid == os.getpid() else None
+
+    def _keep(self, opened: _bridge.Repository) -> _bridge.Repository:
+        # Two tasks may open at once; the handle of the first one stays.
+        with self._lock:
+            kept = self._present()
+            if kept is None:
+                self._core = opened
+                return opened
+        opened.close()
+        return kept
+
+    def snapshots(
+        self, core: _bridge.Repository, policy: RetentionPolicy, now: datetime | None = None
+    ) -> list[BackupSnapshot]:
+        """All snapshots in the log's order (oldest first), each with what the policy says of it."""
+        rows = core.snapshots()
+        reasons = scan(rows, policy, now)
+        return [self.snapshot(core, row, reason) for row, reason in zip(rows, reasons, strict=True)]
+
+    def snapshot(self, core: _bridge.Repository, row: _bridge.SnapshotRow, reason: str = "") -> BackupSnapshot:
+        """One row of the core as a value whose body is read on first access."""
+        (
+            backup_id,
+            number,
+            created_ns,
+            size_bytes,
+            stored_bytes,
+            item_count,
+            data_hash,
+            consistency,
+            verdict,
+            retention_days,
+            safety,
+            metadata,
+            holders,
+        ) = row
+        return BackupSnapshot(
+            backup_id=backup_id,
+            graph_id=self.graph_id,
+            status=BackupStatus.COMPLETED,
+            created_at=moment(created_ns),
+            checkpoint_path=core.log_path(number),
+            data_hash=data_hash.hex(),
+            size_bytes=size_bytes,
+            stored_bytes=stored_bytes,
+            item_count=item_count,
+            retention_days=retention_days,
+            consistency=consistency,
+            verdict=verdict or None,
+            safety=safety,
+            holders=holders,
+            retention_reason=reason,
+            metadata_json=metadata,
+            load_body=partial(self._body, backup_id),
+        )
+
+    def _body(self, backup_id: str) -> SnapshotBody:
+        core = self.open_now()
+        if core is None:
+            raise NotFoundError(f"graph {self.graph_id!r} has no repository any more", target=self.graph_id)
+        return read_body(core, backup_id)
+
+
+def read_body(core: _bridge.Repository, backup_id: str) -> SnapshotBody:
+    """Items, what was left out and facts of a snapshot; reads packs.
+
+    Raises:
+        NotFoundError: unknown snapshot. DamagedError: its packs are.
+    """
+    facts, items, skipped = core.body(backup_id)
+    return SnapshotBody(
+        items=tuple(
+            Item(name, _ITEM_TYPES[kind], mode, mtime_ns, size, "" if kind == 2 else sha256.hex(), link)
+            for name, kind, mode, mtime_ns, size, sha256, link in items
+        ),
+        skipped=tuple(SkippedItem(name, reason) for name, reason in skipped),
+        facts=json.loads(facts or "{}"),
+    )
+
+
+def scan(rows: list[_bridge.SnapshotRow], policy: RetentionPolicy, now: datetime | None = None) -> list[str]:
+    """What the policy says of each snapshot at `now`: why it is kept, or EXPIRED."""
+    instant = datetime.now(UTC) if now is None else now
+    reasons = _bridge.retention_scan(
+        array("q", [row[2] for row in rows]),
+        array("I", [row[9] for row in rows]),
+        bytes((_HELD if row[12] else 0) | (_SAFETY if row[10] else 0) for row in rows),
+        int(instant.timestamp() * 1_000_000) * 1000,
+        use_days=policy.days,
+        keep_last=policy.keep_last,
+        keep_hourly=policy.keep_hourly,
+        keep_daily=policy.keep_daily,
+        keep_weekly=policy.keep_weekly,
+        keep_monthly=policy.keep_monthly,
+        keep_yearly=policy.keep_yearly,
+        keep_within_ns=policy.keep_within_ns,
+        minimum=policy.minimum,
+    )
+    return [EXPIRED if number == 0 else _bridge.RETENTION_REASONS[number] for number in reasons]
+
+
+def stored_graphs(storage_path: str) -> list[str]:
+    """Ids of all graphs that have a repository below a storage path, sorted."""
+    try:
+        with os.scandir(os.path.join(storage_path, "graphs")) as entries:
+            return sorted(entry.name for entry in entries if os.path.isdir(os.path.join(entry.path, "log")))
+    except FileNotFoundError:
+        return []

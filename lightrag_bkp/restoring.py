@@ -1,0 +1,224 @@
+"""Bringing a snapshot back: stage, keep what is there, put in place.
+
+Nothing at the target changes before everything is staged and its digests match; then the present state is kept as a
+safety snapshot, and the staged files take its place (engine/publish.h). A restore that was interrupted after that point
+is finished by the next one.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from . import _bridge, capture
+from .errors import LightragBkpError, RestoreUnfinishedError
+from .models import (
+    BackupSnapshot,
+    Consistency,
+    ItemType,
+    ProgressCallback,
+    RestoreAction,
+    RestoredItem,
+    RestoreOutcome,
+)
+from .repository import GraphRepository
+from .sources import files
+from .target import Target, add_present, holds_staging, layout_of, look, present_directory, same_attributes
+
+logger = logging.getLogger("lightrag_bkp")
+
+_PHASES = {"1": "plan", "2": "write", "3": "check"}
+_SAME = 3
+_ACTIONS = {1: RestoreAction.CREATE, 2: RestoreAction.REPLACE, _SAME: RestoreAction.SAME}
+_DIRECTORY = 2
+_TYPES = {1: ItemType.FILE, _DIRECTORY: ItemType.DIRECTORY, 3: ItemType.SYMLINK}
+
+
+Row = tuple[str, int, int, int]
+"""(name, type, action, size) of one item, as the core says it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to restore, where to and how; see `GraphBackup.restore`."""
+
+    snapshot: BackupSnapshot
+    target_dir: str | os.PathLike[str]
+    items: Sequence[str] | None
+    dry_run: bool
+    progress: ProgressCallback | None
+
+
+async def restore(repository: GraphRepository, request: Request) -> RestoreOutcome:
+    """Restores a snapshot, or some items of it."""
+    started = time.monotonic()
+    snapshot = request.snapshot
+    body = await asyncio.to_thread(lambda: snapshot.body)
+    layout = layout_of(body.facts, request.target_dir)
+    if request.dry_run:
+        refuse_pending(layout.root)
+    else:
+        await finish(layout.root)
+    target = await asyncio.to_thread(
+        look, layout, bool(body.facts.get("inputs")), repository.storage_path, request.items is not None
+    )
+    kept = {item.name for item in body.items}
+    removed = [] if request.items is not None else sorted(target.present - kept, key=os.fsencode)
+    safety = None
+    if request.dry_run:
+        rows, needed = await _plan(repository, request, target)
+    else:
+        rows, needed, safety = await _replace(repository, request, target, removed)
+    outcome = RestoreOutcome(
+        snapshot_id=snapshot.backup_id,
+        target_dir=layout.root,
+        items=(
+            *(RestoredItem(name, _TYPES[kind], _ACTIONS[action], size) for name, kind, action, size in rows),
+            *(RestoredItem(name, None, RestoreAction.REMOVE, 0) for name in removed),
+        ),
+        needed_bytes=needed,
+        safety_snapshot=safety,
+        restart_required=layout.kind is files.Kind.LIGHTRAG,
+        dry_run=request.dry_run,
+        seconds=time.monotonic() - started,
+    )
+    logger.info(
+        "event=restore graph=%s id=%s items=%d changed=%d bytes=%d safety=%s dry_run=%s seconds=%.3f",
+        repository.graph_id,
+        snapshot.backup_id,
+        len(outcome.items),
+        len(outcome.changed),
+        needed,
+        safety,
+        request.dry_run,
+        outcome.seconds,
+    )
+    return outcome
+
+
+async def _plan(repository: GraphRepository, request: Request, target: Target) -> tuple[list[Row], int]:
+    core = await repository.require()
+    with present_directory(target.layout.root) as compare:
+        job = _bridge.restore_job(
+            core, request.snapshot.backup_id, compare_dir=compare, only=request.items, dry_run=True
+        )
+    rows, needed = await _bridge.run(job, capture.named(request.progress, _PHASES))
+    return rows, needed
+
+
+async def _replace(
+    repository: GraphRepository, request: Request, target: Target, removed: Sequence[str]
+) -> tuple[list[Row], int, str | None]:
+    """Stages, keeps the present state, puts in place. Any failure before the last step leaves the target as it was."""
+    root = target.layout.root
+    way = _bridge.publish_choose(root, target.shared)
+    async with _Staging(root, way) as staging:
+        whole = target.plain or way != _bridge.PUBLISH_JOURNAL
+        rows, needed = await _stage(repository, request, staging, whole)
+        changed = [row for row in rows if row[2] != _SAME]
+        if not changed and not removed and await _may_stay(request, target, rows):
+            return rows, needed, None
+        safety = await _keep_present(repository, request.snapshot, target)
+        put = [name for name, kind, action, _ in rows if whole or kind == _DIRECTORY or action != _SAME]
+        await staging.publish(put, removed)
+        return rows, needed, safety
+
+
+class _Staging:
+    """A staging directory that goes away unless it is published."""
+
+    def __init__(self, root: str, way: int) -> None:
+        self.root = root
+        self.way = way
+        self.path, self.fd = _bridge.publish_stage(root, way)
+        self._kept = False
+
+    async def __aenter__(self) -> "_Staging":
+        return self
+
+    async def publish(self, names: Sequence[str], removed: Sequence[str]) -> None:
+        """Puts the staged names in place of the present ones. From here on only the core knows how far it came."""
+        self._kept = True
+        await _bridge.run(_bridge.publish_commit_job(self.root, self.way, self.path, names, removed))
+
+    async def __aexit__(self, *exc: object) -> None:
+        # The descriptor's lock says that a living process is at work here; it goes last.
+        try:
+            if not self._kept:
+                await asyncio.shield(asyncio.to_thread(_bridge.publish_abandon, self.root, self.way, self.path))
+        finally:
+            os.close(self.fd)
+        if self._kept and exc[0] is not None:
+            # What never committed is cleared; what did is rolled forward. If even that fails, the next restore does it.
+            with suppress(LightragBkpError):
+                await _bridge.run(_bridge.publish_finish_job(self.root))
+
+
+async def _may_stay(request: Request, target: Target, rows: Sequence[Row]) -> bool:
+    """Whether a target whose bytes are right may stay as it is. LightRAG rewrites files without changing them, so of a
+    graph the bytes decide; of a plain directory modes and times as well.
+    """
+    chosen = {row[0] for row in rows}
+    items = [item for item in request.snapshot.items if item.name in chosen]
+    return not target.plain or await asyncio.to_thread(same_attributes, target.layout.root, items)
+
+
+async def _stage(
+    repository: GraphRepository, request: Request, staging: _Staging, whole: bool
+) -> tuple[list[Row], int]:
+    """Stages the items; without `whole` only those that differ, and directories."""
+    core = await repository.require()
+    with present_directory(staging.root) as compare:
+        job = _bridge.restore_job(
+            core,
+            request.snapshot.backup_id,
+            staging_dir=staging.fd,
+            compare_dir=compare,
+            only=request.items,
+            stage_same=whole,
+        )
+    rows, needed = await _bridge.run(job, capture.named(request.progress, _PHASES))
+    return rows, needed
+
+
+async def _keep_present(repository: GraphRepository, replaced_by: BackupSnapshot, target: Target) -> str | None:
+    """A safety snapshot of what the target holds; None when it holds nothing of this graph."""
+    source = _bridge.Source()
+    await asyncio.to_thread(add_present, source, target)
+    source.seal()
+    if len(source) == 0:
+        return None
+    kept = await capture.store(
+        repository,
+        source,
+        label=target.layout.label,
+        safety=True,
+        consistency=str(Consistency.PLAIN if target.plain else Consistency.CRASH),
+        facts=capture.layout_facts(target.layout) | ({"inputs": True} if target.inputs else {}),
+        metadata_json=json.dumps({"replaced_by": replaced_by.backup_id}),
+        retention_days=replaced_by.retention_days,
+    )
+    return kept.backup_id
+
+
+async def finish(root: str) -> bool:
+    """Rolls an interrupted restore of `root` forward, or clears what never committed; False when none waits."""
+    if not _bridge.publish_pending(root):
+        return False
+    finished = bool(await _bridge.run(_bridge.publish_finish_job(root)))
+    logger.info("event=restore_finished target=%r", root)
+    return finished
+
+
+def refuse_pending(root: str) -> None:
+    """Raises RestoreUnfinishedError when an interrupted restore left its mark in `root`; beside it, it is harmless."""
+    if holds_staging(root) and _bridge.publish_pending(root):
+        raise RestoreUnfinishedError(
+            f"an interrupted restore waits in {root!r}: finish_restore(), or restoring there again, settles it first",
+            op="check",
+            target=root,
+        )

@@ -1,0 +1,252 @@
+"""The same as `lightrag_bkp.backup` without `await`, for scripts and notebooks.
+
+Every call runs its coroutine on an event loop of its own in a thread of its own, so it also works where a loop is
+running already. An interrupt (Ctrl-C) cancels the work, waits until nothing is half-done, and goes on.
+
+A running LightRAG (`rag=`) belongs to its own event loop. Calling from inside that loop would wait for itself: there,
+use `lightrag_bkp.BackupManager` and `await`.
+"""
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from . import backup
+from .errors import InvalidInputError
+from .graph import READERS_WAIT_S
+from .models import (
+    BackupSnapshot,
+    ProgressCallback,
+    PruneOutcome,
+    RestoreOutcome,
+    RetentionPolicy,
+    VerifyLevel,
+    VerifyOutcome,
+)
+
+T = TypeVar("T")
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end on a loop of its own in a thread of its own; returns its result or raises its
+    error.
+    """
+    outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+    running: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[T] | None]]
+    running = concurrent.futures.Future()
+
+    async def main() -> T:
+        running.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        return await coroutine
+
+    def work() -> None:
+        try:
+            outcome.set_result(asyncio.run(main()))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=work, name="lightrag-bkp-sync")
+    thread.start()
+    try:
+        return outcome.result()
+    except BaseException:
+        if not outcome.done():  # this thread was interrupted, not the work
+            loop, task = running.result()
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
+        raise
+    finally:
+        thread.join()
+
+
+class GraphBackup:
+    """`lightrag_bkp.GraphBackup` without `await`; `graph` is the original, with all settings."""
+
+    def __init__(self, graph: backup.GraphBackup) -> None:
+        self.graph = graph
+
+    @property
+    def graph_id(self) -> str:
+        """The graph's name."""
+        return self.graph.graph_id
+
+    def create_snapshot(
+        self,
+        source_dir: str | os.PathLike[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        on_busy: str = "wait",
+        deadline_s: float = 300,
+        partial: bool = False,
+        server_url: str | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> BackupSnapshot:
+        """As the original; `progress` is called on another thread.
+
+        Raises:
+            InvalidInputError: the graph's LightRAG runs on the loop this call would block.
+        """
+        self._refuse_deadlock()
+        return run(
+            self.graph.create_snapshot(
+                source_dir,
+                metadata,
+                on_busy=on_busy,
+                deadline_s=deadline_s,
+                partial=partial,
+                server_url=server_url,
+                progress=progress,
+            )
+        )
+
+    def restore(
+        self,
+        snapshot_id: str,
+        target_dir: str | os.PathLike[str],
+        *,
+        items: Sequence[str] | None = None,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> RestoreOutcome:
+        """As the original; `progress` is called on another thread."""
+        return run(self.graph.restore(snapshot_id, target_dir, items=items, dry_run=dry_run, progress=progress))
+
+    def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:
+        """As the original."""
+        return run(self.graph.restore_snapshot(snapshot_id, target_dir))
+
+    def finish_restore(self, target_dir: str | os.PathLike[str] | None = None) -> bool:
+        """As the original."""
+        return run(self.graph.finish_restore(target_dir))
+
+    def list_snapshots(self) -> list[BackupSnapshot]:
+        """As the original."""
+        return self.graph.list_snapshots()
+
+    def get_snapshot(self, snapshot_id: str) -> BackupSnapshot | None:
+        """As the original."""
+        return self.graph.get_snapshot(snapshot_id)
+
+    def find_snapshot(self, beginning: str) -> BackupSnapshot:
+        """As the original."""
+        return self.graph.find_snapshot(beginning)
+
+    def delete_snapshot(self, snapshot_id: str) -> bool:
+        """As the original."""
+        return run(self.graph.delete_snapshot(snapshot_id))
+
+    def hold(self, snapshot_id: str, holder: str = "user") -> bool:
+        """As the original."""
+        return run(self.graph.hold(snapshot_id, holder))
+
+    def release(self, snapshot_id: str, holder: str = "user") -> bool:
+        """As the original."""
+        return run(self.graph.release(snapshot_id, holder))
+
+    def verify_snapshot(
+        self,
+        snapshot_id: str | None = None,
+        level: VerifyLevel | str = VerifyLevel.DIGESTS,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> VerifyOutcome:
+        """As the original; `progress` is called on another thread."""
+        return run(self.graph.verify_snapshot(snapshot_id, level, progress=progress))
+
+    def prune(
+        self,
+        *,
+        dry_run: bool = False,
+        retention: RetentionPolicy | None = None,
+        now: datetime | None = None,
+        wait_s: float = READERS_WAIT_S,
+        progress: ProgressCallback | None = None,
+    ) -> PruneOutcome:
+        """As the original; `progress` is called on another thread."""
+        return run(self.graph.prune(dry_run=dry_run, retention=retention, now=now, wait_s=wait_s, progress=progress))
+
+    def cleanup_old_snapshots(self) -> int:
+        """As the original."""
+        return run(self.graph.cleanup_old_snapshots())
+
+    def _refuse_deadlock(self) -> None:
+        if self.graph.rag is None:
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        raise InvalidInputError(
+            "the LightRAG of this graph may run on the loop this call would block:"
+            " use lightrag_bkp.BackupManager and await create_snapshot()",
+            op="snapshot",
+            target=self.graph.graph_id,
+        )
+
+
+class BackupManager:
+    """`lightrag_bkp.BackupManager` without `await`; takes the same arguments. `manager` is the original."""
+
+    def __init__(
+        self,
+        storage_path: str | os.PathLike[str] | None = None,
+        retention_days: int | None = None,
+        *,
+        retention: RetentionPolicy | None = None,
+    ) -> None:
+        self.manager = backup.BackupManager(storage_path, retention_days, retention=retention)
+
+    def register_graph(
+        self,
+        graph_id: str,
+        source_dir: str | os.PathLike[str] | None = None,
+        *,
+        workspace: str = "",
+        rag: Any = None,
+        input_dir: str | os.PathLike[str] | None = None,
+        server_url: str | None = None,
+    ) -> GraphBackup:
+        """As the original."""
+        return GraphBackup(
+            self.manager.register_graph(
+                graph_id, source_dir, workspace=workspace, rag=rag, input_dir=input_dir, server_url=server_url
+            )
+        )
+
+    def get_graph(self, graph_id: str) -> GraphBackup | None:
+        """As the original."""
+        graph = self.manager.get_graph(graph_id)
+        return None if graph is None else GraphBackup(graph)
+
+    get_graph_backup = get_graph
+
+    def graph_ids(self) -> list[str]:
+        """As the original."""
+        return self.manager.graph_ids()
+
+    def get_total_stats(self) -> dict[str, Any]:
+        """As the original."""
+        return self.manager.get_total_stats()
+
+    def cleanup_all_graphs(self) -> int:
+        """As the original."""
+        return run(self.manager.cleanup_all_graphs())
+
+    cleanup_old_backups = cleanup_all_graphs
+
+    def close(self) -> None:
+        """As the original."""
+        self.manager.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,144 @@
+"""The directory a restore goes to, and what of the graph is there now."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from . import _bridge
+from .config import check_workspace
+from .errors import ConflictError, UnsupportedError
+from .models import Item, ItemType
+from .sources import files, names, trees
+
+
+@dataclass(frozen=True)
+class Target:
+    """The directory a snapshot goes to.
+
+    Attributes:
+        layout: where, and as what.
+        inputs: whether uploads come along, below `inputs/`.
+        present: names of this graph's items there now that a whole restore would replace or remove.
+        shared: the directory holds more than this graph, so it cannot be exchanged as a whole.
+    """
+
+    layout: files.Layout
+    inputs: bool
+    present: frozenset[str]
+    shared: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is to become equal to a plain directory, modes and times included."""
+        return self.layout.kind is files.Kind.PLAIN
+
+
+def layout_of(facts: Mapping[str, Any], target_dir: str | os.PathLike[str]) -> files.Layout:
+    """Where a snapshot's items go; the facts come from a stored object and are not trusted."""
+    kind, workspace = facts.get("layout"), facts.get("workspace", "")
+    if kind not in list(files.Kind) or not isinstance(workspace, str):
+        raise UnsupportedError(f"the snapshot is of layout {kind!r}, which this version does not know")
+    return files.Layout.at(files.Kind(kind), target_dir, check_workspace(workspace))
+
+
+def look(layout: files.Layout, inputs: bool, storage_path: str, some_only: bool) -> Target:
+    """What is at the target now. Refuses a target whose exchange or mirroring would harm something else."""
+    storage_path = os.path.realpath(storage_path)
+    holds_storage = trees.is_inside(storage_path, layout.root)
+    if trees.is_inside(layout.root, storage_path) or (holds_storage and layout.kind is files.Kind.PLAIN):
+        trees.check_apart(layout.root, storage_path, "the target")
+    if not os.path.isdir(layout.root):
+        if os.path.lexists(layout.root):
+            raise ConflictError(f"{layout.root!r} is there and no directory: name another target", target=layout.root)
+        return Target(layout, inputs, frozenset(), some_only)
+    if layout.kind is files.Kind.PLAIN:
+        return Target(layout, False, _plain_present(layout.root), some_only)
+    there = set(os.listdir(layout.root))
+    present = {name for name in there if names.is_item(name)}
+    beside = there - present
+    if inputs:
+        present |= _inputs_present(os.path.join(layout.root, names.INPUTS))
+        beside.discard(names.INPUTS)
+    shared = some_only or holds_storage or (layout.workspace == "" and bool(beside - {names.CONFIG_DIR}))
+    return Target(layout, inputs, frozenset(present), shared)
+
+
+def _plain_present(root: str) -> frozenset[str]:
+    """Everything below a plain target; a restore makes it equal to the snapshot, so a LightRAG directory is refused."""
+    if files.holds_items(root) or files.workspaces(root):
+        raise ConflictError(
+            f"{root!r} holds a LightRAG graph and the snapshot is of a plain directory: name another target",
+            target=root,
+        )
+    return frozenset(name for name in _names_below(root) if not name.startswith(names.STAGING_PREFIX))
+
+
+def _inputs_present(inputs: str) -> set[str]:
+    if files.holds_items(inputs):
+        raise ConflictError(
+            f"{inputs!r} is a LightRAG workspace, and the snapshot's uploads would go there: name another target",
+            target=inputs,
+        )
+    return {f"{names.INPUTS}/{name}" for name in _names_below(inputs)}
+
+
+def _names_below(root: str) -> Iterator[str]:
+    for directory, children, others in os.walk(root):
+        below = os.path.relpath(directory, root)
+        for name in (*children, *others):
+            yield name if below == "." else f"{below}/{name}"
+
+
+def add_present(source: _bridge.Source, target: Target) -> None:
+    """Lists what a whole restore would replace or remove, for a safety snapshot of it."""
+    root = target.layout.root
+    if not os.path.isdir(root):
+        return
+    if target.plain:
+        trees.add_plain(source, root)
+        return
+    if files.holds_items(root):
+        pins = files.pin(target.layout)
+        try:
+            pins.hand_to(source)
+        finally:
+            pins.close()
+    inputs = os.path.join(root, names.INPUTS)
+    if target.inputs and os.path.isdir(inputs):
+        with trees.open_directory(inputs) as directory:
+            source.add_tree(directory, names.INPUTS)
+
+
+def holds_staging(root: str) -> bool:
+    """Whether a restore, under way or interrupted, has something of its own in `root`."""
+    try:
+        return any(name.startswith(names.STAGING_PREFIX) for name in os.listdir(root))
+    except OSError:
+        return False
+
+
+def same_attributes(root: str, items: Iterable[Item]) -> bool:
+    """Whether modes and times of all items (of links: nothing) are below `root` already."""
+    for item in items:
+        if item.type is ItemType.SYMLINK:
+            continue
+        try:
+            found = os.lstat(os.path.join(root, item.name))
+        except OSError:
+            return False
+        if (stat.S_IMODE(found.st_mode), found.st_mtime_ns) != (item.mode, item.mtime_ns):
+            return False
+    return True
+
+
+@contextmanager
+def present_directory(root: str) -> Iterator[int]:
+    """A descriptor of the target, or -1 when it is not there yet."""
+    if not os.path.isdir(root):
+        yield -1
+        return
+    with trees.open_directory(root) as directory:
+        yield directory

@@ -1,0 +1,60 @@
+"""Fixtures of tests that run jobs of the core, or the program."""
+
+import os
+from pathlib import Path
+
+import pytest
+from support.program import Program
+
+from lightrag_bkp import _bridge
+from lightrag_bkp.sync import BackupManager, GraphBackup
+
+
+@pytest.fixture
+def small_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small"
+    path.write_bytes(os.urandom(100_000))
+    return path
+
+
+@pytest.fixture
+def endless_file(tmp_path: Path) -> Path:
+    """So big that no test reads it to its end; it takes no room."""
+    path = tmp_path / "endless"
+    path.touch()
+    os.truncate(path, 1 << 42)
+    return path
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> _bridge.Repository:
+    """An empty repository of the graph "graph" below `tmp_path`."""
+    opened = _bridge.run_blocking(_bridge.open_job(str(tmp_path), "graph", True))
+    assert isinstance(opened, _bridge.Repository)
+    return opened
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """`lightrag-bkp` in `tmp_path`."""
+    return Program(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A plain directory: `notes`, and `deep/letter`."""
+    directory = tmp_path / "folder"
+    (directory / "deep").mkdir(parents=True)
+    (directory / "notes").write_text("first")
+    (directory / "deep" / "letter").write_text("dear reader")
+    return directory
+
+
+@pytest.fixture
+def kept(program: Program, folder: Path) -> GraphBackup:
+    """The graph "kept" in the program's storage, with three snapshots of `folder`, each with other notes."""
+    graph = BackupManager(program.storage).register_graph("kept", folder)
+    for text in ("first", "second", "third"):
+        (folder / "notes").write_text(text)
+        graph.create_snapshot(metadata={"text": text})
+    return graph

@@ -1,0 +1,183 @@
+"""Taking snapshots of real LightRAG directories: what is taken, what is refused, what is recorded."""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import check, graphs
+
+from lightrag_bkp import BackupManager, Progress
+from lightrag_bkp.errors import (
+    IncompleteSourceError,
+    InvalidInputError,
+    NotFoundError,
+)
+from lightrag_bkp.sources import outside
+
+DOC_STATUS = "kv_store_doc_status.json"
+
+
+@pytest.fixture(autouse=True)
+def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
+    monkeypatch.setattr(outside, "REST_S", 0.05)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> BackupManager:
+    return BackupManager(tmp_path / "storage")
+
+
+async def test_unchanged_graph_adds_at_most_an_entry(manager: BackupManager, graph_dir: Path) -> None:
+    graph = manager.register_graph("g", graph_dir)
+    await graph.create_snapshot()
+    assert (await graph.create_snapshot()).stored_bytes <= 4096
+
+
+async def test_progress_arrives_on_the_loops_thread(manager: BackupManager, graph_dir: Path) -> None:
+    seen: list[Progress] = []
+
+    def report(progress: Progress) -> None:
+        asyncio.get_running_loop()
+        seen.append(progress)
+
+    snapshot = await manager.register_graph("g", graph_dir).create_snapshot(progress=report)
+    assert seen[-1].phase == "commit"
+    assert (seen[-1].items_done, seen[-1].items_total) == (len(snapshot.items), len(snapshot.items))
+    assert seen[-1].bytes_in == seen[-1].bytes_total
+
+
+async def test_named_workspace_lies_in_its_directory(manager: BackupManager, built_graph: Path, tmp_path: Path) -> None:
+    working_dir = tmp_path / "working"
+    for workspace in ("a", "b"):
+        shutil.copytree(built_graph, working_dir / workspace)
+    (working_dir / "b" / DOC_STATUS).write_bytes(b"{}")
+    graph = manager.register_graph("g", working_dir, workspace="b")
+    snapshot = await graph.create_snapshot()
+    assert snapshot.skipped == ()
+    await graph.restore(snapshot.backup_id, tmp_path / "target")
+    assert (tmp_path / "target" / "b" / DOC_STATUS).read_bytes() == b"{}"
+    assert not (tmp_path / "target" / "a").exists()
+
+
+async def test_the_empty_workspace_leaves_the_others_alone(
+    manager: BackupManager, built_graph: Path, graph_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(built_graph, graph_dir / "other")
+    (graph_dir / "notes.txt").write_text("mine")
+    graph = manager.register_graph("g", graph_dir)
+    snapshot = await graph.create_snapshot()
+    assert {skip.name for skip in snapshot.skipped} == {"other", "notes.txt"}
+    (graph_dir / DOC_STATUS).write_bytes(b"{}")
+    (graph_dir / "other" / DOC_STATUS).write_bytes(b'{"kept": {}}')
+    outcome = await graph.restore(snapshot.backup_id, graph_dir)
+    assert [item.name for item in outcome.changed] == [DOC_STATUS]
+    assert (graph_dir / DOC_STATUS).read_bytes() == (built_graph / DOC_STATUS).read_bytes()
+    assert (graph_dir / "other" / DOC_STATUS).read_bytes() == b'{"kept": {}}'
+    assert (graph_dir / "notes.txt").read_text() == "mine"
+
+
+async def test_incomplete_graph_is_refused_unless_partial(manager: BackupManager, graph_dir: Path) -> None:
+    (graph_dir / "vdb_relationships.json").unlink()
+    graph = manager.register_graph("g", graph_dir)
+    with pytest.raises(IncompleteSourceError, match=r"vdb_relationships\.json"):
+        await graph.create_snapshot()
+    assert graph.list_snapshots() == []
+    assert (await graph.create_snapshot(partial=True)).facts["missing"] == ["vdb_relationships.json"]
+
+
+async def test_uploads_come_along(manager: BackupManager, graph_dir: Path, tmp_path: Path) -> None:
+    inputs = tmp_path / "inputs"
+    (inputs / "__parsed__").mkdir(parents=True)
+    (inputs / "workspace_of_another").mkdir()
+    for n in range(40):
+        (inputs / f"upload {n}.txt").write_text(f"upload {n}")
+    (inputs / "__parsed__" / "done.txt").write_text("done")
+    graph = manager.register_graph("g", graph_dir, input_dir=inputs)
+    snapshot = await graph.create_snapshot()
+    assert [skip.name for skip in snapshot.skipped] == ["inputs/workspace_of_another"]
+    await graph.restore(snapshot.backup_id, tmp_path / "target")
+    restored = tmp_path / "target" / "inputs"
+    assert (restored / "upload 39.txt").read_text() == "upload 39"
+    assert (restored / "__parsed__" / "done.txt").read_text() == "done"
+    assert not (restored / "workspace_of_another").exists()
+
+
+async def test_running_lightrag_is_asked(manager: BackupManager, graph_dir: Path) -> None:
+    async with graphs.opened(graph_dir) as rag:
+        graph = manager.register_graph("g", rag=rag)
+        snapshot = await graph.create_snapshot()
+    assert snapshot.consistency == "quiesced"
+    assert snapshot.facts["storage_classes"]["entities_vdb"] == "NanoVectorDBStorage"
+    assert snapshot.held_ms is not None and snapshot.held_ms < 1000
+    with pytest.raises(InvalidInputError, match="working_dir"):
+        manager.register_graph("h", graph_dir / "elsewhere", rag=rag)
+
+
+@pytest.mark.parametrize("metadata", [{"x": object()}, {"x": float("nan")}, {"x": "y" * 20_000}])
+async def test_metadata_must_be_small_json(manager: BackupManager, graph_dir: Path, metadata: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match="metadata"):
+        await manager.register_graph("g", graph_dir).create_snapshot(metadata=metadata)
+
+
+async def test_files_replaced_while_they_are_read_do_not_disturb(manager: BackupManager, graph_dir: Path) -> None:
+    names = sorted(path.name for path in graph_dir.iterdir())
+    for name in names:
+        (graph_dir / name).write_bytes(os.urandom(4_000_000))
+    graph = manager.register_graph("g", graph_dir)
+    pinned = asyncio.Event()
+    task = asyncio.create_task(graph.create_snapshot(on_busy="crash", progress=lambda _: pinned.set()))
+    await pinned.wait()
+    while not task.done():
+        for name in names:
+            temporary = graph_dir / f"{name}.tmp.1.2.3"
+            temporary.write_bytes(b"newer")
+            os.replace(temporary, graph_dir / name)
+        await asyncio.sleep(0.005)
+    snapshot = await task
+    assert {item.size_bytes for item in snapshot.items} == {4_000_000}, "the pinned moment, not what came later"
+    assert snapshot.consistency == "crash"
+
+
+@pytest.mark.parametrize("given", [{"server_url": "http://127.0.0.1:1"}, {}])
+async def test_a_graph_without_files_is_an_error(manager: BackupManager, tmp_path: Path, given: dict[str, str]) -> None:
+    (tmp_path / "rag").mkdir()
+    if given:
+        (tmp_path / "rag" / "README").write_text("not a store")
+    with pytest.raises(NotFoundError):
+        await manager.register_graph("g", tmp_path / "rag", **given).create_snapshot()
+    assert not (tmp_path / "storage").exists()
+
+
+async def test_stores_that_are_no_files_are_named(manager: BackupManager, graph_dir: Path) -> None:
+    class RedisKVStorage:
+        """Stands for a store of that class; only its name counts here."""
+
+    async with graphs.opened(graph_dir) as rag:
+        own, rag.full_docs = rag.full_docs, RedisKVStorage()
+        try:
+            with pytest.raises(IncompleteSourceError, match="full_docs: RedisKVStorage"):
+                await manager.register_graph("g", rag=rag).create_snapshot()
+        finally:
+            rag.full_docs = own
+
+
+async def test_snapshots_during_ingestion_come_back_consistent(
+    manager: BackupManager, graph_dir: Path, tmp_path: Path
+) -> None:
+    async with graphs.opened(graph_dir, delay_s=0.05) as rag:
+        graph = manager.register_graph("g", rag=rag)
+        ingestion = asyncio.create_task(graphs.insert_documents(rag, 100, 12))
+        made = []
+        while not ingestion.done():
+            made.append(await graph.create_snapshot())
+            await asyncio.sleep(0.1)
+        await ingestion
+    assert "gated" in {snapshot.consistency for snapshot in made}
+    for snapshot in made:
+        target = tmp_path / snapshot.backup_id
+        await graph.restore(snapshot.backup_id, target)
+        assert check.findings(target) == []

@@ -1,0 +1,177 @@
+"""The program's frame: options, settings, errors and exit codes, completion, and what starting it costs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.program import Program
+
+import lightrag_bkp
+from lightrag_bkp.sync import GraphBackup
+
+COMMANDS = ["snapshot", "list", "show", "stats", "discover", "verify", "restore", "delete", "hold", "release", "prune"]
+
+
+def test_help_names_every_command_and_the_exit_codes(program: Program) -> None:
+    told = program.bare("--help").out
+    assert [line.split()[0] for line in told.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()] == COMMANDS
+    assert "Exit codes: 0 done, 1 failed" in told
+    assert "..." not in told.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(program: Program, command: str) -> None:
+    told = program.bare(command, "-h").out
+    assert told.startswith(f"Usage: lightrag-bkp {command} ")
+    assert "--storage DIR" in told
+
+
+def test_version(program: Program) -> None:
+    assert program.bare("--version").out.strip() == lightrag_bkp.__version__
+
+
+def test_help_loads_neither_the_core_nor_an_event_loop_nor_rich() -> None:
+    heavy = ("asyncio", "rich", "lightrag", "lightrag_bkp._core", "lightrag_bkp.backup")
+    code = f"import sys, lightrag_bkp.cli.app; sys.exit([m for m in {heavy} if m in sys.modules] or 0)"
+    parent = str(Path(lightrag_bkp.__file__).parents[1])
+    ran = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": parent}, capture_output=True)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "Missing command: see lightrag-bkp --help"),
+        (("fly",), "No such command 'fly': see lightrag-bkp --help"),
+        (("show",), "Missing argument 'GRAPH': see lightrag-bkp show --help"),
+        (("list", "--fly"), "No such option: --fly: see lightrag-bkp list --help"),
+        (("snapshot", "kept", ".", "--tag", "x"), "tag 'x' is not of the form key=value"),
+        (("snapshot", "kept", ".", "--tag", "x=1", "--tag", "x=2"), "tag 'x' is given twice with different values"),
+        (("snapshot", "new"), "graph 'new' is not configured: name its SOURCE_DIR, or set LIGHTRAG_BACKUP_GRAPHS"),
+        (("prune", "--keep-within", "3"), "--keep-within: '3' is no age: write hours, days, weeks or years as 12h"),
+        (("snapshot", "../kept", "."), "graph id '../kept' cannot be used"),
+    ],
+)
+def test_words_that_cannot_be_used_are_a_usage_error(
+    program: Program, kept: GraphBackup, words: tuple[str, ...], said: str
+) -> None:
+    assert program.sentence(*words, code=2).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "words", [("verify", "kept", "--level", "deep"), ("snapshot", "kept", ".", "--deadline", "-1")]
+)
+def test_values_that_cannot_be_used_are_named(program: Program, kept: GraphBackup, words: tuple[str, ...]) -> None:
+    assert words[-2] in program.sentence(*words, code=2)
+
+
+def test_what_is_not_there_is_a_failure(program: Program, kept: GraphBackup) -> None:
+    assert program.sentence("show", "other", "latest", code=1).endswith("graphs there are kept")
+    assert "has no snapshot '1999'" in program.sentence("show", "kept", "1999", code=1)
+    assert "is not a directory" in program.sentence("snapshot", "kept2", "/nowhere", code=1)
+    assert "is not a directory" in program.sentence("discover", "/nowhere", code=1)
+    assert "is no directory" in program.bare("--storage", "/nowhere", "list", code=1).err
+
+
+def test_what_the_system_refuses_is_a_sentence(program: Program, folder: Path) -> None:
+    (program.directory / "file").write_text("")
+    program.storage.symlink_to("file")
+    assert "storage" in program.sentence("snapshot", "g", folder, code=1)
+
+
+def test_errors_are_documents_too(program: Program, kept: GraphBackup) -> None:
+    error = program.json("show", "kept", "1999", code=1)["error"]
+    assert (error["code"], error["exit_code"], error["target"]) == ("NOT_FOUND", 1, "1999")
+    assert "has no snapshot" in error["message"]
+    assert program.json("show", code=2)["error"]["code"] == "USAGE"
+
+
+def test_options_stand_before_or_after_the_command(program: Program, kept: GraphBackup) -> None:
+    before = program.bare("--storage", program.storage, "--json", "list").document
+    after = program.bare("list", "--json", "--storage", program.storage).document
+    assert before == after
+
+
+def test_quiet_leaves_out_closing_words_and_nothing_that_was_asked_for(program: Program, folder: Path) -> None:
+    assert program("--quiet", "snapshot", "g", folder).out == ""
+    assert "g" in program("--quiet", "list").out
+
+
+def test_verbose_logs_to_stderr(program: Program, folder: Path) -> None:
+    program.environ["LIGHTRAG_API_KEY"] = "secret"
+    ran = program("-v", "snapshot", "g", folder)
+    assert "event=snapshot graph=g" in ran.err
+    assert "secret" not in ran.err
+
+
+def test_storage_by_option_beats_environment_beats_file(program: Program, kept: GraphBackup) -> None:
+    for name in ("environment", "file"):
+        (program.directory / name).mkdir()
+    config = program.directory / "lightrag-bkp.toml"
+    config.write_text('storage_path = "file"\n')
+    assert program.bare("stats", "--json").document["storage_path"] == str(program.directory / "file")
+    program.environ["LIGHTRAG_BACKUP_STORAGE_PATH"] = str(program.directory / "environment")
+    assert program.bare("stats", "--json").document["storage_path"] == str(program.directory / "environment")
+    assert program.json("stats")["storage_path"] == str(program.storage)
+
+
+def test_other_settings_hold_whatever_names_the_storage(program: Program, folder: Path) -> None:
+    (program.directory / "elsewhere.toml").write_text(
+        'retention_days = 7\n[graphs.g]\nsource_dir = "folder"\n[graphs.h]\nsource_dir = "nowhere"\n'
+    )
+    program.environ["LIGHTRAG_BACKUP_CONFIG"] = "elsewhere.toml"
+    assert program.json("snapshot", "g")["snapshot"]["retention_days"] == 7
+    program.environ["LIGHTRAG_BACKUP_RETENTION_DAYS"] = "0"
+    assert program.json("snapshot", "g")["snapshot"]["retention_until"] is None
+    assert "another source_dir" in program.sentence("snapshot", "g", program.directory, code=1)
+
+
+def test_settings_that_cannot_be_used_are_named(program: Program) -> None:
+    (program.directory / "lightrag-bkp.toml").write_text("colour = 1\n")
+    assert "unknown key 'colour'" in program.sentence("list", code=2)
+    (program.directory / "lightrag-bkp.toml").unlink()
+    assert "LIGHTRAG_BACKUP_STORAGE_PATH" in program.bare("list", code=2).err
+
+
+def test_a_reader_that_goes_away_is_no_error(program: Program, kept: GraphBackup) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with program.start("--storage", program.storage, "list", stdout=writing) as process:
+        os.close(writing)
+        assert program.ended(process, 141).err == ""
+
+
+def complete(program: Program, line: str) -> list[str]:
+    """What bash is offered for the last word of `line`."""
+    words = ["lightrag-bkp", "--storage", str(program.storage), *line.split(" ")]
+    program.environ |= {
+        "_LIGHTRAG_BKP_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    return program.bare().out.split()
+
+
+def test_the_shell_is_offered_graphs_and_snapshots(program: Program, kept: GraphBackup) -> None:
+    ids = [one.backup_id for one in kept.list_snapshots()]
+    assert complete(program, "show k") == ["kept"]
+    assert complete(program, "show kept ") == ["latest", *reversed(ids)]
+    assert complete(program, f"restore kept {ids[0][:-1]}") == [ids[0]]
+    assert complete(program, "show x") == []
+    program.storage.rename(program.directory / "gone")
+    assert complete(program, "show kept ") == []
+
+
+def test_a_document_is_ascii_whatever_names_are_in_it(program: Program, tmp_path: Path) -> None:
+    source = tmp_path / "odd"
+    source.mkdir()
+    name = os.fsdecode(b"not utf-8 \xff\nline")
+    (source / name).write_text("")
+    told = program("--json", "snapshot", "g", source)
+    assert told.out.isascii()
+    assert [item["name"] for item in json.loads(told.out)["snapshot"]["items"]] == [name]
+    shown = program("show", "g", "latest").out
+    assert r"not utf-8 \udcff\nline" in shown

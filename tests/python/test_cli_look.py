@@ -1,0 +1,92 @@
+"""`list`, `show` and `stats`."""
+
+from pathlib import Path
+
+from support.program import Program
+
+from lightrag_bkp.sync import BackupManager, GraphBackup
+
+
+def damage(storage: Path, graph_id: str) -> None:
+    """Makes a graph's repository unreadable."""
+    entry = next((storage / "graphs" / graph_id / "log").iterdir())
+    entry.chmod(0o600)
+    entry.write_bytes(b"not an entry")
+
+
+def test_list_of_one_graph_and_of_all(program: Program, kept: GraphBackup, folder: Path) -> None:
+    BackupManager(program.storage).register_graph("other", folder).create_snapshot()
+    ids = [one.backup_id for one in kept.list_snapshots()]
+    assert [one["backup_id"] for one in program.json("list", "kept")["snapshots"]] == ids
+    assert [one["graph_id"] for one in program.json("list")["snapshots"]] == ["kept"] * 3 + ["other"]
+    lines = program("list").out.splitlines()
+    assert lines[0].split()[:2] == ["GRAPH", "ID"]
+    assert [line.split()[1] for line in lines[1:4]] == ids
+    assert lines[1].endswith("text=first")
+
+
+def test_list_of_nothing(program: Program) -> None:
+    program.storage.mkdir()
+    assert program("list").out == "no snapshots\n"
+    assert program.json("list") == {"snapshots": []}
+
+
+def test_list_says_why_a_snapshot_stays(program: Program, kept: GraphBackup) -> None:
+    (program.directory / "lightrag-bkp.toml").write_text("[retention]\ndays = false\nkeep_last = 2\nminimum = 1\n")
+    reasons = [one["retention_reason"] for one in program.json("list", "kept")["snapshots"]]
+    assert reasons == ["expired", "last", "minimum"]
+
+
+def test_one_unreadable_graph_does_not_hide_the_others(program: Program, kept: GraphBackup, folder: Path) -> None:
+    BackupManager(program.storage).register_graph("broken", folder).create_snapshot()
+    damage(program.storage, "broken")
+    ran = program("list", code=1)
+    assert ran.err.startswith("lightrag-bkp: graph broken: ")
+    assert len(ran.out.splitlines()) == 4
+    document = program.json("list", code=1)
+    assert len(document["snapshots"]) == 3
+    assert [one["graph_id"] for one in document["errors"]] == ["broken"]
+    assert program.json("stats", code=1)["graphs"]["kept"]["snapshots"] == 3
+    assert "cannot be read" in program("stats", code=1).out
+
+
+def test_show_tells_everything(program: Program, kept: GraphBackup) -> None:
+    one = kept.get_snapshot("latest")
+    assert one is not None
+    kept.hold(one.backup_id, "auditor")
+    told = program("show", "kept", "latest").out
+    for expected in (one.backup_id, one.data_hash, one.checkpoint_path, "auditor", "deep/letter", "third", "0644"):
+        assert expected in told
+    shown = program.json("show", "kept", "latest")["snapshot"]
+    assert shown["holders"] == ["auditor"]
+    assert shown["items"] == [
+        {
+            "name": item.name,
+            "type": item.type,
+            "mode": item.mode,
+            "mtime_ns": item.mtime_ns,
+            "size_bytes": item.size_bytes,
+            "sha256": item.sha256,
+            "link_target": "",
+        }
+        for item in one.items
+    ]
+
+
+def test_an_id_may_be_shortened_to_a_unique_beginning(program: Program, kept: GraphBackup) -> None:
+    ids = [one.backup_id for one in kept.list_snapshots()]
+    for one in ids:
+        unique = next(one[:n] for n in range(1, len(one) + 1) if sum(other.startswith(one[:n]) for other in ids) == 1)
+        assert program.json("show", "kept", unique)["snapshot"]["backup_id"] == one
+    said = program.sentence("show", "kept", ids[0][:8], code=2)
+    assert said.startswith("3 snapshots of graph 'kept' begin with ")
+    assert all(one in said for one in ids)
+
+
+def test_stats_add_up(program: Program, kept: GraphBackup, folder: Path) -> None:
+    BackupManager(program.storage).register_graph("other", folder).create_snapshot()
+    figures = program.json("stats")
+    assert (figures["total_graphs"], figures["total_snapshots"]) == (2, 4)
+    assert figures["stored_bytes"] == sum(one["stored_bytes"] for one in figures["graphs"].values()) > 0
+    lines = program("stats").out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["GRAPH", "SNAPSHOTS"], ["kept", "3"], ["other", "1"], ["all", "4"]]

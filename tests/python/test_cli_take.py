@@ -1,0 +1,168 @@
+"""`snapshot` and `discover`: what is taken, when a graph is busy, and what an interrupt leaves."""
+
+import os
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+from support.program import Program
+
+
+@pytest.fixture
+def endless_folder(tmp_path: Path) -> Path:
+    """A plain directory whose one file no test reads to its end."""
+    directory = tmp_path / "endless"
+    directory.mkdir()
+    (directory / "file").touch()
+    os.truncate(directory / "file", 1 << 42)
+    return directory
+
+
+@contextmanager
+def rewritten(path: Path) -> Iterator[None]:
+    """Replaces a file over and over, as LightRAG does when it works."""
+    done = threading.Event()
+
+    def replace() -> None:
+        content = path.read_bytes()
+        while not done.wait(0.05):
+            spare = path.with_name(path.name + ".tmp")
+            spare.write_bytes(content)
+            spare.replace(path)
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def wait_for_pack(storage: Path, process: Popen[str]) -> None:
+    """Returns when a started snapshot has begun to write."""
+    while not list(storage.glob("graphs/g/tmp/*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def left_over(storage: Path) -> list[str]:
+    return [path.name for path in storage.glob("graphs/g/tmp/*")]
+
+
+def test_snapshot_of_a_plain_directory(program: Program, folder: Path) -> None:
+    taken = program.json("snapshot", "g", folder, "--tag", "why=upgrade", "--tag", "by=me")["snapshot"]
+    assert (taken["graph_id"], taken["status"], taken["consistency"]) == ("g", "completed", "plain")
+    assert taken["metadata"] == {"why": "upgrade", "by": "me"}
+    assert [item["name"] for item in taken["items"]] == ["deep", "deep/letter", "notes"]
+    assert "3 items, 16 B, " in program("snapshot", "g", folder).out
+
+
+def test_snapshot_of_a_lightrag_graph_says_what_it_left_out(program: Program, graph_dir: Path) -> None:
+    (graph_dir / "diary.txt").write_text("mine")
+    ran = program("snapshot", "g", graph_dir)
+    assert ", unfenced\n1 name left out: see lightrag-bkp show g " in ran.out
+    taken = program.json("snapshot", "g", graph_dir)["snapshot"]
+    assert [left_out["name"] for left_out in taken["skipped"]] == ["diary.txt"]
+    assert taken["size_bytes"] == sum(path.stat().st_size for path in graph_dir.glob("*.*") if path.suffix != ".txt")
+
+
+def test_snapshot_of_a_workspace_with_uploads(program: Program, graph_dir: Path) -> None:
+    os.renames(graph_dir, program.directory / "data" / "team")
+    uploads = program.directory / "uploads" / "team"
+    uploads.mkdir(parents=True)
+    (uploads / "report.txt").write_text("text")
+    words = ("snapshot", "g", "data", "--workspace", "team", "--input-dir", "uploads")
+    taken = program.json(*words)["snapshot"]
+    assert taken["facts"]["workspace"] == "team"
+    assert "inputs/report.txt" in [item["name"] for item in taken["items"]]
+    assert "workspaces there: team" in program.sentence("snapshot", "g", "data", code=1)
+
+
+def test_snapshot_of_part_of_a_graph_only_when_asked(program: Program, graph_dir: Path) -> None:
+    (graph_dir / "vdb_chunks.json").unlink()
+    assert "vdb_chunks.json" in program.sentence("snapshot", "g", graph_dir, code=1)
+    assert program.json("snapshot", "g", graph_dir, "--partial")["snapshot"]["facts"]["missing"] == ["vdb_chunks.json"]
+
+
+@pytest.mark.parametrize("words", [("--on-busy", "fail"), ("--deadline", "0.5")])
+def test_a_busy_graph_is_exit_code_4(program: Program, graph_dir: Path, words: tuple[str, ...]) -> None:
+    with rewritten(graph_dir / "vdb_chunks.json"):
+        said = program.sentence("snapshot", "g", graph_dir, *words, code=4)
+    assert "vdb_chunks.json" in said
+    with rewritten(graph_dir / "vdb_chunks.json"):
+        assert program.json("snapshot", "g", graph_dir, *words, code=4)["error"]["code"] == "BUSY"
+
+
+def test_a_busy_graph_is_taken_at_any_moment_when_asked(program: Program, graph_dir: Path) -> None:
+    with rewritten(graph_dir / "vdb_chunks.json"):
+        taken = program.json("snapshot", "g", graph_dir, "--on-busy", "crash")["snapshot"]
+    assert taken["consistency"] == "crash"
+
+
+def test_a_server_that_does_not_answer_is_no_reason_to_go_on_without_it(program: Program, graph_dir: Path) -> None:
+    said = program.sentence("snapshot", "g", graph_dir, "--server-url", "http://127.0.0.1:9", code=1)
+    assert "127.0.0.1:9" in said
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_interrupted_snapshot_leaves_nothing(
+    program: Program, endless_folder: Path, folder: Path, number: signal.Signals, code: int
+) -> None:
+    with program.start("--storage", program.storage, "snapshot", "g", endless_folder) as process:
+        wait_for_pack(program.storage, process)
+        process.send_signal(number)
+        ran = program.ended(process, code)
+    assert (ran.out, ran.err) == ("", "lightrag-bkp: interrupted\n")
+    assert left_over(program.storage) == []
+    assert program.json("list", "g")["snapshots"] == []
+    program("snapshot", "g", folder)
+
+
+def test_an_interrupt_is_a_document_too(program: Program, endless_folder: Path) -> None:
+    with program.start("--storage", program.storage, "--json", "snapshot", "g", endless_folder) as process:
+        wait_for_pack(program.storage, process)
+        process.send_signal(signal.SIGINT)
+        error = program.ended(process, 130).document["error"]
+    assert (error["code"], error["exit_code"]) == ("CANCELLED", 130)
+
+
+def test_progress_is_drawn_on_a_terminal_unless_quiet(program: Program, tmp_path: Path) -> None:
+    long_work = tmp_path / "long"
+    long_work.mkdir()
+    (long_work / "file").touch()
+    os.truncate(long_work / "file", 2 << 30)
+    assert "encode" in program.shown_on_terminal("snapshot", "g", long_work)
+    assert program.shown_on_terminal("--quiet", "verify", "g") == ""
+
+
+def test_discover_names_every_workspace_with_a_command_that_works(program: Program, graph_dir: Path) -> None:
+    team = graph_dir / "team 1"
+    team.mkdir()
+    for path in graph_dir.glob("*.*"):
+        (team / path.name).write_bytes(path.read_bytes())
+    (graph_dir / "photos").mkdir()
+    unnamed, named = program.json("discover", graph_dir)["workspaces"]
+    assert (unnamed["workspace"], unnamed["graph_id"]) == ("", "default")
+    assert (named["workspace"], named["graph_id"]) == ("team 1", "team-1")
+    assert named["files"] == len(list(team.iterdir()))
+    assert named["size_bytes"] == sum(path.stat().st_size for path in team.iterdir())
+    name, *words = shlex.split(named["command"])
+    assert name == "lightrag-bkp"
+    taken = program.bare(*words, "--json").document["snapshot"]
+    assert taken["facts"]["workspace"] == "team 1"
+    assert taken["size_bytes"] == named["size_bytes"]
+
+
+def test_discover_in_text_and_where_nothing_of_lightrag_is(program: Program, graph_dir: Path, folder: Path) -> None:
+    told = program("discover", graph_dir).out
+    assert "(unnamed)" in told
+    assert f"snapshot default {graph_dir}" in told
+    assert program.json("discover", folder) == {"workspaces": []}
+    assert "no files of LightRAG" in program("discover", folder).out

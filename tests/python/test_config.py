@@ -1,0 +1,144 @@
+"""Settings: which source wins, what is refused, and by which name."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightrag_bkp.config import GraphSettings, load, parse_graphs
+from lightrag_bkp.errors import ConfigurationError, InvalidInputError
+
+
+def write_config(directory: Path, text: str) -> Path:
+    path = directory / "lightrag-bkp.toml"
+    path.write_text(text)
+    return path
+
+
+def test_nothing_set_gives_the_defaults(tmp_path: Path) -> None:
+    settings = load({}, tmp_path)
+    assert (settings.storage_path, settings.graphs, settings.retention_days) == (None, (), 30)
+    assert settings.origin == {}
+
+
+def test_everything_from_the_environment(tmp_path: Path) -> None:
+    settings = load(
+        {
+            "LIGHTRAG_BACKUP_STORAGE_PATH": "store",
+            "LIGHTRAG_BACKUP_GRAPHS": "one=/data/one, two=two:ws",
+            "LIGHTRAG_BACKUP_RETENTION_DAYS": "7",
+            "LIGHTRAG_BACKUP_THREADS": "2",
+        },
+        tmp_path,
+    )
+    assert settings.storage_path == str(tmp_path / "store")
+    assert settings.graphs == (GraphSettings("one", "/data/one"), GraphSettings("two", str(tmp_path / "two"), "ws"))
+    assert (settings.retention_days, settings.threads) == (7, 2)
+    assert settings.origin["storage_path"] == "environment LIGHTRAG_BACKUP_STORAGE_PATH"
+
+
+def test_everything_from_the_file(tmp_path: Path) -> None:
+    path = write_config(
+        tmp_path,
+        """
+        storage_path = "store"
+        retention_days = 0
+        threads = 3
+        [retention]
+        keep_daily = 7
+        [graphs.support]
+        source_dir = "rag"
+        workspace = "support"
+        input_dir = "/srv/inputs"
+        server_url = "http://127.0.0.1:9621"
+        """,
+    )
+    settings = load({}, tmp_path)
+    assert settings.storage_path == str(tmp_path / "store")
+    assert settings.graphs == (
+        GraphSettings("support", str(tmp_path / "rag"), "support", "/srv/inputs", "http://127.0.0.1:9621"),
+    )
+    assert (settings.retention_days, settings.threads, settings.retention.keep_daily) == (0, 3, 7)
+    assert settings.origin == dict.fromkeys(settings.origin, f"file {path}")
+
+
+def test_environment_beats_the_file_setting_by_setting(tmp_path: Path) -> None:
+    write_config(tmp_path, 'storage_path = "/from/file"\nretention_days = 5\n')
+    settings = load({"LIGHTRAG_BACKUP_STORAGE_PATH": "/from/env"}, tmp_path)
+    assert (settings.storage_path, settings.retention_days) == ("/from/env", 5)
+    assert settings.origin["storage_path"].startswith("environment")
+    assert settings.origin["retention_days"].startswith("file")
+
+
+def test_named_file_is_read_and_paths_start_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "backup.toml").write_text('storage_path = "../store"')
+    settings = load({"LIGHTRAG_BACKUP_CONFIG": "etc/backup.toml"}, tmp_path)
+    assert settings.storage_path == str(tmp_path / "store")
+
+
+def test_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="LIGHTRAG_BACKUP_CONFIG"):
+        load({"LIGHTRAG_BACKUP_CONFIG": "nowhere.toml"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("storage = 'x'", "'storage'"),
+        ("[retention]\nkeep_weeks = 1", "'keep_weeks'"),
+        ("[graphs.g]\nsource_dir = '/d'\ndir = 'x'", "'dir'"),
+        ("[graphs.g]\nworkspace = 'x'", "source_dir"),
+        ("[graphs.'a/b']\nsource_dir = '/d'", "a/b"),
+        ("[graphs.g]\nsource_dir = '/d'\nworkspace = '../x'", "../x"),
+        ("retention_days = 'month'", "retention_days"),
+        ("retention_days = true", "retention_days"),
+        ("threads = 0", "threads"),
+        ("[retention]\nkeep_last = -1", "keep_last"),
+        ("graphs = 3", "graphs"),
+        ("retention = 3", "retention"),
+        ("storage_path = 3", "storage_path"),
+        ("storage_path = ", "lightrag-bkp.toml"),
+    ],
+)
+def test_file_is_refused_naming_what_is_wrong(tmp_path: Path, text: str, named: str) -> None:
+    path = write_config(tmp_path, text)
+    with pytest.raises(ConfigurationError) as caught:
+        load({}, tmp_path)
+    assert named in str(caught.value)
+    assert str(path) in str(caught.value) or "[" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("LIGHTRAG_BACKUP_RETENTION_DAYS", "soon"),
+        ("LIGHTRAG_BACKUP_RETENTION_DAYS", "-1"),
+        ("LIGHTRAG_BACKUP_THREADS", "0"),
+        ("LIGHTRAG_BACKUP_GRAPHS", "justname"),
+        ("LIGHTRAG_BACKUP_GRAPHS", "g=/a,g=/b"),
+        ("LIGHTRAG_BACKUP_GRAPHS", "../g=/a"),
+    ],
+)
+def test_variable_is_named_when_its_value_cannot_be_used(tmp_path: Path, variable: str, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=variable):
+        load({variable: text}, tmp_path)
+
+
+def test_colon_before_a_slash_belongs_to_the_directory(tmp_path: Path) -> None:
+    assert parse_graphs("g=/mnt/a:b/rag", tmp_path) == (GraphSettings("g", "/mnt/a:b/rag"),)
+    assert parse_graphs("g=/mnt/a:b/rag:ws", tmp_path) == (GraphSettings("g", "/mnt/a:b/rag", "ws"),)
+
+
+def test_same_graph_twice_the_same_way_is_one(tmp_path: Path) -> None:
+    assert len(parse_graphs("g=/a,g=/a,", tmp_path)) == 1
+    with pytest.raises(InvalidInputError, match="twice"):
+        parse_graphs("g=/a,g=/a:w", tmp_path)
+
+
+def test_importing_the_package_loads_neither_core_nor_event_loop() -> None:
+    code = "import lightrag_bkp, sys; print([m for m in ('asyncio', 'lightrag_bkp._core') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stdout.strip() == "[]"

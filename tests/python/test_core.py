@@ -1,0 +1,203 @@
+"""The objects of the core as Python sees them: who owns what, what goes in and out, and errors as classes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.jobs import backup, descriptors, make_source
+
+from lightrag_bkp import _bridge, _core, errors
+
+
+def test_the_stub_says_what_the_module_has() -> None:
+    check = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "lightrag_bkp._core"],
+        cwd=Path(_bridge.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+# ---- errors ----
+
+
+def test_every_core_error_has_its_class() -> None:
+    assert {name for _, name, _ in _bridge.ERROR_TABLE} == set(errors.CORE_ERRORS)
+    for symbol, name, meaning in _bridge.ERROR_TABLE:
+        assert errors.CORE_ERRORS[name].code == symbol
+        assert meaning
+
+
+async def test_an_error_tells_code_operation_and_target(repo: _bridge.Repository) -> None:
+    with pytest.raises(errors.NotFoundError, match="no such snapshot") as caught:
+        await _bridge.run(_bridge.hold_job(repo, "no-such-one", "user"))
+    assert (caught.value.code, caught.value.errno, caught.value.op) == ("NOT_FOUND", 0, "hold")
+    assert caught.value.target == "no-such-one"
+    assert "no-such-one" in str(caught.value)
+
+
+def test_incomplete_error_classes_are_refused() -> None:
+    with pytest.raises(TypeError, match="OutOfMemoryError"):
+        _core.set_error_classes({})
+    with pytest.raises(errors.InvalidInputError):  # those set before are still in use
+        _core.Pool(0, 0)
+
+
+# ---- objects ----
+
+
+def test_a_job_runs_once_and_has_its_result_once(repo: _bridge.Repository) -> None:
+    job = _bridge.refresh_job(repo)
+    with pytest.raises(errors.InvalidInputError):
+        job.result()
+    assert _bridge.run_blocking(job) is None
+    assert job.progress() == (0,) * 7
+    with pytest.raises(errors.InvalidInputError):
+        job.result()
+    with pytest.raises(errors.InvalidInputError):
+        _bridge.run_blocking(job)
+
+
+def test_a_mailbox_is_not_closed_before_its_jobs_came(repo: _bridge.Repository, endless_file: Path) -> None:
+    pool, mailbox, job = _core.Pool(1, 1), _core.Mailbox(), backup(repo, endless_file)
+    job.submit(pool, mailbox)
+    assert mailbox.wait(10) is None
+    with pytest.raises(errors.InvalidInputError):
+        mailbox.close()
+    pool.stop()
+    assert mailbox.wait(-1) is job
+    assert mailbox.wait(-1) is None  # none is on its way: no wait
+    mailbox.close()
+    mailbox.close()
+    with pytest.raises(errors.InvalidInputError):
+        mailbox.take()
+    with pytest.raises(errors.InvalidInputError):
+        _bridge.refresh_job(repo).submit(pool, _core.Mailbox())
+
+
+async def test_work_goes_on_after_its_repository_was_closed(
+    repo: _bridge.Repository, small_file: Path, tmp_path: Path
+) -> None:
+    job = backup(repo, small_file)
+    repo.close()
+    with pytest.raises(errors.InvalidInputError, match="closed"):
+        repo.snapshots()
+    await _bridge.run(job)
+    again = await _bridge.run(_bridge.open_job(str(tmp_path), "graph", False))
+    assert len(again.snapshots()) == 1
+
+
+def test_a_source_belongs_to_its_backup(repo: _bridge.Repository, small_file: Path) -> None:
+    source = make_source(small_file)
+    assert (len(source), source.totals()) == (1, (1, 100_000))
+    _bridge.backup_job(repo, source, consistency="plain", metadata="{}", facts="{}", retention_days=0)
+    before = descriptors()
+    with pytest.raises(errors.InvalidInputError, match="given to a backup"):
+        source.pin("more", os.open(small_file, os.O_RDONLY))
+    assert descriptors() == before
+
+
+async def test_names_and_texts_come_back_as_they_went_in(repo: _bridge.Repository, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    name = os.fsdecode(b"odd\xff\nname")
+    (tree / name).write_bytes(b"content")
+    (tree / "link").symlink_to(name)
+    source = _bridge.Source()
+    fd = os.open(tree, os.O_RDONLY)
+    source.add_tree(fd, "below")
+    os.close(fd)
+    source.skip("left\nout", "a reason, and why: ä")
+    source.seal()
+    snapshot_id, *_ = await _bridge.run(
+        _bridge.backup_job(
+            repo, source, consistency="plain", metadata='{"k":"ä"}', facts='{"f":"ö"}', retention_days=7, safety=True,
+            verdict="usable", source_label=name,
+        )
+    )  # fmt: skip
+    row = repo.snapshot(snapshot_id)
+    assert row is not None
+    assert row[7:12] == ("plain", "usable", 7, True, '{"k":"ä"}')
+    facts, items, skipped = repo.body(snapshot_id)
+    assert facts == '{"f":"ö"}'
+    assert [(item[0], item[1], item[6]) for item in items if item[1] != 2] == [
+        ("below/link", 3, name), (f"below/{name}", 1, "")
+    ]  # fmt: skip
+    assert skipped == [("left\nout", "a reason, and why: ä")]
+    assert repo.snapshot("unknown") is None
+    with pytest.raises(errors.NotFoundError):
+        repo.body("unknown")
+
+
+async def test_a_body_of_many_items_is_read_whole(repo: _bridge.Repository, tmp_path: Path) -> None:
+    tree = tmp_path / "many"
+    tree.mkdir()
+    for i in range(3000):
+        (tree / f"{i:05}").touch()
+    source = _bridge.Source()
+    fd = os.open(tree, os.O_RDONLY)
+    source.add_tree(fd, "")
+    os.close(fd)
+    source.seal()
+    snapshot_id, *_ = await _bridge.run(
+        _bridge.backup_job(repo, source, consistency="plain", metadata="{}", facts="{}", retention_days=7)
+    )
+    assert [item[0] for item in repo.body(snapshot_id)[1]] == [f"{i:05}" for i in range(3000)]
+
+
+async def test_hold_release_and_drop(repo: _bridge.Repository, small_file: Path) -> None:
+    ids = [(await _bridge.run(backup(repo, small_file)))[0] for _ in range(3)]
+    assert await _bridge.run(_bridge.hold_job(repo, ids[0], "user"))
+    assert not await _bridge.run(_bridge.hold_job(repo, ids[0], "user"))
+    assert [row[12] for row in repo.snapshots()] == [("user",), (), ()]
+    assert await _bridge.run(_bridge.drop_job(repo, [*ids[:2], ids[1], "unknown"], "retention")) == [ids[1]]
+    assert await _bridge.run(_bridge.release_job(repo, ids[0], "user"))
+    assert not await _bridge.run(_bridge.release_job(repo, ids[0], "user"))
+    assert await _bridge.run(_bridge.drop_job(repo, ids, "retention")) == [ids[0], ids[2]]
+    assert repo.snapshots() == []
+
+
+def test_arguments_that_cannot_be_used_are_refused(repo: _bridge.Repository, small_file: Path) -> None:
+    with pytest.raises(TypeError, match="sequence"):
+        _bridge.drop_job(repo, "one-id", "why")
+    with pytest.raises(ValueError, match="null"):
+        _bridge.drop_job(repo, ["a\0b"], "why")
+    with pytest.raises(ValueError, match="retention_days"):
+        _bridge.backup_job(
+            repo, make_source(small_file), consistency="plain", metadata="{}", facts="{}", retention_days=-1
+        )
+    with pytest.raises(errors.InvalidInputError):
+        _bridge.verify_job(repo, None, 3, False)
+    with pytest.raises(errors.InvalidInputError):
+        _bridge.prune_job(repo, wait_ns=-1)
+    with pytest.raises(TypeError):
+        _bridge.refresh_job(None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        _core.Job()
+
+
+def test_every_allocation_failure_is_survived(tmp_path: Path, small_file: Path) -> None:
+    def attempt() -> None:
+        repo = _bridge.run_blocking(_bridge.open_job(str(tmp_path), "graph", True))
+        _bridge.run_blocking(backup(repo, small_file))
+        assert repo.body(repo.snapshots()[-1][0])[1]
+
+    attempt()
+    failures = 0
+    for countdown in range(5000):
+        _bridge.mem_fail_after(countdown, False)
+        try:
+            attempt()
+        except MemoryError:
+            failures += 1
+        finally:
+            count = _bridge.mem_count()
+            _bridge.mem_fail_after(-1, False)
+        if count <= countdown:
+            break
+    assert failures > 20
+    attempt()

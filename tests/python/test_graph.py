@@ -1,0 +1,90 @@
+"""One graph: delete, hold, verify, and what is logged."""
+
+from pathlib import Path
+
+import pytest
+
+from lightrag_bkp import BackupManager
+from lightrag_bkp.errors import (
+    ConflictError,
+    NotFoundError,
+)
+from lightrag_bkp.sources import outside
+
+DOC_STATUS = "kv_store_doc_status.json"
+
+
+@pytest.fixture(autouse=True)
+def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
+    monkeypatch.setattr(outside, "REST_S", 0.05)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> BackupManager:
+    return BackupManager(tmp_path / "storage")
+
+
+def stored_files(tmp_path: Path, graph_id: str, kind: str) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "storage" / "graphs" / graph_id / kind).iterdir())
+
+
+async def test_delete_snapshot(manager: BackupManager, graph_dir: Path) -> None:
+    graph = manager.register_graph("g", graph_dir)
+    first, second = [await graph.create_snapshot() for _ in range(2)]
+    assert await graph.delete_snapshot(first.backup_id) is True
+    assert await graph.delete_snapshot(first.backup_id) is False
+    assert await graph.delete_snapshot("unknown") is False
+    assert graph.get_snapshot(first.backup_id) is None
+    with pytest.raises(NotFoundError, match=first.backup_id):
+        await graph.restore_snapshot(first.backup_id, graph_dir)
+    assert [s.backup_id for s in graph.list_snapshots()] == [second.backup_id]
+
+
+async def test_hold_keeps_a_snapshot_until_released(manager: BackupManager, graph_dir: Path) -> None:
+    graph = manager.register_graph("g", graph_dir)
+    snapshot = await graph.create_snapshot()
+    assert await graph.hold(snapshot.backup_id) is True
+    assert await graph.hold(snapshot.backup_id) is False
+    assert await graph.hold(snapshot.backup_id, "audit") is True
+    with pytest.raises(ConflictError, match="held by"):
+        await graph.delete_snapshot(snapshot.backup_id)
+    shown = graph.get_snapshot(snapshot.backup_id)
+    assert shown is not None and shown.held and set(shown.holders) == {"user", "audit"}
+    for holder in shown.holders:
+        assert await graph.release(snapshot.backup_id, holder) is True
+    assert await graph.release(snapshot.backup_id) is False
+    assert await graph.delete_snapshot(snapshot.backup_id) is True
+
+
+async def test_verify_finds_a_flipped_byte_and_the_next_snapshot_heals(
+    manager: BackupManager, graph_dir: Path, tmp_path: Path
+) -> None:
+    graph = manager.register_graph("g", graph_dir)
+    snapshot = await graph.create_snapshot()
+    assert (await graph.verify_snapshot("latest", "catalogue")).ok
+    pack = tmp_path / "storage" / "graphs" / "g" / "packs" / stored_files(tmp_path, "g", "packs")[0]
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.chmod(0o640)
+    pack.write_bytes(content)
+
+    outcome = await graph.verify_snapshot(snapshot.backup_id)
+    assert not outcome.ok
+    assert any(pack.name in finding.object for finding in outcome.findings)
+    healed = await graph.create_snapshot()
+    await graph.restore_snapshot(healed.backup_id, tmp_path / "target")
+    assert (tmp_path / "target" / DOC_STATUS).read_bytes() == (graph_dir / DOC_STATUS).read_bytes()
+
+
+async def test_one_line_is_logged_per_operation(
+    manager: BackupManager, graph_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "lightrag_bkp")
+    graph = manager.register_graph("g", graph_dir)
+    snapshot = await graph.create_snapshot()
+    await graph.verify_snapshot(snapshot.backup_id)
+    await graph.delete_snapshot(snapshot.backup_id)
+    lines = [record.getMessage() for record in caplog.records if record.name == "lightrag_bkp"]
+    assert [line.split()[0] for line in lines] == ["event=snapshot", "event=verify", "event=delete"]
+    assert all("graph=g" in line and f"id={snapshot.backup_id}" in line for line in lines)

@@ -1,0 +1,242 @@
+"""Cuts from another process: with LightRAG's own server to ask, and with nobody to ask."""
+
+import asyncio
+import importlib.util
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import check, graphs, pins, server
+
+from lightrag_bkp.errors import Busy, InvalidInputError, ServerError
+from lightrag_bkp.sources import Cut, files, outside
+
+CACHE, STATUS, ENTITIES = "kv_store_llm_response_cache.json", "kv_store_doc_status.json", "vdb_entities.json"
+
+needs_server = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("fastapi", "uvicorn", "openai")),
+    reason="lightrag-hku[api] and openai not installed",
+)
+
+
+async def cut(directory: Path, **options: Any) -> Cut[files.Pins]:
+    layout = files.detect(directory)
+    return await outside.cut(lambda: files.pin(layout), files.moved, files.Pins.close, **options)
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def replace(directory: Path, name: str) -> None:
+    """Writes the file anew as LightRAG does."""
+    sibling = directory / f"{name}.new"
+    sibling.write_bytes((directory / name).read_bytes())
+    sibling.replace(directory / name)
+
+
+def age(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Lets the clock, not the files, move: change times cannot be set."""
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + seconds)
+
+
+@contextmanager
+def replacing(directory: Path, name: str) -> Iterator[None]:
+    """Somebody writes the file ten times a second during the block."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.1):
+            replace(directory, name)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+async def test_a_directory_at_rest_is_pinned_without_waiting(
+    graph_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age(monkeypatch, 60)
+    taken = await cut(graph_dir)
+    assert (taken.consistency, taken.held_ms) == ("unfenced", 0.0)
+    assert taken.waited_ms < 200
+    assert check.findings(pins.copy_out(taken.value, tmp_path / "cut")) == []
+
+
+async def test_a_file_replaced_a_moment_ago_is_watched_for_two_seconds(graph_dir: Path) -> None:
+    replace(graph_dir, ENTITIES)
+    started = time.monotonic()
+    taken = await cut(graph_dir, on_busy="fail")
+    assert taken.consistency == "unfenced"
+    assert 1.8 < time.monotonic() - started < 4
+    taken.value.close()
+
+
+async def test_change_times_in_the_future_are_watched_no_longer(
+    graph_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age(monkeypatch, -3600)
+    started = time.monotonic()
+    (await cut(graph_dir)).value.close()
+    assert time.monotonic() - started < 4
+
+
+async def test_files_that_keep_being_replaced_are_named(graph_dir: Path) -> None:
+    before = open_descriptors()
+    with replacing(graph_dir, ENTITIES):
+        with pytest.raises(Busy, match=rf"{ENTITIES} replaced.*name the server that writes them"):
+            await cut(graph_dir, on_busy="fail")
+        with pytest.raises(Busy, match=r"busy after \d s"):
+            await cut(graph_dir, deadline_s=0.5)
+    assert open_descriptors() == before
+    taken = await cut(graph_dir)
+    assert taken.consistency == "unfenced"
+    taken.value.close()
+
+
+async def test_the_llm_cache_may_change_all_the_time(graph_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    age(monkeypatch, 60)
+    with replacing(graph_dir, CACHE):
+        for _ in range(5):
+            taken = await cut(graph_dir, on_busy="fail")
+            assert taken.waited_ms < 200
+            taken.value.close()
+            await asyncio.sleep(0.1)
+
+
+async def test_a_crash_cut_asks_nobody(graph_dir: Path) -> None:
+    with replacing(graph_dir, ENTITIES):
+        taken = await cut(graph_dir, on_busy="crash", server_url="http://127.0.0.1:9")
+    assert taken.consistency == "crash"
+    taken.value.close()
+
+
+async def test_a_cancelled_cut_gives_its_descriptors_back(graph_dir: Path) -> None:
+    before = open_descriptors()
+    replace(graph_dir, ENTITIES)
+    cutter = asyncio.create_task(cut(graph_dir))
+    await asyncio.sleep(0.2)
+    assert open_descriptors() > before
+    cutter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cutter
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"on_busy": "never"}, "on_busy"),
+        ({"server_url": "file:///etc/passwd"}, "server_url"),
+        ({"server_url": "127.0.0.1:9621"}, "server_url"),
+    ],
+)
+async def test_unusable_arguments_are_refused(graph_dir: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        await cut(graph_dir, **options)
+
+
+async def test_a_server_that_is_not_there_is_an_error_not_a_lower_rung(graph_dir: Path) -> None:
+    with pytest.raises(ServerError, match="cannot be reached"):
+        await cut(graph_dir, server_url="http://127.0.0.1:9")
+
+
+@contextmanager
+def answering(code: int, body: bytes = b"", **headers: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Something that is no LightRAG: one answer for every path. Yields its address and the headers it is sent."""
+    seen: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(dict(self.headers))
+            self.send_response(code)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Keeps quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as service:
+        thread = threading.Thread(target=service.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{service.server_port}", seen
+        finally:
+            service.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "message"),
+    [
+        (200, b"<html>", "something else than JSON"),
+        (200, b"[]", "something else than LightRAG"),
+        (200, b"{}", "LightRAG's pipeline"),
+        (404, b"", "HTTP 404"),
+        (500, b"", "HTTP 500"),
+        (401, b"", "refused the API key"),
+    ],
+)
+async def test_answers_that_are_not_lightrags_are_errors(graph_dir: Path, code: int, body: bytes, message: str) -> None:
+    with answering(code, body) as (url, _), pytest.raises(ServerError, match=message):
+        await cut(graph_dir, server_url=url)
+
+
+async def test_a_key_is_not_carried_to_another_origin(graph_dir: Path) -> None:
+    with (
+        answering(200, b"{}") as (elsewhere, seen),
+        answering(302, Location=f"{elsewhere}/health") as (url, asked),
+        pytest.raises(ServerError, match="redirects to another origin"),
+    ):
+        await cut(graph_dir, server_url=url, api_key="secret")
+    assert asked[0]["X-Api-Key"] == "secret"
+    assert seen == []
+
+
+@needs_server
+async def test_a_running_server_is_believed(tmp_path: Path) -> None:
+    """One server for all of it; starting one takes seconds."""
+    directory = tmp_path / "rag_storage"
+    with server.running(tmp_path, delay_s=0.5) as running:
+        running.insert({f"report-{n}.txt": graphs.document(n) for n in range(8)})
+        with pytest.raises(Busy, match=r"job .* runs with \d documents left; try again"):
+            await cut_once_there(directory, running, on_busy="fail")
+        with pytest.raises(Busy, match=r"busy after \d s"):
+            await cut(directory, server_url=running.url, api_key=running.api_key, deadline_s=0.3)
+        with pytest.raises(ServerError, match="refused the API key"):
+            await cut(directory, server_url=running.url, api_key="wrong")
+        with pytest.raises(ServerError, match="set LIGHTRAG_API_KEY"):
+            await cut(directory, server_url=running.url)
+
+        taken = await cut(directory, server_url=running.url + "/", api_key=running.api_key)
+        assert taken.consistency == "settled"
+        assert taken.facts["embedding_model"] == "standin"
+        copied = pins.copy_out(taken.value, tmp_path / "cut")
+        assert check.findings(copied) == []
+        assert {status: len(found) for status, found in check.documents_by_status(copied).items()} == {"processed": 8}
+
+        assert "E3 works with" in await asyncio.to_thread(running.query, "What does E3 do?")
+        again = await cut(directory, server_url=running.url, api_key=running.api_key)
+        assert again.consistency == "settled"
+        again.value.close()
+
+
+async def cut_once_there(directory: Path, running: server.RunningServer, **options: Any) -> Cut[files.Pins]:
+    """Cuts as soon as the server has written its first file and works."""
+    while not (directory / STATUS).exists() or not running.status()["busy"]:  # noqa: ASYNC110 - HTTP has no event
+        await asyncio.sleep(0.05)
+    return await cut(directory, server_url=running.url, api_key=running.api_key, **options)

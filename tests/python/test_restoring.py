@@ -1,0 +1,299 @@
+"""Restores: plain directories to the last bit, what is kept, what is refused, and what an interruption leaves."""
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from support.folders import fingerprint, write_odd_tree
+
+from lightrag_bkp import BackupManager, GraphBackup
+from lightrag_bkp.errors import ConflictError, DamagedError, NotFoundError, RestoreUnfinishedError
+from lightrag_bkp.models import RestoreAction
+from lightrag_bkp.sources import outside
+
+STORES = (
+    "kv_store_text_chunks.json",
+    "vdb_entities.json",
+    "vdb_relationships.json",
+    "vdb_chunks.json",
+    "graph_chunk_entity_relation.graphml",
+)
+
+
+@pytest.fixture(autouse=True)
+def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
+    monkeypatch.setattr(outside, "REST_S", 0.05)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> BackupManager:
+    return BackupManager(tmp_path / "storage")
+
+
+@pytest.fixture
+def plain(manager: BackupManager, tmp_path: Path) -> GraphBackup:
+    return manager.register_graph("plain", write_odd_tree(tmp_path / "source"))
+
+
+@pytest.fixture
+def graph(manager: BackupManager, tmp_path: Path) -> GraphBackup:
+    (tmp_path / "rag").mkdir()
+    for name in STORES:
+        (tmp_path / "rag" / name).write_text(f"{name} as it was")
+    return manager.register_graph("graph", tmp_path / "rag")
+
+
+def actions(outcome_items: object) -> dict[str, RestoreAction]:
+    return {item.name: item.action for item in outcome_items}  # type: ignore[attr-defined]
+
+
+async def test_plain_directory_comes_back_to_the_last_bit(plain: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await plain.create_snapshot()
+    assert (snapshot.consistency, snapshot.facts["layout"]) == ("plain", "plain")
+    for target in ("one", "two"):
+        outcome = await plain.restore(snapshot.backup_id, tmp_path / target)
+        assert not outcome.restart_required
+        assert fingerprint(tmp_path / target) == fingerprint(tmp_path / "source")
+
+
+async def test_special_files_are_listed_as_skipped(plain: GraphBackup, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "source" / "pipe")
+    snapshot = await plain.create_snapshot()
+    assert [skip.name for skip in snapshot.skipped] == ["pipe"]
+
+
+async def test_links_are_never_followed(plain: GraphBackup) -> None:
+    items = {item.name: item for item in (await plain.create_snapshot()).items}
+    assert items["link out"].link_target == "/etc/passwd"
+    assert items["link out"].size_bytes == len("/etc/passwd")
+    assert not any(name.startswith("link to directory/") for name in items)
+
+
+async def test_plain_target_becomes_equal_and_its_former_state_is_kept(plain: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await plain.create_snapshot()
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "mine").write_text("was here")
+    outcome = await plain.restore(snapshot.backup_id, target)
+    assert fingerprint(target) == fingerprint(tmp_path / "source")
+    assert actions(outcome.items)["mine"] is RestoreAction.REMOVE
+    assert outcome.safety_snapshot is not None
+    await plain.restore(outcome.safety_snapshot, target)
+    assert {path.name for path in target.iterdir()} == {"mine"}
+    assert (target / "mine").read_text() == "was here"
+
+
+async def test_latest_passes_over_safety_snapshots(graph: GraphBackup, tmp_path: Path) -> None:
+    first = await graph.create_snapshot()
+    (tmp_path / "rag" / STORES[0]).write_text("spoilt")
+    outcome = await graph.restore("latest", tmp_path / "rag")
+    safety = graph.list_snapshots()[-1]
+    assert (safety.backup_id, safety.safety) == (outcome.safety_snapshot, True)
+    assert safety.metadata == {"replaced_by": first.backup_id}
+    latest = graph.get_snapshot("latest")
+    assert latest is not None and latest.backup_id == first.backup_id
+    assert outcome.restart_required
+
+
+async def test_restoring_what_is_there_already_changes_nothing(graph: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await graph.create_snapshot()
+    before = {path.name: path.stat().st_ino for path in (tmp_path / "rag").iterdir()}
+    outcome = await graph.restore(snapshot.backup_id, tmp_path / "rag")
+    assert (outcome.changed, outcome.safety_snapshot) == ((), None)
+    assert {path.name: path.stat().st_ino for path in (tmp_path / "rag").iterdir()} == before
+    assert len(graph.list_snapshots()) == 1
+
+
+async def test_items_the_snapshot_lacks_go_and_other_files_stay(graph: GraphBackup, tmp_path: Path) -> None:
+    rag = tmp_path / "rag"
+    snapshot = await graph.create_snapshot()
+    (rag / "kv_store_full_docs.json").write_text("newer")
+    (rag / "notes.txt").write_text("mine")
+    (rag / "other").mkdir()
+    (rag / "other" / "vdb_chunks.json").write_text("another workspace")
+    await graph.restore(snapshot.backup_id, rag)
+    assert {path.name for path in rag.iterdir()} == {*STORES, "notes.txt", "other"}
+    assert (rag / "other" / "vdb_chunks.json").read_text() == "another workspace"
+
+
+async def test_dry_run_names_what_would_change_and_changes_nothing(graph: GraphBackup, tmp_path: Path) -> None:
+    rag = tmp_path / "rag"
+    snapshot = await graph.create_snapshot()
+    (rag / STORES[0]).write_text("spoilt")
+    (rag / STORES[1]).unlink()
+    (rag / "kv_store_full_docs.json").write_text("newer")
+    before = fingerprint(rag)
+    outcome = await graph.restore(snapshot.backup_id, rag, dry_run=True)
+    assert {item.name: item.action for item in outcome.changed} == {
+        STORES[0]: RestoreAction.REPLACE,
+        STORES[1]: RestoreAction.CREATE,
+        "kv_store_full_docs.json": RestoreAction.REMOVE,
+    }
+    assert fingerprint(rag) == before
+    assert len(graph.list_snapshots()) == 1
+    assert set(os.listdir(tmp_path)) == {"rag", "storage"}
+
+
+async def test_one_item_is_brought_back_alone(graph: GraphBackup, tmp_path: Path) -> None:
+    rag = tmp_path / "rag"
+    snapshot = await graph.create_snapshot()
+    for name in STORES[:2]:
+        (rag / name).write_text("spoilt")
+    (rag / "kv_store_full_docs.json").write_text("newer")
+    outcome = await graph.restore(snapshot.backup_id, rag, items=[STORES[0]])
+    assert [item.name for item in outcome.items] == [STORES[0]]
+    assert (rag / STORES[0]).read_text() == f"{STORES[0]} as it was"
+    assert (rag / STORES[1]).read_text() == "spoilt"
+    assert (rag / "kv_store_full_docs.json").read_text() == "newer"
+    with pytest.raises(NotFoundError, match=r"unknown\.json"):
+        await graph.restore(snapshot.backup_id, rag, items=["unknown.json"])
+
+
+async def test_a_directorys_name_takes_all_below_it(plain: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await plain.create_snapshot()
+    await plain.restore(snapshot.backup_id, tmp_path / "some", items=["sub"])
+    assert set(os.listdir(tmp_path / "some")) == {"sub"}
+    assert fingerprint(tmp_path / "some" / "sub") == fingerprint(tmp_path / "source" / "sub")
+
+
+async def test_plain_snapshot_never_replaces_a_graph(plain: GraphBackup, graph: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await plain.create_snapshot()
+    for target in (tmp_path / "rag", tmp_path):
+        with pytest.raises(ConflictError):
+            await plain.restore(snapshot.backup_id, target)
+    assert (tmp_path / "rag" / STORES[0]).read_text() == f"{STORES[0]} as it was"
+
+
+@pytest.mark.parametrize("target", ["storage", "storage/graphs/new", "."])
+async def test_target_and_storage_must_be_apart(plain: GraphBackup, tmp_path: Path, target: str) -> None:
+    snapshot = await plain.create_snapshot()
+    with pytest.raises(ConflictError, match="keep them apart"):
+        await plain.restore(snapshot.backup_id, tmp_path / target)
+
+
+async def test_a_file_in_the_targets_place_is_refused(plain: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await plain.create_snapshot()
+    (tmp_path / "target").write_text("a file")
+    with pytest.raises(ConflictError, match="no directory"):
+        await plain.restore(snapshot.backup_id, tmp_path / "target")
+
+
+async def test_damage_leaves_the_target_as_it_was(graph: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await graph.create_snapshot()
+    for pack in (tmp_path / "storage" / "graphs" / "graph" / "packs").iterdir():
+        content = bytearray(pack.read_bytes())
+        content[60:200] = bytes(140)
+        pack.chmod(0o640)
+        pack.write_bytes(content)
+    (tmp_path / "rag" / STORES[0]).write_text("newer")
+    before = fingerprint(tmp_path / "rag")
+    with pytest.raises(DamagedError):
+        await graph.restore(snapshot.backup_id, tmp_path / "rag")
+    assert fingerprint(tmp_path / "rag") == before
+    assert set(os.listdir(tmp_path)) == {"rag", "storage"}, "no staging directory is left"
+
+
+async def test_source_label_follows_links_to_the_same_directory(graph: GraphBackup, tmp_path: Path) -> None:
+    await graph.create_snapshot()
+    (tmp_path / "link").symlink_to(tmp_path / "rag")
+    again = await graph.create_snapshot(tmp_path / "link")
+    assert again.facts["source_dir"] == str(tmp_path / "rag")
+    assert again.stored_bytes <= 4096
+
+
+async def test_restore_through_a_link_keeps_the_link(graph: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await graph.create_snapshot()
+    (tmp_path / "link").symlink_to(tmp_path / "rag")
+    (tmp_path / "rag" / STORES[0]).write_text("spoilt")
+    await graph.restore(snapshot.backup_id, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "rag" / STORES[0]).read_text() == f"{STORES[0]} as it was"
+
+
+async def test_deleted_directory_is_made_again(graph: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await graph.create_snapshot()
+    shutil.rmtree(tmp_path / "rag")
+    outcome = await graph.restore(snapshot.backup_id, tmp_path / "a" / "b" / "rag")
+    assert outcome.safety_snapshot is None
+    assert set(os.listdir(tmp_path / "a" / "b" / "rag")) == set(STORES)
+
+
+async def test_configuration_store_is_brought_back_but_never_taken_away(graph: GraphBackup, tmp_path: Path) -> None:
+    config = tmp_path / "rag" / "_lightrag_config"
+    without = await graph.create_snapshot()
+    config.mkdir()
+    (config / "storage_anchor.json").write_text("anchor")
+    (config / ".lightrag_storage.lock").touch()
+    snapshot = await graph.create_snapshot()
+    assert "_lightrag_config/storage_anchor.json" in {item.name for item in snapshot.items}
+    (tmp_path / "rag" / STORES[0]).write_text("spoilt")
+    await graph.restore(without.backup_id, tmp_path / "rag")
+    assert (config / "storage_anchor.json").read_text() == "anchor"
+    await graph.restore(snapshot.backup_id, tmp_path / "target")
+    assert (tmp_path / "target" / "_lightrag_config" / "storage_anchor.json").read_text() == "anchor"
+    assert not (tmp_path / "target" / "_lightrag_config" / ".lightrag_storage.lock").exists()
+
+
+async def test_modes_and_times_of_a_plain_directory_come_back_alone(plain: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await plain.create_snapshot()
+    before = fingerprint(tmp_path / "source")
+    (tmp_path / "source" / "big").chmod(0o600)
+    os.utime(tmp_path / "source" / "zeros", (0, 0))
+    await plain.restore(snapshot.backup_id, tmp_path / "source")
+    assert fingerprint(tmp_path / "source") == before
+
+
+def restore_and_die(graph: GraphBackup, snapshot_id: str, target: Path, after_s: float) -> None:
+    """A child restores and is killed so long after it made its first file."""
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(graph.restore(snapshot_id, target))
+        finally:
+            os._exit(0)
+    beside, inside = set(os.listdir(target.parent)), set(os.listdir(target))
+    for _ in range(2000):
+        if set(os.listdir(target.parent)) != beside or set(os.listdir(target)) != inside:
+            break
+        time.sleep(0.0005)
+    time.sleep(after_s)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def write_stores(directory: Path, content: bytes) -> None:
+    for name in STORES:
+        (directory / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1])
+async def test_a_killed_restore_leaves_old_or_new_once_finished(
+    graph: GraphBackup, tmp_path: Path, share: float, shared: bool
+) -> None:
+    rag = tmp_path / "rag"
+    new, old = (os.urandom(1) * 2_000_000 for _ in range(2))
+    write_stores(rag, new)
+    if shared:
+        (rag / "other").mkdir()
+    snapshot = await graph.create_snapshot()
+    write_stores(rag, old)
+    whole_s = (await graph.restore(snapshot.backup_id, rag)).seconds
+    write_stores(rag, old)
+    restore_and_die(graph, snapshot.backup_id, rag, share * whole_s)
+    try:
+        await graph.create_snapshot(on_busy="crash")
+    except RestoreUnfinishedError:
+        assert await graph.finish_restore() is True
+    await graph.finish_restore()
+    assert await graph.finish_restore() is False
+    assert {(rag / name).read_bytes() for name in STORES} in ({old}, {new}), "never a mix"
+    assert set(os.listdir(rag)) == {*STORES, *(["other"] if shared else [])}
+    assert set(os.listdir(tmp_path)) == {"rag", "storage"}
+    await graph.restore(snapshot.backup_id, rag)
+    assert {(rag / name).read_bytes() for name in STORES} == {new}

@@ -1,0 +1,100 @@
+"""The twins without await, with and without a loop that runs already."""
+
+import asyncio
+import inspect
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lightrag_bkp import backup, sync
+from lightrag_bkp.errors import InvalidInputError, NotFoundError
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> sync.GraphBackup:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").write_text("content")
+    return sync.BackupManager(tmp_path / "storage").register_graph("g", tmp_path / "source")
+
+
+def whole_life(graph: sync.GraphBackup, tmp_path: Path) -> None:
+    first = graph.create_snapshot(metadata={"n": 1})
+    second = graph.create_snapshot()
+    assert [s.backup_id for s in graph.list_snapshots()] == [first.backup_id, second.backup_id]
+    assert graph.verify_snapshot().ok
+    assert graph.hold(first.backup_id) and graph.release(first.backup_id)
+    assert graph.restore_snapshot("latest", tmp_path / "target")
+    assert (tmp_path / "target" / "file").read_text() == "content"
+    assert graph.delete_snapshot(first.backup_id)
+    assert graph.cleanup_old_snapshots() == 0
+
+
+def test_without_a_loop(graph: sync.GraphBackup, tmp_path: Path) -> None:
+    whole_life(graph, tmp_path)
+
+
+async def test_inside_a_running_loop(graph: sync.GraphBackup, tmp_path: Path) -> None:
+    whole_life(graph, tmp_path)
+
+
+def test_manager_reads_everything_back(graph: sync.GraphBackup, tmp_path: Path) -> None:
+    graph.create_snapshot()
+    with sync.BackupManager(tmp_path / "storage") as manager:
+        assert manager.graph_ids() == ["g"]
+        assert manager.get_total_stats()["total_snapshots"] == 1
+        found = manager.get_graph("g")
+        assert found is not None and len(found.list_snapshots()) == 1
+        assert manager.get_graph("unknown") is None
+        assert manager.cleanup_all_graphs() == 0
+
+
+def test_errors_come_through(graph: sync.GraphBackup, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="unknown"):
+        graph.restore("unknown", tmp_path / "target")
+
+
+async def test_lightrag_of_the_callers_loop_is_refused(tmp_path: Path) -> None:
+    class Rag:
+        working_dir = str(tmp_path)
+        workspace = ""
+
+    graph = sync.BackupManager(tmp_path / "storage").register_graph("g", rag=Rag())
+    with pytest.raises(InvalidInputError, match="await create_snapshot"):
+        graph.create_snapshot()
+
+
+def test_an_interrupt_cancels_the_work_and_waits_for_it() -> None:
+    events: list[str] = []
+
+    async def work() -> None:
+        events.append("started")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            events.append("settled")
+
+    def interrupt() -> None:
+        while not events:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        sync.run(work())
+    assert events == ["started", "settled"]
+
+
+@pytest.mark.parametrize("name", ["GraphBackup", "BackupManager"])
+def test_twins_have_the_same_methods_and_arguments(name: str) -> None:
+    original, twin = getattr(backup, name), getattr(sync, name)
+    for method, function in inspect.getmembers(original, inspect.isfunction):
+        if method.startswith("_") or method in ("close", "stats"):
+            continue
+        assert list(inspect.signature(getattr(twin, method)).parameters) == list(
+            inspect.signature(function).parameters
+        ), method

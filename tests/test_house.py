@@ -1,0 +1,146 @@
+"""The walls of the house: what a stranger may rely on when reading the folder names (docs/architecture.md)."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CSRC = ROOT / "csrc"
+PACKAGE = ROOT / "lightrag_bkp"
+
+LAYERS = ["base", "codec", "lightrag", "repo", "engine", "net", "py"]
+"""A folder includes only itself and folders before it."""
+
+LIBRARIES = {"openssl/": "codec", "zstd": "codec", "expat": "lightrag", "curl/": "net", "Python.h": "py"}
+
+BANNED = ["sprintf", "vsprintf", "strcpy", "strcat", "strtok", "atoi", "atol", "alloca", "system", "gets", "tmpnam", "mktemp", "signal"]
+ALLOCATION = ["malloc", "calloc", "realloc", "free", "strdup", "strndup"]
+FILES = ["open", "openat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdirat", "linkat", "fsync", "fdatasync", "fdopendir"]
+ONLY_IN = {"base/mem.c": ALLOCATION, "base/fs": FILES, "engine/pool.c": ["pthread_create", "thrd_create"]}
+
+LIGHTRAG_IMPORTERS = {"sources/live.py", "sources/gate.py", "server.py", "compat.py", "api/auth.py"}
+
+
+def c_files() -> list[Path]:
+    return sorted([*CSRC.glob("*/*.c"), *CSRC.glob("*/*.h")])
+
+
+def name(path: Path) -> str:
+    return path.relative_to(CSRC).as_posix()
+
+
+def includes(path: Path) -> Iterator[str]:
+    yield from re.findall(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', path.read_text(), re.M)
+
+
+def code_of(path: Path) -> str:
+    """The file without comments and string literals."""
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', " ", path.read_text(), flags=re.S)
+
+
+def calls(path: Path, function: str) -> bool:
+    return re.search(rf"(?<![\w.>]){function}\s*\(", code_of(path)) is not None
+
+
+def python_files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported_modules(path: Path) -> Iterator[tuple[str, bool]]:
+    """(absolute module, whether at the file's top level)."""
+    tree = ast.parse(path.read_text())
+    top = set(map(id, tree.body))
+    package = ["lightrag_bkp", *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in top
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, [base, node.module]))
+            yield module, id(node) in top
+            for alias in node.names:
+                yield f"{module}.{alias.name}", id(node) in top
+
+
+@pytest.mark.parametrize("path", c_files(), ids=name)
+def test_a_c_file_includes_only_its_own_layer_and_those_before_it(path: Path) -> None:
+    layer = LAYERS.index(path.parent.name)
+    for include in includes(path):
+        folder = include.split("/")[0]
+        if folder in LAYERS and (CSRC / include).exists():
+            assert LAYERS.index(folder) <= layer, f"{name(path)} includes {include}"
+
+
+@pytest.mark.parametrize("path", c_files(), ids=name)
+def test_an_external_library_is_included_by_one_folder(path: Path) -> None:
+    for include in includes(path):
+        for library, folder in LIBRARIES.items():
+            if include.startswith(library):
+                assert path.parent.name == folder, f"{name(path)} includes {include}"
+
+
+@pytest.mark.parametrize("path", c_files(), ids=name)
+def test_no_banned_call(path: Path) -> None:
+    assert [function for function in BANNED if calls(path, function)] == []
+
+
+@pytest.mark.parametrize("path", c_files(), ids=name)
+def test_memory_files_and_threads_come_from_one_place(path: Path) -> None:
+    for place, functions in ONLY_IN.items():
+        if not name(path).startswith(place):
+            assert [function for function in functions if calls(path, function)] == [], f"belongs into {place}"
+
+
+@pytest.mark.parametrize("path", sorted(CSRC.glob("*/*.h")), ids=name)
+def test_a_header_begins_with_its_story(path: Path) -> None:
+    story = re.match(r"/\*(.*?)\*/", path.read_text(), re.S)
+    assert story and len(story.group(1)) > 60
+
+
+@pytest.mark.parametrize("path", sorted(p for p in CSRC.glob("*/*.h") if p.parent.name != "py"), ids=name)
+def test_a_c_module_has_a_test(path: Path) -> None:
+    module = path.stem.removesuffix("_private")
+    assert (ROOT / "tests/c" / f"test_{module}.c").exists(), f"tests/c/test_{module}.c is missing"
+
+
+def test_error_codes_and_exception_classes_agree() -> None:
+    from lightrag_bkp import _bridge, errors
+
+    table = re.findall(r"^LRB_ERROR\((\w+),\s*(\w+),\s*\"(.*)\"\)", (CSRC / "base/err.def").read_text(), re.M)
+    assert table == list(_bridge._core.ERROR_TABLE)
+    for _, class_name, _ in table:
+        assert issubclass(getattr(errors, class_name), errors.LightragBkpError)
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_python_walls(path: Path) -> None:
+    me = path.relative_to(PACKAGE).as_posix()
+    for module, at_top in imported_modules(path):
+        if module in ("lightrag_bkp._core", "lightrag_bkp._probe"):
+            assert me == "_bridge.py", f"{me} imports {module}"
+        root = module.split(".")[0]
+        if root == "fastapi":
+            assert me.startswith("api/")
+        if root in ("sqlalchemy", "alembic"):
+            assert me.startswith("state/")
+        if root == "lightrag":
+            assert me in LIGHTRAG_IMPORTERS and not at_top, f"{me} imports {module}"
+
+
+def test_importing_the_package_starts_nothing() -> None:
+    import subprocess
+    import sys
+
+    program = (
+        "import os, threading; before = set(os.listdir('/proc/self/fd')); import lightrag_bkp, lightrag_bkp.sync;"
+        "assert threading.active_count() == 1; assert len(os.listdir('/proc/self/task')) == 1;"
+        "assert set(os.listdir('/proc/self/fd')) <= before, 'a descriptor was left open';"
+        "import sys; assert 'lightrag' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
