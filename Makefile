@@ -11,14 +11,15 @@ CORE_C     := $(sort $(wildcard csrc/*/*.c))
 ENGINE_C   := $(filter-out csrc/py/%,$(CORE_C))
 HEADERS    := $(wildcard csrc/*/*.h csrc/*/*.def)
 C_TESTS    := $(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/test_*.c)))
+REPLAYS    := $(patsubst tests/fuzz/fuzz_%.c,replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CC         ?= gcc
 C_FLAGS    := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wno-format-truncation -Werror -g -O1 -fno-omit-frame-pointer -Icsrc
 C_LIBS     := -lcrypto -lzstd -lpthread
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
-TSAN_TESTS := test_pool test_mailbox test_task test_backup test_writer
+TSAN_TESTS := test_pool test_mailbox test_task test_backup test_writer test_restore_threads
 
-.PHONY: help demo test test-c test-tsan test-py lint bench fuzz wheel compat clean
+.PHONY: help demo test test-c test-tsan test-py lint bench fuzz fuzz-seeds wheel compat clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -73,13 +74,17 @@ $(BUILD)/$(1)/core.a: $(patsubst csrc/%.c,$(BUILD)/$(1)/%.o,$(ENGINE_C))
 
 $(BUILD)/$(1)/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(BUILD)/$(1)/core.a
 	@$(CC) $(C_FLAGS) $(2) -Itests/c $$< $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
+
+$(BUILD)/$(1)/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(wildcard tests/*/*.h) $(BUILD)/$(1)/core.a
+	@$(CC) $(C_FLAGS) $(2) -Itests -DLRB_CORPUS='"tests/fuzz/corpus/$$*"' \
+		$$< tests/fuzz/replay.c $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
 endef
 $(eval $(call sanitized,asan,$(ASAN)))
 $(eval $(call sanitized,tsan,$(TSAN)))
 
-test-c: $(VENV)/.packages ## C unit tests under AddressSanitizer and UBSan
-	@$(MAKE) --no-print-directory -j2 $(addprefix $(BUILD)/asan/,$(C_TESTS))
-	@scripts/run-c-tests $(addprefix $(BUILD)/asan/,$(C_TESTS))
+test-c: $(VENV)/.packages ## C unit tests and the fuzz corpus under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory -j2 $(addprefix $(BUILD)/asan/,$(C_TESTS) $(REPLAYS))
+	@scripts/run-c-tests $(addprefix $(BUILD)/asan/,$(C_TESTS) $(REPLAYS))
 
 test-tsan: $(VENV)/.packages ## the threaded C tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory -j2 $(addprefix $(BUILD)/tsan/,$(TSAN_TESTS))
@@ -87,6 +92,10 @@ test-tsan: $(VENV)/.packages ## the threaded C tests under ThreadSanitizer
 
 fuzz: $(VENV)/.packages ## fuzz every parser of stored bytes (FUZZ_SECONDS=60 each)
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/fuzz $(BUILD)/fuzz
+
+fuzz-seeds: $(BUILD)/asan/core.a ## write the inputs anew that fuzzing starts from (tests/fuzz/corpus)
+	@$(CC) $(C_FLAGS) $(ASAN) -Itests -Itests/fuzz tests/fuzz/seeds.c $< -o $(BUILD)/asan/seeds $(C_LIBS)
+	@$(BUILD)/asan/seeds tests/fuzz/corpus
 
 clean: ## remove what was built
 	rm -rf $(BUILD) dist $(VENV) lightrag_bkp/*.so *.egg-info

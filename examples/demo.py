@@ -3,7 +3,7 @@ back.
 
     python examples/demo.py [--documents N]
 
-LightRAG is the installed one with its real pipeline; only the language model and the embedding are stand-ins
+LightRAG is the installed one with its real pipeline; only the LLM and the embedding are stand-ins
 (tests/support), so nothing is downloaded and no key is needed.
 """
 

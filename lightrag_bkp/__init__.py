@@ -7,8 +7,11 @@
         snapshot = await graph.create_snapshot()
         await graph.restore_snapshot(snapshot.backup_id, "/srv/restored")
 
-`lightrag_bkp.sync` has the same without `await`. Names are loaded when they are first used; importing the package
-starts nothing and touches no file.
+`BackupManager` knows the graphs of one storage path, `GraphBackup` takes, lists, verifies, restores and cleans up the
+snapshots of one graph. `lightrag_bkp.sync` has the same without `await`; `lightrag_bkp.config` says what can be set in
+the environment and in `lightrag-bkp.toml`; every error is a class of `lightrag_bkp.errors`.
+
+Names are loaded when they are first used; importing the package starts nothing and touches no file.
 """
 
 import importlib

@@ -81,6 +81,8 @@ class Repository:
     def log_path(self, number: int, /) -> str: ...
     def body(self, snapshot_id: str, /) -> tuple[str, list[_ItemRow], list[tuple[str, str]]]:
         """(facts as JSON text, items, (name, reason) of what was left out). Reads packs: milliseconds. GIL released."""
+    def facts(self, snapshot_id: str, /) -> str:
+        """The facts alone, as JSON text: one chunk is read, however many items there are. GIL released."""
     def refresh(self) -> None:
         """Reads entries other processes appended. GIL released."""
     def close(self) -> None:

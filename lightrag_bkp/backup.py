@@ -31,7 +31,8 @@ class BackupManager:
         retention: the policy of clean-ups; each snapshot's own days by default.
 
     Raises:
-        ConfigurationError: no storage path is given or configured.
+        ConfigurationError: no storage path is given or configured, or a setting cannot be used. InvalidInputError: an
+            argument cannot be used.
     """
 
     def __init__(
@@ -128,8 +129,7 @@ class BackupManager:
 
         Returns:
             {total_graphs, total_snapshots, total_size_bytes (of all snapshots' sources), stored_bytes (on disk),
-            graphs: {graph
-            id: its own figures as `GraphBackup.stats`, or {"error": why they cannot be read}}}.
+            graphs: {graph id: its figures as `GraphBackup.stats`, or {"error": why they cannot be read}}}.
         """
         graphs: dict[str, dict[str, Any]] = {}
         for graph_id in self.graph_ids():

@@ -20,6 +20,7 @@ logger = logging.getLogger("lightrag_bkp")
 ON_BUSY = ("wait", "fail", "crash")
 METADATA_MAX_BYTES = 16 << 10
 _PHASES = {"1": "compare", "2": "encode", "3": "commit"}
+_warned: set[str] = set()
 _TRIES = 4
 """How often a source that changes while it is read is read anew."""
 
@@ -52,6 +53,7 @@ async def create(repository: GraphRepository, request: Request) -> BackupSnapsho
     layout = await asyncio.to_thread(files.detect, request.source_dir, request.workspace)
     if layout.kind is files.Kind.PLAIN and (request.rag is not None or request.server_url is not None):
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}: nothing was written yet", target=layout.root)
+    await asyncio.to_thread(_warn_of_shared_device, repository.storage_path, layout.root)
     for attempt in range(1, _TRIES + 1):
         try:
             snapshot = await _attempt(repository, layout, request, known)
@@ -71,6 +73,17 @@ async def create(repository: GraphRepository, request: Request) -> BackupSnapsho
         time.monotonic() - started,
     )
     return snapshot
+
+
+def _warn_of_shared_device(storage_path: str, root: str) -> None:
+    """Says once per process and storage path that one broken disk would take both."""
+    place = storage_path if os.path.exists(storage_path) else os.path.dirname(storage_path) or os.curdir
+    if storage_path in _warned or not os.path.exists(place) or os.stat(place).st_dev != os.stat(root).st_dev:
+        return
+    _warned.add(storage_path)
+    logger.warning(
+        "event=shared_device storage=%s source=%s advice=keep_a_copy_on_another_device", storage_path, root
+    )
 
 
 async def store(

@@ -90,8 +90,10 @@ class GraphBackup:
 
         Raises:
             Busy: no good moment came. IncompleteSourceError: part of the graph is not in files here. NotFoundError:
-                nothing is there. SourceChangedError: a file kept changing while it was read. RestoreUnfinishedError,
-                NoSpaceError, ...
+                nothing is there. SourceChangedError: a file kept changing while it was read. RestoreUnfinishedError:
+                an interrupted restore waits there. ServerError: the server cannot be asked. InvalidInputError: an
+                argument cannot be used. ConflictError: source and storage lie inside one another. NoSpaceError,
+                StorageError: the system refused. None of them leaves anything behind.
         """
         chosen, is_own = self._source(source_dir)
         restoring.refuse_pending(self._root(chosen))
@@ -142,7 +144,7 @@ class GraphBackup:
         return await restoring.restore(self._repository, request)
 
     async def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:
-        """As `restore`; True, or it raises."""
+        """As `restore`: returns True, or raises what `restore` raises."""
         await self.restore(snapshot_id, target_dir)
         return True
 
@@ -154,11 +156,18 @@ class GraphBackup:
 
         Returns:
             False when nothing was waiting.
+
+        Raises:
+            Busy: another process is at it. DamagedError: the restore's journal is damaged.
         """
         return await restoring.finish(self._root(self._source(target_dir)[0]))
 
     def list_snapshots(self) -> list[BackupSnapshot]:
-        """All snapshots in the order of the log, oldest first; each says why the retention policy keeps it."""
+        """All snapshots in the order of the log, oldest first; each says why the retention policy keeps it.
+
+        Raises:
+            DamagedError: the log cannot be read.
+        """
         core = self._repository.open_now()
         return [] if core is None else self._repository.snapshots(core, self.retention)
 
@@ -216,13 +225,31 @@ class GraphBackup:
         )
 
     async def hold(self, snapshot_id: str, holder: str = "user") -> bool:
-        """Keeps a snapshot whatever the policy says, until `release`. False when `holder` held it already."""
+        """Keeps a snapshot whatever the policy says, until `release`.
+
+        Args:
+            snapshot_id: or "latest".
+            holder: on whose behalf; each holder has a hold of its own.
+
+        Returns:
+            False when `holder` held it already.
+
+        Raises:
+            NotFoundError: no such snapshot. InvalidInputError: the holder's name cannot be stored.
+        """
         snapshot = await self._require(snapshot_id)
         core = await self._repository.require()
         return bool(await _bridge.run(_bridge.hold_job(core, snapshot.backup_id, holder)))
 
     async def release(self, snapshot_id: str, holder: str = "user") -> bool:
-        """Ends a hold. False when `holder` did not hold it."""
+        """Ends a hold.
+
+        Returns:
+            False when `holder` did not hold it.
+
+        Raises:
+            NotFoundError: no such snapshot.
+        """
         snapshot = await self._require(snapshot_id)
         core = await self._repository.require()
         return bool(await _bridge.run(_bridge.release_job(core, snapshot.backup_id, holder)))
@@ -237,8 +264,17 @@ class GraphBackup:
         """Checks that a snapshot (None: everything stored) can be brought back. Rotten packs are noted, so that the
         next snapshot stores their content again.
 
+        Args:
+            snapshot_id: or "latest", or None.
+            level: "catalogue" or "digests"; see `VerifyLevel`.
+            progress: called on the loop's thread, at most 10 times a second.
+
         Returns:
             What was found; findings are no exception.
+
+        Raises:
+            NotFoundError: no such snapshot, or nothing stored. InvalidInputError: an unknown level. DamagedError: the
+                log is so damaged that nothing could be looked at.
         """
         started = time.monotonic()
         try:
@@ -287,6 +323,11 @@ class GraphBackup:
             retention: another policy than the graph's own.
             now: the instant the policy is asked about, aware; the present by default.
             wait_s: how long packs taken out of use stay for readers, in seconds; 0 deletes them at once.
+            progress: called on the loop's thread, at most 10 times a second.
+
+        Raises:
+            DamagedError: what is stored cannot be told apart from garbage with certainty, so no space was freed.
+            Busy: others kept writing; try again.
         """
         started = time.monotonic()
         core = await self._repository.open()

@@ -57,31 +57,26 @@ async def restore(repository: GraphRepository, request: Request) -> RestoreOutco
     """Restores a snapshot, or some items of it."""
     started = time.monotonic()
     snapshot = request.snapshot
-    body = await asyncio.to_thread(lambda: snapshot.body)
-    layout = layout_of(body.facts, request.target_dir)
+    core = await repository.require()
+    facts = json.loads(await asyncio.to_thread(core.facts, snapshot.backup_id))
+    layout = layout_of(facts, request.target_dir)
     if request.dry_run:
         refuse_pending(layout.root)
     else:
         await finish(layout.root)
     target = await asyncio.to_thread(
-        look, layout, bool(body.facts.get("inputs")), repository.storage_path, request.items is not None
+        look, layout, bool(facts.get("inputs")), repository.storage_path, request.items is not None
     )
-    kept = {item.name for item in body.items}
-    removed = [] if request.items is not None else sorted(target.present - kept, key=os.fsencode)
-    safety = None
-    if request.dry_run:
-        rows, needed = await _plan(repository, request, target)
-    else:
-        rows, needed, safety = await _replace(repository, request, target, removed)
+    done = await (_plan if request.dry_run else _replace)(repository, request, target)
     outcome = RestoreOutcome(
         snapshot_id=snapshot.backup_id,
         target_dir=layout.root,
         items=(
-            *(RestoredItem(name, _TYPES[kind], _ACTIONS[action], size) for name, kind, action, size in rows),
-            *(RestoredItem(name, None, RestoreAction.REMOVE, 0) for name in removed),
+            *(RestoredItem(name, _TYPES[kind], _ACTIONS[action], size) for name, kind, action, size in done.rows),
+            *(RestoredItem(name, None, RestoreAction.REMOVE, 0) for name in done.removed),
         ),
-        needed_bytes=needed,
-        safety_snapshot=safety,
+        needed_bytes=done.needed_bytes,
+        safety_snapshot=done.safety_snapshot,
         restart_required=layout.kind is files.Kind.LIGHTRAG,
         dry_run=request.dry_run,
         seconds=time.monotonic() - started,
@@ -92,40 +87,56 @@ async def restore(repository: GraphRepository, request: Request) -> RestoreOutco
         snapshot.backup_id,
         len(outcome.items),
         len(outcome.changed),
-        needed,
-        safety,
+        done.needed_bytes,
+        done.safety_snapshot,
         request.dry_run,
         outcome.seconds,
     )
     return outcome
 
 
-async def _plan(repository: GraphRepository, request: Request, target: Target) -> tuple[list[Row], int]:
+@dataclass(frozen=True)
+class _Done:
+    """What was done, or with dry_run would be; `removed` in byte order."""
+
+    rows: list[Row]
+    needed_bytes: int
+    removed: list[str]
+    safety_snapshot: str | None = None
+
+
+def _surplus(request: Request, target: Target, rows: Sequence[Row]) -> list[str]:
+    """What is there and the snapshot lacks. The rows of a whole restore are all its items."""
+    if request.items is not None:
+        return []
+    return sorted(target.present.difference(row[0] for row in rows), key=os.fsencode)
+
+
+async def _plan(repository: GraphRepository, request: Request, target: Target) -> _Done:
     core = await repository.require()
     with present_directory(target.layout.root) as compare:
         job = _bridge.restore_job(
             core, request.snapshot.backup_id, compare_dir=compare, only=request.items, dry_run=True
         )
     rows, needed = await _bridge.run(job, capture.named(request.progress, _PHASES))
-    return rows, needed
+    return _Done(rows, needed, _surplus(request, target, rows))
 
 
-async def _replace(
-    repository: GraphRepository, request: Request, target: Target, removed: Sequence[str]
-) -> tuple[list[Row], int, str | None]:
+async def _replace(repository: GraphRepository, request: Request, target: Target) -> _Done:
     """Stages, keeps the present state, puts in place. Any failure before the last step leaves the target as it was."""
     root = target.layout.root
     way = _bridge.publish_choose(root, target.shared)
     async with _Staging(root, way) as staging:
         whole = target.plain or way != _bridge.PUBLISH_JOURNAL
         rows, needed = await _stage(repository, request, staging, whole)
-        changed = [row for row in rows if row[2] != _SAME]
-        if not changed and not removed and await _may_stay(request, target, rows):
-            return rows, needed, None
+        removed = _surplus(request, target, rows)
+        changed = any(row[2] != _SAME for row in rows)
+        if not changed and not removed and await _may_stay(repository, request, target, rows):
+            return _Done(rows, needed, removed)
         safety = await _keep_present(repository, request.snapshot, target)
         put = [name for name, kind, action, _ in rows if whole or kind == _DIRECTORY or action != _SAME]
         await staging.publish(put, removed)
-        return rows, needed, safety
+        return _Done(rows, needed, removed, safety)
 
 
 class _Staging:
@@ -158,13 +169,20 @@ class _Staging:
                 await _bridge.run(_bridge.publish_finish_job(self.root))
 
 
-async def _may_stay(request: Request, target: Target, rows: Sequence[Row]) -> bool:
+async def _may_stay(repository: GraphRepository, request: Request, target: Target, rows: Sequence[Row]) -> bool:
     """Whether a target whose bytes are right may stay as it is. LightRAG rewrites files without changing them, so of a
     graph the bytes decide; of a plain directory modes and times as well.
     """
+    if not target.plain:
+        return True
+    core = await repository.require()
     chosen = {row[0] for row in rows}
-    items = [item for item in request.snapshot.items if item.name in chosen]
-    return not target.plain or await asyncio.to_thread(same_attributes, target.layout.root, items)
+
+    def compare() -> bool:
+        items = core.body(request.snapshot.backup_id)[1]
+        return same_attributes(target.layout.root, (item for item in items if item[0] in chosen))
+
+    return await asyncio.to_thread(compare)
 
 
 async def _stage(

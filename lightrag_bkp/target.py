@@ -10,8 +10,9 @@ from typing import Any
 from . import _bridge
 from .config import check_workspace
 from .errors import ConflictError, UnsupportedError
-from .models import Item, ItemType
 from .sources import files, names, trees
+
+_SYMLINK = 3
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,16 @@ def holds_staging(root: str) -> bool:
         return False
 
 
-def same_attributes(root: str, items: Iterable[Item]) -> bool:
+def same_attributes(root: str, items: Iterable[_bridge.ItemRow]) -> bool:
     """Whether modes and times of all items (of links: nothing) are below `root` already."""
-    for item in items:
-        if item.type is ItemType.SYMLINK:
+    for name, kind, mode, mtime_ns, *_ in items:
+        if kind == _SYMLINK:
             continue
         try:
-            found = os.lstat(os.path.join(root, item.name))
+            found = os.lstat(os.path.join(root, name))
         except OSError:
             return False
-        if (stat.S_IMODE(found.st_mode), found.st_mtime_ns) != (item.mode, item.mtime_ns):
+        if (stat.S_IMODE(found.st_mode), found.st_mtime_ns) != (mode, mtime_ns):
             return False
     return True
 

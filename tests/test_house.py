@@ -18,9 +18,11 @@ LAYERS = ["base", "codec", "lightrag", "repo", "engine", "net", "py"]
 
 LIBRARIES = {"openssl/": "codec", "zstd": "codec", "expat": "lightrag", "curl/": "net", "Python.h": "py"}
 
-BANNED = ["sprintf", "vsprintf", "strcpy", "strcat", "strtok", "atoi", "atol", "alloca", "system", "gets", "tmpnam", "mktemp", "signal"]
+BANNED = ["sprintf", "vsprintf", "strcpy", "strcat", "strtok", "atoi", "atol", "alloca", "system", "gets", "tmpnam"]
+BANNED += ["mktemp", "signal"]
 ALLOCATION = ["malloc", "calloc", "realloc", "free", "strdup", "strndup"]
-FILES = ["open", "openat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdirat", "linkat", "fsync", "fdatasync", "fdopendir"]
+FILES = ["open", "openat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdirat", "linkat"]
+FILES += ["fsync", "fdatasync", "fdopendir"]
 ONLY_IN = {"base/mem.c": ALLOCATION, "base/fs": FILES, "engine/pool.c": ["pthread_create", "thrd_create"]}
 
 LIGHTRAG_IMPORTERS = {"sources/live.py", "sources/gate.py", "server.py", "compat.py", "api/auth.py"}
@@ -143,4 +145,4 @@ def test_importing_the_package_starts_nothing() -> None:
         "assert set(os.listdir('/proc/self/fd')) <= before, 'a descriptor was left open';"
         "import sys; assert 'lightrag' not in sys.modules and 'numpy' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

@@ -22,9 +22,9 @@ typedef struct backup {
     char *facts, *label;
     bool use_cache;
     int64_t observed_ns;
-    unsigned restarts;
     pthread_mutex_t lock;
     enum { PREPARE, PREPARING, TAKING, COMMITTING } phase; /* under the lock */
+    unsigned restarts;             /* under the lock */
     lrb_backup_outcome outcome;
 } backup;
 
@@ -186,6 +186,9 @@ static int append(backup *b, lrb_worker *worker, lrb_err *err) {
 static void tidy_up(backup *b) {
     lrb_err ignored;
     if (b->use_cache) lrb_source_cache_save(b->repo, b->label, b->observed_ns, b->source, b->intake);
+    /* The run's own index goes before the repository's takes the same chunks in: never both at their full size. */
+    lrb_writer_free(b->writer);
+    b->writer = NULL;
     (void)lrb_repo_maybe_checkpoint(b->repo, &ignored);
     (void)lrb_repo_save_index(b->repo, &ignored);
 }
@@ -217,42 +220,52 @@ static void set_phase(backup *b, int phase) {
 
 static void show_phase(backup *b, lrb_backup_phase phase) { atomic_store_explicit(&b->job.counters.phase, phase, memory_order_relaxed); }
 
-/* Claims the next phase for this thread alone; the others find nothing to do meanwhile. */
-static int claim(backup *b) {
+/* Claims the next phase for this thread alone; the others find nothing to do meanwhile. *round: how often it began anew. */
+static int claim(backup *b, unsigned *round) {
     pthread_mutex_lock(&b->lock);
     int phase = b->phase;
+    *round = b->restarts;
     if (phase == PREPARE) b->phase = PREPARING;
     pthread_mutex_unlock(&b->lock);
     return phase;
 }
 
-/* DONE from the intake: exactly one thread goes on to the commit. */
-static bool claim_commit(backup *b) {
+/* DONE from the intake: exactly one thread goes on to the commit. A DONE of an earlier round, from a thread that slept through the
+ * restart, says nothing about this one, whose items are not taken yet. */
+static bool claim_commit(backup *b, unsigned round) {
     pthread_mutex_lock(&b->lock);
-    bool mine = b->phase == TAKING;
+    bool mine = b->phase == TAKING && b->restarts == round;
     if (mine) b->phase = COMMITTING;
     pthread_mutex_unlock(&b->lock);
     return mine;
+}
+
+static void begin_round(backup *b) {
+    pthread_mutex_lock(&b->lock);
+    b->restarts++;
+    b->phase = TAKING;
+    pthread_mutex_unlock(&b->lock);
 }
 
 static int commit_or_restart(backup *b, lrb_worker *worker, lrb_step *next, lrb_err *err) {
     show_phase(b, LRB_BACKUP_COMMIT);
     int code = commit(b, worker, err);
     *next = LRB_STEP_DONE;
-    if (code != LRB_E_BUSY || ++b->restarts > MAX_RESTARTS) return code;
+    if (code != LRB_E_BUSY || b->restarts == MAX_RESTARTS) return code;
     lrb_err_clear(err);
     if ((code = lrb_writer_forget_lost(b->writer, err))) return code;
     lrb_intake_restart(b->intake);
-    set_phase(b, TAKING);
+    begin_round(b);
     *next = LRB_STEP_MORE;
     return LRB_OK;
 }
 
 static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) {
     backup *b = (backup *)job;
+    unsigned round;
     int code;
     *next = LRB_STEP_IDLE;
-    switch (claim(b)) {
+    switch (claim(b, &round)) {
     case PREPARE:
         show_phase(b, LRB_BACKUP_COMPARE);
         if ((code = prepare(b, worker, err))) return code;
@@ -262,7 +275,7 @@ static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) 
         return LRB_OK;
     case TAKING:
         if ((code = lrb_intake_step(b->intake, worker, next, err)) || *next != LRB_STEP_DONE) return code;
-        if (claim_commit(b)) return commit_or_restart(b, worker, next, err);
+        if (claim_commit(b, round)) return commit_or_restart(b, worker, next, err);
         *next = LRB_STEP_IDLE;
         return LRB_OK;
     default: return LRB_OK;

@@ -89,9 +89,11 @@ void lrb_intake_counts(const lrb_intake *intake, uint64_t *reused, uint64_t *enc
 }
 
 void lrb_intake_restart(lrb_intake *intake) {
+    pthread_mutex_lock(&intake->lock); /* a thread that saw the last item finished may be about to look again */
     memset(intake->notes, 0, lrb_source_count(intake->source) * sizeof *intake->notes);
     intake->started = intake->finished = 0;
     intake->reused = intake->encoded = 0;
+    pthread_mutex_unlock(&intake->lock);
     atomic_store_explicit(&intake->job->counters.items_done, 0, memory_order_relaxed);
     atomic_store_explicit(&intake->job->counters.bytes_in, 0, memory_order_relaxed);
 }

@@ -1,11 +1,14 @@
 #include "engine/litter.h"
 
+#include <string.h>
+
 #include "base/fs.h"
 
 static const int64_t GRACE_NS = INT64_C(3600) * 1000 * 1000 * 1000;
 
 typedef struct sweep {
-    int tmp_dir;
+    int dir;
+    bool dotted_only;
     int64_t now_ns;
     bool dry_run;
     uint64_t removed;
@@ -24,10 +27,11 @@ static int remove_one(void *arg, const char *name, lrb_err *err) {
     int fd;
     bool taken = false;
     lrb_err ignored; /* gone meanwhile, or no regular file */
-    if (lrb_fs_open_read(self->tmp_dir, name, &fd, &ignored)) return LRB_OK;
+    if (self->dotted_only && !strchr(name, '.')) return LRB_OK;
+    if (lrb_fs_open_read(self->dir, name, &fd, &ignored)) return LRB_OK;
     int code = LRB_OK;
     if (is_old(self, fd) && !lrb_fs_try_lock(fd, &taken, &ignored) && taken) {
-        if (!self->dry_run) code = lrb_fs_unlink(self->tmp_dir, name, err);
+        if (!self->dry_run) code = lrb_fs_unlink(self->dir, name, err);
         if (!code) self->removed++;
     }
     lrb_fs_close(fd);
@@ -35,8 +39,11 @@ static int remove_one(void *arg, const char *name, lrb_err *err) {
 }
 
 int lrb_litter_remove(lrb_repo *repo, int64_t now_ns, bool dry_run, uint64_t *removed, lrb_err *err) {
-    sweep self = {lrb_repo_tmp_dir(repo), now_ns, dry_run, 0};
-    int code = lrb_fs_list(self.tmp_dir, remove_one, &self, "tmp", err);
+    sweep self = {.dir = lrb_repo_tmp_dir(repo), .now_ns = now_ns, .dry_run = dry_run};
+    int code = lrb_fs_list(self.dir, remove_one, &self, "tmp", err);
+    self.dir = lrb_repo_cache_dir(repo);
+    self.dotted_only = true;
+    if (!code) code = lrb_fs_list(self.dir, remove_one, &self, "cache", err);
     *removed = self.removed;
     return code;
 }

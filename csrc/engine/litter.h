@@ -1,7 +1,8 @@
-/* Litter: files in tmp/ that a crash left behind.
+/* Litter: half-written files that a crash left behind, in tmp/ and, beside what they were to replace, in cache/.
  *
- * Whoever writes there keeps the file locked until it has another name; the hour of grace covers the moment between
- * creating and locking, and file systems without locks.
+ * Whoever writes to tmp/ keeps the file locked until it has another name; the hour of grace covers the moment between
+ * creating and locking, file systems without locks, and the writing of a cache. Only unfinished files of the cache have
+ * a dot in their name.
  */
 #ifndef LRB_ENGINE_LITTER_H
 #define LRB_ENGINE_LITTER_H

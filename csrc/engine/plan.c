@@ -92,6 +92,7 @@ static void weigh_rows(lrb_plan_pack *pack, const lrb_pack *opened, lrb_reach *r
     const lrb_marks *live = lrb_reach_live(reach);
     bool lost = lrb_reach_lost_count(reach) > 0;
     for (uint32_t i = 0; i < opened->count; i++) {
+        pack->chunk_bytes += opened->rows[i].stored_length;
         if (lrb_marks_has(live, (lrb_place){pack->position, i})) pack->live_bytes += opened->rows[i].stored_length;
         if (lost && lrb_reach_lacks(reach, &opened->rows[i].id)) pack->doubtful = true;
     }
@@ -132,7 +133,8 @@ static lrb_fate decide(const lrb_plan_pack *pack, const lrb_plan_rules *rules) {
     switch (pack->known.status) {
     case LRB_PACK_KNOWN:
         if (!needed) return LRB_FATE_RETIRE;
-        return rules->repack && pack->live_bytes < pack->known.size_bytes / 2 ? LRB_FATE_REPACK : LRB_FATE_KEEP;
+        /* Against the chunks, not the file: a small pack is mostly framing, and its copy would be so again. */
+        return rules->repack && pack->live_bytes < pack->chunk_bytes / 2 ? LRB_FATE_REPACK : LRB_FATE_KEEP;
     case LRB_PACK_RETIRED:
         if (needed) return pack->known.size_bytes ? LRB_FATE_UNRETIRE : LRB_FATE_KEEP;
         return waited(rules, pack->known.since_ns) ? LRB_FATE_SWEEP : LRB_FATE_KEEP;

@@ -13,7 +13,7 @@ typedef enum lrb_fate {
     LRB_FATE_SWEEP,    /* retired or damaged long enough, and not needed */
     LRB_FATE_UNRETIRE, /* retired, but a live chunk has no copy in a known pack */
     LRB_FATE_RETIRE,   /* known, or an orphan, and without a live chunk */
-    LRB_FATE_REPACK,   /* known and less than half alive: its live chunks are copied */
+    LRB_FATE_REPACK,   /* known and less than half of its chunks' bytes alive: the live ones are copied */
     LRB_FATE_UNLINK    /* swept, and still on the disk */
 } lrb_fate;
 
@@ -24,7 +24,8 @@ typedef struct lrb_plan_pack {
     uint64_t file_bytes;   /* when on_disk */
     int64_t mtime_ns;      /* when on_disk */
     bool doubtful;         /* a live chunk that was found nowhere may be in it: it stays as it is */
-    uint64_t live_bytes;   /* stored bytes of live chunks */
+    uint64_t chunk_bytes;  /* stored bytes of all chunks of a pack that has live ones */
+    uint64_t live_bytes;   /* stored bytes of the live ones */
     lrb_fate fate;
 } lrb_plan_pack;
 

@@ -238,6 +238,8 @@ static int unlink_pack(prune *self, const lrb_plan_pack *pack, lrb_err *err) {
 
 static int step_unlink(prune *self, bool *done, lrb_err *err) {
     int code = LRB_OK, unlinked = 0;
+    /* A sweep that somebody else entered is visible before it is durable; files go only after that. */
+    if (!self->next_pack && !self->options.dry_run) code = lrb_fs_sync(lrb_repo_log_dir(self->repo), "log", err);
     while (!code && unlinked < UNLINKED_PER_STEP && self->next_pack < self->plan.count) {
         const lrb_plan_pack *pack = &self->plan.packs[self->next_pack++];
         if (pack->fate != LRB_FATE_UNLINK) continue;

@@ -104,6 +104,7 @@ static bool claim_check(lrb_restore_slot *slot, lrb_restore_work *work) {
     bool written = slot->rows.over && !slot->writers;
     if (ready < LRB_RESTORE_SLICE_BYTES && !written) return false;
     work->kind = ready ? LRB_WORK_CHECK : LRB_WORK_SETTLE;
+    slot->busy = !ready; /* a second try begins its rows anew: nobody may take some meanwhile */
     work->slot = slot;
     work->from = slot->checked;
     work->to = slot->checked + (ready < LRB_RESTORE_SLICE_BYTES ? ready : LRB_RESTORE_SLICE_BYTES);
@@ -294,7 +295,7 @@ void lrb_restore_release_file(lrb_restore *r, const lrb_restore_work *work) {
     if (work->kind == LRB_WORK_WRITE) forget_writer(slot, work->from);
     if (work->kind == LRB_WORK_CHECK) slot->checked = work->to;
     if (work->kind == LRB_WORK_CHECK || work->kind == LRB_WORK_SETTLE) slot->checking = false;
-    if (work->kind == LRB_WORK_OPEN || work->kind == LRB_WORK_COMPARE) slot->busy = false;
+    if (work->kind == LRB_WORK_OPEN || work->kind == LRB_WORK_COMPARE || work->kind == LRB_WORK_SETTLE) slot->busy = false;
     if (!work->over) return;
     lrb_restore_close_slot(slot);
     if (work->kind == LRB_WORK_SETTLE) count_item(r);

@@ -22,7 +22,7 @@ typedef struct body_reading {
     lrb_repo_reader source;
     lrb_body_reader *reader;
     kept_record *records;
-    size_t count;
+    size_t count, most;     /* in a batch */
     lrb_buf text;
     bool done;
     PyObject *facts, *items, *skipped;
@@ -80,7 +80,7 @@ static int read_batch(body_reading *self, lrb_err *err) {
     self->count = 0;
     lrb_buf_empty(&self->text);
     /* A record is at most 1 MiB, so half of the room is enough for the next one. */
-    while (!code && !self->done && self->count < BATCH_RECORDS && self->text.length < BATCH_TEXT_BYTES / 2) {
+    while (!code && !self->done && self->count < self->most && self->text.length < BATCH_TEXT_BYTES / 2) {
         lrb_body_record record;
         code = lrb_body_reader_next(self->reader, &record, &self->done, err);
         if (!code && !self->done) code = keep_record(self, &record, err);
@@ -134,9 +134,17 @@ static int add_record(body_reading *self, const kept_record *kept) {
     return 0;
 }
 
-static bool read_all(body_reading *self, const lrb_core *core, const char *snapshot_id) {
+static bool add_batch(body_reading *self) {
+    for (size_t i = 0; i < self->count; i++)
+        if (add_record(self, &self->records[i])) return false;
+    return !PyErr_CheckSignals();
+}
+
+/* With `facts_only` no more than the first record is read, which is where they are. */
+static bool read_all(body_reading *self, const lrb_core *core, const char *snapshot_id, bool facts_only) {
     lrb_err err;
     int code;
+    self->most = facts_only ? 1 : BATCH_RECORDS;
     Py_BEGIN_ALLOW_THREADS
     code = begin_reading(self, snapshot_id, &err);
     Py_END_ALLOW_THREADS
@@ -144,24 +152,31 @@ static bool read_all(body_reading *self, const lrb_core *core, const char *snaps
         Py_BEGIN_ALLOW_THREADS
         code = read_batch(self, &err);
         Py_END_ALLOW_THREADS
-        for (size_t i = 0; !code && i < self->count; i++)
-            if (add_record(self, &self->records[i])) return false;
-        if (PyErr_CheckSignals()) return false;
+        if (!code && !add_batch(self)) return false;
+        if (facts_only) break;
     }
     if (code) lrb_py_raise(core, &err);
     return !code;
 }
 
-PyObject *lrb_py_read_body(const lrb_core *core, lrb_repo *repo, const char *snapshot_id) {
+static PyObject *read_parts(const lrb_core *core, lrb_repo *repo, const char *snapshot_id, bool facts_only) {
     body_reading self = {
         .repo = repo, .facts = PyUnicode_FromString("{}"), .items = PyList_New(0), .skipped = PyList_New(0)};
     lrb_buf_init(&self.text, BATCH_TEXT_BYTES);
     PyObject *result = NULL;
-    if (self.facts && self.items && self.skipped && read_all(&self, core, snapshot_id))
-        result = Py_BuildValue("(OOO)", self.facts, self.items, self.skipped);
+    if (self.facts && self.items && self.skipped && read_all(&self, core, snapshot_id, facts_only))
+        result = facts_only ? Py_NewRef(self.facts) : Py_BuildValue("(OOO)", self.facts, self.items, self.skipped);
     end_reading(&self);
     Py_XDECREF(self.facts);
     Py_XDECREF(self.items);
     Py_XDECREF(self.skipped);
     return result;
+}
+
+PyObject *lrb_py_read_body(const lrb_core *core, lrb_repo *repo, const char *snapshot_id) {
+    return read_parts(core, repo, snapshot_id, false);
+}
+
+PyObject *lrb_py_read_facts(const lrb_core *core, lrb_repo *repo, const char *snapshot_id) {
+    return read_parts(core, repo, snapshot_id, true);
 }

@@ -92,6 +92,7 @@ PyObject *lrb_py_repository_new(lrb_core *core, lrb_repo *repo); /* takes repo o
 PyObject *lrb_py_repository_handle(const lrb_core *core, PyObject *repository);
 lrb_repo *lrb_py_handle_repo(PyObject *handle);
 PyObject *lrb_py_read_body(const lrb_core *core, lrb_repo *repo, const char *snapshot_id); /* body.c */
+PyObject *lrb_py_read_facts(const lrb_core *core, lrb_repo *repo, const char *snapshot_id);
 
 /* ---- source.c ---- */
 typedef struct lrb_source lrb_source;

@@ -217,14 +217,23 @@ static PyObject *repository_log_path(PyObject *op, PyObject *args) {
     return code ? lrb_py_raise(self->core, &err) : lrb_py_name(path, strlen(path));
 }
 
-static PyObject *repository_body(PyObject *op, PyObject *args) {
+static PyObject *read_of(PyObject *op, PyObject *args, const char *format,
+                         PyObject *(*read)(const lrb_core *, lrb_repo *, const char *)) {
     repository_object *self = (repository_object *)op;
     const char *id;
-    if (!PyArg_ParseTuple(args, "s:body", &id)) return NULL;
+    if (!PyArg_ParseTuple(args, format, &id)) return NULL;
     PyObject *handle = own_handle(self);
-    PyObject *body = handle ? lrb_py_read_body(self->core, lrb_py_handle_repo(handle), id) : NULL;
+    PyObject *found = handle ? read(self->core, lrb_py_handle_repo(handle), id) : NULL;
     Py_XDECREF(handle);
-    return body;
+    return found;
+}
+
+static PyObject *repository_body(PyObject *op, PyObject *args) {
+    return read_of(op, args, "s:body", lrb_py_read_body);
+}
+
+static PyObject *repository_facts(PyObject *op, PyObject *args) {
+    return read_of(op, args, "s:facts", lrb_py_read_facts);
 }
 
 static PyObject *repository_refresh(PyObject *op, PyObject *unused) {
@@ -281,6 +290,7 @@ PyDoc_STRVAR(usage_doc, "usage($self, /)\n--\n\n(bytes of known packs, bytes of 
 PyDoc_STRVAR(log_path_doc, "log_path($self, number, /)\n--\n\nThe path of a log entry.");
 PyDoc_STRVAR(body_doc,
              "body($self, snapshot_id, /)\n--\n\n(facts as JSON text, items, (name, reason) of what was left out).");
+PyDoc_STRVAR(facts_doc, "facts($self, snapshot_id, /)\n--\n\nThe facts alone, as JSON text: one chunk is read.");
 PyDoc_STRVAR(refresh_doc, "refresh($self, /)\n--\n\nReads entries other processes appended.");
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\nLets the handle go; jobs under way keep their own.");
 
@@ -290,6 +300,7 @@ static PyMethodDef methods[] = {
     {"usage", repository_usage, METH_NOARGS, usage_doc},
     {"log_path", repository_log_path, METH_VARARGS, log_path_doc},
     {"body", repository_body, METH_VARARGS, body_doc},
+    {"facts", repository_facts, METH_VARARGS, facts_doc},
     {"refresh", repository_refresh, METH_NOARGS, refresh_doc},
     {"close", repository_close, METH_NOARGS, close_doc},
     {0},

@@ -30,6 +30,18 @@ static int open_or_make_dir(int parent, const char *name, bool create, int *fd, 
     return code;
 }
 
+/* Makes partial[0..length) durable in the directory above it. */
+static int sync_parent(char *partial, size_t length, lrb_err *err) {
+    size_t slash = length;
+    while (slash > 0 && partial[slash - 1] != '/') slash--;
+    if (!slash) return lrb_fs_sync_dir(AT_FDCWD, ".", err);
+    char first = partial[slash];
+    partial[slash] = '\0';
+    int code = lrb_fs_sync_dir(AT_FDCWD, partial, err);
+    partial[slash] = first;
+    return code;
+}
+
 /* Opens the directory `path`, making every missing component. */
 static int open_storage(const char *path, bool create, int *fd, lrb_err *err) {
     int code = lrb_fs_open_dir(AT_FDCWD, path, fd, err);
@@ -40,8 +52,11 @@ static int open_storage(const char *path, bool create, int *fd, lrb_err *err) {
         if (path[end] && path[end] != '/') continue;
         memcpy(partial, path, end);
         partial[end] = '\0';
-        lrb_err_clear(err);
-        if ((code = lrb_fs_make_dir(AT_FDCWD, partial, 0750, err)) != LRB_OK) return code;
+        lrb_identity present;
+        if (lrb_fs_identify_at(AT_FDCWD, partial, &present, err) == LRB_E_NOT_FOUND) {
+            lrb_err_clear(err);
+            if ((code = lrb_fs_make_dir(AT_FDCWD, partial, 0750, err)) || (code = sync_parent(partial, end, err))) return code;
+        }
         if (!path[end]) break;
     }
     lrb_err_clear(err);
@@ -125,9 +140,12 @@ static int note_name(void *arg, const char *name, lrb_err *err) {
 
 /* Entry 0 fixes the repository id. Two creators race for it; the loser reads the winner's. */
 static int create_first_entry(lrb_repo *repo, lrb_err *err) {
-    bool any = false;
+    bool any = false, found = false;
+    uint64_t highest;
     int code = lrb_fs_list(repo->packs_dir, note_name, &any, "packs", err);
-    if (code) return code;
+    /* Packs may also be there because another creator was faster: then its first entry is there by now. */
+    if (!code && any) code = lrb_log_highest(repo->log_dir, &found, &highest, err);
+    if (code || found) return code;
     if (any)
         return lrb_err_set(err, LRB_E_DAMAGED, "open", "log", "the log is empty while packs/ is not; restore log/ from a copy");
     lrb_entry entry = {.kind = LRB_ENTRY_CHECKPOINT, .time_ns = lrb_clock_wall_ns()};
@@ -204,6 +222,22 @@ static bool head_is_whole(const uint8_t *head, size_t count) {
            !lrb_sha256(head, HEAD_SHA256_AT, digest, &ignored) && !memcmp(head + HEAD_SHA256_AT, digest, sizeof digest);
 }
 
+/* Whether the log still holds the entry that had been seen: below the newest one it is read for that. What lies below the floor, or
+ * cannot be read, is not judged here: opening and verify have their own say about entries that are missing or broken. */
+static bool still_there(const lrb_repo *repo, uint64_t number, const uint8_t seen[LRB_DIGEST_BYTES]) {
+    if (number == repo->state.last_number) return !memcmp(seen, repo->state.last_digest.bytes, LRB_DIGEST_BYTES);
+    lrb_log_expect expect = {repo->graph_id, repo->id, NULL};
+    lrb_entry entry;
+    lrb_id digest;
+    lrb_err ignored;
+    lrb_buf bytes;
+    lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
+    bool unread = lrb_log_read(repo->log_dir, number, &expect, &bytes, &entry, &digest, &ignored);
+    if (!unread) lrb_entry_clear(&entry);
+    lrb_buf_clear(&bytes);
+    return unread || !memcmp(seen, digest.bytes, sizeof digest.bytes);
+}
+
 /* Compares the log with what an earlier process of this host has seen durable. */
 static void look_back(lrb_repo *repo) {
     uint8_t *head = NULL;
@@ -215,7 +249,7 @@ static void look_back(lrb_repo *repo) {
         if (number > repo->state.last_number)
             snprintf(repo->alarm, sizeof repo->alarm, "the log ends at entry %llu, but entry %llu had been written here: entries were lost or rolled back",
                      (unsigned long long)repo->state.last_number, (unsigned long long)number);
-        else if (number == repo->state.last_number && memcmp(head + 40, repo->state.last_digest.bytes, 32))
+        else if (!still_there(repo, number, head + 40))
             snprintf(repo->alarm, sizeof repo->alarm, "log entry %llu is not the one that had been written here: the log was replaced", (unsigned long long)number);
     }
     lrb_free(head);

@@ -83,7 +83,8 @@ typedef struct lrb_draft {
 typedef int (*lrb_repo_precommit)(void *arg, const lrb_state *state, lrb_draft *draft, lrb_err *err);
 
 /* Appends one entry as the next number, however many others come between, and applies it to the state. An unclear answer is
- * settled by reading the number back and comparing the nonce. After success the entry is durable. */
+ * settled by reading the number back and comparing the nonce. After success the entry is durable; BUSY and NO_SPACE say that it
+ * does not exist, any other error leaves that open. */
 int lrb_repo_append(lrb_repo *repo, const lrb_draft *draft, lrb_repo_precommit precommit, void *arg, uint64_t *number, lrb_err *err);
 /* Appends a checkpoint when enough entries came since the last one: max(256, snapshots / 2). */
 int lrb_repo_maybe_checkpoint(lrb_repo *repo, lrb_err *err);

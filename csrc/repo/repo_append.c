@@ -68,6 +68,8 @@ int lrb_repo_append(lrb_repo *repo, const lrb_draft *original, lrb_repo_precommi
     if (code == LRB_E_EXISTS && !created)
         code = lrb_err_set(err, LRB_E_BUSY, "append", "log", "%d other entries came first; try again", MAX_TRIES);
     if (created) { /* visible, whatever the fsync behind it said: this process must see it too */
+        /* To callers a full disk means that nothing was entered; they would take back what the entry names. */
+        if (code == LRB_E_NO_SPACE) code = err->code = LRB_E_IO;
         lrb_err refresh_err;
         int refreshed = lrb_repo_refresh(repo, &refresh_err);
         if (!code && refreshed) {

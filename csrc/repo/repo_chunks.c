@@ -16,19 +16,30 @@ static void label_pack(const lrb_id *id, char out[80]) {
     lrb_hex(id->bytes, sizeof id->bytes, out + 6);
 }
 
-/* A free slot, closing the pack used longest ago; NULL when every slot is in use. */
-static lrb_cached_pack *free_slot(lrb_repo *repo) {
+/* The slot of the unused pack used longest ago; NULL when all are in use. */
+static lrb_cached_pack *oldest_unused(lrb_repo *repo) {
     lrb_cached_pack *oldest = NULL;
     for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS; i++) {
         lrb_cached_pack *slot = &repo->cache[i];
-        if (!slot->pack) return slot;
-        if (!slot->users && (!oldest || slot->last_use < oldest->last_use)) oldest = slot;
+        if (slot->pack && !slot->users && (!oldest || slot->last_use < oldest->last_use)) oldest = slot;
     }
-    if (oldest) {
+    return oldest;
+}
+
+/* A free slot with room for `rows` more; NULL when packs in use leave none. */
+static lrb_cached_pack *free_slot(lrb_repo *repo, uint32_t rows) {
+    for (;;) {
+        lrb_cached_pack *found = NULL, *oldest;
+        uint64_t cached = rows;
+        for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS; i++) {
+            if (repo->cache[i].pack) cached += repo->cache[i].pack->count;
+            else found = &repo->cache[i];
+        }
+        if (found && cached <= LRB_PACK_CACHE_ROWS) return found;
+        if (!(oldest = oldest_unused(repo))) return NULL;
         lrb_pack_close(oldest->pack);
         oldest->pack = NULL;
     }
-    return oldest;
 }
 
 static lrb_pack *take_cached(lrb_repo *repo, uint32_t position) {
@@ -56,7 +67,7 @@ static int acquire(lrb_repo *repo, uint32_t position, lrb_pack **out, lrb_err *e
     int code = lrb_pack_open(repo->packs_dir, &known->id, known->size_bytes, repo->id, &pack, err);
     if (code) return code;
     pthread_mutex_lock(&repo->pack_lock);
-    lrb_cached_pack *slot = free_slot(repo);
+    lrb_cached_pack *slot = free_slot(repo, pack->count);
     if (slot) *slot = (lrb_cached_pack){pack, position, 1, ++repo->use_counter};
     pthread_mutex_unlock(&repo->pack_lock);
     *out = pack;

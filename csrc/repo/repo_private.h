@@ -13,7 +13,8 @@
 #include "repo/log.h"
 #include "repo/repo.h"
 
-enum { LRB_PACK_CACHE_SLOTS = 32 };
+/* Packs of small chunks have up to 65536 rows, 3.5 MiB each: the cache ends at whichever comes first. */
+enum { LRB_PACK_CACHE_SLOTS = 32, LRB_PACK_CACHE_ROWS = 1 << 18 };
 
 typedef struct lrb_cached_pack {
     lrb_pack *pack; /* NULL: free */

@@ -26,7 +26,7 @@ class Bar:
         if self._drawing is None:
             if time.monotonic() - self._started < _PATIENCE_S:
                 return
-            self._draw()
+            self._draw(at.phase)
         assert self._drawing is not None and self._task is not None
         self._drawing.update(
             self._task, description=at.phase, completed=at.bytes_in, total=at.bytes_total or None, items=_items(at)
@@ -37,7 +37,7 @@ class Bar:
         if self._drawing is not None:
             self._drawing.stop()
 
-    def _draw(self) -> None:
+    def _draw(self, phase: str) -> None:
         from rich import progress
         from rich.console import Console
 
@@ -51,7 +51,7 @@ class Bar:
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._drawing.add_task("start", total=None, items="")
+        self._task = self._drawing.add_task(phase, total=None, items="")
         self._drawing.start()
 
 

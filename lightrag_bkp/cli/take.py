@@ -1,5 +1,6 @@
 """Commands that look at live data: `snapshot`, and `discover`, which says what could be taken."""
 
+import os
 import shlex
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,7 +68,9 @@ def snapshot(
                 progress=progress,
             )
         )
-    return session.close(lambda: {"snapshot": snapshot_document(taken, body=True)}, lambda: _taken(taken))
+    return session.close(
+        lambda: {"snapshot": snapshot_document(taken, body=True)}, lambda: _taken(taken, known.source_dir)
+    )
 
 
 def discover(
@@ -124,13 +127,22 @@ def _register(
     return manager.register_graph(graph_id, source, workspace=workspace, input_dir=input_dir)
 
 
-def _taken(taken: "BackupSnapshot") -> list[str]:
+def _taken(taken: "BackupSnapshot", source_dir: str | None) -> list[str]:
     what = f"{counted(taken.item_count, 'item')}, {size(taken.size_bytes)}, {size(taken.stored_bytes)} added"
     lines = [f"snapshot {taken.backup_id} of {taken.graph_id}: {what}, {taken.consistency}"]
     if taken.skipped:
         left_out = counted(len(taken.skipped), "name")
         lines.append(f"{left_out} left out: see lightrag-bkp show {taken.graph_id} {taken.backup_id}")
+    if source_dir and _on_one_device(taken.checkpoint_path, source_dir):
+        lines.append("warning: source and storage are on one device; keep a copy on another")
     return lines
+
+
+def _on_one_device(*paths: str) -> bool:
+    try:
+        return len({os.stat(path).st_dev for path in paths}) == 1
+    except OSError:
+        return False
 
 
 def _snapshot_command(session: Session, found: "Workspace") -> str:

@@ -1,4 +1,4 @@
-/* Litter in tmp/: only what is old and held by nobody goes. */
+/* Litter in tmp/ and cache/: only what is unfinished, old and held by nobody goes. */
 #include "engine/litter.h"
 
 #include "base/clock.h"
@@ -72,9 +72,32 @@ TEST(what_is_no_regular_file_is_left_alone) {
     shelf_close(&s);
 }
 
+TEST(of_the_cache_only_unfinished_files_go) {
+    shelf s;
+    lrb_err err;
+    const char *const names[] = {"head", "index", "sources-0a", "head.17.3f", "sources-0a.17.3f", "index.new"};
+    char below[64];
+    uint64_t removed;
+    shelf_open(&s);
+    for (int i = 0; i < 6; i++) {
+        snprintf(below, sizeof below, "graphs/g/cache/%s", names[i]);
+        fixture_write(s.f.storage, below, 10, 1);
+        fixture_age(s.f.storage, below);
+    }
+    fixture_write(s.f.storage, "graphs/g/cache/head.18.40", 10, 1);
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), false, &removed, &err));
+    CHECK(removed == 3 && exists(&s, "cache/head.18.40"));
+    for (int i = 0; i < 6; i++) {
+        snprintf(below, sizeof below, "cache/%s", names[i]);
+        CHECK(exists(&s, below) == (i < 3));
+    }
+    shelf_close(&s);
+}
+
 int main(void) {
     RUN(old_files_nobody_holds_go);
     RUN(age_is_by_the_given_clock);
     RUN(what_is_no_regular_file_is_left_alone);
+    RUN(of_the_cache_only_unfinished_files_go);
     return check_report();
 }

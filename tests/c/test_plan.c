@@ -11,11 +11,12 @@ static lrb_fate fate_of(lrb_plan_pack pack, lrb_plan_rules rules) {
     return pack.fate;
 }
 
-/* A pack of 1000 bytes on the disk. */
+/* A pack of 1000 bytes of chunks. */
 static lrb_plan_pack pack_of(lrb_pack_status status, int64_t since_ns, uint64_t live_bytes) {
-    lrb_plan_pack pack = {.position = 0, .on_disk = true, .file_bytes = 1000, .live_bytes = live_bytes};
+    lrb_plan_pack pack = {
+        .position = 0, .on_disk = true, .file_bytes = 1200, .chunk_bytes = 1000, .live_bytes = live_bytes};
     pack.known.status = status;
-    pack.known.size_bytes = 1000;
+    pack.known.size_bytes = 1200;
     pack.known.since_ns = since_ns;
     return pack;
 }
@@ -30,6 +31,13 @@ TEST(a_known_pack_is_kept_repacked_or_retired_by_what_lives_in_it) {
     CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 500), rules) == LRB_FATE_KEEP);
     rules.repack = false;
     CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 1), rules) == LRB_FATE_KEEP);
+}
+
+TEST(a_small_pack_is_not_repacked_for_its_framing) {
+    lrb_plan_pack pack = pack_of(LRB_PACK_KNOWN, NOW, 100);
+    pack.chunk_bytes = 100;
+    pack.known.size_bytes = pack.file_bytes = 300;
+    CHECK(fate_of(pack, usual()) == LRB_FATE_KEEP);
 }
 
 TEST(a_retired_pack_waits_and_may_come_back) {
@@ -85,6 +93,7 @@ TEST(a_doubtful_pack_stays_as_it_is) {
 
 int main(void) {
     RUN(a_known_pack_is_kept_repacked_or_retired_by_what_lives_in_it);
+    RUN(a_small_pack_is_not_repacked_for_its_framing);
     RUN(a_retired_pack_waits_and_may_come_back);
     RUN(a_time_that_cannot_be_believed_makes_it_wait);
     RUN(a_damaged_pack_stays_as_long_as_it_holds_something);

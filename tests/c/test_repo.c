@@ -1,6 +1,10 @@
 /* The handle over one graph's repository: opening, several writers on one log, gaps, roll-back, checkpoints. */
 #include "repo/repo.h"
 
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "check.h"
 #include "fixture.h"
 #include "repo/field.h"
@@ -119,6 +123,37 @@ TEST(a_log_that_went_back_raises_the_alarm) {
     lrb_repo_close(repo);
     CHECK_OK(lrb_repo_open(f.storage, "g", false, &repo, &err));
     CHECK(lrb_repo_alarm(repo) && strstr(lrb_repo_alarm(repo), "replaced"));
+    CHECK_OK(append_named(repo, "z", &number, &err)); /* and grows past the entries that were lost */
+    lrb_repo_close(repo);
+    CHECK_OK(lrb_repo_open(f.storage, "g", false, &repo, &err));
+    CHECK(lrb_repo_alarm(repo) && strstr(lrb_repo_alarm(repo), "replaced"));
+    lrb_repo_close(repo);
+    fixture_close(&f);
+}
+
+/* fsync of this process fails with ENOSPC while this is set, as it may on a file system that allots late. */
+static bool sync_finds_the_disk_full;
+
+int fsync(int fd) {
+    if (!sync_finds_the_disk_full) return (int)syscall(SYS_fsync, fd);
+    errno = ENOSPC;
+    return -1;
+}
+
+/* Whoever is told NO_SPACE takes back the packs his entry names; that must not happen to an entry that can be seen. */
+TEST(an_entry_that_may_not_be_durable_is_not_called_unwritten) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *repo;
+    uint64_t number;
+    fixture_open(&f);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &repo, &err));
+    sync_finds_the_disk_full = true;
+    CHECK_FAILS(append_named(repo, "x", &number, &err), LRB_E_IO);
+    sync_finds_the_disk_full = false;
+    CHECK(strstr(err.message, "is visible") && err.sys_errno == ENOSPC);
+    CHECK(lrb_repo_begin_read(repo)->last_number == 1);
+    lrb_repo_end_read(repo);
     lrb_repo_close(repo);
     fixture_close(&f);
 }
@@ -221,6 +256,7 @@ int main(void) {
     RUN(a_precommit_sees_the_newest_state_and_may_refuse);
     RUN(a_missing_entry_is_damage);
     RUN(a_log_that_went_back_raises_the_alarm);
+    RUN(an_entry_that_may_not_be_durable_is_not_called_unwritten);
     RUN(an_empty_log_beside_packs_is_no_new_graph);
     RUN(checkpoints_come_by_themselves_and_start_the_reading);
     RUN(chunks_are_found_with_and_without_the_index_file);

@@ -103,6 +103,7 @@ async def test_short_work_is_not_stuck_behind_long(repo: _bridge.Repository, end
     await asyncio.sleep(0.1)
     async with asyncio.timeout(5):
         await _bridge.run(_bridge.refresh_job(repo))
+    assert not any(task.done() for task in tasks)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,6 +1,7 @@
 """Taking snapshots of real LightRAG directories: what is taken, what is refused, what is recorded."""
 
 import asyncio
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -181,3 +182,14 @@ async def test_snapshots_during_ingestion_come_back_consistent(
         target = tmp_path / snapshot.backup_id
         await graph.restore(snapshot.backup_id, target)
         assert check.findings(target) == []
+
+
+async def test_one_device_for_both_is_said_once(
+    manager: BackupManager, graph_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = manager.register_graph("g", graph_dir)
+    with caplog.at_level(logging.WARNING, logger="lightrag_bkp"):
+        await graph.create_snapshot()
+        await graph.create_snapshot()
+    said = [record.getMessage() for record in caplog.records if "shared_device" in record.getMessage()]
+    assert len(said) == 1 and manager.storage_path in said[0]

@@ -139,7 +139,7 @@ def test_settings_that_cannot_be_used_are_named(program: Program) -> None:
 def test_a_reader_that_goes_away_is_no_error(program: Program, kept: GraphBackup) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with program.start("--storage", program.storage, "list", stdout=writing) as process:
+    with program.started("--storage", program.storage, "list", stdout=writing) as process:
         os.close(writing)
         assert program.ended(process, 141).err == ""
 

@@ -154,5 +154,5 @@ def test_graphs_of_other_names_are_left_alone(program: Program, kept: GraphBacku
     BackupManager(program.storage).register_graph("other", folder).create_snapshot()
     for pack in packs(program):
         os.unlink(pack)
-    program("verify", "kept", code=3)
-    program("verify", "other")
+    assert program("verify", "kept", code=3).code == 3
+    assert program("verify", "other").code == 0

@@ -25,8 +25,9 @@ def test_what_is_held_stays(program: Program, kept: GraphBackup) -> None:
     assert program("hold", "kept", first).out == f"snapshot {first} of kept is held by user\n"
     assert program("hold", "kept", first).out == f"snapshot {first} of kept is held by user already\n"
     assert program.json("hold", "kept", first, "--holder", "auditor")["changed"] is True
-    assert "held by auditor, held by user" in program("list", "kept").out
-    assert "auditor, user" in program.sentence("delete", "kept", first, code=1)
+    for said in (program("list", "kept").out, program.sentence("delete", "kept", first, code=1)):
+        assert "held by user" in said
+        assert "auditor" in said
     program("prune", "kept", "--no-keep-days")
     assert first in ids(kept)
 

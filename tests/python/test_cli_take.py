@@ -5,13 +5,15 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 
 import pytest
 from support.program import Program
+
+_MUCH = 50_000_000
 
 
 @pytest.fixture
@@ -45,11 +47,15 @@ def rewritten(path: Path) -> Iterator[None]:
         thread.join()
 
 
-def wait_for_pack(storage: Path, process: Popen[str]) -> None:
-    """Returns when a started snapshot has begun to write."""
-    while not list(storage.glob("graphs/g/tmp/*")):
+def wait_until(reached: Callable[[], object], process: Popen[str]) -> None:
+    """Returns when a started program has come so far."""
+    while not reached():
         assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+        time.sleep(0.01)
+
+
+def bytes_read(process: Popen[str]) -> int:
+    return int(Path(f"/proc/{process.pid}/io").read_text().split()[1])
 
 
 def left_over(storage: Path) -> list[str]:
@@ -61,7 +67,9 @@ def test_snapshot_of_a_plain_directory(program: Program, folder: Path) -> None:
     assert (taken["graph_id"], taken["status"], taken["consistency"]) == ("g", "completed", "plain")
     assert taken["metadata"] == {"why": "upgrade", "by": "me"}
     assert [item["name"] for item in taken["items"]] == ["deep", "deep/letter", "notes"]
-    assert "3 items, 16 B, " in program("snapshot", "g", folder).out
+    told = program("snapshot", "g", folder).out
+    assert "3 items, 16 B, " in told
+    assert "on one device" in told
 
 
 def test_snapshot_of_a_lightrag_graph_says_what_it_left_out(program: Program, graph_dir: Path) -> None:
@@ -115,8 +123,8 @@ def test_a_server_that_does_not_answer_is_no_reason_to_go_on_without_it(program:
 def test_an_interrupted_snapshot_leaves_nothing(
     program: Program, endless_folder: Path, folder: Path, number: signal.Signals, code: int
 ) -> None:
-    with program.start("--storage", program.storage, "snapshot", "g", endless_folder) as process:
-        wait_for_pack(program.storage, process)
+    with program.started("--storage", program.storage, "snapshot", "g", endless_folder) as process:
+        wait_until(lambda: bytes_read(process) > _MUCH, process)
         process.send_signal(number)
         ran = program.ended(process, code)
     assert (ran.out, ran.err) == ("", "lightrag-bkp: interrupted\n")
@@ -125,9 +133,25 @@ def test_an_interrupted_snapshot_leaves_nothing(
     program("snapshot", "g", folder)
 
 
+def test_a_snapshot_interrupted_while_it_writes_is_as_if_it_never_began(program: Program, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(5):
+        (source / f"file {number}").write_bytes(os.urandom(_MUCH))
+    packs = program.storage / "graphs" / "g" / "packs"
+    with program.started("--storage", program.storage, "snapshot", "g", source) as process:
+        wait_until(lambda: packs.is_dir() and list(packs.iterdir()), process)
+        process.send_signal(signal.SIGINT)
+        program.ended(process, 130)
+    assert left_over(program.storage) == []
+    assert program.json("list", "g")["snapshots"] == []
+    program("snapshot", "g", source)
+    program("verify", "g")
+
+
 def test_an_interrupt_is_a_document_too(program: Program, endless_folder: Path) -> None:
-    with program.start("--storage", program.storage, "--json", "snapshot", "g", endless_folder) as process:
-        wait_for_pack(program.storage, process)
+    with program.started("--storage", program.storage, "--json", "snapshot", "g", endless_folder) as process:
+        wait_until(lambda: bytes_read(process) > _MUCH, process)
         process.send_signal(signal.SIGINT)
         error = program.ended(process, 130).document["error"]
     assert (error["code"], error["exit_code"]) == ("CANCELLED", 130)
@@ -137,8 +161,8 @@ def test_progress_is_drawn_on_a_terminal_unless_quiet(program: Program, tmp_path
     long_work = tmp_path / "long"
     long_work.mkdir()
     (long_work / "file").touch()
-    os.truncate(long_work / "file", 2 << 30)
-    assert "encode" in program.shown_on_terminal("snapshot", "g", long_work)
+    os.truncate(long_work / "file", 1 << 30)
+    assert "1.1 GB" in program.shown_on_terminal("snapshot", "g", long_work)
     assert program.shown_on_terminal("--quiet", "verify", "g") == ""
 
 

@@ -85,6 +85,7 @@ async def test_one_line_is_logged_per_operation(
     snapshot = await graph.create_snapshot()
     await graph.verify_snapshot(snapshot.backup_id)
     await graph.delete_snapshot(snapshot.backup_id)
-    lines = [record.getMessage() for record in caplog.records if record.name == "lightrag_bkp"]
+    operations = [record for record in caplog.records if record.name == "lightrag_bkp" and record.levelname == "INFO"]
+    lines = [record.getMessage() for record in operations]
     assert [line.split()[0] for line in lines] == ["event=snapshot", "event=verify", "event=delete"]
     assert all("graph=g" in line and f"id={snapshot.backup_id}" in line for line in lines)

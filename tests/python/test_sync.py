@@ -21,7 +21,7 @@ def graph(tmp_path: Path) -> sync.GraphBackup:
     return sync.BackupManager(tmp_path / "storage").register_graph("g", tmp_path / "source")
 
 
-def whole_life(graph: sync.GraphBackup, tmp_path: Path) -> None:
+def check_whole_life(graph: sync.GraphBackup, tmp_path: Path) -> None:
     first = graph.create_snapshot(metadata={"n": 1})
     second = graph.create_snapshot()
     assert [s.backup_id for s in graph.list_snapshots()] == [first.backup_id, second.backup_id]
@@ -34,11 +34,11 @@ def whole_life(graph: sync.GraphBackup, tmp_path: Path) -> None:
 
 
 def test_without_a_loop(graph: sync.GraphBackup, tmp_path: Path) -> None:
-    whole_life(graph, tmp_path)
+    check_whole_life(graph, tmp_path)
 
 
 async def test_inside_a_running_loop(graph: sync.GraphBackup, tmp_path: Path) -> None:
-    whole_life(graph, tmp_path)
+    check_whole_life(graph, tmp_path)
 
 
 def test_manager_reads_everything_back(graph: sync.GraphBackup, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ async def open_rag(
         directory: the working directory; made when missing.
         workspace: "" for the unnamed one.
         dim: components per vector.
-        delay_s: how long the language model takes for an extraction, in seconds.
+        delay_s: how long the LLM takes for an extraction, in seconds.
         options: further fields of LightRAG.
     """
     directory.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,8 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,7 @@ class Program:
 
     def bare(self, *words: object, code: int = 0) -> Ran:
         """As calling, without `--storage`."""
-        with self.start(*words) as process:
+        with self.started(*words) as process:
             return self.ended(process, code)
 
     def sentence(self, *words: object, code: int) -> str:
@@ -66,16 +68,21 @@ class Program:
         assert name == "lightrag-bkp"
         return said
 
-    def start(self, *words: object, **streams: Any) -> subprocess.Popen[str]:
-        """Starts it without waiting; standard input is empty unless `streams` says otherwise."""
+    @contextmanager
+    def started(self, *words: object, **streams: Any) -> Iterator[subprocess.Popen[str]]:
+        """A run that goes on meanwhile; standard input is empty unless `streams` says otherwise."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "lightrag_bkp.cli", *map(str, words)],
             cwd=self.directory,
             env=self._environment(),
             text=True,
             **{**pipes, **streams},
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def ended(self, process: subprocess.Popen[str], code: int) -> Ran:
         """Waits for a started program, which must end with `code` and never with a traceback."""
@@ -88,7 +95,7 @@ class Program:
         """As calling, by a user at a terminal who types `answer`."""
         keyboard, terminal = pty.openpty()
         try:
-            with self.start("--storage", self.storage, *words, stdin=terminal) as process:
+            with self.started("--storage", self.storage, *words, stdin=terminal) as process:
                 os.write(keyboard, answer.encode() + b"\n")
                 return self.ended(process, code)
         finally:
@@ -98,7 +105,7 @@ class Program:
     def shown_on_terminal(self, *words: object) -> str:
         """What a run that ends well writes to a terminal that is its standard error."""
         screen, terminal = pty.openpty()
-        with self.start("--storage", self.storage, *words, stderr=terminal) as process:
+        with self.started("--storage", self.storage, *words, stderr=terminal) as process:
             os.close(terminal)
             seen = _read_all(screen)
             process.communicate(timeout=_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""LightRAG's own server in a process of its own, with neither a language model nor the internet.
+"""LightRAG's own server in a process of its own, with neither an LLM nor the internet.
 
 `running` starts a service that speaks as much of OpenAI's protocol as LightRAG uses, answered by the stand-ins, and
 `lightrag-server` beside it. Both listen on loopback and end with the block.
@@ -69,7 +69,7 @@ def running(
 ) -> Iterator[RunningServer]:
     """Runs `lightrag-server` on <directory>/rag_storage during the block; its log is <directory>/server.log.
 
-    `delay_s` is how long the language model takes for an extraction, in seconds.
+    `delay_s` is how long the LLM takes for an extraction, in seconds.
     """
     with _model_service(delay_s) as model_url, open(directory / "server.log", "wb") as log:
         port = _free_port()

@@ -1,4 +1,4 @@
-"""Deterministic stand-ins for the language model, the embedding and the tokenizer.
+"""Deterministic stand-ins for the LLM, the embedding and the tokenizer.
 
 Their world is small: a text is about the entities it names, `E1`, `E2`, ...; consecutive names are related. Everything
 else is LightRAG's own. Needs numpy and the standard library only, so that it also runs beside old LightRAG releases and

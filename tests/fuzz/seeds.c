@@ -1,0 +1,433 @@
+/* Writes the corpus the fuzz targets start from: seeds <directory>. For each target a handful of inputs, nearly all of
+ * them accepted, so that fuzzing begins behind the first checks. `make fuzz-seeds` runs it; what it writes is checked
+ * in, and the input of every finding beside it. */
+#include <sys/stat.h>
+
+#include "base/path.h"
+#include "c/logbook.h"
+#include "codec/compress.h"
+#include "engine/journal.h"
+#include "fuzz.h"
+#include "repo/pack.h"
+#include "repo/record.h"
+
+enum { SEED_MAX_BYTES = 1 << 20 };
+
+static lrb_err err;
+static const char *corpus;
+static lrb_coder *coder;
+
+static void save(const char *target, const char *name, const lrb_buf *bytes) {
+    char path[LRB_PATH_MAX];
+    int dir;
+    MUST_OK(lrb_path_join(path, corpus, target, &err));
+    MUST_OK(lrb_fs_make_dir(AT_FDCWD, path, 0755, &err));
+    MUST_OK(lrb_fs_open_dir(AT_FDCWD, path, &dir, &err));
+    fuzz_write_file(dir, name, bytes->data, bytes->length);
+    lrb_fs_close(dir);
+}
+
+/* Saves and starts the next one. */
+static void end(lrb_buf *bytes, const char *target, const char *name) {
+    save(target, name, bytes);
+    lrb_buf_empty(bytes);
+}
+
+static void put(lrb_buf *out, const void *bytes, size_t count) {
+    MUST_OK(lrb_buf_append(out, bytes, count, &err));
+}
+
+static void put_zeros(lrb_buf *out, size_t count) {
+    static const uint8_t zeros[256];
+    MUST(count <= sizeof zeros);
+    put(out, zeros, count);
+}
+
+/* ---- names and frames ---- */
+
+static void put_name(lrb_buf *out, uint8_t room, const char *name) {
+    put(out, &room, 1);
+    put(out, name, strlen(name));
+}
+
+static void seed_names(lrb_buf *b) {
+    char longest[256];
+    memset(longest, 'x', 255);
+    longest[255] = '\0';
+    put_name(b, 40, "a/b/c"), end(b, "names", "plain");
+    put_name(b, 40, "a/../b"), end(b, "names", "leads_out");
+    put_name(b, 40, "/etc/passwd"), end(b, "names", "absolute");
+    put_name(b, 9, "\xc3\xbc\xe2\x82\xac\xf0\x9f\x90\x98 \xff\x01\xc2\x85"), end(b, "names", "utf8_and_not");
+    put_name(b, 255, longest), end(b, "names", "longest_component");
+    put_name(b, 40, "graph-1.v_2"), end(b, "names", "graph_id");
+}
+
+static void put_frame(lrb_buf *out, const uint8_t *content, uint32_t count) {
+    lrb_compressor *compressor;
+    size_t written, room = lrb_compress_bound(count);
+    uint8_t *frame = lrb_alloc(room);
+    MUST(frame);
+    MUST_OK(lrb_compressor_new(&compressor, &err));
+    MUST_OK(lrb_compress(compressor, content, count, frame, room, &written, &err));
+    MUST_OK(lrb_wire_u32(out, count, &err));
+    put(out, frame, written);
+    lrb_compressor_free(compressor);
+    lrb_free(frame);
+}
+
+static void seed_frames(lrb_buf *b) {
+    static uint8_t text[3000], zeros[200000];
+    for (size_t i = 0; i < sizeof text; i++) text[i] = (uint8_t)("entity relation "[i % 16] + (i * i / 7) % 3);
+    put_frame(b, text, sizeof text), end(b, "decompress", "text");
+    put_frame(b, text, 20), end(b, "decompress", "short");
+    put_frame(b, text, 0), end(b, "decompress", "empty");
+    put_frame(b, zeros, sizeof zeros), end(b, "decompress", "zeros");
+}
+
+/* ---- packs ---- */
+
+static void add_chunk(lrb_pack_builder *builder, lrb_chunk_kind kind, const void *content, size_t count) {
+    lrb_stored stored;
+    lrb_id id;
+    uint32_t ordinal;
+    MUST_OK(lrb_chunk_id(coder, kind, 0, content, count, &id, &err));
+    MUST_OK(lrb_chunk_encode(coder, &id, kind, 0, content, count, &stored, &err));
+    MUST_OK(lrb_pack_builder_add(builder, &stored, &ordinal, &err));
+}
+
+static void end_pack(lrb_pack_builder *builder, const char *name) {
+    lrb_id id;
+    MUST_OK(lrb_pack_builder_finish(builder, lrb_coder_digest(coder), &id, &err));
+    save("pack", name, &builder->bytes);
+    MUST_OK(lrb_pack_builder_reset(builder, logbook_id(1, 'r').bytes, &err));
+}
+
+static void seed_packs(void) {
+    static uint8_t text[600];
+    lrb_pack_builder b;
+    uint32_t ordinal;
+    lrb_stored later = {.kind = LRB_CHUNK_VECTORS, .codec = LRB_CODEC_VECTOR, .dim = 64, .content_length = 8,
+                        .stored_length = 3, .bytes = text};
+    memset(text, 'e', sizeof text);
+    MUST_OK(lrb_pack_builder_init(&b, logbook_id(1, 'r').bytes, &err));
+    add_chunk(&b, LRB_CHUNK_RAW, "one", 3);
+    end_pack(&b, "one_chunk");
+    add_chunk(&b, LRB_CHUNK_RAW, text, sizeof text);
+    add_chunk(&b, LRB_CHUNK_RECIPE, text, 2 * LRB_ROW_BYTES);
+    add_chunk(&b, LRB_CHUNK_BODY, "", 0);
+    add_chunk(&b, LRB_CHUNK_PAYLOAD, "payload", 7);
+    end_pack(&b, "every_kind");
+    add_chunk(&b, LRB_CHUNK_RAW, "known", 5);
+    MUST_OK(lrb_pack_builder_add(&b, &later, &ordinal, &err));
+    end_pack(&b, "a_later_kind");
+    lrb_pack_builder_clear(&b);
+}
+
+/* ---- entries and logs of entries ---- */
+
+static void snapshot_payload(lrb_buf *payload, uint64_t number, bool full) {
+    lrb_snapshot s = logbook_snapshot(number);
+    memcpy(s.verdict, full ? "usable" : "", full ? 7 : 1);
+    s.safety = full;
+    lrb_buf_empty(payload);
+    MUST_OK(lrb_snapshot_encode(&s, payload, &err));
+}
+
+static void reference_payload(lrb_buf *payload, uint64_t snapshot, const char *holder) {
+    char id[LRB_SNAPSHOT_ID_MAX];
+    logbook_name(snapshot, id);
+    lrb_buf_empty(payload);
+    MUST_OK(lrb_field_put_text(payload, LRB_F_SNAPSHOT_REF, id, &err));
+    if (holder) MUST_OK(lrb_field_put_text(payload, LRB_F_HOLDER, holder, &err));
+    MUST_OK(lrb_field_put_text(payload, LRB_F_REASON, "why", &err));
+}
+
+static void pack_payload(lrb_buf *payload, uint8_t seed) {
+    lrb_id id;
+    memset(id.bytes, seed, sizeof id.bytes);
+    lrb_buf_empty(payload);
+    MUST_OK(lrb_field_put(payload, LRB_F_PACK_REF, id.bytes, sizeof id.bytes, &err));
+}
+
+static void end_entry(lrb_buf *b, lrb_entry_kind kind, const lrb_buf *payload, uint32_t packs, const char *name) {
+    lrb_pack_ref refs[2] = {logbook_pack(1), logbook_pack(2)};
+    lrb_state state;
+    lrb_state_init(&state);
+    lrb_entry entry = logbook_next(&state, kind, payload);
+    entry.packs = refs;
+    entry.pack_count = packs;
+    MUST_OK(lrb_entry_encode(&entry, b, &err));
+    end(b, "entry", name);
+}
+
+static void seed_entries(lrb_buf *b, lrb_buf *payload) {
+    lrb_buf_empty(payload);
+    end_entry(b, LRB_ENTRY_CHECKPOINT, payload, 0, "first");
+    snapshot_payload(payload, 1, true);
+    end_entry(b, LRB_ENTRY_SNAPSHOT, payload, 2, "snapshot");
+    reference_payload(payload, 1, NULL);
+    end_entry(b, LRB_ENTRY_DROP, payload, 0, "drop");
+    pack_payload(payload, 1);
+    end_entry(b, LRB_ENTRY_RETIRE, payload, 0, "retire");
+}
+
+/* A record of fuzz_state.c. */
+static void put_step(lrb_buf *b, lrb_entry_kind kind, uint8_t flags, uint8_t packs, uint8_t first_seed,
+                     const lrb_buf *payload) {
+    uint8_t head[3] = {(uint8_t)kind, flags, packs};
+    put(b, head, sizeof head);
+    MUST_OK(lrb_wire_u16(b, payload ? (uint16_t)payload->length : 0, &err));
+    for (uint8_t i = 0; i < packs; i++) {
+        MUST_OK(lrb_wire_u8(b, (uint8_t)(first_seed + i), &err));
+        MUST_OK(lrb_wire_u16(b, (uint16_t)(1000 + first_seed + i), &err));
+    }
+    if (payload) put(b, payload->data, payload->length);
+}
+
+static void put_take(lrb_buf *b, lrb_buf *payload, uint64_t snapshot, uint8_t packs, uint8_t first_seed) {
+    snapshot_payload(payload, snapshot, snapshot % 2);
+    put_step(b, LRB_ENTRY_SNAPSHOT, 0, packs, first_seed, payload);
+}
+
+static void put_hold(lrb_buf *b, lrb_buf *payload, lrb_entry_kind kind, uint64_t snapshot, const char *holder) {
+    reference_payload(payload, snapshot, holder);
+    put_step(b, kind, 0, 0, 0, payload);
+}
+
+static void put_status(lrb_buf *b, lrb_buf *payload, lrb_entry_kind kind, uint8_t seed, uint8_t written) {
+    pack_payload(payload, seed);
+    put_step(b, kind, 0, written, (uint8_t)(seed + 1), payload);
+}
+
+static void begin_log(lrb_buf *b) {
+    put_zeros(b, 1); /* the first number */
+    put_step(b, LRB_ENTRY_CHECKPOINT, 0, 0, 0, NULL);
+}
+
+static void seed_logs(lrb_buf *b, lrb_buf *payload) {
+    enum { OWN_CHECKPOINT = 16 };
+    begin_log(b);
+    put_take(b, payload, 1, 2, 1);
+    put_take(b, payload, 2, 1, 3);
+    put_hold(b, payload, LRB_ENTRY_HOLD, 1, "user");
+    put_hold(b, payload, LRB_ENTRY_DROP, 2, NULL);
+    put_step(b, LRB_ENTRY_CHECKPOINT, OWN_CHECKPOINT, 0, 0, NULL);
+    put_hold(b, payload, LRB_ENTRY_RELEASE, 1, "user");
+    end(b, "state", "hold_and_drop");
+    begin_log(b);
+    put_take(b, payload, 1, 3, 1);
+    put_status(b, payload, LRB_ENTRY_RETIRE, 1, 0);
+    put_status(b, payload, LRB_ENTRY_UNRETIRE, 1, 0);
+    put_status(b, payload, LRB_ENTRY_REPACK, 2, 1);
+    put_status(b, payload, LRB_ENTRY_SWEEP, 2, 0);
+    put_status(b, payload, LRB_ENTRY_DAMAGED, 3, 0);
+    put_status(b, payload, LRB_ENTRY_RETIRE, 9, 0);
+    put_step(b, LRB_ENTRY_CHECKPOINT, OWN_CHECKPOINT, 0, 0, NULL);
+    end(b, "state", "packs");
+}
+
+/* A log that begins with a checkpoint of another one. */
+static void seed_checkpoint(lrb_buf *b, lrb_buf *payload) {
+    lrb_state state;
+    lrb_pack_ref packs[2] = {logbook_pack(1), logbook_pack(2)};
+    uint8_t number = 100;
+    lrb_state_init(&state);
+    MUST_OK(logbook_begin(&state, &err));
+    MUST_OK(logbook_take(&state, 1, packs, 2, &err));
+    MUST_OK(logbook_take(&state, 2, NULL, 0, &err));
+    MUST_OK(logbook_hold(&state, LRB_ENTRY_HOLD, 1, "user", &err));
+    lrb_buf_empty(payload);
+    MUST_OK(lrb_state_checkpoint(&state, payload, &err));
+    put(b, &number, 1);
+    put_step(b, LRB_ENTRY_CHECKPOINT, 0, 0, 0, payload);
+    put_hold(b, payload, LRB_ENTRY_RELEASE, 1, "user");
+    end(b, "state", "from_a_checkpoint");
+    lrb_state_clear(&state);
+}
+
+/* ---- records, recipes and bodies ---- */
+
+static lrb_body_item item(const char *name, lrb_file_type type) {
+    lrb_body_item made = {.name = name, .name_length = strlen(name), .type = type, .mode = 0644, .mtime_ns = 5};
+    if (type == LRB_FILE_REGULAR) {
+        made.size_bytes = 3;
+        made.root = (lrb_row){.id = logbook_id(7, 'c'), .kind = LRB_CHUNK_RAW, .count = 3};
+    }
+    if (type == LRB_FILE_SYMLINK) {
+        made.link_target = "to";
+        made.size_bytes = made.link_target_length = 2;
+    }
+    return made;
+}
+
+static void put_item(lrb_buf *b, const char *name, lrb_file_type type) {
+    lrb_body_item made = item(name, type);
+    MUST_OK(lrb_record_put_item(b, &made, &err));
+}
+
+static void put_first_records(lrb_buf *b) {
+    MUST_OK(lrb_record_put_facts(b, "{\"a\":1}", 7, &err));
+    put_item(b, "dir", LRB_FILE_DIRECTORY);
+}
+
+static void put_last_records(lrb_buf *b) {
+    put_item(b, "dir/file", LRB_FILE_REGULAR);
+    put_item(b, "link", LRB_FILE_SYMLINK);
+    MUST_OK(lrb_record_put_skipped(b, "pipe", "a fifo", &err));
+}
+
+static void seed_records(lrb_buf *b) {
+    put_first_records(b);
+    put_last_records(b);
+    end(b, "record", "every_type");
+    put_item(b, "file", LRB_FILE_REGULAR);
+    MUST_OK(lrb_field_put_text(b, LRB_FIELD_OPTIONAL | 99, "later", &err));
+    lrb_put_u32(b->data + 4, (uint32_t)b->length - LRB_RECORD_HEAD_BYTES);
+    end(b, "record", "an_optional_field");
+}
+
+/* Rows of store.h: `count` pairs of kind and chunk number, none twisted. */
+static void put_rows(lrb_buf *b, const uint8_t (*rows)[2], size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        put(b, rows[i], 2);
+        put_zeros(b, 1);
+    }
+}
+
+static void put_root(lrb_buf *b, uint8_t kind, uint8_t chunk) {
+    const uint8_t row[1][2] = {{kind, chunk}};
+    put_rows(b, row, 1);
+}
+
+static void put_node(lrb_buf *b, const uint8_t (*rows)[2], uint16_t count) {
+    MUST_OK(lrb_wire_u16(b, (uint16_t)(0x8000 | count * 3), &err));
+    put_rows(b, rows, count);
+}
+
+static void put_data(lrb_buf *b, const lrb_buf *content) {
+    MUST_OK(lrb_wire_u16(b, (uint16_t)content->length, &err));
+    put(b, content->data, content->length);
+}
+
+static void seed_recipes(lrb_buf *b, lrb_buf *content) {
+    const uint8_t top[2][2] = {{LRB_CHUNK_RECIPE, 1}, {LRB_CHUNK_RECIPE, 2}};
+    const uint8_t leaf[3][2] = {{LRB_CHUNK_RAW, 3}, {LRB_CHUNK_RAW, 4}, {LRB_CHUNK_RAW, 3}};
+    const uint8_t itself[2][2] = {{LRB_CHUNK_RECIPE, 0}, {LRB_CHUNK_RECIPE, 0}};
+    lrb_buf_empty(content);
+    put(content, "content", 7);
+    put_root(b, LRB_CHUNK_RAW, 0), put_data(b, content), end(b, "recipe", "one_chunk");
+    put_root(b, LRB_CHUNK_NONE, 0), end(b, "recipe", "empty");
+    put_root(b, LRB_CHUNK_RECIPE, 0), put_node(b, top, 2), put_node(b, leaf, 3), put_node(b, leaf, 2);
+    put_data(b, content), put_data(b, content);
+    end(b, "recipe", "two_levels");
+    put_root(b, LRB_CHUNK_RECIPE, 0), put_node(b, itself, 2), end(b, "recipe", "names_itself");
+}
+
+/* Twenty levels of two rows each: a million rows in 200 bytes. */
+static void seed_bomb(lrb_buf *b, lrb_buf *content) {
+    enum { LEVELS = 20 };
+    lrb_buf_empty(content);
+    put(content, "x", 1);
+    put_root(b, LRB_CHUNK_RECIPE, 0);
+    for (uint8_t level = 1; level <= LEVELS; level++) {
+        uint8_t kind = level < LEVELS ? LRB_CHUNK_RECIPE : LRB_CHUNK_RAW;
+        const uint8_t rows[2][2] = {{kind, level}, {kind, level}};
+        put_node(b, rows, 2);
+    }
+    put_data(b, content);
+    end(b, "recipe", "unfolds_to_a_million");
+}
+
+static void seed_bodies(lrb_buf *b, lrb_buf *content) {
+    const uint8_t both[2][2] = {{LRB_CHUNK_BODY, 1}, {LRB_CHUNK_BODY, 2}};
+    lrb_buf_empty(content);
+    put_first_records(content);
+    put_root(b, LRB_CHUNK_BODY, 0), put_data(b, content), end(b, "body", "one_chunk");
+    put_root(b, LRB_CHUNK_RECIPE, 0), put_node(b, both, 2), put_data(b, content);
+    lrb_buf_empty(content);
+    put_last_records(content);
+    put_data(b, content), end(b, "body", "two_chunks");
+}
+
+/* ---- files of the cache, and journals ---- */
+
+static void seed_indexes(lrb_buf *b) {
+    enum { PACKS = 2, SLOTS = 6, NUMBER = 3 };
+    put(b, "lrbindx1\1\0", 10), put_zeros(b, 22);
+    MUST_OK(lrb_wire_u64(b, NUMBER, &err));
+    put_zeros(b, 32);
+    MUST_OK(lrb_wire_u32(b, PACKS, &err));
+    put_zeros(b, 12); /* the slots are counted by the target */
+    for (uint64_t i = 0; i < PACKS; i++) put(b, logbook_pack(2 + i).id.bytes, LRB_DIGEST_BYTES);
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        MUST_OK(lrb_wire_u64(b, (i / 2) * UINT64_C(0x3456789abcdef012), &err));
+        MUST_OK(lrb_wire_u32(b, i % PACKS, &err));
+        MUST_OK(lrb_wire_u32(b, i, &err));
+    }
+    put_zeros(b, LRB_DIGEST_BYTES);
+    end(b, "index_file", "two_packs");
+}
+
+static void put_source(lrb_buf *b, const char *name, int64_t observed_ns) {
+    uint8_t row[LRB_ROW_BYTES];
+    lrb_row root = item(name, LRB_FILE_REGULAR).root;
+    MUST_OK(lrb_wire_u16(b, (uint16_t)strlen(name), &err));
+    put(b, name, strlen(name));
+    if (observed_ns) put_zeros(b, 40);
+    else put(b, "0123456789012345678901234567890123456789", 40);
+    put(b, logbook_id(3, 's').bytes, 32);
+    lrb_row_encode(&root, row);
+    put(b, row, sizeof row);
+}
+
+static void seed_sources(lrb_buf *b, int64_t observed_ns, const char *name) {
+    put(b, "lrbsrcs1\1\0", 10), put_zeros(b, 22);
+    MUST_OK(lrb_wire_u64(b, (uint64_t)observed_ns, &err));
+    MUST_OK(lrb_wire_u64(b, 3, &err));
+    put_source(b, "a", observed_ns), put_source(b, "aa", observed_ns), put_source(b, "c", observed_ns);
+    put_zeros(b, LRB_DIGEST_BYTES);
+    end(b, "source_cache", name);
+}
+
+static void seed_journals(void) {
+    lrb_buf b;
+    MUST_OK(lrb_journal_begin(&b, &err));
+    put_zeros(&b, LRB_DIGEST_BYTES);
+    save("journal", "empty", &b);
+    lrb_buf_clear(&b);
+    MUST_OK(lrb_journal_begin(&b, &err));
+    for (int op = LRB_JOURNAL_PUT; op <= LRB_JOURNAL_ASIDE; op++)
+        for (size_t i = 0; i < 2; i++)
+            MUST_OK(lrb_journal_add(&b, (lrb_journal_op)op, "d/ab", 3 + i, 0755, -1, &err));
+    put_zeros(&b, LRB_DIGEST_BYTES);
+    save("journal", "every_op", &b);
+    lrb_buf_clear(&b);
+}
+
+int main(int argc, char **argv) {
+    lrb_buf bytes, other;
+    if (argc != 2) return fprintf(stderr, "usage: seeds <directory>\n"), 2;
+    corpus = argv[1];
+    lrb_buf_init(&bytes, SEED_MAX_BYTES);
+    lrb_buf_init(&other, SEED_MAX_BYTES);
+    MUST_OK(lrb_coder_new(&coder, &err));
+    MUST_OK(lrb_fs_make_dir(AT_FDCWD, corpus, 0755, &err));
+    seed_names(&bytes);
+    seed_frames(&bytes);
+    seed_packs();
+    seed_entries(&bytes, &other);
+    seed_logs(&bytes, &other);
+    seed_checkpoint(&bytes, &other);
+    seed_records(&bytes);
+    seed_recipes(&bytes, &other);
+    seed_bomb(&bytes, &other);
+    seed_bodies(&bytes, &other);
+    seed_indexes(&bytes);
+    seed_sources(&bytes, INT64_MAX, "observed_late");
+    seed_sources(&bytes, 0, "other_identities");
+    seed_journals();
+    lrb_coder_free(coder);
+    lrb_buf_clear(&bytes);
+    lrb_buf_clear(&other);
+    return 0;
+}

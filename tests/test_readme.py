@@ -1,0 +1,161 @@
+"""The README at its word: its Python, commands and settings are run on a real graph, and what it names exists."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightrag.kg import STORAGE_IMPLEMENTATIONS
+from support import check, folders, graphs, server
+
+from lightrag_bkp.cli.app import app
+from lightrag_bkp.sources import internals
+from lightrag_bkp.sync import BackupManager
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "tests" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def section(heading: str) -> str:
+    """The text below a second-level heading of the README."""
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", README.read_text("utf-8"), re.M | re.S)
+    assert found, f"the README has no section {heading!r}"
+    return found[1]
+
+
+def blocks(heading: str, language: str) -> list[str]:
+    """The fenced blocks of one language in a section."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", section(heading), re.M | re.S)
+
+
+def run_python(block: str) -> dict[str, Any]:
+    """Executes a block of Python; returns what it defined."""
+    defined: dict[str, Any] = {}
+    exec(compile(block, str(README), "exec"), defined)
+    return defined
+
+
+@pytest.fixture
+def desk(graph_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the README's reader works: the current directory, with a graph in `rag_storage` and nothing configured."""
+    for name in [name for name in os.environ if name.startswith("LIGHTRAG_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(graph_dir.parent)
+    return graph_dir.parent
+
+
+def run_shell(block: str, desk: Path, **environ: str) -> None:
+    """Executes a block of commands, each of which must end with exit code 0."""
+    program = desk / "bin" / "lightrag-bkp"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lightrag_bkp.cli "$@"\n')
+    program.chmod(0o755)
+    environment = os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)} | environ
+    ran = subprocess.run(
+        ["bash", "-exuo", "pipefail", "-c", block],
+        cwd=desk,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+async def test_the_python_start_keeps_a_graph_in_the_midst_of_ingesting(desk: Path) -> None:
+    keep = run_python(blocks("Python", "python")[0])["keep"]
+    async with graphs.opened(desk / "rag_storage", delay_s=0.05) as rag:
+        ingestion = asyncio.create_task(graphs.insert_documents(rag, 100, 12))
+        await asyncio.sleep(0.3)
+        snapshot = await keep(rag)
+        await ingestion
+    assert snapshot.consistency == "gated"
+    assert check.findings(desk / "restored") == []
+
+
+def test_the_python_without_await_keeps_a_directory(desk: Path) -> None:
+    snapshot = run_python(blocks("Python", "python")[1])["snapshot"]
+    graph = BackupManager("backups").get_graph("support")
+    assert graph is not None and [one.backup_id for one in graph.list_snapshots()] == [snapshot.backup_id]
+
+
+def test_the_commands_keep_a_graph_and_bring_it_back(desk: Path) -> None:
+    original = folders.fingerprint(desk / "rag_storage")
+    first, _, nightly, care = blocks("Command line", "sh")
+    run_shell(first, desk)
+    assert folders.fingerprint(desk / "restored") == original
+
+    (settings,) = blocks("Command line", "toml")
+    (desk / "lightrag-bkp.toml").write_text(settings)
+    run_shell(nightly, desk)
+    run_shell(care, desk)
+
+    damage(desk / "rag_storage")
+    (bring_back,) = blocks("Bringing a graph back", "sh")
+    run_shell(bring_back, desk)
+    assert folders.fingerprint(desk / "rag_storage") == original
+
+
+def damage(directory: Path) -> None:
+    (directory / "graph_chunk_entity_relation.graphml").unlink()
+    (directory / "vdb_entities.json").write_text("{}")
+
+
+def test_the_command_for_a_running_server(desk: Path) -> None:
+    for package in ("fastapi", "uvicorn", "openai"):
+        pytest.importorskip(package, reason="lightrag-hku[api] and openai not installed")
+    (block,) = (one for one in blocks("Command line", "sh") if "--server-url" in one)
+    with server.running(desk) as running:
+        command = re.sub(r"http://[\d.:]+", running.url, block)
+        run_shell(f"{command.rstrip()} --json > answer", desk, LIGHTRAG_API_KEY=running.api_key)
+    assert json.loads((desk / "answer").read_text())["snapshot"]["consistency"] == "settled"
+
+
+def test_every_command_is_shown() -> None:
+    commands = "".join(blocks("Command line", "sh") + blocks("Bringing a graph back", "sh"))
+    shown = set(re.findall(r"^lightrag-bkp(?: --storage \S+)? (\w+)", commands, re.M))
+    assert shown == {str(command.name) for command in app.registered_commands}
+
+
+def test_the_make_targets_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    named = set(re.findall(r"\bmake ([a-z]+)\b", "".join(blocks("Two commands", "sh"))))
+    assert named == {"demo", "test"} and named <= targets
+    pages = "".join(page.read_text("utf-8") for page in PAGES)
+    assert set(re.findall(r"`make ([a-z-]+)", pages)) <= targets
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_help_lists_what_the_readme_names() -> None:
+    listed = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert {"demo", "test"} <= {line.split()[0] for line in listed.splitlines()}
+
+
+def test_the_backends_are_those_of_this_lightrag() -> None:
+    rows = [row.split("|")[2:4] for row in section("LightRAG backends").splitlines() if row.startswith("|")][2:]
+    answers = {name: answer.strip() for names, answer in rows for name in re.findall(r"`(\w+)`", names)}
+    known = {name for kind in STORAGE_IMPLEMENTATIONS.values() for name in kind["implementations"]}
+    assert set(answers) == known
+    assert {name for name, answer in answers.items() if answer != "no"} == internals._FILE_CLASSES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_tests_that_are_named_exist(page: Path) -> None:
+    for file, name in re.findall(r"`(tests/[\w/]+\.(?:py|c))(?:::(\w+))?`", page.read_text("utf-8")):
+        assert (ROOT / file).is_file(), f"{file} is not there"
+        code = (ROOT / file).read_text("utf-8")
+        assert not name or re.search(rf"\b(def {name}\(|TEST\({name}\))", code), f"{file} has no {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), f"{target} is not there"
