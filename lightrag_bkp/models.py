@@ -12,9 +12,24 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from .errors import InvalidInputError
+from .errors import DamagedError, InvalidInputError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def stored_object(text: str, what: str, backup_id: str) -> dict[str, Any]:
+    """A JSON object that was read from a repository, where anybody may have written it.
+
+    Raises:
+        DamagedError: it is no JSON object; names the snapshot.
+    """
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise DamagedError(f"the {what} of snapshot {backup_id} are no JSON object", op="parse", target=backup_id)
+    return value
 
 
 class BackupStatus(enum.StrEnum):
@@ -156,9 +171,8 @@ class BackupSnapshot:
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """What the caller of `create_snapshot` attached."""
-        value = json.loads(self.metadata_json)
-        return value if isinstance(value, dict) else {}
+        """What the caller of `create_snapshot` attached. Raises DamagedError when the log holds something else."""
+        return stored_object(self.metadata_json, "metadata", self.backup_id)
 
     @cached_property
     def body(self) -> SnapshotBody:

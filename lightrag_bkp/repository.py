@@ -4,7 +4,6 @@ A core handle belongs to the process that opened it; after a fork the child open
 the one that ends in `_now` waits on the calling thread and the other on the event loop; both release the GIL.
 """
 
-import json
 import os
 import threading
 from array import array
@@ -22,6 +21,7 @@ from .models import (
     SkippedItem,
     SnapshotBody,
     moment,
+    stored_object,
 )
 
 _ITEM_TYPES = {1: ItemType.FILE, 2: ItemType.DIRECTORY, 3: ItemType.SYMLINK}
@@ -155,7 +155,7 @@ def read_body(core: _bridge.Repository, backup_id: str) -> SnapshotBody:
             for name, kind, mode, mtime_ns, size, sha256, link in items
         ),
         skipped=tuple(SkippedItem(name, reason) for name, reason in skipped),
-        facts=json.loads(facts or "{}"),
+        facts=stored_object(facts, "facts", backup_id),
     )
 
 

@@ -24,6 +24,7 @@ from .models import (
     RestoreAction,
     RestoredItem,
     RestoreOutcome,
+    stored_object,
 )
 from .repository import GraphRepository
 from .sources import files
@@ -58,7 +59,7 @@ async def restore(repository: GraphRepository, request: Request) -> RestoreOutco
     started = time.monotonic()
     snapshot = request.snapshot
     core = await repository.require()
-    facts = json.loads(await asyncio.to_thread(core.facts, snapshot.backup_id))
+    facts = stored_object(await asyncio.to_thread(core.facts, snapshot.backup_id), "facts", snapshot.backup_id)
     layout = layout_of(facts, request.target_dir)
     if request.dry_run:
         refuse_pending(layout.root)

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import _bridge
 from .config import check_workspace
-from .errors import ConflictError, UnsupportedError
+from .errors import ConflictError, DamagedError, UnsupportedError
 from .sources import files, names, trees
 
 _SYMLINK = 3
@@ -40,7 +40,9 @@ class Target:
 def layout_of(facts: Mapping[str, Any], target_dir: str | os.PathLike[str]) -> files.Layout:
     """Where a snapshot's items go; the facts come from a stored object and are not trusted."""
     kind, workspace = facts.get("layout"), facts.get("workspace", "")
-    if kind not in list(files.Kind) or not isinstance(workspace, str):
+    if not isinstance(workspace, str):
+        raise DamagedError(f"the snapshot's workspace is {workspace!r}, which is no name", op="parse")
+    if kind not in list(files.Kind):
         raise UnsupportedError(f"the snapshot is of layout {kind!r}, which this version does not know")
     return files.Layout.at(files.Kind(kind), target_dir, check_workspace(workspace))
 

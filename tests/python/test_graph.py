@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import pytest
+from support.jobs import make_source
 
-from lightrag_bkp import BackupManager
-from lightrag_bkp.errors import (
-    ConflictError,
-    NotFoundError,
-)
+from lightrag_bkp import BackupManager, _bridge
+from lightrag_bkp.errors import ConflictError, DamagedError, NotFoundError
 from lightrag_bkp.sources import outside
 
 DOC_STATUS = "kv_store_doc_status.json"
@@ -89,3 +87,22 @@ async def test_one_line_is_logged_per_operation(
     lines = [record.getMessage() for record in operations]
     assert [line.split()[0] for line in lines] == ["event=snapshot", "event=verify", "event=delete"]
     assert all("graph=g" in line and f"id={snapshot.backup_id}" in line for line in lines)
+
+
+@pytest.mark.parametrize("text", ["not json", "[1]", '"' + "x" * 10, "[" * 100_000])
+async def test_what_was_written_by_others_is_named_as_damage(manager: BackupManager, tmp_path: Path, text: str) -> None:
+    """Facts and metadata are stored as text; a foreign writer may put anything there."""
+    (tmp_path / "file").write_text("content")
+    core = await _bridge.run(_bridge.open_job(str(manager.storage_path), "g", True))
+    source = make_source(tmp_path / "file")
+    words = {"consistency": "plain", "retention_days": 0}
+    await _bridge.run(_bridge.backup_job(core, source, metadata=text[:1000], facts=text, **words))
+    graph = manager.register_graph("g")
+    snapshot = graph.list_snapshots()[0]
+    with pytest.raises(DamagedError, match=snapshot.backup_id):
+        _ = snapshot.metadata
+    with pytest.raises(DamagedError, match=snapshot.backup_id):
+        _ = snapshot.facts
+    with pytest.raises(DamagedError, match=snapshot.backup_id):
+        await graph.restore(snapshot.backup_id, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
