@@ -6,6 +6,7 @@ is finished by the next one.
 """
 
 import asyncio
+import fcntl
 import json
 import logging
 import os
@@ -163,6 +164,8 @@ class _Staging:
             if not self._kept:
                 await asyncio.shield(asyncio.to_thread(_bridge.publish_abandon, self.root, self.way, self.path))
         finally:
+            # Unlocked by name: a child forked meanwhile has the descriptor too and would keep the lock.
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
             os.close(self.fd)
         if self._kept and exc[0] is not None:
             # What never committed is cleared; what did is rolled forward. If even that fails, the next restore does it.

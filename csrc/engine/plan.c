@@ -146,6 +146,22 @@ static lrb_fate decide(const lrb_plan_pack *pack, const lrb_plan_rules *rules) {
     return LRB_FATE_KEEP;
 }
 
+static bool is_small(const lrb_plan_pack *pack) {
+    return pack->known.status == LRB_PACK_KNOWN && pack->live_bytes && pack->fate == LRB_FATE_KEEP && !pack->doubtful &&
+           pack->chunk_bytes < LRB_PLAN_SMALL_BYTES;
+}
+
+/* Small changes, hour after hour, leave a small pack each: they are joined once there are enough of them. What they become is
+ * fewer than that, so the next prune finds nothing to join. */
+static void join_small(lrb_plan *plan) {
+    size_t small = 0;
+    for (size_t i = 0; i < plan->count; i++) small += is_small(&plan->packs[i]);
+    if (small < LRB_PLAN_SMALL_PACKS) return;
+    for (size_t i = 0; i < plan->count; i++)
+        if (is_small(&plan->packs[i])) plan->packs[i].fate = LRB_FATE_REPACK;
+}
+
 void lrb_plan_decide(lrb_plan *plan, const lrb_plan_rules *rules) {
     for (size_t i = 0; i < plan->count; i++) plan->packs[i].fate = decide(&plan->packs[i], rules);
+    if (rules->repack) join_small(plan);
 }

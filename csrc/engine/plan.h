@@ -8,12 +8,15 @@
 
 #include "engine/reach.h"
 
+enum { LRB_PLAN_SMALL_BYTES = 1 << 20, LRB_PLAN_SMALL_PACKS = 32 }; /* when small packs are joined */
+
 typedef enum lrb_fate {
     LRB_FATE_KEEP = 0,
     LRB_FATE_SWEEP,    /* retired or damaged long enough, and not needed */
     LRB_FATE_UNRETIRE, /* retired, but a live chunk has no copy in a known pack */
     LRB_FATE_RETIRE,   /* known, or an orphan, and without a live chunk */
-    LRB_FATE_REPACK,   /* known and less than half of its chunks' bytes alive: the live ones are copied */
+    LRB_FATE_REPACK,   /* known and less than half of its chunks' bytes alive, or one of many small packs: the live
+                        * chunks are copied */
     LRB_FATE_UNLINK    /* swept, and still on the disk */
 } lrb_fate;
 

@@ -132,9 +132,10 @@ int lrb_pack_file_present(int packs_dir, const lrb_id *id, uint64_t size_bytes, 
 
 /* ---- the index ---- */
 
-/* This process is short of something: it says nothing about the pack. */
+/* This process is short of something, or may not look: that says nothing about the pack, and taking it for broken would store
+ * everything again. */
 static bool is_shortage(const lrb_err *err) {
-    return err->code == LRB_E_NOMEM || err->sys_errno == EMFILE || err->sys_errno == ENFILE;
+    return err->code == LRB_E_NOMEM || err->sys_errno == EMFILE || err->sys_errno == ENFILE || err->sys_errno == EACCES;
 }
 
 /* Adds the rows of one pack. A pack that cannot be opened has no rows: its chunks count as unknown, so the next backup

@@ -40,6 +40,24 @@ TEST(a_small_pack_is_not_repacked_for_its_framing) {
     CHECK(fate_of(pack, usual()) == LRB_FATE_KEEP);
 }
 
+TEST(many_small_packs_are_joined) {
+    lrb_plan_pack packs[LRB_PLAN_SMALL_PACKS + 2];
+    lrb_plan plan = {.packs = packs, .count = LRB_PLAN_SMALL_PACKS};
+    lrb_plan_rules rules = usual();
+    for (size_t i = 0; i < LRB_PLAN_SMALL_PACKS + 2; i++) packs[i] = pack_of(LRB_PACK_KNOWN, NOW, 1000);
+    packs[0].chunk_bytes = packs[0].live_bytes = LRB_PLAN_SMALL_BYTES; /* one is not small: too few are left */
+    lrb_plan_decide(&plan, &rules);
+    CHECK(packs[1].fate == LRB_FATE_KEEP);
+    packs[LRB_PLAN_SMALL_PACKS + 1].doubtful = true;
+    plan.count = LRB_PLAN_SMALL_PACKS + 2;
+    lrb_plan_decide(&plan, &rules);
+    CHECK(packs[0].fate == LRB_FATE_KEEP && packs[LRB_PLAN_SMALL_PACKS + 1].fate == LRB_FATE_KEEP);
+    CHECK(packs[1].fate == LRB_FATE_REPACK && packs[LRB_PLAN_SMALL_PACKS].fate == LRB_FATE_REPACK);
+    rules.repack = false;
+    lrb_plan_decide(&plan, &rules);
+    CHECK(packs[1].fate == LRB_FATE_KEEP);
+}
+
 TEST(a_retired_pack_waits_and_may_come_back) {
     lrb_plan_rules rules = usual();
     CHECK(fate_of(pack_of(LRB_PACK_RETIRED, NOW - WAIT + 1, 0), rules) == LRB_FATE_KEEP);
@@ -94,6 +112,7 @@ TEST(a_doubtful_pack_stays_as_it_is) {
 int main(void) {
     RUN(a_known_pack_is_kept_repacked_or_retired_by_what_lives_in_it);
     RUN(a_small_pack_is_not_repacked_for_its_framing);
+    RUN(many_small_packs_are_joined);
     RUN(a_retired_pack_waits_and_may_come_back);
     RUN(a_time_that_cannot_be_believed_makes_it_wait);
     RUN(a_damaged_pack_stays_as_long_as_it_holds_something);

@@ -106,3 +106,21 @@ async def test_what_was_written_by_others_is_named_as_damage(manager: BackupMana
     with pytest.raises(DamagedError, match=snapshot.backup_id):
         await graph.restore(snapshot.backup_id, tmp_path / "target")
     assert not (tmp_path / "target").exists()
+
+
+async def test_small_changes_do_not_leave_small_packs_for_ever(manager: BackupManager, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    graph = manager.register_graph("g", folder)
+    taken = []
+    for number in range(40):
+        (folder / f"file {number}").write_text(f"content {number}" * 100)
+        taken.append(await graph.create_snapshot())
+    assert len(stored_files(tmp_path, "g", "packs")) == 40
+    await graph.prune(wait_s=0)
+    assert len(stored_files(tmp_path, "g", "packs")) == 1
+    entries = stored_files(tmp_path, "g", "log")
+    await graph.prune(wait_s=0)
+    assert stored_files(tmp_path, "g", "log") == entries
+    for snapshot in (taken[0], taken[20], taken[-1]):
+        assert (await graph.verify_snapshot(snapshot.backup_id, "digests")).ok
