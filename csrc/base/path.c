@@ -11,6 +11,11 @@ static bool component_valid(const char *component, size_t length) {
     return length > 2 || (length == 2 && component[1] != '.');
 }
 
+int lrb_name_compare(const char *a, size_t a_length, const char *b, size_t b_length) {
+    int order = memcmp(a, b, a_length < b_length ? a_length : b_length);
+    return order ? order : (a_length > b_length) - (a_length < b_length);
+}
+
 bool lrb_name_valid(const char *name, size_t length) {
     if (length == 0 || length > LRB_NAME_MAX || memchr(name, '\0', length)) return false;
     size_t start = 0;

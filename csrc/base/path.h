@@ -14,6 +14,8 @@
 
 enum { LRB_NAME_MAX = 4095, LRB_PATH_MAX = 4096 };
 
+/* The order of items: by bytes, a beginning before what it begins. Below, at or above zero like memcmp. */
+int lrb_name_compare(const char *a, size_t a_length, const char *b, size_t b_length);
 bool lrb_name_valid(const char *name, size_t length);
 /* graph ids: ^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$ */
 bool lrb_graph_id_valid(const char *graph_id);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/intake.h"
+#include "engine/reserve.h"
 #include "engine/source_cache.h"
 
 enum { MAX_RESTARTS = 8, MAX_PAYLOADS_REPEATED = 1000 };
@@ -31,9 +32,7 @@ typedef struct backup {
 /* ---- what an earlier snapshot says ---- */
 
 static int compare_item(const lrb_body_item *old, const lrb_source_item *item) {
-    size_t shorter = old->name_length < item->name_length ? old->name_length : item->name_length;
-    int order = memcmp(old->name, item->name, shorter);
-    return order ? order : (old->name_length > item->name_length) - (old->name_length < item->name_length);
+    return lrb_name_compare(old->name, old->name_length, item->name, item->name_length);
 }
 
 /* Offers the items of a body; both are in name order. */
@@ -189,6 +188,7 @@ static void tidy_up(backup *b) {
     /* The run's own index goes before the repository's takes the same chunks in: never both at their full size. */
     lrb_writer_free(b->writer);
     b->writer = NULL;
+    lrb_reserve_fill(b->repo); /* the room to make room in, should the disk fill up before the first prune */
     (void)lrb_repo_maybe_checkpoint(b->repo, &ignored);
     (void)lrb_repo_save_index(b->repo, &ignored);
 }

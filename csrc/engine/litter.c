@@ -4,12 +4,12 @@
 
 #include "base/fs.h"
 
-static const int64_t GRACE_NS = INT64_C(3600) * 1000 * 1000 * 1000;
+static const int64_t LEAST_GRACE_NS = INT64_C(60) * 1000 * 1000 * 1000;
 
 typedef struct sweep {
     int dir;
     bool dotted_only;
-    int64_t now_ns;
+    int64_t before_ns; /* what was touched since is not old */
     bool dry_run;
     uint64_t removed;
 } sweep;
@@ -19,7 +19,7 @@ static bool is_old(const sweep *self, int fd) {
     lrb_identity identity;
     lrb_err ignored; /* what cannot be looked at is left alone */
     if (lrb_fs_identify(fd, &identity, &ignored)) return false;
-    return identity.mtime_ns < self->now_ns - GRACE_NS;
+    return identity.mtime_ns < self->before_ns;
 }
 
 static int remove_one(void *arg, const char *name, lrb_err *err) {
@@ -38,8 +38,9 @@ static int remove_one(void *arg, const char *name, lrb_err *err) {
     return code;
 }
 
-int lrb_litter_remove(lrb_repo *repo, int64_t now_ns, bool dry_run, uint64_t *removed, lrb_err *err) {
-    sweep self = {.dir = lrb_repo_tmp_dir(repo), .now_ns = now_ns, .dry_run = dry_run};
+int lrb_litter_remove(lrb_repo *repo, int64_t now_ns, int64_t wait_ns, bool dry_run, uint64_t *removed, lrb_err *err) {
+    int64_t grace_ns = wait_ns > LEAST_GRACE_NS ? wait_ns : LEAST_GRACE_NS;
+    sweep self = {.dir = lrb_repo_tmp_dir(repo), .before_ns = now_ns - grace_ns, .dry_run = dry_run};
     int code = lrb_fs_list(self.dir, remove_one, &self, "tmp", err);
     self.dir = lrb_repo_cache_dir(repo);
     self.dotted_only = true;

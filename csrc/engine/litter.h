@@ -1,15 +1,16 @@
 /* Litter: half-written files that a crash left behind, in tmp/ and, beside what they were to replace, in cache/.
  *
- * Whoever writes to tmp/ keeps the file locked until it has another name; the hour of grace covers the moment between
- * creating and locking, file systems without locks, and the writing of a cache. Only unfinished files of the cache have
- * a dot in their name.
+ * Whoever writes to tmp/ keeps the file locked until it has another name; the time of grace covers the moment between
+ * creating and locking, file systems without locks, entries, and the writing of a cache. A writer whose file is taken
+ * after all fails cleanly. Only unfinished files of the cache have a dot in their name.
  */
 #ifndef LRB_ENGINE_LITTER_H
 #define LRB_ENGINE_LITTER_H
 
 #include "repo/repo.h"
 
-/* Unlinks (with dry_run: only counts) what nobody holds and is older than an hour by `now_ns`. */
-int lrb_litter_remove(lrb_repo *repo, int64_t now_ns, bool dry_run, uint64_t *removed, lrb_err *err);
+/* Unlinks (with dry_run: only counts) what nobody holds and is older by `now_ns` than `wait_ns`, or a minute if that is
+ * longer. */
+int lrb_litter_remove(lrb_repo *repo, int64_t now_ns, int64_t wait_ns, bool dry_run, uint64_t *removed, lrb_err *err);
 
 #endif

@@ -251,7 +251,8 @@ static int step_unlink(prune *self, bool *done, lrb_err *err) {
 }
 
 static int step_tidy(prune *self, lrb_err *err) {
-    int code = lrb_litter_remove(self->repo, self->now_ns, self->options.dry_run, &self->outcome.litter_removed, err);
+    int code = lrb_litter_remove(self->repo, self->now_ns, self->options.wait_ns, self->options.dry_run,
+                                 &self->outcome.litter_removed, err);
     if (code || self->options.dry_run) return code;
     lrb_reserve_fill(self->repo);
     code = lrb_repo_maybe_checkpoint(self->repo, err);

@@ -7,7 +7,7 @@
  * packs/ that no entry names and that are at least `wait_ns` old, are entered as retired. 4 Packs less than half
  * alive, and small ones once there are many, are copied by `repack`, which retires them. With wait_ns 0 the packs
  * retired in steps 3 and 4 are swept at once. 5 Swept packs still on disk are unlinked (anyone may finish a sweep). 6 Litter in tmp/ that nobody holds
- * locked and that is older than an hour is removed.
+ * locked and that is older than `wait_ns` (a minute at least) is removed.
  *
  * Entries stay <= 4 KiB: long lists are split. Each is computed against the state right before it: when another entry
  * comes between, all is computed again, a few times, then BUSY. A full disk stops step 4 only; the reserve is given

@@ -99,9 +99,7 @@ static int next_record(stream *in, record *out, lrb_err *err) {
 }
 
 static int compare_names(const record *r, const lrb_source_item *item) {
-    size_t shorter = r->name_length < item->name_length ? r->name_length : item->name_length;
-    int order = memcmp(r->name, item->name, shorter);
-    return order ? order : (r->name_length > item->name_length) - (r->name_length < item->name_length);
+    return lrb_name_compare(r->name, r->name_length, item->name, item->name_length);
 }
 
 static bool settled(const lrb_identity *identity, int64_t observed_ns) {

@@ -44,7 +44,11 @@ typedef struct verify {
     lrb_target *targets;
     size_t target_count, next_target;
     bool walking;
+    uint64_t walk_at;          /* the log's last entry when the walk began */
+    unsigned walks;            /* begun anew because the log had grown */
 } verify;
+
+enum { MAX_WALKS = 100 };
 
 static const char *chosen(const verify *self) {
     return self->snapshot_id[0] ? self->snapshot_id : NULL;
@@ -102,10 +106,16 @@ static int step_log(verify *self, lrb_worker *worker, bool *done, lrb_err *err) 
 
 /* ---- walking, for NEEDED and ITEMS ---- */
 
+static int begin_walk(verify *self, const lrb_marks *bad, lrb_err *err) {
+    self->walk_at = lrb_repo_begin_read(self->repo)->last_number;
+    lrb_repo_end_read(self->repo);
+    return lrb_reach_new(self->repo, bad, &self->reach, err);
+}
+
 /* One step of the walk over all targets. *ended: the target whose walk is complete now. */
 static int walk(verify *self, lrb_worker *worker, bool *done, const lrb_target **ended, lrb_err *err) {
     const lrb_marks *bad = self->phase == LRB_VERIFY_ITEMS ? &self->bad : NULL;
-    int code = self->reach ? LRB_OK : lrb_reach_new(self->repo, bad, &self->reach, err);
+    int code = self->reach ? LRB_OK : begin_walk(self, bad, err);
     *ended = NULL;
     *done = self->next_target == self->target_count;
     if (code || *done) return code;
@@ -242,21 +252,36 @@ static void count_packs(verify *self) {
 
 /* ---- ITEMS ---- */
 
-/* It may have been dropped, and its packs swept, during the walk. */
-static bool still_exists(verify *self, const lrb_target *target) {
+/* It may have been dropped, and its packs swept, during the walk. *moved: the log has grown since the walk began. */
+static bool still_exists(verify *self, const lrb_target *target, bool *moved) {
     lrb_err ignored; /* LOG has reported it */
     lrb_repo_refresh(self->repo, &ignored);
-    bool exists = lrb_state_find(lrb_repo_begin_read(self->repo), target->id);
+    const lrb_state *state = lrb_repo_begin_read(self->repo);
+    bool exists = lrb_state_find(state, target->id);
+    *moved = state->last_number != self->walk_at;
     lrb_repo_end_read(self->repo);
     return exists;
 }
 
+/* What seemed lost may have been copied to another pack and swept from its old one between two looks: it is looked for again, in
+ * the newest state, from this target on. */
+static void walk_again(verify *self) {
+    lrb_reach_free(self->reach);
+    self->reach = NULL;
+    self->next_target--;
+    self->walks++;
+}
+
 static int step_items(verify *self, lrb_worker *worker, bool *done, lrb_err *err) {
     const lrb_target *ended;
-    bool lost = false;
+    bool lost = false, moved;
     int code = walk(self, worker, done, &ended, err);
     if (!code && ended) code = lrb_reach_is_lost(self->reach, &ended->body_root, &lost, err);
-    if (code || !lost || !still_exists(self, ended)) return code;
+    if (code || !lost || !still_exists(self, ended, &moved)) return code;
+    if (moved && self->walks < MAX_WALKS) {
+        walk_again(self);
+        return LRB_OK;
+    }
     lrb_loss loss = {self->repo, &self->job, self->reach, &self->bad, &self->findings};
     return lrb_loss_report(&loss, worker, ended, err);
 }

@@ -33,12 +33,12 @@ TEST(old_files_nobody_holds_go) {
     shelf_path(&s, "tmp/held", path);
     CHECK((fd = open(path, O_RDONLY)) >= 0);
     CHECK_OK(lrb_fs_try_lock(fd, &taken, &err));
-    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), true, &removed, &err));
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), HOUR_NS, true, &removed, &err));
     CHECK(removed == 1 && exists(&s, "tmp/old"));
-    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), false, &removed, &err));
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), HOUR_NS, false, &removed, &err));
     CHECK(removed == 1 && !exists(&s, "tmp/old") && exists(&s, "tmp/held") && exists(&s, "tmp/young"));
     close(fd);
-    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), false, &removed, &err));
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), HOUR_NS, false, &removed, &err));
     CHECK(removed == 1 && !exists(&s, "tmp/held") && exists(&s, "tmp/young"));
     shelf_close(&s);
 }
@@ -48,9 +48,22 @@ TEST(age_is_by_the_given_clock) {
     lrb_err err;
     uint64_t removed;
     shelf_with_litter(&s);
-    CHECK_OK(lrb_litter_remove(s.repo, 0, false, &removed, &err)); /* a clock that was set back */
+    CHECK_OK(lrb_litter_remove(s.repo, 0, HOUR_NS, false, &removed, &err)); /* a clock that was set back */
     CHECK(removed == 0);
-    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns() + 2 * HOUR_NS, false, &removed, &err));
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns() + 2 * HOUR_NS, HOUR_NS, false, &removed, &err));
+    CHECK(removed == 3);
+    shelf_close(&s);
+}
+
+TEST(without_waiting_a_minute_is_old) {
+    shelf s;
+    lrb_err err;
+    uint64_t removed;
+    int64_t minute_ns = HOUR_NS / 60;
+    shelf_with_litter(&s);
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns() + minute_ns / 2, 0, true, &removed, &err));
+    CHECK(removed == 2);
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns() + 2 * minute_ns, 0, true, &removed, &err));
     CHECK(removed == 3);
     shelf_close(&s);
 }
@@ -67,7 +80,7 @@ TEST(what_is_no_regular_file_is_left_alone) {
     CHECK(mkdir(path, 0755) == 0);
     shelf_path(&s, "tmp/fifo", path);
     CHECK(mkfifo(path, 0644) == 0);
-    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns() + 2 * HOUR_NS, false, &removed, &err));
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns() + 2 * HOUR_NS, HOUR_NS, false, &removed, &err));
     CHECK(removed == 0 && exists(&s, "tmp/dir") && exists(&s, "tmp/fifo") && exists(&s, "tmp/link"));
     shelf_close(&s);
 }
@@ -85,7 +98,7 @@ TEST(of_the_cache_only_unfinished_files_go) {
         fixture_age(s.f.storage, below);
     }
     fixture_write(s.f.storage, "graphs/g/cache/head.18.40", 10, 1);
-    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), false, &removed, &err));
+    CHECK_OK(lrb_litter_remove(s.repo, lrb_clock_wall_ns(), HOUR_NS, false, &removed, &err));
     CHECK(removed == 3 && exists(&s, "cache/head.18.40"));
     for (int i = 0; i < 6; i++) {
         snprintf(below, sizeof below, "cache/%s", names[i]);
@@ -97,6 +110,7 @@ TEST(of_the_cache_only_unfinished_files_go) {
 int main(void) {
     RUN(old_files_nobody_holds_go);
     RUN(age_is_by_the_given_clock);
+    RUN(without_waiting_a_minute_is_old);
     RUN(what_is_no_regular_file_is_left_alone);
     RUN(of_the_cache_only_unfinished_files_go);
     return check_report();

@@ -102,7 +102,18 @@ TEST(printing_is_cut_between_characters) {
     CHECK(out[0] == 'k');
 }
 
+TEST(names_are_ordered_by_bytes) {
+    CHECK(lrb_name_compare("a", 1, "b", 1) < 0);
+    CHECK(lrb_name_compare("b", 1, "a", 1) > 0);
+    CHECK(lrb_name_compare("a", 1, "a", 1) == 0);
+    CHECK(lrb_name_compare("a", 1, "ab", 2) < 0);
+    CHECK(lrb_name_compare("ab", 2, "a", 1) > 0);
+    CHECK(lrb_name_compare("a\xff", 2, "a/", 2) > 0); /* unsigned, whatever char is */
+    CHECK(lrb_name_compare("", 0, "a", 1) < 0);
+}
+
 int main(void) {
+    RUN(names_are_ordered_by_bytes);
     RUN(plain_names_are_valid);
     RUN(names_that_lead_elsewhere_are_refused);
     RUN(long_names_are_refused);
