@@ -43,7 +43,7 @@ class BackupManager:
         retention: RetentionPolicy | None = None,
     ) -> None:
         settings = config.Settings() if storage_path is not None else config.load()
-        chosen = settings.storage_path if storage_path is None else os.path.abspath(storage_path)
+        chosen = settings.storage_path if storage_path is None else config.check_path(storage_path, "storage_path")
         if chosen is None:
             raise ConfigurationError(
                 f"no storage path: set {config.STORAGE_VARIABLE}, or storage_path in {config.CONFIG_FILE}, or pass one"
@@ -71,23 +71,24 @@ class BackupManager:
         graph_id: str,
         source_dir: str | os.PathLike[str] | None = None,
         *,
-        workspace: str = "",
+        workspace: str | None = None,
         rag: Any = None,
         input_dir: str | os.PathLike[str] | None = None,
         server_url: str | None = None,
     ) -> GraphBackup:
-        """Makes a graph known; registering it again the same way gives the same object.
+        """Makes a graph known. Registering it again gives the same object, with what is said now added.
 
         Args:
             graph_id: 1 to 128 of A-Z a-z 0-9 _ . - beginning with a letter or digit.
             source_dir: LightRAG's working directory, or any other directory; taken from `rag` when that is given.
-            workspace: of LightRAG.
+            workspace: of LightRAG; the unnamed one ("") unless said.
             rag: the running LightRAG of this process: snapshots are taken inside it, busy or not.
             input_dir: LightRAG's INPUT_DIR, to keep uploads and `__parsed__` as well.
             server_url: of a LightRAG server in another process that has the graph open.
 
         Raises:
-            InvalidInputError: an argument cannot be used. ConflictError: the graph is registered differently.
+            InvalidInputError: an argument cannot be used. ConflictError: the graph is registered already, and
+                an argument given here differs.
         """
         if rag is not None:
             source_dir, workspace = _places_of(rag, source_dir, workspace)
@@ -191,28 +192,31 @@ class BackupManager:
 
 
 def _places_of(
-    rag: Any, source_dir: str | os.PathLike[str] | None, workspace: str
+    rag: Any, source_dir: str | os.PathLike[str] | None, workspace: str | None
 ) -> tuple[str | os.PathLike[str], str]:
     """Directory and workspace of a running LightRAG, which must agree with what else was said."""
     working_dir, own_workspace = os.fspath(rag.working_dir), rag.workspace or ""
     if source_dir is not None and os.path.realpath(source_dir) != os.path.realpath(working_dir):
         raise InvalidInputError(f"source_dir {os.fspath(source_dir)!r} is not the working_dir {working_dir!r} of rag")
-    if workspace not in ("", own_workspace):
+    if workspace not in (None, "", own_workspace):
         raise InvalidInputError(f"workspace {workspace!r} is not the workspace {own_workspace!r} of rag")
     return working_dir, own_workspace
 
 
 def _merge(known: GraphBackup, wanted: GraphBackup) -> None:
-    """Adds to a registered graph what was not known of it; refuses what differs."""
-    if wanted.source_dir is not None and known.source_dir is not None and known.workspace != wanted.workspace:
+    """Adds to a registered graph what was not known of it; refuses what differs. Once its directory is known, a
+    workspace that was not said is the unnamed one.
+    """
+    settled = known.given_workspace is not None or known.source_dir is not None
+    if settled and wanted.given_workspace not in (None, known.workspace):
         raise _conflict(known, "workspace", known.workspace, wanted.workspace)
     names = ("source_dir", "input_dir", "server_url", "rag")
     for name in names:
         old, new = getattr(known, name), getattr(wanted, name)
         if old is not None and new is not None and old is not new and old != new:
             raise _conflict(known, name, old, new)
-    if known.source_dir is None and wanted.source_dir is not None:
-        known.workspace = wanted.workspace
+    if not settled:
+        known.given_workspace = wanted.given_workspace
     for name in names:
         if getattr(known, name) is None:
             setattr(known, name, getattr(wanted, name))

@@ -237,4 +237,5 @@ def layout_facts(layout: files.Layout) -> dict[str, Any]:
         "layout": str(layout.kind),
         "source_dir": os.fsencode(layout.working_dir).decode("utf-8", "replace"),
         "workspace": layout.workspace,
+        "root_mode": os.stat(layout.root).st_mode & 0o7777,
     }

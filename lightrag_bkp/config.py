@@ -110,13 +110,30 @@ def check_workspace(workspace: str) -> str:
     Raises:
         InvalidInputError: it would lead elsewhere.
     """
-    if workspace in (".", "..") or "/" in workspace or "\0" in workspace:
+    if not isinstance(workspace, str) or workspace in (".", "..") or "/" in workspace or "\0" in workspace:
         raise InvalidInputError(
             f"workspace {workspace!r} cannot be used: it must be the name of a directory inside the working directory",
             op="register",
-            target=workspace,
+            target=str(workspace),
         )
     return workspace
+
+
+def check_path(path: str | os.PathLike[str], name: str) -> str:
+    """Returns `path` as an absolute one. An empty one would mean the current directory, which nobody asked for: it is
+    what an unset variable of a shell becomes.
+
+    Args:
+        path: of a file or directory, there or not.
+        name: of the argument, for the message.
+
+    Raises:
+        InvalidInputError: it is empty, or no path.
+    """
+    text = path if isinstance(path, str) else os.fspath(path) if isinstance(path, os.PathLike) else ""
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidInputError(f"{name} {path!r} cannot be used: name a directory ('.' is the current one)")
+    return os.path.abspath(text)
 
 
 def check_retention_days(days: int) -> int:

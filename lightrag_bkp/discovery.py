@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from .config import check_path
 from .errors import NotFoundError
 from .models import moment
 from .sources.files import holds_items, workspaces
@@ -37,9 +38,9 @@ def discover(working_dir: str | os.PathLike[str]) -> list[Workspace]:
     """All workspaces in a working directory, the unnamed one first; empty when it holds nothing of LightRAG.
 
     Raises:
-        NotFoundError: no such directory.
+        NotFoundError: no such directory. InvalidInputError: an empty path.
     """
-    directory = os.path.abspath(working_dir)
+    directory = check_path(working_dir, "working_dir")
     if not os.path.isdir(directory):
         raise NotFoundError(f"{directory!r} is not a directory: name LightRAG's working directory", target=directory)
     names = [*([""] if holds_items(directory) else []), *workspaces(directory)]

@@ -30,6 +30,13 @@ class LightragBkpError(Exception):
         self.op = op
         self.target = target
 
+    def __str__(self) -> str:
+        """The message; what it is about comes first where the message does not say."""
+        said = super().__str__()
+        if not self.target or self.target in said or repr(self.target) in said:
+            return said
+        return f"{self.target}: {said}"
+
 
 class OutOfMemoryError(LightragBkpError, MemoryError):
     """Memory ran out; nothing was changed."""

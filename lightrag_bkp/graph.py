@@ -1,5 +1,6 @@
 """One graph: its snapshots taken, listed, verified, held, brought back and cleaned up."""
 
+import asyncio
 import logging
 import os
 import time
@@ -8,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from . import _bridge, capture, config, restoring
-from .errors import ConflictError, InvalidInputError, NotFoundError
+from .errors import ConflictError, DamagedError, InvalidInputError, NotFoundError
 from .models import (
     BackupSnapshot,
     Finding,
@@ -18,6 +19,7 @@ from .models import (
     RetentionPolicy,
     VerifyLevel,
     VerifyOutcome,
+    stored_object,
 )
 from .repository import EXPIRED, GraphRepository, scan
 from .sources.files import Kind, Layout
@@ -27,6 +29,7 @@ logger = logging.getLogger("lightrag_bkp")
 LATEST = "latest"
 READERS_WAIT_S = 3600.0
 """How long packs taken out of use stay on disk, for readers that opened them before."""
+_LONGEST_WAIT_S = 10 * 365 * 86_400
 _CANDIDATES_NAMED = 5
 _LEVELS = {VerifyLevel.CATALOGUE: 1, VerifyLevel.DIGESTS: 2}
 
@@ -37,8 +40,8 @@ class GraphBackup:
     Attributes:
         graph_id: the graph's name.
         source_dir: LightRAG's working directory, or any other directory; None when only the repository is known.
-        workspace: of LightRAG. input_dir: LightRAG's INPUT_DIR, or None. rag: the running LightRAG of this process, or
-            None.
+        given_workspace: of LightRAG; None when nobody said, `workspace` is then the unnamed one.
+        input_dir: LightRAG's INPUT_DIR, or None. rag: the running LightRAG of this process, or None.
         server_url: of a LightRAG server that has the graph open, or None.
         retention_days: given to new snapshots. retention: the policy of clean-ups.
     """
@@ -49,7 +52,7 @@ class GraphBackup:
         graph_id: str,
         source_dir: str | os.PathLike[str] | None = None,
         *,
-        workspace: str = "",
+        workspace: str | None = None,
         rag: Any = None,
         input_dir: str | os.PathLike[str] | None = None,
         server_url: str | None = None,
@@ -57,14 +60,19 @@ class GraphBackup:
         retention: RetentionPolicy | None = None,
     ) -> None:
         self.graph_id = config.check_graph_id(graph_id)
-        self.source_dir = None if source_dir is None else os.path.abspath(source_dir)
-        self.workspace = config.check_workspace(workspace)
-        self.input_dir = None if input_dir is None else os.path.abspath(input_dir)
+        self.source_dir = None if source_dir is None else config.check_path(source_dir, "source_dir")
+        self.given_workspace = None if workspace is None else config.check_workspace(workspace)
+        self.input_dir = None if input_dir is None else config.check_path(input_dir, "input_dir")
         self.rag = rag
         self.server_url = server_url
         self.retention_days = config.check_retention_days(retention_days)
         self.retention = retention or RetentionPolicy()
-        self._repository = GraphRepository(os.path.abspath(storage_path), self.graph_id)
+        self._repository = GraphRepository(config.check_path(storage_path, "storage_path"), self.graph_id)
+
+    @property
+    def workspace(self) -> str:
+        """The workspace of LightRAG; "" is the unnamed one."""
+        return self.given_workspace or ""
 
     async def create_snapshot(
         self,
@@ -80,7 +88,7 @@ class GraphBackup:
         """Takes a snapshot of the graph as it is at one moment. LightRAG may go on working.
 
         Args:
-            source_dir: the working directory; the registered one by default.
+            source_dir: the working directory; by default the registered one, or else that of the newest snapshot.
             metadata: a JSON object to attach, at most 16 KiB.
             on_busy: "wait" until a good moment comes, "fail" at once when there is none, "crash" to take any moment.
             deadline_s: how long to wait, in seconds.
@@ -92,14 +100,16 @@ class GraphBackup:
             Busy: no good moment came. IncompleteSourceError: part of the graph is not in files here. NotFoundError:
                 nothing is there. SourceChangedError: a file kept changing while it was read. RestoreUnfinishedError:
                 an interrupted restore waits there. ServerError: the server cannot be asked. InvalidInputError: an
-                argument cannot be used. ConflictError: source and storage lie inside one another. NoSpaceError,
-                StorageError: the system refused. None of them leaves anything behind.
+                argument cannot be used. ConflictError: source and storage lie inside one another, or the graph's
+                snapshots are of another workspace. NoSpaceError, StorageError: the system refused. None of them leaves
+                anything behind.
         """
-        chosen, is_own = self._source(source_dir)
-        restoring.refuse_pending(self._root(chosen))
+        recorded = await self._recorded()
+        chosen, workspace, is_own = self._place(source_dir, recorded)
+        restoring.refuse_pending(_root(chosen, workspace))
         request = capture.Request(
             source_dir=chosen,
-            workspace=self.workspace,
+            workspace=workspace,
             input_dir=self.input_dir,
             rag=self.rag if is_own else None,
             server_url=server_url or (self.server_url if is_own else None),
@@ -110,7 +120,8 @@ class GraphBackup:
             partial=partial,
             progress=progress,
         )
-        return await capture.create(self._repository, request)
+        with self._repository.advising_on_space():
+            return await capture.create(self._repository, request)
 
     async def restore(
         self,
@@ -137,10 +148,12 @@ class GraphBackup:
             NotFoundError: no such snapshot or item. DamagedError: it cannot be brought back whole; the target is
                 untouched.
             ConflictError: the target holds something that must not be replaced. NoSpaceError: no room; the target is
-                untouched.
+                untouched. InvalidInputError: an argument cannot be used.
         """
+        target_dir = config.check_path(target_dir, "target_dir")
+        only = None if items is None else _names(items)
         snapshot = await self._require(snapshot_id)
-        request = restoring.Request(snapshot, target_dir, None if items is None else list(items), dry_run, progress)
+        request = restoring.Request(snapshot, target_dir, only, dry_run, progress)
         return await restoring.restore(self._repository, request)
 
     async def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:
@@ -160,7 +173,7 @@ class GraphBackup:
         Raises:
             Busy: another process is at it. DamagedError: the restore's journal is damaged.
         """
-        return await restoring.finish(self._root(self._source(target_dir)[0]))
+        return await restoring.finish(_root(self._source(target_dir)[0], self.workspace))
 
     def list_snapshots(self) -> list[BackupSnapshot]:
         """All snapshots in the order of the log, oldest first; each says why the retention policy keeps it.
@@ -172,7 +185,12 @@ class GraphBackup:
         return [] if core is None else self._repository.snapshots(core, self.retention)
 
     def get_snapshot(self, snapshot_id: str) -> BackupSnapshot | None:
-        """The snapshot of this id, or of "latest" (which passes over safety snapshots); None when there is none."""
+        """The snapshot of this id, or of "latest" (which passes over safety snapshots); None when there is none.
+
+        Raises:
+            InvalidInputError: this cannot be an id.
+        """
+        _check_snapshot_id(snapshot_id)
         core = self._repository.open_now()
         return None if core is None else self._find(core, snapshot_id)
 
@@ -182,6 +200,7 @@ class GraphBackup:
         Raises:
             NotFoundError: there is none. InvalidInputError: there are several; the message names them.
         """
+        _check_snapshot_id(beginning)
         core = self._repository.open_now()
         if core is None:
             raise self._unknown(beginning)
@@ -207,8 +226,9 @@ class GraphBackup:
             False when there is no such snapshot.
 
         Raises:
-            ConflictError: it is held.
+            ConflictError: it is held. InvalidInputError: this cannot be an id.
         """
+        _check_snapshot_id(snapshot_id)
         core = await self._repository.open()
         row = None if core is None else core.snapshot(snapshot_id)
         if core is None or row is None:
@@ -327,9 +347,11 @@ class GraphBackup:
 
         Raises:
             DamagedError: what is stored cannot be told apart from garbage with certainty, so no space was freed.
-            Busy: others kept writing; try again.
+            Busy: others kept writing; try again. InvalidInputError: an argument cannot be used.
         """
         started = time.monotonic()
+        wait_ns = _wait_ns(wait_s)
+        _check_instant(now)
         core = await self._repository.open()
         if core is None:
             return PruneOutcome((), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, dry_run, 0.0)
@@ -338,7 +360,7 @@ class GraphBackup:
         dropped = [row[0] for row, reason in zip(rows, reasons, strict=True) if reason == EXPIRED]
         if dropped and not dry_run:
             dropped = list(await _bridge.run(_bridge.drop_job(core, dropped, "retention")))
-        job = _bridge.prune_job(core, wait_ns=int(wait_s * 1e9), dry_run=dry_run, repack=True)
+        job = _bridge.prune_job(core, wait_ns=wait_ns, dry_run=dry_run, repack=True)
         freed = await _bridge.run(job, capture.named(progress, {}))
         outcome = PruneOutcome(
             dropped=tuple(dropped),
@@ -391,11 +413,51 @@ class GraphBackup:
                     target=self.graph_id,
                 )
             return self.source_dir, True
-        is_own = self.source_dir is not None and os.path.realpath(given) == os.path.realpath(self.source_dir)
-        return os.path.abspath(given), is_own
+        named = config.check_path(given, "source_dir")
+        is_own = self.source_dir is not None and os.path.realpath(named) == os.path.realpath(self.source_dir)
+        return named, is_own
 
-    def _root(self, directory: str | os.PathLike[str]) -> str:
-        return Layout.at(Kind.LIGHTRAG, directory, self.workspace).root
+    def _place(self, given: str | os.PathLike[str] | None, recorded: tuple[str, str] | None) -> tuple[str, str, bool]:
+        """Directory and workspace to take, and whether it is the registered directory.
+
+        Snapshots of one graph are of one workspace: two of them would share one retention, and `latest` would be
+        either. Its directory may move.
+        """
+        if recorded is None:
+            chosen, is_own = self._source(given)
+            return chosen, self.workspace, is_own
+        unsaid = given is None and self.source_dir is None
+        workspace = recorded[1] if unsaid and self.given_workspace is None else self.workspace
+        if workspace != recorded[1]:
+            raise ConflictError(
+                f"the snapshots of graph {self.graph_id!r} are of workspace {recorded[1]!r}, not {workspace!r}:"
+                " take another graph id",
+                target=self.graph_id,
+            )
+        chosen, is_own = self._source(recorded[0] if unsaid else given)
+        if unsaid and not os.path.isdir(chosen):
+            raise NotFoundError(
+                f"graph {self.graph_id!r} was last taken from {chosen!r}, which is no directory any more:"
+                " pass the source_dir",
+                target=chosen,
+            )
+        return chosen, workspace, is_own
+
+    async def _recorded(self) -> tuple[str, str] | None:
+        """Directory and workspace of the newest snapshot; None when there is none, or when they cannot be read: what is
+        damaged must not keep the next snapshot from healing it.
+        """
+        core = await self._repository.open()
+        newest = None if core is None else self._find(core, LATEST)
+        if core is None or newest is None:
+            return None
+        try:
+            text = await asyncio.to_thread(core.facts, newest.backup_id)
+            facts = stored_object(text, "facts", newest.backup_id)
+        except (DamagedError, NotFoundError):
+            return None
+        place = facts.get("source_dir"), facts.get("workspace")
+        return (place[0], place[1]) if isinstance(place[0], str) and isinstance(place[1], str) else None
 
     def _find(self, core: _bridge.Repository, snapshot_id: str) -> BackupSnapshot | None:
         if snapshot_id == LATEST:
@@ -405,6 +467,7 @@ class GraphBackup:
         return None if row is None else self._repository.snapshot(core, row)
 
     async def _require(self, snapshot_id: str) -> BackupSnapshot:
+        _check_snapshot_id(snapshot_id)
         core = await self._repository.open()
         snapshot = None if core is None else self._find(core, snapshot_id)
         if snapshot is None:
@@ -415,3 +478,29 @@ class GraphBackup:
         return NotFoundError(
             f"graph {self.graph_id!r} has no snapshot {snapshot_id!r}: a listing names all", target=snapshot_id
         )
+
+
+def _root(directory: str, workspace: str) -> str:
+    return Layout.at(Kind.LIGHTRAG, directory, workspace).root
+
+
+def _check_snapshot_id(snapshot_id: object) -> None:
+    if not isinstance(snapshot_id, str) or not snapshot_id.isprintable():
+        raise InvalidInputError(f"{snapshot_id!r} is no snapshot id: a listing names all", target=str(snapshot_id))
+
+
+def _names(items: Sequence[str]) -> list[str]:
+    if isinstance(items, str) or not all(isinstance(name, str) for name in items):
+        raise InvalidInputError(f"items {items!r} must be a list of names, as in items=['name']")
+    return list(items)
+
+
+def _wait_ns(wait_s: float) -> int:
+    if isinstance(wait_s, bool) or not isinstance(wait_s, int | float) or not 0 <= wait_s <= _LONGEST_WAIT_S:
+        raise InvalidInputError(f"wait_s {wait_s!r} must be a number of seconds from 0 to {_LONGEST_WAIT_S}")
+    return int(wait_s * 1e9)
+
+
+def _check_instant(now: datetime | None) -> None:
+    if now is not None and (not isinstance(now, datetime) or now.tzinfo is None):
+        raise InvalidInputError(f"now {now!r} must be a datetime with a time zone, as datetime.now(UTC)")

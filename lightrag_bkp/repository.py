@@ -7,11 +7,13 @@ the one that ends in `_now` waits on the calling thread and the other on the eve
 import os
 import threading
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
 from . import _bridge
-from .errors import NotFoundError
+from .errors import NoSpaceError, NotFoundError
 from .models import (
     BackupSnapshot,
     BackupStatus,
@@ -38,6 +40,10 @@ class GraphRepository:
         self._lock = threading.Lock()
         self._core: _bridge.Repository | None = None
 
+    def _resolved(self) -> str:
+        """The storage path behind any symlinks of its owner; the core itself follows none."""
+        return os.path.realpath(self.storage_path)
+
     async def open(self, *, create: bool = False) -> _bridge.Repository | None:
         """The handle, with everything others appended; None when there is no repository and none is to be made."""
         core = self._present()
@@ -45,7 +51,7 @@ class GraphRepository:
             await _bridge.run(_bridge.refresh_job(core))
             return core
         try:
-            return self._keep(await _bridge.run(_bridge.open_job(self.storage_path, self.graph_id, create)))
+            return self._keep(await _bridge.run(_bridge.open_job(self._resolved(), self.graph_id, create)))
         except NotFoundError:
             return None
 
@@ -65,7 +71,7 @@ class GraphRepository:
             core.refresh()
             return core
         try:
-            return self._keep(_bridge.run_blocking(_bridge.open_job(self.storage_path, self.graph_id, False)))
+            return self._keep(_bridge.run_blocking(_bridge.open_job(self._resolved(), self.graph_id, False)))
         except NotFoundError:
             return None
 
@@ -75,6 +81,19 @@ class GraphRepository:
             core, self._core = self._core, None
         if core is not None and core.pid == os.getpid():
             core.close()
+
+    @contextmanager
+    def advising_on_space(self) -> Iterator[None]:
+        """Says of a full device where it is and what helps, in place of which file of the repository did not fit."""
+        try:
+            yield
+        except NoSpaceError as error:
+            raise NoSpaceError(
+                f"no room is left below {self.storage_path!r}: free space, or delete snapshots and prune",
+                errno=error.errno or 0,
+                op=error.op,
+                target=self.storage_path,
+            ) from error
 
     def _present(self) -> _bridge.Repository | None:
         core = self._core

@@ -29,7 +29,16 @@ from .models import (
 )
 from .repository import GraphRepository
 from .sources import files
-from .target import Target, add_present, holds_staging, layout_of, look, present_directory, same_attributes
+from .target import (
+    Target,
+    add_present,
+    holds_staging,
+    layout_of,
+    look,
+    present_directory,
+    root_mode_of,
+    same_attributes,
+)
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -69,7 +78,10 @@ async def restore(repository: GraphRepository, request: Request) -> RestoreOutco
     target = await asyncio.to_thread(
         look, layout, bool(facts.get("inputs")), repository.storage_path, request.items is not None
     )
-    done = await (_plan if request.dry_run else _replace)(repository, request, target)
+    if request.dry_run:
+        done = await _plan(repository, request, target)
+    else:
+        done = await _replace(repository, request, target, root_mode_of(facts))
     outcome = RestoreOutcome(
         snapshot_id=snapshot.backup_id,
         target_dir=layout.root,
@@ -121,15 +133,19 @@ async def _plan(repository: GraphRepository, request: Request, target: Target) -
             core, request.snapshot.backup_id, compare_dir=compare, only=request.items, dry_run=True
         )
     rows, needed = await _bridge.run(job, capture.named(request.progress, _PHASES))
-    return _Done(rows, needed, _surplus(request, target, rows))
+    removed = _surplus(request, target, rows)
+    stays = not removed and all(row[2] == _SAME for row in rows) and await _may_stay(repository, request, target, rows)
+    return _Done(rows, 0 if stays else needed, removed)
 
 
-async def _replace(repository: GraphRepository, request: Request, target: Target) -> _Done:
+async def _replace(repository: GraphRepository, request: Request, target: Target, root_mode: int | None) -> _Done:
     """Stages, keeps the present state, puts in place. Any failure before the last step leaves the target as it was."""
     root = target.layout.root
     way = _bridge.publish_choose(root, target.shared)
     async with _Staging(root, way) as staging:
         whole = target.plain or way != _bridge.PUBLISH_JOURNAL
+        if way != _bridge.PUBLISH_JOURNAL:
+            staging.dress(root_mode)
         rows, needed = await _stage(repository, request, staging, whole)
         removed = _surplus(request, target, rows)
         changed = any(row[2] != _SAME for row in rows)
@@ -152,6 +168,11 @@ class _Staging:
 
     async def __aenter__(self) -> "_Staging":
         return self
+
+    def dress(self, mode: int | None) -> None:
+        """Gives the directory itself the mode it had, if that is known; its owner may always put files in it."""
+        if mode is not None:
+            os.chmod(self.fd, mode | 0o700)
 
     async def publish(self, names: Sequence[str], removed: Sequence[str]) -> None:
         """Puts the staged names in place of the present ones. From here on only the core knows how far it came."""
@@ -214,16 +235,17 @@ async def _keep_present(repository: GraphRepository, replaced_by: BackupSnapshot
     source.seal()
     if len(source) == 0:
         return None
-    kept = await capture.store(
-        repository,
-        source,
-        label=target.layout.label,
-        safety=True,
-        consistency=str(Consistency.PLAIN if target.plain else Consistency.CRASH),
-        facts=capture.layout_facts(target.layout) | ({"inputs": True} if target.inputs else {}),
-        metadata_json=json.dumps({"replaced_by": replaced_by.backup_id}),
-        retention_days=replaced_by.retention_days,
-    )
+    with repository.advising_on_space():
+        kept = await capture.store(
+            repository,
+            source,
+            label=target.layout.label,
+            safety=True,
+            consistency=str(Consistency.PLAIN if target.plain else Consistency.CRASH),
+            facts=capture.layout_facts(target.layout) | ({"inputs": True} if target.inputs else {}),
+            metadata_json=json.dumps({"replaced_by": replaced_by.backup_id}),
+            retention_days=replaced_by.retention_days,
+        )
     return kept.backup_id
 
 

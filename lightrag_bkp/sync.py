@@ -206,7 +206,7 @@ class BackupManager:
         graph_id: str,
         source_dir: str | os.PathLike[str] | None = None,
         *,
-        workspace: str = "",
+        workspace: str | None = None,
         rag: Any = None,
         input_dir: str | os.PathLike[str] | None = None,
         server_url: str | None = None,

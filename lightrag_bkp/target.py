@@ -47,6 +47,12 @@ def layout_of(facts: Mapping[str, Any], target_dir: str | os.PathLike[str]) -> f
     return files.Layout.at(files.Kind(kind), target_dir, check_workspace(workspace))
 
 
+def root_mode_of(facts: Mapping[str, Any]) -> int | None:
+    """The mode of the directory the items were in; None in snapshots that do not say."""
+    mode = facts.get("root_mode")
+    return mode & 0o7777 if isinstance(mode, int) else None
+
+
 def look(layout: files.Layout, inputs: bool, storage_path: str, some_only: bool) -> Target:
     """What is at the target now. Refuses a target whose exchange or mirroring would harm something else."""
     storage_path = os.path.realpath(storage_path)

@@ -111,7 +111,9 @@ def _agreed(session: Session, backup_id: str, target_dir: str) -> bool:
 
 def _plan(outcome: "RestoreOutcome") -> list[str]:
     rows = [(one.action, size(one.size_bytes), one.name) for one in outcome.changed]
-    changes = [*table(("WOULD", "SIZE", "ITEM"), rows, ("SIZE",))] if rows else ["nothing would change"]
+    if not rows:
+        return ["nothing would change", _counts(outcome, _FUTURE)]
+    changes = table(("WOULD", "SIZE", "ITEM"), rows, ("SIZE",))
     return [*changes, f"{_counts(outcome, _FUTURE)}, {size(outcome.needed_bytes)} to write"]
 
 

@@ -112,11 +112,14 @@ def prune(
 
 @dataclass(frozen=True)
 class _Pruned:
-    """What became of one graph; `judged` are all its snapshots as they were, for a dry run."""
+    """What became of one graph; `judged` are all its snapshots as they were, for a dry run; `waits`
+    says that readers were given their hour.
+    """
 
     graph_id: str
     outcome: "PruneOutcome"
     judged: "list[BackupSnapshot]"
+    waits: bool
 
     def document(self) -> dict[str, Any]:
         document = {"graph_id": self.graph_id, **asdict(self.outcome)}
@@ -134,7 +137,7 @@ class _Pruned:
         dropped = counted(len(outcome.dropped), "snapshot")
         ending = f"graph {self.graph_id}: {dropped} {would}dropped, {outcome.kept} kept"
         ending += f"; {size(outcome.bytes_freed)} {would}freed"
-        if outcome.bytes_retired:
+        if outcome.bytes_retired and self.waits:
             ending += f", {size(outcome.bytes_retired)} {would}free once readers had their hour"
         return [*(self._judgements() if outcome.dry_run else ()), ending]
 
@@ -160,7 +163,7 @@ def _prune(session: Session, known: "GraphBackup", dry_run: bool, now: bool) -> 
     with session.progress() as progress:
         wait_s = 0.0 if now else READERS_WAIT_S
         outcome = session.run(known.prune(dry_run=dry_run, wait_s=wait_s, progress=progress))
-    return _Pruned(known.graph_id, outcome, judged)
+    return _Pruned(known.graph_id, outcome, judged, waits=not now)
 
 
 def _policy(given: dict[str, Any]) -> RetentionPolicy | None:

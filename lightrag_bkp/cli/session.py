@@ -45,7 +45,7 @@ class Session:
 
     def adopt(self, storage: str | None, json: bool, quiet: bool, verbose: bool) -> None:
         """Takes options in; what is said first stays unless it is said again."""
-        self.storage = storage or self.storage
+        self.storage = self.storage if storage is None else storage
         self.json |= json
         self.quiet |= quiet
         if verbose and not self.verbose:
@@ -62,9 +62,10 @@ class Session:
             new: whether the storage path may still have to be made.
         """
         from ..backup import BackupManager
-        from ..config import STORAGE_VARIABLE
+        from ..config import STORAGE_VARIABLE, check_path
 
-        if self.storage:
+        if self.storage is not None:
+            check_path(self.storage, "--storage")
             # The option is the same setting as the variable, only stronger: all other settings hold as they do without.
             os.environ[STORAGE_VARIABLE] = self.storage
         manager = BackupManager(retention=retention)
@@ -103,12 +104,15 @@ class Session:
         """Does `work` and returns its exit code; says what went wrong when it raises."""
         try:
             code = work()
-            sys.stdout.flush()
+            _say("", end="")
             return code or Exit.DONE
         except BrokenPipeError:
-            # Nobody reads the answer any more; what is left of it must not fail again when the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             return Exit.SIGNALLED + _SIGPIPE
+        except _OutputLost as lost:
+            _drop_output()
+            self._complain(str(lost))
+            return Exit.FAILED
         except (Exception, KeyboardInterrupt) as error:
             return self._fail(error)
 
@@ -164,7 +168,7 @@ class Session:
             self._print_document({**document(), **({"errors": failed} if failed else {})})
         else:
             for line in lines():
-                print(line)
+                _say(line, flush=False)
         return self.failures[0][1].exit_code if self.failures else Exit.DONE
 
     def close(self, document: Callable[[], Document], lines: Callable[[], Iterable[str]]) -> int:
@@ -184,17 +188,41 @@ class Session:
             import traceback
 
             traceback.print_exception(error)
-        if self.json:
-            self._print_document({"error": failure.document()})
-        else:
-            self._complain(failure.message)
+        try:
+            if self.json:
+                self._print_document({"error": failure.document()})
+            else:
+                self._complain(failure.message)
+            _say("", end="")
+        except (_OutputLost, BrokenPipeError):
+            _drop_output()
+            if self.json:
+                self._complain(failure.message)
         return failure.exit_code
 
     def _complain(self, sentence: str) -> None:
         print(f"{self.program}: {shown(sentence)}", file=sys.stderr)
 
     def _print_document(self, document: Document) -> None:
-        print(json.dumps(document, indent=2))
+        _say(json.dumps(document, indent=2), flush=False)
+
+
+class _OutputLost(Exception):
+    """Standard output cannot be written, for another reason than that its reader went away."""
+
+
+def _say(text: str, *, end: str = "\n", flush: bool = True) -> None:
+    try:
+        print(text, end=end, flush=flush)
+    except BrokenPipeError:
+        raise
+    except OSError as refused:
+        raise _OutputLost(f"standard output: {refused.strerror}: the answer is lost") from None
+
+
+def _drop_output() -> None:
+    """Nobody gets the answer any more; what is left of it must not fail again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def known_graph(manager: "BackupManager", graph_id: str) -> "GraphBackup":

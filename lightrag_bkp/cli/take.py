@@ -32,9 +32,12 @@ def snapshot(
     session: Session,
     graph: GraphId,
     source_dir: Annotated[
-        str | None, typer.Argument(metavar="SOURCE_DIR", help="Directory to keep  [default: the configured one]")
+        str | None,
+        typer.Argument(metavar="SOURCE_DIR", help="Directory to keep  [default: the configured or the last one]"),
     ] = None,
-    workspace: Annotated[str, typer.Option(metavar="W", help="Workspace of LightRAG  [default: the unnamed one]")] = "",
+    workspace: Annotated[
+        str | None, typer.Option(metavar="W", help="Workspace of LightRAG  [default: the configured or unnamed one]")
+    ] = None,
     input_dir: Annotated[
         str | None, typer.Option(metavar="DIR", help="LightRAG's INPUT_DIR, to keep uploads as well.")
     ] = None,
@@ -69,7 +72,8 @@ def snapshot(
             )
         )
     return session.close(
-        lambda: {"snapshot": snapshot_document(taken, body=True)}, lambda: _taken(taken, known.source_dir)
+        lambda: {"snapshot": snapshot_document(taken, body=True)},
+        lambda: _taken(taken, known.source_dir or taken.facts.get("source_dir")),
     )
 
 
@@ -113,18 +117,14 @@ def _metadata(tags: list[str]) -> dict[str, str]:
 
 
 def _register(
-    manager: "BackupManager", graph_id: str, source_dir: str | None, workspace: str, input_dir: str | None
+    manager: "BackupManager", graph_id: str, source_dir: str | None, workspace: str | None, input_dir: str | None
 ) -> "GraphBackup":
     """The graph to take; what is said here is added to what is configured, and must not contradict it."""
-    configured = manager.get_graph(graph_id)
-    source = source_dir or (configured.source_dir if configured else None)
-    if source is None:
+    if source_dir is None and manager.get_graph(graph_id) is None:
         raise InvalidInputError(
             f"graph {graph_id!r} is not configured: name its SOURCE_DIR, or set LIGHTRAG_BACKUP_GRAPHS", target=graph_id
         )
-    if configured and configured.source_dir and not workspace:
-        workspace = configured.workspace
-    return manager.register_graph(graph_id, source, workspace=workspace, input_dir=input_dir)
+    return manager.register_graph(graph_id, source_dir, workspace=workspace, input_dir=input_dir)
 
 
 def _taken(taken: "BackupSnapshot", source_dir: str | None) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import graphs
@@ -167,6 +168,7 @@ def test_registering_again_gives_the_same_graph(manager: BackupManager, tmp_path
     [
         ({"source_dir": "/elsewhere"}, "source_dir"),
         ({"source_dir": "/data", "workspace": "w"}, "workspace"),
+        ({"workspace": "w"}, "workspace"),
         ({"input_dir": "/other"}, "input_dir"),
     ],
 )
@@ -180,6 +182,30 @@ def test_registering_adds_what_was_not_known(manager: BackupManager) -> None:
     graph = manager.register_graph("g")
     manager.register_graph("g", "/data", workspace="w")
     assert (graph.source_dir, graph.workspace) == ("/data", "w")
+
+
+def test_a_workspace_that_is_not_said_is_no_conflict(manager: BackupManager) -> None:
+    graph = manager.register_graph("g", "/data", workspace="w")
+    assert manager.register_graph("g", "/data") is graph
+    assert graph.workspace == "w"
+    with pytest.raises(ConflictError, match="workspace"):
+        manager.register_graph("g", workspace="")
+
+
+@pytest.mark.parametrize("path", ["", b"bytes", 5, "nul\0"])
+async def test_paths_that_are_none_are_refused(manager: BackupManager, tmp_path: Path, path: Any) -> None:
+    (tmp_path / "file").write_text("")
+    graph = manager.register_graph("g")
+    for refused in (
+        lambda: BackupManager(path),
+        lambda: manager.register_graph("h", path),
+        lambda: manager.register_graph("h", tmp_path, input_dir=path),
+    ):
+        with pytest.raises(InvalidInputError, match="name a directory"):
+            refused()
+    for pending in (graph.create_snapshot(path), graph.restore("latest", path), graph.finish_restore(path)):
+        with pytest.raises(InvalidInputError, match="name a directory"):
+            await pending
 
 
 @pytest.mark.parametrize("graph_id", ["", "a/b", "..", ".hidden", "x" * 129, "a b", "a\n"])
@@ -215,3 +241,14 @@ async def test_configured_graphs_are_registered(
         assert (await graph.create_snapshot()).retention_days == 3
     with BackupManager() as manager:
         assert manager.get_total_stats()["total_snapshots"] == 1
+
+
+async def test_the_storage_path_may_be_a_symlink(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("content")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "backups").symlink_to("disk")
+    graph = BackupManager(tmp_path / "backups").register_graph("g", tmp_path / "folder")
+    snapshot = await graph.create_snapshot()
+    assert [found.backup_id for found in graph.list_snapshots()] == [snapshot.backup_id]
+    assert (tmp_path / "disk" / "graphs" / "g" / "log").is_dir()

@@ -52,6 +52,12 @@ def test_help_loads_neither_the_core_nor_an_event_loop_nor_rich() -> None:
         (("snapshot", "kept", ".", "--tag", "x=1", "--tag", "x=2"), "tag 'x' is given twice with different values"),
         (("snapshot", "new"), "graph 'new' is not configured: name its SOURCE_DIR, or set LIGHTRAG_BACKUP_GRAPHS"),
         (("prune", "--keep-within", "3"), "--keep-within: '3' is no age: write hours, days, weeks or years as 12h"),
+        (("restore", "kept", "latest", ""), "target_dir '' cannot be used: name a directory"),
+        (("restore", "kept", "latest", "", "--yes"), "target_dir '' cannot be used: name a directory"),
+        (("snapshot", "kept", ""), "source_dir '' cannot be used: name a directory"),
+        (("snapshot", "kept", ".", "--input-dir", ""), "input_dir '' cannot be used: name a directory"),
+        (("discover", ""), "working_dir '' cannot be used: name a directory"),
+        (("list", "--storage", ""), "--storage '' cannot be used: name a directory"),
         (("snapshot", "../kept", "."), "graph id '../kept' cannot be used"),
     ],
 )
@@ -77,9 +83,8 @@ def test_what_is_not_there_is_a_failure(program: Program, kept: GraphBackup) -> 
 
 
 def test_what_the_system_refuses_is_a_sentence(program: Program, folder: Path) -> None:
-    (program.directory / "file").write_text("")
-    program.storage.symlink_to("file")
-    assert "storage" in program.sentence("snapshot", "g", folder, code=1)
+    program.storage.write_text("")
+    assert "storage" in program.sentence("snapshot", "g", folder, code=2)
 
 
 def test_errors_are_documents_too(program: Program, kept: GraphBackup) -> None:
@@ -142,6 +147,21 @@ def test_a_reader_that_goes_away_is_no_error(program: Program, kept: GraphBackup
     with program.started("--storage", program.storage, "list", stdout=writing) as process:
         os.close(writing)
         assert program.ended(process, 141).err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("list",), "standard output: No space left on device: the answer is lost"),
+        (("list", "--json"), "standard output: No space left on device: the answer is lost"),
+        (("show", "kept", "1999", "--json"), "graph 'kept' has no snapshot '1999': a listing names all"),
+    ],
+)
+def test_an_answer_that_cannot_be_written_is_a_sentence(
+    program: Program, kept: GraphBackup, words: tuple[str, ...], said: str
+) -> None:
+    with open("/dev/full", "w") as full, program.started("--storage", program.storage, *words, stdout=full) as process:
+        assert program.ended(process, 1).err == f"lightrag-bkp: {said}\n"
 
 
 def complete(program: Program, line: str) -> list[str]:

@@ -97,6 +97,11 @@ def test_prune_gives_readers_their_hour_unless_told_otherwise(program: Program, 
     assert packs_bytes(program) < kept_bytes
 
 
+def test_prune_now_says_once_what_it_freed(program: Program, kept: GraphBackup) -> None:
+    words = ("prune", "kept", "--no-keep-days", "--minimum", "0", "--now")
+    assert "readers" not in program(*words).out
+
+
 def test_prune_of_all_graphs_goes_on_after_a_failure(program: Program, kept: GraphBackup, folder: Path) -> None:
     broken = BackupManager(program.storage).register_graph("broken", folder)
     broken.create_snapshot()

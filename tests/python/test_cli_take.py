@@ -90,7 +90,9 @@ def test_snapshot_of_a_workspace_with_uploads(program: Program, graph_dir: Path)
     taken = program.json(*words)["snapshot"]
     assert taken["facts"]["workspace"] == "team"
     assert "inputs/report.txt" in [item["name"] for item in taken["items"]]
-    assert "workspaces there: team" in program.sentence("snapshot", "g", "data", code=1)
+    assert "of workspace 'team', not ''" in program.sentence("snapshot", "g", "data", code=1)
+    assert "workspaces there: team" in program.sentence("snapshot", "h", "data", code=1)
+    assert program.json("snapshot", "g")["snapshot"]["facts"]["workspace"] == "team"
 
 
 def test_snapshot_of_part_of_a_graph_only_when_asked(program: Program, graph_dir: Path) -> None:

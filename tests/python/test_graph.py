@@ -1,12 +1,17 @@
 """One graph: delete, hold, verify, and what is logged."""
 
+import math
+import os
+import shutil
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.jobs import make_source
 
 from lightrag_bkp import BackupManager, _bridge
-from lightrag_bkp.errors import ConflictError, DamagedError, NotFoundError
+from lightrag_bkp.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, StorageError
 from lightrag_bkp.sources import outside
 
 DOC_STATUS = "kv_store_doc_status.json"
@@ -124,3 +129,64 @@ async def test_small_changes_do_not_leave_small_packs_for_ever(manager: BackupMa
     assert stored_files(tmp_path, "g", "log") == entries
     for snapshot in (taken[0], taken[20], taken[-1]):
         assert (await graph.verify_snapshot(snapshot.backup_id, "digests")).ok
+
+
+async def test_snapshots_of_one_graph_are_of_one_workspace(manager: BackupManager, graph_dir: Path) -> None:
+    shutil.copytree(graph_dir, graph_dir / "wsb")
+    await manager.register_graph("g", graph_dir).create_snapshot()
+    other = BackupManager(manager.storage_path).register_graph("g", graph_dir, workspace="wsb")
+    with pytest.raises(ConflictError, match="of workspace '', not 'wsb': take another graph id"):
+        await other.create_snapshot()
+    assert len(other.list_snapshots()) == 1
+    await BackupManager(manager.storage_path).register_graph("h", graph_dir, workspace="wsb").create_snapshot()
+
+
+async def test_a_graph_known_from_its_repository_is_taken_where_it_was_taken_last(
+    manager: BackupManager, graph_dir: Path
+) -> None:
+    data = graph_dir.parent / "data"
+    os.renames(graph_dir, data / "team")
+    await manager.register_graph("g", data, workspace="team").create_snapshot()
+    later = BackupManager(manager.storage_path).get_graph("g")
+    assert later is not None
+    assert (await later.create_snapshot()).facts["workspace"] == "team"
+    data.rename(graph_dir.parent / "moved")
+    with pytest.raises(NotFoundError, match="pass the source_dir"):
+        await later.create_snapshot()
+    moved = BackupManager(manager.storage_path).register_graph("g", graph_dir.parent / "moved", workspace="team")
+    assert (await moved.create_snapshot()).facts["source_dir"] == str(graph_dir.parent / "moved")
+
+
+@pytest.mark.parametrize("snapshot_id", [None, 5, "\0", "\udcff"])
+async def test_what_is_no_snapshot_id_is_refused(manager: BackupManager, tmp_path: Path, snapshot_id: Any) -> None:
+    graph = manager.register_graph("g")
+    for look in (graph.get_snapshot, graph.find_snapshot):
+        with pytest.raises(InvalidInputError, match="is no snapshot id"):
+            look(snapshot_id)
+    for work in (graph.delete_snapshot(snapshot_id), graph.restore(snapshot_id, tmp_path), graph.hold(snapshot_id)):
+        with pytest.raises(InvalidInputError, match="is no snapshot id"):
+            await work
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *({"wait_s": wait_s} for wait_s in (None, "1", True, -1, math.nan, math.inf)),
+        *({"now": now} for now in ("x", 5, datetime(2026, 1, 1))),
+    ],
+)
+async def test_what_prune_cannot_use_is_named(manager: BackupManager, words: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(words))):
+        await manager.register_graph("g").prune(**words)
+
+
+@pytest.mark.parametrize("items", ["name", [b"name"], [None]])
+async def test_items_that_are_no_list_of_names_are_refused(manager: BackupManager, tmp_path: Path, items: Any) -> None:
+    with pytest.raises(InvalidInputError, match="must be a list of names"):
+        await manager.register_graph("g").restore("latest", tmp_path / "target", items=items)
+
+
+def test_a_message_says_what_it_is_about() -> None:
+    assert str(StorageError("Permission denied", target="/data/file")) == "/data/file: Permission denied"
+    assert str(StorageError("'/data/file' is gone", target="/data/file")) == "'/data/file' is gone"
+    assert str(DamagedError("the log is damaged")) == "the log is damaged"

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import stat
 import time
 from pathlib import Path
 
@@ -297,3 +298,25 @@ async def test_a_killed_restore_leaves_old_or_new_once_finished(
     assert set(os.listdir(tmp_path)) == {"rag", "storage"}
     await graph.restore(snapshot.backup_id, rag)
     assert {(rag / name).read_bytes() for name in STORES} == {new}
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o2775])
+async def test_the_directory_itself_comes_back_with_its_mode(plain: GraphBackup, tmp_path: Path, mode: int) -> None:
+    (tmp_path / "source").chmod(mode)
+    snapshot = await plain.create_snapshot()
+    present = tmp_path / "present"
+    present.mkdir()
+    (present / "mine").write_text("was here")
+    present.chmod(0o711)
+    kept = (await plain.restore(snapshot.backup_id, present)).safety_snapshot
+    await plain.restore(snapshot.backup_id, tmp_path / "new" / "target")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (present, tmp_path / "new" / "target")} == {mode}
+    assert kept is not None
+    await plain.restore(kept, present)
+    assert stat.S_IMODE(present.stat().st_mode) == 0o711
+
+
+async def test_a_dry_run_where_nothing_would_change_writes_nothing(graph: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await graph.create_snapshot()
+    outcome = await graph.restore(snapshot.backup_id, tmp_path / "rag", dry_run=True)
+    assert (outcome.changed, outcome.needed_bytes) == ((), 0)
