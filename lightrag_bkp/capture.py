@@ -19,6 +19,7 @@ logger = logging.getLogger("lightrag_bkp")
 
 ON_BUSY = ("wait", "fail", "crash")
 METADATA_MAX_BYTES = 16 << 10
+DEADLINE_MAX_S = 366 * 86400
 _PHASES = {"1": "compare", "2": "encode", "3": "commit"}
 _warned: set[str] = set()
 _TRIES = 4
@@ -49,6 +50,7 @@ async def create(repository: GraphRepository, request: Request) -> BackupSnapsho
     started = time.monotonic()
     if request.on_busy not in ON_BUSY:
         raise InvalidInputError(f"on_busy {request.on_busy!r} is unknown: take one of {', '.join(ON_BUSY)}")
+    _check_deadline(request.deadline_s)
     known = _rag_facts(request) if request.rag is not None else {}
     layout = await asyncio.to_thread(files.detect, request.source_dir, request.workspace)
     if layout.kind is files.Kind.PLAIN and (request.rag is not None or request.server_url is not None):
@@ -75,15 +77,22 @@ async def create(repository: GraphRepository, request: Request) -> BackupSnapsho
     return snapshot
 
 
+def _check_deadline(deadline_s: Any) -> None:
+    """Refuses what is no number of seconds; NaN compares false with everything."""
+    is_number = isinstance(deadline_s, (int, float)) and not isinstance(deadline_s, bool)
+    if not (is_number and 0 <= deadline_s <= DEADLINE_MAX_S):
+        raise InvalidInputError(
+            f"deadline_s {deadline_s!r} is no number of seconds from 0 to {DEADLINE_MAX_S}: give one", op="snapshot"
+        )
+
+
 def _warn_of_shared_device(storage_path: str, root: str) -> None:
     """Says once per process and storage path that one broken disk would take both."""
     place = storage_path if os.path.exists(storage_path) else os.path.dirname(storage_path) or os.curdir
     if storage_path in _warned or not os.path.exists(place) or os.stat(place).st_dev != os.stat(root).st_dev:
         return
     _warned.add(storage_path)
-    logger.warning(
-        "event=shared_device storage=%s source=%s advice=keep_a_copy_on_another_device", storage_path, root
-    )
+    logger.warning("event=shared_device storage=%s source=%s advice=keep_a_copy_on_another_device", storage_path, root)
 
 
 async def store(
@@ -209,6 +218,7 @@ async def _cut(layout: files.Layout, request: Request) -> Cut[files.Pins]:
         pin,
         files.moved,
         files.Pins.close,
+        layout=layout,
         server_url=request.server_url,
         api_key=os.environ.get("LIGHTRAG_API_KEY"),
         on_busy=request.on_busy,
@@ -224,7 +234,7 @@ def _rag_facts(request: Request) -> dict[str, Any]:
     if foreign and not request.partial:
         raise IncompleteSourceError(
             f"part of the graph is not in files but in {', '.join(foreign)}: back that up with its own tools and"
-            " pass partial=True to keep the files",
+            " pass partial=True, or --partial, to keep the files",
             op="snapshot",
             target=request.source_dir,
         )

@@ -30,6 +30,7 @@ from .trees import open_directory
 if TYPE_CHECKING:
     from .._bridge import Source
 
+_NO_FILE_REASON = "not a regular file"
 _LINK_REASON = "symbolic link: recorded as a link, what it leads to is not part of the snapshot"
 
 
@@ -201,7 +202,7 @@ def refuse_incomplete(pins: Pins) -> None:
     linked = " (a symbolic link is not followed)" if set(gone) & set(pins.links) else ""
     raise IncompleteSourceError(
         f"{', '.join(gone)} missing in {pins.layout.root!r}{linked}: that part of the graph is not in files here, or"
-        " LightRAG has not written it yet; partial=True takes what is there",
+        " LightRAG has not written it yet; pass partial=True, or --partial, to take what is there",
         op="pin",
         target=pins.layout.root,
     )
@@ -230,7 +231,10 @@ def _list_items(root_fd: int, layout: Layout, pins: Pins) -> list[str]:
     with os.scandir(root_fd) as entries:
         for entry in entries:
             if is_item(entry.name):
-                names.append(entry.name)
+                if entry.is_file(follow_symlinks=False) or entry.is_symlink():
+                    names.append(entry.name)
+                else:
+                    pins.skipped.append((entry.name, _NO_FILE_REASON))
             elif entry.name != CONFIG_DIR or layout.workspace:
                 pins.skipped.append((entry.name, _why_skipped(entry, layout)))
     return names
@@ -257,7 +261,7 @@ def _pin_item(pins: Pins, item: str, name: str, directory_fd: int) -> None:
             pins.skipped.append((item, _LINK_REASON))
             return
         if not stat.S_ISREG(found.st_mode):
-            pins.skipped.append((item, "not a regular file"))
+            pins.skipped.append((item, _NO_FILE_REASON))
             return
         raise
     found = os.fstat(fd)
@@ -266,7 +270,7 @@ def _pin_item(pins: Pins, item: str, name: str, directory_fd: int) -> None:
         pins.identities[item] = _identity(found)
     else:
         os.close(fd)
-        pins.skipped.append((item, "not a regular file"))
+        pins.skipped.append((item, _NO_FILE_REASON))
 
 
 def _pin_config(pins: Pins, working_dir: str) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ..errors import Busy, InvalidInputError
 from . import Cut
-from .files import LLM_CACHE
+from .files import LLM_CACHE, Layout
 
 if TYPE_CHECKING:
     from .server_status import Server
@@ -48,6 +48,7 @@ async def cut(
     moved: Callable[[P], Iterable[str]],
     discard: Callable[[P], object],
     *,
+    layout: Layout,
     server_url: str | None = None,
     api_key: str | None = None,
     on_busy: str = "wait",
@@ -59,6 +60,7 @@ async def cut(
         pin: opens the files; its errors pass through.
         moved: the names that no longer lead to what was pinned, or are new.
         discard: gives pinned files back that are not used.
+        layout: where the files lie; a server that says it serves another place is refused.
         server_url: the LightRAG server that owns the files; None when it cannot be asked.
         api_key: that server's key.
         on_busy: "wait" until `deadline_s`, "fail" (`Busy` as soon as somebody is seen at work) or "crash" (pin at once,
@@ -67,6 +69,7 @@ async def cut(
 
     Raises:
         Busy: names the job and the documents left, or the files that keep changing, and says what to do.
+        InvalidInputError: an argument cannot be used, or the server serves other files.
         ServerError: the server does not answer or refuses the key. The cut is not silently taken without it.
     """
     if on_busy not in ("wait", "fail", "crash"):
@@ -75,7 +78,7 @@ async def cut(
         return Cut(pin(), "crash")
     started = time.monotonic()
     server = _server(server_url, api_key)
-    facts = await server.facts() if server else {}
+    facts = await server.facts(layout.working_dir, layout.workspace) if server else {}
     attempt = _Attempt(pin, moved, discard, server)
     while True:
         pinned = await attempt.pin()

@@ -8,13 +8,17 @@ proxies are not used: a server whose files lie on this machine is not behind one
 import asyncio
 import http.client
 import json
+import os
+import re
 import time
 import urllib.error
 import urllib.request
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import InvalidInputError, ServerError
+
+V = TypeVar("V")
 
 _TOTAL_S = 10.0
 _SILENCE_S = 5.0
@@ -36,7 +40,7 @@ class Server:
     """
 
     def __init__(self, url: str, api_key: str | None) -> None:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        if not _is_address(url):
             raise InvalidInputError(
                 f"server_url {url!r} is no http:// or https:// address", op="cut", target="server_url"
             )
@@ -56,23 +60,31 @@ class Server:
                 "answered /documents/pipeline_status with something else than LightRAG's pipeline; check the address"
             )
         if status["busy"] or status.get("scanning") or status.get("destructive_busy"):
-            left = max(int(status.get("docs") or 0) - int(status.get("cur_batch") or 0), 0)
-            return f"job {status.get('job_name')!r} runs with {left} documents left"
-        if status.get("pending_enqueues"):
-            return f"{status['pending_enqueues']} uploads are being accepted"
-        flags = status.get("update_status") or {}
-        dirty = sorted(store for store in flags if store.rpartition(":")[2] in _WRITTEN_STORES and any(flags[store]))
+            left = max(self._typed(status, "docs", int, 0) - self._typed(status, "cur_batch", int, 0), 0)
+            return f"job {self._typed(status, 'job_name', str, '')!r} runs with {left} documents left"
+        if uploads := self._typed(status, "pending_enqueues", int, 0):
+            return f"{uploads} uploads are being accepted"
+        flags = self._typed(status, "update_status", dict, {})
+        written = [store for store in flags if store.rpartition(":")[2] in _WRITTEN_STORES]
+        dirty = sorted(store for store in written if any(self._typed(flags, store, list, [])))
         return f"{', '.join(dirty)} not written to disk yet" if dirty else None
 
-    async def facts(self) -> dict[str, Any]:
-        """What a snapshot records about the server; JSON-ready, without paths or addresses."""
+    async def facts(self, working_dir: str, workspace: str) -> dict[str, Any]:
+        """What a snapshot of this place records about the server; JSON-ready, without paths or addresses.
+
+        `server_unverified` is true when the server's answer does not tell that it serves this very place.
+
+        Raises:
+            InvalidInputError: the server serves another working directory or workspace.
+            ServerError: no answer, or an answer that is not LightRAG's.
+        """
         health = await self._get("/health")
-        settings = health.get("configuration") or {}
+        settings = self._typed(health, "configuration", dict, {})
         kept = {
-            "lightrag_version": health.get("core_version"),
-            "lightrag_api_version": health.get("api_version"),
-            "embedding_model": settings.get("embedding_model"),
-            "workspace": settings.get("workspace"),
+            "server_unverified": not self._serves(health, settings, working_dir, workspace),
+            "lightrag_version": self._typed(health, "core_version", str, ""),
+            "lightrag_api_version": self._typed(health, "api_version", str, ""),
+            "embedding_model": self._typed(settings, "embedding_model", str, ""),
             "storage_kinds": {
                 name: settings[name]
                 for name in settings
@@ -81,12 +93,48 @@ class Server:
         }
         return {name: value for name, value in kept.items() if value}
 
+    def _serves(self, health: dict[str, Any], settings: dict[str, Any], working_dir: str, workspace: str) -> bool:
+        """Whether the server is known to serve this place: False when it does not say, or not in terms of this host."""
+        own_dir = self._typed(health, "working_directory", str, "")
+        own_workspace = self._workspace(settings)
+        same_dir = _same_directory(own_dir, working_dir)
+        # Servers may report the name as it was configured, while LightRAG's directory has the sanitised one.
+        if same_dir is False or (
+            own_workspace is not None and workspace not in (own_workspace, _sanitised(own_workspace))
+        ):
+            raise InvalidInputError(
+                f"the LightRAG server at {self._url} serves workspace {own_workspace or ''!r} of {own_dir!r}, not"
+                f" workspace {workspace!r} of {working_dir!r}: name the server of these files, or correct the directory"
+                " or the workspace",
+                op="cut",
+                target=self._url,
+            )
+        return bool(same_dir) and own_workspace is not None
+
+    def _workspace(self, settings: dict[str, Any]) -> str | None:
+        """The workspace served, "" for the unnamed one; None when the server does not say."""
+        if "workspace" in settings:
+            return self._typed(settings, "workspace", str, "")
+        stores = self._typed(settings, "storage_workspaces", dict, {})
+        return self._typed(stores, "kv_storage", str, "") if "kv_storage" in stores else None
+
+    def _typed(self, answer: dict[str, Any], name: str, kind: type[V], otherwise: V) -> V:
+        """A member of an answer; `otherwise` when it is absent or null."""
+        value = answer.get(name)
+        if value is None:
+            return otherwise
+        if not isinstance(value, kind):
+            raise self._error(f"answered with {name!r} of another type than LightRAG's; check the address")
+        return value
+
     async def _get(self, path: str) -> dict[str, Any]:
+        started = time.monotonic()
         try:
             async with asyncio.timeout(_TOTAL_S):
                 return await asyncio.to_thread(self._fetch, path)
         except TimeoutError as error:
-            raise self._error(f"did not answer {path} within {_TOTAL_S:g} s; is it wedged?") from error
+            waited_s = time.monotonic() - started
+            raise self._error(f"did not answer {path} within {waited_s:.2g} s; is it wedged?") from error
 
     def _fetch(self, path: str) -> dict[str, Any]:
         request = urllib.request.Request(self._url + path, headers=self._headers)
@@ -102,7 +150,7 @@ class Server:
             raise self._error(
                 f"cannot be reached ({getattr(error, 'reason', error)}); is it running, is the address right?"
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._error(f"answered {path} with something else than JSON; check the address") from error
         if not isinstance(found, dict):
             raise self._error(f"answered {path} with something else than LightRAG does; check the address")
@@ -130,6 +178,30 @@ class _SameOrigin(urllib.request.HTTPRedirectHandler):
                 f"it redirects to another origin, {there.scheme}://{there.netloc}, which is not given the API key"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or port that cannot be
+        return False
+
+
+def _same_directory(theirs: str, ours: str) -> bool | None:
+    """Whether both paths lead to one directory; None when the server's says nothing here: it is relative to the
+    server's own directory, or of a container with other mounts.
+    """
+    if not os.path.isabs(theirs):
+        return None
+    try:
+        return os.path.samestat(os.stat(theirs), os.stat(ours))
+    except (OSError, ValueError):
+        return None
+
+
+def _sanitised(workspace: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9_]", "_", workspace)
 
 
 def _refusal(code: int, path: str) -> str:

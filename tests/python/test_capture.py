@@ -84,7 +84,7 @@ async def test_the_empty_workspace_leaves_the_others_alone(
 async def test_incomplete_graph_is_refused_unless_partial(manager: BackupManager, graph_dir: Path) -> None:
     (graph_dir / "vdb_relationships.json").unlink()
     graph = manager.register_graph("g", graph_dir)
-    with pytest.raises(IncompleteSourceError, match=r"vdb_relationships\.json"):
+    with pytest.raises(IncompleteSourceError, match=r"vdb_relationships\.json.*partial=True, or --partial"):
         await graph.create_snapshot()
     assert graph.list_snapshots() == []
     assert (await graph.create_snapshot(partial=True)).facts["missing"] == ["vdb_relationships.json"]
@@ -122,6 +122,28 @@ async def test_running_lightrag_is_asked(manager: BackupManager, graph_dir: Path
 async def test_metadata_must_be_small_json(manager: BackupManager, graph_dir: Path, metadata: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match="metadata"):
         await manager.register_graph("g", graph_dir).create_snapshot(metadata=metadata)
+
+
+@pytest.mark.parametrize("deadline_s", [None, "x", True, float("nan"), float("inf"), -1])
+@pytest.mark.parametrize("on_busy", ["wait", "crash"])
+async def test_a_deadline_is_a_number_of_seconds(
+    manager: BackupManager, graph_dir: Path, deadline_s: Any, on_busy: str
+) -> None:
+    with pytest.raises(InvalidInputError, match="deadline_s"):
+        await manager.register_graph("g", graph_dir).create_snapshot(deadline_s=deadline_s, on_busy=on_busy)
+    assert not Path(manager.storage_path).exists()
+
+
+async def test_what_is_only_named_like_a_store_is_skipped_without_waiting(
+    manager: BackupManager, graph_dir: Path
+) -> None:
+    (graph_dir / "kv_store_old.json").mkdir()
+    os.mkfifo(graph_dir / "kv_store_x.json")
+    snapshot = await manager.register_graph("g", graph_dir).create_snapshot(on_busy="fail")
+    assert {(skip.name, skip.reason) for skip in snapshot.skipped} == {
+        ("kv_store_old.json", "not a regular file"),
+        ("kv_store_x.json", "not a regular file"),
+    }
 
 
 async def test_files_replaced_while_they_are_read_do_not_disturb(manager: BackupManager, graph_dir: Path) -> None:

@@ -177,6 +177,20 @@ def test_a_symlinked_store_is_recorded_and_said(graph: Path, tmp_path: Path) -> 
         pinned.close()
 
 
+def test_only_what_could_be_pinned_counts_as_moved(graph: Path) -> None:
+    stranger = graph / "kv_store_old.json"
+    stranger.mkdir()
+    pinned = files.pin(files.detect(graph))
+    try:
+        assert pinned.skipped == [(stranger.name, "not a regular file")]
+        assert files.moved(pinned) == []
+        stranger.rmdir()
+        stranger.write_text("{}")
+        assert files.moved(pinned) == [stranger.name]
+    finally:
+        pinned.close()
+
+
 def test_a_fifo_in_a_stores_place_neither_blocks_nor_counts(graph: Path) -> None:
     (graph / "vdb_chunks.json").unlink()
     os.mkfifo(graph / "vdb_chunks.json")

@@ -2,7 +2,10 @@
 
 import asyncio
 import importlib.util
+import json
 import os
+import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ import pytest
 from support import check, graphs, pins, server
 
 from lightrag_bkp.errors import Busy, InvalidInputError, ServerError
-from lightrag_bkp.sources import Cut, files, outside
+from lightrag_bkp.sources import Cut, files, outside, server_status
 
 CACHE, STATUS, ENTITIES = "kv_store_llm_response_cache.json", "kv_store_doc_status.json", "vdb_entities.json"
 
@@ -25,9 +28,9 @@ needs_server = pytest.mark.skipif(
 )
 
 
-async def cut(directory: Path, **options: Any) -> Cut[files.Pins]:
-    layout = files.detect(directory)
-    return await outside.cut(lambda: files.pin(layout), files.moved, files.Pins.close, **options)
+async def cut(directory: Path, workspace: str = "", **options: Any) -> Cut[files.Pins]:
+    layout = files.detect(directory, workspace)
+    return await outside.cut(lambda: files.pin(layout), files.moved, files.Pins.close, layout=layout, **options)
 
 
 def open_descriptors() -> int:
@@ -141,6 +144,8 @@ async def test_a_cancelled_cut_gives_its_descriptors_back(graph_dir: Path) -> No
         ({"on_busy": "never"}, "on_busy"),
         ({"server_url": "file:///etc/passwd"}, "server_url"),
         ({"server_url": "127.0.0.1:9621"}, "server_url"),
+        ({"server_url": "http://[::1"}, "server_url"),
+        ({"server_url": "http://127.0.0.1:99999"}, "server_url"),
     ],
 )
 async def test_unusable_arguments_are_refused(graph_dir: Path, options: dict[str, Any], message: str) -> None:
@@ -186,6 +191,16 @@ def answering(code: int, body: bytes = b"", **headers: str) -> Iterator[tuple[st
         (200, b"<html>", "something else than JSON"),
         (200, b"[]", "something else than LightRAG"),
         (200, b"{}", "LightRAG's pipeline"),
+        (200, b"[" * 100_000, "something else than JSON"),
+        (200, b'{"configuration": [1]}', "'configuration' of another type"),
+        (200, b'{"core_version": [1]}', "'core_version' of another type"),
+        (200, b'{"working_directory": 1}', "'working_directory' of another type"),
+        (200, b'{"configuration": {"workspace": 1}}', "'workspace' of another type"),
+        (200, b'{"busy": true, "docs": "many"}', "'docs' of another type"),
+        (200, b'{"busy": true, "job_name": {}}', "'job_name' of another type"),
+        (200, b'{"busy": false, "pending_enqueues": "some"}', "'pending_enqueues' of another type"),
+        (200, b'{"busy": false, "update_status": [1]}', "'update_status' of another type"),
+        (200, b'{"busy": false, "update_status": {"doc_status": 1}}', "'doc_status' of another type"),
         (404, b"", "HTTP 404"),
         (500, b"", "HTTP 500"),
         (401, b"", "refused the API key"),
@@ -194,6 +209,65 @@ def answering(code: int, body: bytes = b"", **headers: str) -> Iterator[tuple[st
 async def test_answers_that_are_not_lightrags_are_errors(graph_dir: Path, code: int, body: bytes, message: str) -> None:
     with answering(code, body) as (url, _), pytest.raises(ServerError, match=message):
         await cut(graph_dir, server_url=url)
+
+
+async def test_a_server_that_hangs_is_said_to_have_hung_for_as_long_as_it_did(
+    graph_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_status, "_SILENCE_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        with pytest.raises(ServerError, match=r"did not answer /health within 0\.5\d* s"):
+            await cut(graph_dir, server_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert time.monotonic() - started < 3
+
+
+def health(directory: Path | str, **configuration: Any) -> bytes:
+    """An idle server's answer, to /health and to the pipeline's status alike."""
+    return json.dumps({"busy": False, "working_directory": str(directory), "configuration": configuration}).encode()
+
+
+async def test_a_server_of_these_files_is_verified(graph_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(graph_dir)
+    for named in (graph_dir, tmp_path / "link"):
+        for configuration in ({"workspace": None}, {"storage_workspaces": {"kv_storage": None}}):
+            with answering(200, health(named, **configuration)) as (url, _):
+                taken = await cut(graph_dir, server_url=url)
+            assert (taken.consistency, taken.facts) == ("settled", {})
+            taken.value.close()
+
+
+@pytest.mark.parametrize("named", ["", "rag_storage", "/nowhere/on/this/host", "/nul\0"])
+async def test_a_server_that_cannot_be_compared_is_noted(graph_dir: Path, named: str) -> None:
+    with answering(200, health(named, workspace="")) as (url, _):
+        taken = await cut(graph_dir, server_url=url)
+    assert (taken.consistency, taken.facts) == ("settled", {"server_unverified": True})
+    taken.value.close()
+
+
+async def test_a_server_of_another_directory_is_refused(graph_dir: Path, tmp_path: Path) -> None:
+    with (
+        answering(200, health(tmp_path, workspace="")) as (url, _),
+        pytest.raises(InvalidInputError, match=rf"of '{tmp_path}', not workspace '' of '{graph_dir}': name the server"),
+    ):
+        await cut(graph_dir, server_url=url)
+
+
+@pytest.mark.parametrize("named", ["", "/nowhere/on/this/host"])
+async def test_a_server_of_another_workspace_is_refused(graph_dir: Path, named: str) -> None:
+    with (
+        answering(200, health(named or graph_dir, workspace="other")) as (url, _),
+        pytest.raises(InvalidInputError, match=r"serves workspace 'other' of .*, not workspace ''"),
+    ):
+        await cut(graph_dir, server_url=url)
+
+
+async def test_a_workspace_is_known_by_its_sanitised_name_as_well(graph_dir: Path) -> None:
+    shutil.copytree(graph_dir, graph_dir / "my_space")
+    with answering(200, health(graph_dir, workspace="my-space")) as (url, _):
+        taken = await cut(graph_dir, "my_space", server_url=url)
+    assert "server_unverified" not in taken.facts
+    taken.value.close()
 
 
 async def test_a_key_is_not_carried_to_another_origin(graph_dir: Path) -> None:
@@ -225,6 +299,10 @@ async def test_a_running_server_is_believed(tmp_path: Path) -> None:
         taken = await cut(directory, server_url=running.url + "/", api_key=running.api_key)
         assert taken.consistency == "settled"
         assert taken.facts["embedding_model"] == "standin"
+        assert "server_unverified" not in taken.facts
+        elsewhere = shutil.copytree(directory, tmp_path / "elsewhere")
+        with pytest.raises(InvalidInputError, match="name the server of these files"):
+            await cut(elsewhere, server_url=running.url, api_key=running.api_key)
         copied = pins.copy_out(taken.value, tmp_path / "cut")
         assert check.findings(copied) == []
         assert {status: len(found) for status, found in check.documents_by_status(copied).items()} == {"processed": 8}
