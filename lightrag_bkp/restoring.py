@@ -123,7 +123,8 @@ def _surplus(request: Request, target: Target, rows: Sequence[Row]) -> list[str]
     """What is there and the snapshot lacks. The rows of a whole restore are all its items."""
     if request.items is not None:
         return []
-    return sorted(target.present.difference(row[0] for row in rows), key=os.fsencode)
+    wanted = {row[0] for row in rows}
+    return sorted((name for name in target.present() if name not in wanted), key=os.fsencode)
 
 
 async def _plan(repository: GraphRepository, request: Request, target: Target) -> _Done:
@@ -134,7 +135,7 @@ async def _plan(repository: GraphRepository, request: Request, target: Target) -
         )
     rows, needed = await _bridge.run(job, capture.named(request.progress, _PHASES))
     removed = _surplus(request, target, rows)
-    stays = not removed and all(row[2] == _SAME for row in rows) and await _may_stay(repository, request, target, rows)
+    stays = not removed and all(row[2] == _SAME for row in rows)
     return _Done(rows, 0 if stays else needed, removed)
 
 
@@ -201,11 +202,11 @@ async def _may_stay(repository: GraphRepository, request: Request, target: Targe
     if not target.plain:
         return True
     core = await repository.require()
-    chosen = {row[0] for row in rows}
+    chosen = None if request.items is None else {row[0] for row in rows}
 
     def compare() -> bool:
         items = core.body(request.snapshot.backup_id)[1]
-        return same_attributes(target.layout.root, (item for item in items if item[0] in chosen))
+        return same_attributes(target.layout.root, (item for item in items if chosen is None or item[0] in chosen))
 
     return await asyncio.to_thread(compare)
 

@@ -1,8 +1,9 @@
 """The directory a restore goes to, and what of the graph is there now."""
 
+import functools
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +23,14 @@ class Target:
     Attributes:
         layout: where, and as what.
         inputs: whether uploads come along, below `inputs/`.
-        present: names of this graph's items there now that a whole restore would replace or remove.
+        present: lists the names of this graph's items there now that a whole restore would replace or remove; asked
+            for late, so that those of a large directory are not held beside everything else.
         shared: the directory holds more than this graph, so it cannot be exchanged as a whole.
     """
 
     layout: files.Layout
     inputs: bool
-    present: frozenset[str]
+    present: Callable[[], Iterable[str]]
     shared: bool
 
     @property
@@ -62,9 +64,10 @@ def look(layout: files.Layout, inputs: bool, storage_path: str, some_only: bool)
     if not os.path.isdir(layout.root):
         if os.path.lexists(layout.root):
             raise ConflictError(f"{layout.root!r} is there and no directory: name another target", target=layout.root)
-        return Target(layout, inputs, frozenset(), some_only)
+        return Target(layout, inputs, frozenset, some_only)
     if layout.kind is files.Kind.PLAIN:
-        return Target(layout, False, _plain_present(layout.root), some_only)
+        _refuse_graph(layout.root)
+        return Target(layout, False, functools.partial(_plain_present, layout.root), some_only)
     there = set(os.listdir(layout.root))
     present = {name for name in there if names.is_item(name)}
     beside = there - present
@@ -72,17 +75,20 @@ def look(layout: files.Layout, inputs: bool, storage_path: str, some_only: bool)
         present |= _inputs_present(os.path.join(layout.root, names.INPUTS))
         beside.discard(names.INPUTS)
     shared = some_only or holds_storage or (layout.workspace == "" and bool(beside - {names.CONFIG_DIR}))
-    return Target(layout, inputs, frozenset(present), shared)
+    return Target(layout, inputs, lambda: present, shared)
 
 
-def _plain_present(root: str) -> frozenset[str]:
-    """Everything below a plain target; a restore makes it equal to the snapshot, so a LightRAG directory is refused."""
+def _refuse_graph(root: str) -> None:
+    """A plain target is made equal to the snapshot, which must not happen to a graph."""
     if files.holds_items(root) or files.workspaces(root):
         raise ConflictError(
             f"{root!r} holds a LightRAG graph and the snapshot is of a plain directory: name another target",
             target=root,
         )
-    return frozenset(name for name in _names_below(root) if not name.startswith(names.STAGING_PREFIX))
+
+
+def _plain_present(root: str) -> Iterator[str]:
+    return (name for name in _names_below(root) if not name.startswith(names.STAGING_PREFIX))
 
 
 def _inputs_present(inputs: str) -> set[str]:

@@ -128,7 +128,7 @@ def test_errors_keep_their_attributes_across_processes() -> None:
     error = errors.NoSpaceError("no room left", errno=28, op="write", target="packs/ab")
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.code, copy.errno, copy.op, copy.target) == (
-        "no room left",
+        "packs/ab: no room left",
         "NO_SPACE",
         28,
         "write",
