@@ -117,13 +117,13 @@ static int write_body(backup *b, lrb_worker *worker, lrb_err *err) {
     return code;
 }
 
-static int put_payload(backup *b, lrb_worker *worker, const lrb_snapshot *snapshot, bool *added, lrb_err *err) {
-    lrb_buf payload;
-    lrb_id id;
-    lrb_buf_init(&payload, LRB_CONTENT_MAX_BYTES);
-    int code = lrb_snapshot_encode(snapshot, &payload, err);
-    if (!code) code = lrb_writer_put(b->writer, worker->coder, LRB_CHUNK_PAYLOAD, 0, payload.data, payload.length, &id, added, err);
-    lrb_buf_clear(&payload);
+/* The payload of the snapshot `back` before this one, 0 for this one itself; none when there are not so many. */
+static int encode_payload(backup *b, size_t back, lrb_buf *payload, lrb_err *err) {
+    if (!back) return lrb_snapshot_encode(&b->snapshot, payload, err);
+    int code = LRB_OK;
+    const lrb_state *state = lrb_repo_begin_read(b->repo);
+    if (back <= state->snapshot_count) code = lrb_snapshot_encode(&state->snapshots[state->snapshot_count - back], payload, err);
+    lrb_repo_end_read(b->repo);
     return code;
 }
 
@@ -131,21 +131,17 @@ static int put_payload(backup *b, lrb_worker *worker, const lrb_snapshot *snapsh
  * rebuilt. A run that adds nothing writes no pack for its copy's sake; a later one brings it. */
 static int repeat_payloads(backup *b, lrb_worker *worker, lrb_err *err) {
     if (!lrb_writer_has_chunks(b->writer)) return LRB_OK;
-    bool added;
-    int code = put_payload(b, worker, &b->snapshot, &added, err);
-    /* The state may change between two looks; positions are looked up anew each time. */
-    for (size_t back = 1; !code && back <= MAX_PAYLOADS_REPEATED; back++) {
-        lrb_buf payload;
+    bool added = true;
+    int code = LRB_OK;
+    lrb_buf payload;
+    lrb_buf_init(&payload, LRB_CONTENT_MAX_BYTES);
+    for (size_t back = 0; !code && back <= MAX_PAYLOADS_REPEATED && added; back++) {
         lrb_id id;
-        lrb_buf_init(&payload, LRB_CONTENT_MAX_BYTES);
-        const lrb_state *state = lrb_repo_begin_read(b->repo);
-        bool any = back <= state->snapshot_count;
-        if (any) code = lrb_snapshot_encode(&state->snapshots[state->snapshot_count - back], &payload, err);
-        lrb_repo_end_read(b->repo);
-        if (any && !code) code = lrb_writer_put(b->writer, worker->coder, LRB_CHUNK_PAYLOAD, 0, payload.data, payload.length, &id, &added, err);
-        lrb_buf_clear(&payload);
-        if (!any || !added) break;
+        lrb_buf_empty(&payload);
+        if ((code = encode_payload(b, back, &payload, err)) || !payload.length) break;
+        code = lrb_writer_put(b->writer, worker->coder, LRB_CHUNK_PAYLOAD, 0, payload.data, payload.length, &id, &added, err);
     }
+    lrb_buf_clear(&payload);
     return code;
 }
 

@@ -65,7 +65,6 @@ void lrb_repo_pack_release(lrb_repo *repo, lrb_pack *pack);
 /* Closes the handle kept open of a pack nobody uses: the room of an unlinked file is free only once nobody has it open. */
 void lrb_repo_pack_forget(lrb_repo *repo, uint32_t pack);
 /* rule 2: the pack's file exists with its exact size. */
-int lrb_repo_pack_present(lrb_repo *repo, uint32_t pack, bool *present, lrb_err *err);
 int lrb_pack_file_present(int packs_dir, const lrb_id *id, uint64_t size_bytes, bool *present, lrb_err *err);
 
 /* ---- appending ---- */

@@ -112,13 +112,6 @@ void lrb_repo_drop_packs(lrb_repo *repo) {
     }
 }
 
-int lrb_repo_pack_present(lrb_repo *repo, uint32_t position, bool *present, lrb_err *err) {
-    pthread_rwlock_rdlock(&repo->state_lock);
-    lrb_state_pack known = repo->state.packs[position];
-    pthread_rwlock_unlock(&repo->state_lock);
-    return lrb_pack_file_present(repo->packs_dir, &known.id, known.size_bytes, present, err);
-}
-
 int lrb_pack_file_present(int packs_dir, const lrb_id *id, uint64_t size_bytes, bool *present, lrb_err *err) {
     char label[80];
     label_pack(id, label);
