@@ -14,7 +14,7 @@ C_TESTS    := $(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/test_*.c)))
 REPLAYS    := $(patsubst tests/fuzz/fuzz_%.c,replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CC         ?= gcc
 C_FLAGS    := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wno-format-truncation -Werror -g -O1 -fno-omit-frame-pointer -Icsrc
-C_LIBS     := -lcrypto -lzstd -lpthread
+C_LIBS     := -lcrypto -lzstd -lpthread -lm
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
 TSAN_TESTS := test_pool test_mailbox test_task test_backup test_writer test_restore_threads

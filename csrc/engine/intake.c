@@ -182,10 +182,11 @@ int lrb_intake_put_chunk(lrb_intake *intake, lrb_worker *worker, const uint8_t *
 
 static int encode_whole(lrb_intake *intake, lrb_worker *worker, size_t count, lrb_row *root, lrb_err *err) {
     lrb_open_item state = {.intake = intake, .coder = worker->coder};
+    lrb_records_form form = lrb_records_recognise(worker->input, count);
     int code = lrb_recipe_builder_new(lrb_intake_store_node, &state, &state.recipe, err);
     for (size_t at = 0; !code && at < count;) {
         lrb_row row;
-        size_t length = lrb_chunker_cut(&intake->chunker, worker->input + at, count - at);
+        size_t length = lrb_records_cut(form, &intake->chunker, 0, worker->input + at, count - at);
         code = lrb_intake_put_chunk(intake, worker, worker->input + at, length, &row, err);
         if (!code) code = lrb_recipe_builder_add(state.recipe, &row, err);
         at += length;

@@ -5,8 +5,8 @@
 #include "engine/intake_private.h"
 
 enum {
-    SLICE_BYTES = 4 << 20,                                               /* digested per step */
-    BATCH_MAX_CHUNKS = LRB_WORKER_INPUT_BYTES / LRB_CHUNK_MIN_BYTES + 1  /* cut from one buffer */
+    SLICE_BYTES = 4 << 20, /* digested per step */
+    BATCH_MAX_CHUNKS = 256 /* cut from one buffer; on average there are 16 or 64 */
 };
 
 void lrb_intake_close_item(lrb_open_item *item) {
@@ -71,6 +71,7 @@ int lrb_intake_digest_slice(lrb_intake *intake, lrb_worker *worker, lrb_open_ite
         if ((code = lrb_job_check(intake->job, err)) ||
             (code = lrb_fs_read_at(item->fd, worker->input, wanted, item->digested, &got, source->name, err)))
             break;
+        if (!item->digested) item->form = lrb_records_recognise(worker->input, got);
         code = got == wanted ? lrb_digest_update(item->digest, worker->input, got, err) : lrb_intake_changed(source, err);
         item->digested += got;
     }
@@ -112,8 +113,8 @@ static int cut_batch(lrb_open_item *item, lrb_worker *worker, cuts *out, bool *l
     if (code) return code;
     if (got != wanted) return lrb_intake_changed(source, err);
     out->count = 0;
-    while (at < got && (got == left || got - at >= LRB_CHUNK_MAX_BYTES)) {
-        size_t length = lrb_chunker_cut(&intake->chunker, worker->input + at, got - at);
+    while (at < got && (got == left || got - at >= LRB_CHUNK_MAX_BYTES) && out->count < BATCH_MAX_CHUNKS) {
+        size_t length = lrb_records_cut(item->form, &intake->chunker, 0, worker->input + at, got - at);
         out->lengths[out->count++] = length;
         at += length;
     }

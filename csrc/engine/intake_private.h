@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "engine/intake.h"
+#include "lightrag/records.h"
 
 typedef struct lrb_batch { /* rows of one batch that came in before its predecessors */
     struct lrb_batch *next;
@@ -21,6 +22,7 @@ typedef struct lrb_open_item {
     size_t position;
     int fd;
     uint64_t digested;
+    lrb_records_form form;         /* seen at the first bytes */
     lrb_digest *digest;            /* until the digest is known */
     pthread_mutex_t lock;          /* everything below */
     uint64_t offset, sequence;     /* next byte to cut, next batch number to give out */

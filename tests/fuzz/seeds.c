@@ -5,6 +5,7 @@
 
 #include "base/path.h"
 #include "c/logbook.h"
+#include "c/vector_file.h"
 #include "codec/compress.h"
 #include "engine/journal.h"
 #include "fuzz.h"
@@ -404,6 +405,25 @@ static void seed_journals(void) {
     lrb_buf_clear(&b);
 }
 
+/* ---- LightRAG's files ---- */
+
+static void seed_vector_file(lrb_buf *b, uint32_t dim, size_t rows, const char *name) {
+    vector_file f = vector_file_of(dim, rows);
+    put(b, "\x10", 1), put(b, f.bytes.data, f.bytes.length), end(b, "vdb", name);
+    lrb_buf_clear(&f.bytes);
+}
+
+static void seed_lightrag(lrb_buf *b) {
+    static const char json[] = "{\n  \"a\": {\n    \"content\": \"x\"\n  },\n  \"b\": {}\n}";
+    static const char graphml[] = "<?xml version='1.0'?>\n<graphml a=\"b\">\n  <graph>\n    <node id=\"E1\" />\n"
+                                  "    <edge source=\"E1\" target=\"E2\">\n    </edge>\n  </graph>\n</graphml>\n";
+    seed_vector_file(b, 4, 3, "three_records");
+    seed_vector_file(b, 1, 1, "one_number");
+    seed_vector_file(b, 4, 0, "no_record");
+    put(b, json, sizeof json - 1), end(b, "records", "json");
+    put(b, graphml, sizeof graphml - 1), end(b, "records", "graphml");
+}
+
 int main(int argc, char **argv) {
     lrb_buf bytes, other;
     if (argc != 2) return fprintf(stderr, "usage: seeds <directory>\n"), 2;
@@ -426,6 +446,7 @@ int main(int argc, char **argv) {
     seed_sources(&bytes, INT64_MAX, "observed_late");
     seed_sources(&bytes, 0, "other_identities");
     seed_journals();
+    seed_lightrag(&bytes);
     lrb_coder_free(coder);
     lrb_buf_clear(&bytes);
     lrb_buf_clear(&other);
