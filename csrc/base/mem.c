@@ -1,8 +1,10 @@
+#define _GNU_SOURCE 1
 #include "base/mem.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static _Atomic int64_t allocations;
 static _Atomic int64_t first_failure = -1;
@@ -44,6 +46,17 @@ char *lrb_copy_string(const char *text) {
     char *copy = lrb_alloc(size);
     if (copy) memcpy(copy, text, size);
     return copy;
+}
+
+void *lrb_resize_pages(void *old, size_t old_bytes, size_t new_bytes) {
+    if (must_fail()) return NULL;
+    void *pages = old ? mremap(old, at_least_one(old_bytes), at_least_one(new_bytes), MREMAP_MAYMOVE)
+                      : mmap(NULL, at_least_one(new_bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+void lrb_free_pages(void *pages, size_t size_bytes) {
+    if (pages) munmap(pages, at_least_one(size_bytes));
 }
 
 void lrb_mem_fail_after(int64_t countdown, bool stay) {

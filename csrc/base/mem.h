@@ -1,4 +1,4 @@
-/* Memory: the only place that calls malloc, realloc and free; checked sizes; a switch that makes the n-th
+/* Memory: the only place that calls malloc, realloc, free and mmap; checked sizes; a switch that makes the n-th
  * allocation fail, so that a test can walk every out-of-memory path.
  *
  * All functions may be called from any thread. A failed allocation returns NULL and nothing else;
@@ -16,6 +16,12 @@ void *lrb_alloc_zero(size_t count, size_t size_bytes) __attribute__((malloc)); /
 void *lrb_resize_array(void *old, size_t count, size_t size_bytes);             /* NULL leaves `old` as it was */
 void lrb_free(void *pointer);
 char *lrb_copy_string(const char *text);                                        /* NULL on failure */
+
+/* For one large table that grows: whole pages that the kernel moves by their addresses, so that old and new never lie
+ * in memory both, as they may with lrb_resize_array. `old` NULL: a new one. Bytes added are zero. NULL leaves `old` as
+ * it was. Freed with lrb_free_pages and the size it has then. */
+void *lrb_resize_pages(void *old, size_t old_bytes, size_t new_bytes);
+void lrb_free_pages(void *pages, size_t size_bytes);
 
 /* Makes the allocation after `countdown` more successful ones fail (0: the next one), and every later one too
  * when `stay` is set. A negative countdown switches the fault off. Process-wide; for tests. */

@@ -4,9 +4,13 @@
  *
  * A slot is a hint: the caller compares the full id with the pack's trailer row, so a wrong index can cost
  * deduplication or a rebuild, never a wrong chunk. The same id may stand in several packs (raced, healed, repacked):
- * lookups walk all candidates. Prefixes are uniform, so the home position is prefix * capacity >> 64 and probing is
- * linear. Chosen prefixes cost time, never correctness. At most 5/6 of the slots are taken and a full table grows by a
- * fifth: 19 to 23 bytes per chunk. Not thread-safe: owners lock.
+ * lookups walk all candidates.
+ *
+ * Prefixes are uniform, so the home of one is prefix * homes >> 64, and probing is linear. Taken slots are in the order
+ * of their prefixes, also within a run, and runs do not wrap around: behind the last home there are some slots more.
+ * That order is what lets the table grow in place: every slot moves up or stays, so growing needs no second table. At
+ * most 5/6 of the homes are taken and a full table grows by an eighth: 19 to 22 bytes per chunk, also while it grows.
+ * Chosen prefixes cost time, never correctness. Not thread-safe: owners lock.
  */
 #ifndef LRB_REPO_INDEX_H
 #define LRB_REPO_INDEX_H
@@ -17,7 +21,7 @@ typedef struct lrb_slot { uint64_t prefix; uint32_t pack, ordinal; } lrb_slot;
 
 typedef struct lrb_index {
     lrb_slot *slots;
-    uint64_t capacity, used;
+    uint64_t capacity, homes, used; /* slots in all; those that are some prefix's home; taken */
 } lrb_index;
 
 void lrb_index_init(lrb_index *index);

@@ -39,6 +39,26 @@ TEST(an_array_keeps_its_content) {
     lrb_free(array);
 }
 
+TEST(pages_keep_their_content_and_grow_with_zeros) {
+    size_t size = 100;
+    unsigned char *pages = lrb_resize_pages(NULL, 0, size);
+    CHECK(pages && pages[99] == 0);
+    pages[99] = 42;
+    while (size < 40 << 20) {
+        unsigned char *grown = lrb_resize_pages(pages, size, size * 8);
+        CHECK(grown && grown[99] == 42 && grown[size * 8 - 1] == 0);
+        pages = grown;
+        size *= 8;
+    }
+    CHECK(!lrb_resize_pages(pages, size, SIZE_MAX / 2));
+    lrb_mem_fail_after(0, false);
+    void *refused = lrb_resize_pages(pages, size, 2 * size);
+    lrb_mem_fail_after(-1, false);
+    CHECK(!refused && pages[99] == 42);
+    lrb_free_pages(pages, size);
+    lrb_free_pages(NULL, 0);
+}
+
 TEST(a_string_is_copied) {
     char *copy = lrb_copy_string("text");
     CHECK(copy && !strcmp(copy, "text"));
@@ -78,6 +98,7 @@ int main(void) {
     RUN(zeroed_memory_is_zero);
     RUN(products_that_overflow_are_refused);
     RUN(an_array_keeps_its_content);
+    RUN(pages_keep_their_content_and_grow_with_zeros);
     RUN(a_string_is_copied);
     RUN(one_allocation_fails);
     RUN(every_later_allocation_fails);
