@@ -14,9 +14,10 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-LIBRARIES = {"libcrypto": "libssl-dev", "libzstd": "libzstd-dev"}
+LIBRARIES = {"libcrypto": "libssl-dev", "libzstd": "libzstd-dev", "libdeflate": "libdeflate-dev"}
 """pkg-config name -> Debian package."""
 COMPILE_FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-fvisibility=hidden", "-O2", "-pthread", "-Wall", "-Wextra"]
+COMPILE_FLAGS += ["-ffp-contract=off"]  # stored bytes may not depend on whether a processor fuses multiply and add
 UNHELPFUL_WARNINGS = [
     "-Wno-format-truncation",  # texts of errors are cut on purpose
     "-Wno-maybe-uninitialized",  # gcc cannot know that a function that reports an error returns no 0
@@ -63,7 +64,7 @@ core = Extension(
     extra_compile_args=COMPILE_FLAGS
     + UNHELPFUL_WARNINGS
     + (["-Werror"] if os.environ.get("LRB_WERROR") == "1" else []),
-    extra_link_args=["-pthread"],
+    extra_link_args=["-pthread", "-lm"],
     py_limited_api=not FREE_THREADED,
 )
 

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "lightrag_bkp"
 LAYERS = ["base", "codec", "lightrag", "repo", "engine", "net", "py"]
 """A folder includes only itself and folders before it."""
 
-LIBRARIES = {"openssl/": "codec", "zstd": "codec", "expat": "lightrag", "curl/": "net", "Python.h": "py"}
+LIBRARIES = {"openssl/": "codec", "zstd": "codec", "libdeflate": "codec"}
+LIBRARIES |= {"expat": "lightrag", "curl/": "net", "Python.h": "py"}
 
 BANNED = ["sprintf", "vsprintf", "strcpy", "strcat", "strtok", "atoi", "atol", "alloca", "system", "gets", "tmpnam"]
 BANNED += ["mktemp", "signal"]

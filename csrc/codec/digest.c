@@ -128,6 +128,21 @@ int lrb_digest_finish(lrb_digest *digest, uint8_t out[LRB_DIGEST_BYTES], lrb_err
     return done ? LRB_OK : openssl_failed(err, "finish a digest");
 }
 
+static int digest_one(lrb_digest *digest, const uint8_t *key, size_t key_bytes, const lrb_message *m, lrb_err *err) {
+    int code = key ? lrb_digest_begin_keyed(digest, key, key_bytes, err) : lrb_digest_begin(digest, err);
+    if (!code) code = lrb_digest_update(digest, m->head, m->head_bytes, err);
+    if (!code) code = lrb_digest_update(digest, m->bytes, m->count, err);
+    if (!code) code = lrb_digest_finish(digest, m->out, err);
+    return code;
+}
+
+int lrb_digest_many(lrb_digest *digest, const uint8_t *key, size_t key_bytes, const lrb_message *messages, size_t count,
+                    lrb_err *err) {
+    int code = LRB_OK;
+    for (size_t i = 0; i < count && !code; i++) code = digest_one(digest, key, key_bytes, &messages[i], err);
+    return code;
+}
+
 int lrb_sha256(const void *bytes, size_t count, uint8_t out[LRB_DIGEST_BYTES], lrb_err *err) {
     lrb_digest *digest;
     int code = lrb_digest_new(&digest, err);

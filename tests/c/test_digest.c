@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "sample.h"
 
 static bool is_hex(const uint8_t sum[LRB_DIGEST_BYTES], const char *expected) {
     char text[2 * LRB_DIGEST_BYTES + 1];
@@ -135,6 +136,41 @@ TEST(threads_have_digests_of_their_own) {
     for (int i = 0; i < 4; i++) CHECK(!failed[i]);
 }
 
+/* Lengths around the block of 64 bytes and a few long ones, next to each other in every mixture. */
+static bool many_agree(const uint8_t *key, size_t key_bytes) {
+    enum { COUNT = 300 };
+    static uint8_t bytes[5000], out[COUNT][LRB_DIGEST_BYTES];
+    static lrb_message messages[COUNT];
+    uint8_t one[LRB_DIGEST_BYTES];
+    lrb_err err;
+    uint64_t seed = 9;
+    lrb_digest *digest;
+    if (lrb_digest_new(&digest, &err)) return false;
+    sample_fill(bytes, sizeof bytes, 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t count = i < 150 ? i : sample_next(&seed) % 4000;
+        messages[i] = (lrb_message){bytes + i, bytes + 40 + i, i % (LRB_MESSAGE_HEAD_MAX + 1), count, out[i]};
+    }
+    bool same = !lrb_digest_many(digest, key, key_bytes, messages, COUNT, &err);
+    for (size_t i = 0; i < COUNT && same; i++) {
+        const lrb_message *m = &messages[i];
+        same = !(key ? lrb_digest_begin_keyed(digest, key, key_bytes, &err) : lrb_digest_begin(digest, &err)) &&
+               !lrb_digest_update(digest, m->head, m->head_bytes, &err) &&
+               !lrb_digest_update(digest, m->bytes, m->count, &err) && !lrb_digest_finish(digest, one, &err) &&
+               !memcmp(one, out[i], sizeof one);
+    }
+    for (size_t count = 0; count < 4 && same; count++)
+        same = !lrb_digest_many(digest, key, key_bytes, messages, count, &err);
+    lrb_digest_free(digest);
+    return same;
+}
+
+TEST(many_messages_have_the_digests_of_each_alone) {
+    static const uint8_t key[100] = "a key longer than a block is hashed first";
+    CHECK(many_agree(NULL, 0));
+    CHECK(many_agree(key, 0) && many_agree(key, 32) && many_agree(key, 64) && many_agree(key, sizeof key));
+}
+
 TEST(hex_comes_back) {
     uint8_t bytes[256], back[256];
     char text[513];
@@ -161,6 +197,7 @@ int main(void) {
     RUN(beginning_again_forgets);
     RUN(a_digest_not_begun_is_refused);
     RUN(failed_allocations_are_told);
+    RUN(many_messages_have_the_digests_of_each_alone);
     RUN(hex_comes_back);
     RUN(anything_but_lower_case_hex_is_refused);
     return check_report();

@@ -1,0 +1,40 @@
+#include "codec/vectors.h"
+
+#include "base/mem.h"
+#include "base/wire.h"
+
+int lrb_vectors_shape_of(uint32_t dim, uint32_t rows, size_t streams_bytes, lrb_vectors_shape *out, lrb_err *err) {
+    if (!dim || dim > LRB_VECTORS_MAX_DIM || !rows || rows > LRB_VECTORS_MAX_ROWS)
+        return lrb_err_set(err, LRB_E_INVALID, "lay out vectors", "", "%u rows of %u numbers are no vector chunk",
+                           (unsigned)rows, (unsigned)dim);
+    uint64_t values = 4 + 4 * (uint64_t)rows, streams = values + 4 * (uint64_t)rows * dim;
+    if (streams > LRB_VECTORS_MAX_BYTES || streams_bytes > LRB_VECTORS_MAX_BYTES - streams)
+        return lrb_err_set(err, LRB_E_LIMIT, "lay out vectors", "", "%u rows of %u numbers were above the ceiling of %d bytes",
+                           (unsigned)rows, (unsigned)dim, (int)LRB_VECTORS_MAX_BYTES);
+    *out = (lrb_vectors_shape){4, (size_t)values, (size_t)streams, (size_t)streams + streams_bytes};
+    return LRB_OK;
+}
+
+static int damaged(lrb_err *err, const char *what) {
+    return lrb_err_set(err, LRB_E_DAMAGED, "read vectors", "", "%s", what);
+}
+
+int lrb_vectors_open(const void *content, size_t count, uint32_t dim, lrb_vectors *out, lrb_err *err) {
+    lrb_vectors_shape shape;
+    const uint8_t *bytes = content;
+    if (count < 4) return damaged(err, "a vector chunk was cut short");
+    uint32_t rows = lrb_get_u32(bytes);
+    if (lrb_vectors_shape_of(dim, rows, 0, &shape, err) || count < shape.streams)
+        return damaged(err, "a vector chunk had an impossible shape");
+    uint64_t streams_bytes = 0;
+    for (uint32_t i = 0; i < rows; i++) streams_bytes += lrb_get_u32(bytes + shape.lengths + 4 * i);
+    if (count > LRB_VECTORS_MAX_BYTES || streams_bytes != count - shape.streams)
+        return damaged(err, "the parts of a vector chunk did not fill it");
+    *out = (lrb_vectors){.dim = dim,
+                         .rows = rows,
+                         .lengths = bytes + shape.lengths,
+                         .values = bytes + shape.values,
+                         .streams = bytes + shape.streams,
+                         .streams_bytes = (size_t)streams_bytes};
+    return LRB_OK;
+}

@@ -1,0 +1,155 @@
+#include "codec/vectors.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "rows.h"
+
+enum { MOST_DIM = 1100, ROOM = 1 << 20 };
+
+static lrb_vector_coder *coder;
+static uint8_t content[ROOM], stored[ROOM], back[ROOM], halves[2 * MOST_DIM], scratch[4 * MOST_DIM];
+
+/* Rows as in a file; returns the content's length. */
+static size_t make_content(uint32_t dim, uint32_t rows, float length, uint64_t seed) {
+    lrb_err err;
+    lrb_vectors_shape shape;
+    size_t stream_bytes = 2 * (size_t)dim + 11;
+    if (lrb_vectors_shape_of(dim, rows, rows * stream_bytes, &shape, &err)) return 0;
+    lrb_put_u32(content, rows);
+    for (uint32_t i = 0; i < rows; i++) {
+        lrb_canonical_path path;
+        uint8_t *row = content + shape.values + 4 * (size_t)dim * i, made[4 * MOST_DIM];
+        row_make(&seed, dim, length, halves, made);
+        lrb_row_canonical(made, dim, row, scratch, &path);
+        lrb_put_u32(content + shape.lengths + 4 * i, (uint32_t)stream_bytes);
+        row_stream(halves, 2 * (size_t)dim, content + shape.streams + i * stream_bytes);
+    }
+    return shape.total;
+}
+
+/* Through memory of exact sizes, so that the sanitizer sees what goes beyond. */
+static bool comes_back(size_t count, uint32_t dim, size_t *written) {
+    lrb_err err;
+    if (lrb_vectors_encode(coder, content, count, dim, stored, sizeof stored, written, &err) || !*written) return false;
+    uint8_t *exact = lrb_alloc(*written), *out = lrb_alloc(count);
+    bool same = exact && out;
+    if (same) memcpy(exact, stored, *written);
+    same = same && !lrb_vectors_decode(coder, exact, *written, dim, out, count, &err) && !memcmp(out, content, count);
+    lrb_free(exact);
+    lrb_free(out);
+    return same;
+}
+
+TEST(contents_of_many_shapes_come_back) {
+    static const uint32_t dims[] = {1, 2, 3, 7, 8, 63, 64, 65, 100, 384, 1000, 1024};
+    size_t written;
+    for (size_t d = 3; d < sizeof dims / sizeof *dims; d++) {
+        for (uint32_t rows = 1; rows < 10; rows += 4) {
+            size_t count = make_content(dims[d], rows, 1, d + rows);
+            CHECK(comes_back(count, dims[d], &written) && written < count);
+        }
+    }
+}
+
+/* 16 bits of float16 and about 13 of what it rounded off. */
+TEST(unit_vectors_take_little_more_than_their_entropy) {
+    size_t written, count = make_content(1024, 8, 1, 5);
+    CHECK(comes_back(count, 1024, &written));
+    CHECK(written <= 8 * 1024 * (16 + 14) / 8 + 8 * 80);
+}
+
+TEST(content_that_is_none_or_does_not_pay_is_not_encoded) {
+    lrb_err err;
+    size_t written = 1, count = make_content(64, 2, 1, 6);
+    CHECK_OK(lrb_vectors_encode(coder, content, count - 1, 64, stored, sizeof stored, &written, &err));
+    CHECK(written == 0);
+    CHECK_OK(lrb_vectors_encode(coder, content, count, 63, stored, sizeof stored, &written, &err));
+    CHECK(written == 0);
+    CHECK_OK(lrb_vectors_encode(coder, content, count, 64, stored, 100, &written, &err));
+    CHECK(written == 0);
+    sample_fill(content + 12, 2 * 4 * 64, 7);
+    CHECK_OK(lrb_vectors_encode(coder, content, count, 64, stored, sizeof stored, &written, &err));
+    CHECK(written == 0);
+}
+
+TEST(impossible_shapes_are_refused) {
+    lrb_err err;
+    lrb_vectors_shape shape;
+    lrb_vectors v;
+    CHECK_FAILS(lrb_vectors_shape_of(0, 1, 0, &shape, &err), LRB_E_INVALID);
+    CHECK_FAILS(lrb_vectors_shape_of(LRB_VECTORS_MAX_DIM + 1, 1, 0, &shape, &err), LRB_E_INVALID);
+    CHECK_FAILS(lrb_vectors_shape_of(1, 0, 0, &shape, &err), LRB_E_INVALID);
+    CHECK_FAILS(lrb_vectors_shape_of(65535, 17, 0, &shape, &err), LRB_E_LIMIT);
+    CHECK_FAILS(lrb_vectors_shape_of(65535, 2, SIZE_MAX, &shape, &err), LRB_E_LIMIT);
+    size_t count = make_content(8, 3, 1, 8);
+    CHECK_OK(lrb_vectors_open(content, count, 8, &v, &err));
+    for (size_t length = 0; length < count; length++)
+        CHECK_FAILS(lrb_vectors_open(content, length, 8, &v, &err), LRB_E_DAMAGED);
+    CHECK_FAILS(lrb_vectors_open(content, count + 1, 8, &v, &err), LRB_E_DAMAGED);
+    lrb_put_u32(content + 4, 0xFFFFFFFF);
+    CHECK_FAILS(lrb_vectors_open(content, count, 8, &v, &err), LRB_E_DAMAGED);
+}
+
+TEST(every_truncation_and_other_length_is_damage) {
+    lrb_err err;
+    size_t written, count = make_content(64, 3, 1, 9);
+    CHECK(comes_back(count, 64, &written));
+    for (size_t length = 0; length < written; length++) {
+        uint8_t *cut = lrb_alloc(length);
+        CHECK(cut);
+        memcpy(cut, stored, length);
+        CHECK_FAILS(lrb_vectors_decode(coder, cut, length, 64, back, count, &err), LRB_E_DAMAGED);
+        lrb_free(cut);
+    }
+    CHECK_FAILS(lrb_vectors_decode(coder, stored, written + 1, 64, back, count, &err), LRB_E_DAMAGED);
+    CHECK_FAILS(lrb_vectors_decode(coder, stored, written, 64, back, count - 1, &err), LRB_E_DAMAGED);
+    CHECK_FAILS(lrb_vectors_decode(coder, stored, written, 64, back, count + 1, &err), LRB_E_DAMAGED);
+    CHECK_FAILS(lrb_vectors_decode(coder, stored, written, 0, back, count, &err), LRB_E_DAMAGED);
+    CHECK_FAILS(lrb_vectors_decode(coder, stored, written, 65, back, count, &err), LRB_E_DAMAGED);
+}
+
+TEST(every_flip_is_damage_or_stays_in_its_room) {
+    lrb_err err;
+    size_t written, count = make_content(24, 3, 1, 10);
+    CHECK(comes_back(count, 24, &written));
+    for (size_t bit = 0; bit < 8 * written; bit++) {
+        stored[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        memset(back + count, 0xAA, 64);
+        int code = lrb_vectors_decode(coder, stored, written, 24, back, count, &err);
+        CHECK(code == LRB_OK || code == LRB_E_DAMAGED);
+        for (size_t i = 0; i < 64; i++) CHECK(back[count + i] == 0xAA);
+        stored[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+TEST(failed_allocations_are_told) {
+    lrb_err err;
+    size_t written, count = make_content(64, 3, 1, 11);
+    int code = LRB_E_NOMEM;
+    for (int64_t n = 0; code && n < 50; n++) {
+        lrb_vector_coder *made = NULL;
+        lrb_mem_fail_after(n, true);
+        code = lrb_vector_coder_new(&made, &err);
+        if (!code) code = lrb_vectors_encode(made, content, count, 64, stored, sizeof stored, &written, &err);
+        lrb_mem_fail_after(-1, false);
+        CHECK(code == LRB_OK || code == LRB_E_NOMEM);
+        lrb_vector_coder_free(made);
+    }
+    CHECK_OK(code);
+}
+
+int main(void) {
+    lrb_err err;
+    if (lrb_vector_coder_new(&coder, &err)) return 1;
+    RUN(contents_of_many_shapes_come_back);
+    RUN(unit_vectors_take_little_more_than_their_entropy);
+    RUN(content_that_is_none_or_does_not_pay_is_not_encoded);
+    RUN(impossible_shapes_are_refused);
+    RUN(every_truncation_and_other_length_is_damage);
+    RUN(every_flip_is_damage_or_stays_in_its_room);
+    RUN(failed_allocations_are_told);
+    lrb_vector_coder_free(coder);
+    return check_report();
+}
