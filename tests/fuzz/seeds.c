@@ -424,6 +424,20 @@ static void seed_lightrag(lrb_buf *b) {
     put(b, graphml, sizeof graphml - 1), end(b, "records", "graphml");
 }
 
+/* ---- the validator's files ---- */
+
+static void seed_text(lrb_buf *b, const char *target, const char *name, const char *text) {
+    put(b, text, strlen(text));
+    end(b, target, name);
+}
+
+static void seed_json(lrb_buf *b) {
+    seed_text(b, "json", "vdb", "{\"embedding_dim\": 2, \"data\": [{\"__id__\": \"ent-a\", \"vector\": \"eJxjYGBgAAAABAAB\"}], \"matrix\": \"AACAPwAAAAA=\"}");
+    seed_text(b, "json", "store", "{\n  \"doc-1\": {\n    \"status\": \"processed\",\n    \"chunks_list\": [],\n    \"n\": -1.5e+3\n  }\n}");
+    seed_text(b, "json", "escapes", "[\"\\u00e9\\ud83d\\ude00\\ud800\\/\\n\", \"\xe4\xb8\xad\xf0\x9f\x98\x80\", true, false, null]");
+    seed_text(b, "json", "nested", "[[[[{\"a\":[[{\"b\":{}}]]}]]],0,-0,1E9]");
+}
+
 int main(int argc, char **argv) {
     lrb_buf bytes, other;
     if (argc != 2) return fprintf(stderr, "usage: seeds <directory>\n"), 2;
@@ -447,6 +461,7 @@ int main(int argc, char **argv) {
     seed_sources(&bytes, 0, "other_identities");
     seed_journals();
     seed_lightrag(&bytes);
+    seed_json(&bytes);
     lrb_coder_free(coder);
     lrb_buf_clear(&bytes);
     lrb_buf_clear(&other);
