@@ -128,6 +128,12 @@ class InternalError(LightragBkpError):
     code = "INTERNAL"
 
 
+class LockedError(LightragBkpError):
+    """The passphrase or key file is missing or wrong; or one is named and the repository is not sealed."""
+
+    code = "LOCKED"
+
+
 class ConfigurationError(LightragBkpError):
     """A setting is missing, unknown or cannot be used; the message names it and where it came from."""
 
@@ -164,6 +170,7 @@ CORE_ERRORS: dict[str, type[LightragBkpError]] = {
         SourceChangedError,
         RestoreUnfinishedError,
         InternalError,
+        LockedError,
     )
 }
 """Class name -> class, for every row of csrc/base/err.def."""

@@ -105,7 +105,8 @@ static int report_gap(lrb_chain *chain, uint64_t first, uint64_t end, lrb_err *e
 
 static int read_entry(lrb_chain *chain, uint64_t number, lrb_err *err) {
     const lrb_id *previous = chain->chained ? &chain->previous : NULL;
-    lrb_log_expect expect = {lrb_repo_graph_id(chain->repo), lrb_repo_id(chain->repo), previous};
+    lrb_log_expect expect = {lrb_repo_graph_id(chain->repo), lrb_repo_id(chain->repo), previous,
+                             lrb_repo_vault(chain->repo)};
     lrb_entry entry;
     lrb_id digest;
     int code = lrb_log_read(lrb_repo_log_dir(chain->repo), number, &expect, &chain->bytes, &entry, &digest, err);

@@ -35,7 +35,6 @@ static int big_first(const void *a, const void *b) {
 }
 
 int lrb_intake_new(lrb_source *source, lrb_repo *repo, lrb_writer *writer, lrb_job *job, lrb_intake **out, lrb_err *err) {
-    static const uint8_t public_seed[32];
     size_t count = lrb_source_count(source);
     lrb_intake *intake = lrb_alloc_zero(1, sizeof *intake);
     if (!intake) return lrb_err_nomem(err, "read the source");
@@ -46,7 +45,7 @@ int lrb_intake_new(lrb_source *source, lrb_repo *repo, lrb_writer *writer, lrb_j
     pthread_mutex_init(&intake->lock, NULL);
     intake->notes = lrb_alloc_zero(count ? count : 1, sizeof *intake->notes);
     intake->order = lrb_alloc_zero(count ? count : 1, sizeof *intake->order);
-    int code = intake->notes && intake->order ? lrb_chunker_init(&intake->chunker, public_seed, err) : lrb_err_nomem(err, "read the source");
+    int code = intake->notes && intake->order ? lrb_chunker_init(&intake->chunker, lrb_repo_vault(repo)->cut_seed, err) : lrb_err_nomem(err, "read the source");
     if (code) {
         lrb_intake_free(intake);
         return code;

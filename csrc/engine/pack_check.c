@@ -60,7 +60,7 @@ static int note_bad(lrb_pack_check *check, uint32_t ordinal, lrb_err *err) {
 
 static int open_pack(lrb_pack_check *check, lrb_err *err) {
     int code = lrb_pack_open(lrb_repo_packs_dir(check->repo), &check->known.id, check->known.size_bytes,
-                             lrb_repo_id(check->repo), &check->pack, err);
+                             lrb_repo_vault(check->repo), &check->pack, err);
     if (code) {
         check->pack = NULL;
         check->unreadable = true;

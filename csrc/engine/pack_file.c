@@ -10,13 +10,10 @@ enum { PACK_MODE = 0440 };
 
 int lrb_pack_file_begin(lrb_repo *repo, lrb_pack_builder *builder, lrb_digest *digest, lrb_pack_file *file, lrb_err *err) {
     file->fd = -1;
-    uint8_t nonce[LRB_NONCE_BYTES], salt[LRB_SALT_BYTES];
+    uint8_t nonce[LRB_NONCE_BYTES];
     char hex[2 * LRB_NONCE_BYTES + 1];
     int code = lrb_random_bytes(nonce, sizeof nonce, err);
-    if (!code && !(code = lrb_random_bytes(salt, sizeof salt, err))) {
-        lrb_pack_builder_set_salt(builder, salt);
-        code = lrb_pack_builder_finish(builder, digest, &file->ref.id, err);
-    }
+    if (!code) code = lrb_pack_builder_finish(builder, digest, &file->ref.id, err);
     if (code) return code;
     lrb_hex(nonce, sizeof nonce, hex);
     snprintf(file->tmp_name, sizeof file->tmp_name, "%s.pack", hex);

@@ -12,7 +12,6 @@ struct lrb_repack {
     const lrb_marks *live;
     lrb_pack_builder builder;
     bool building;                     /* the builder has memory */
-    lrb_buf stored;                    /* one chunk as it lies in its pack */
     lrb_id old[GROUP_MAX_PACKS];
     size_t old_count;
     lrb_pack_ref written[WRITTEN_MAX]; /* renamed into packs/, not named by any entry */
@@ -24,8 +23,7 @@ int lrb_repack_new(lrb_repo *repo, const lrb_marks *live, lrb_repack **out, lrb_
     if (!repack) return lrb_err_nomem(err, "repack");
     repack->repo = repo;
     repack->live = live;
-    lrb_buf_init(&repack->stored, LRB_PACK_MAX_BYTES);
-    int code = lrb_pack_builder_init(&repack->builder, lrb_repo_id(repo), err);
+    int code = lrb_pack_builder_init(&repack->builder, lrb_repo_vault(repo), err);
     repack->building = !code;
     if (code) lrb_repack_free(repack);
     else *out = repack;
@@ -47,7 +45,6 @@ void lrb_repack_free(lrb_repack *repack) {
     if (!repack) return;
     unlink_written(repack);
     if (repack->building) lrb_pack_builder_clear(&repack->builder);
-    lrb_buf_clear(&repack->stored);
     lrb_free(repack);
 }
 
@@ -56,21 +53,17 @@ static int write_pack(lrb_repack *repack, lrb_worker *worker, lrb_err *err) {
     int code = lrb_pack_file_write(repack->repo, &repack->builder, lrb_coder_digest(worker->coder), ref, err);
     if (code) return code;
     repack->written_count++;
-    return lrb_pack_builder_reset(&repack->builder, lrb_repo_id(repack->repo), err);
+    return lrb_pack_builder_reset(&repack->builder, err);
 }
 
-/* Checks and copies one chunk's stored bytes. */
+/* Checks and copies one chunk in its stored form. */
 static int copy_chunk(lrb_repack *repack, lrb_worker *worker, const lrb_pack *pack, uint32_t ordinal, lrb_err *err) {
-    const lrb_pack_row *row = &pack->rows[ordinal];
-    int code = lrb_pack_read(pack, ordinal, worker->coder, true, &worker->content, err);
+    lrb_stored chunk;
+    int code = lrb_pack_take(pack, ordinal, worker->coder, &chunk, err);
+    lrb_buf_empty(&worker->content);
+    if (!code) code = lrb_buf_reserve(&worker->content, chunk.content_length, err);
+    if (!code) code = lrb_chunk_decode(worker->coder, pack->vault, &chunk, true, worker->content.data, pack->label, err);
     if (code) return code;
-    lrb_buf_empty(&repack->stored);
-    if ((code = lrb_buf_reserve(&repack->stored, row->stored_length, err))) return code;
-    code = lrb_fs_read_exact(pack->fd, repack->stored.data, row->stored_length, row->offset, pack->label, err);
-    if (code) return code;
-    lrb_stored chunk = {.id = row->id, .kind = row->kind, .codec = row->codec, .dim = row->dim,
-                        .content_length = row->content_length, .stored_length = row->stored_length,
-                        .bytes = repack->stored.data};
     uint32_t ignored;
     if ((code = lrb_pack_builder_add(&repack->builder, &chunk, &ignored, err))) return code;
     return lrb_pack_builder_full(&repack->builder) ? write_pack(repack, worker, err) : LRB_OK;

@@ -8,7 +8,10 @@
 #include "engine/pack_file.h"
 #include "repo/field.h"
 
-enum { MAX_UNSETTLED = 16 }; /* packs written but not yet fdatasynced; bounds descriptors and the final wait */
+enum {
+    MAX_UNSETTLED = 16, /* packs written but not yet fdatasynced; bounds descriptors and the final wait */
+    MAX_REOPENED = 8    /* own packs whose rows are kept for looking up repeated chunks; only when sealed */
+};
 
 typedef enum own_status { OWN_FILLING, OWN_WRITING, OWN_WRITTEN, OWN_SETTLED, OWN_LOST } own_status;
 
@@ -32,6 +35,8 @@ struct lrb_writer {
     bool *relied;              /* by position in the repository's state */
     uint32_t relied_room;
     uint64_t stored_bytes;
+    struct { uint32_t position; lrb_pack *pack; } reopened[MAX_REOPENED];
+    uint32_t reopened_next;    /* the slot to take next */
     lrb_pack_ref *refs;        /* what lrb_writer_packs answered last */
 };
 
@@ -59,6 +64,7 @@ void lrb_writer_free(lrb_writer *writer) {
         free_builder(writer->packs[i].builder);
         if (writer->packs[i].status == OWN_WRITTEN) lrb_pack_file_discard(writer->repo, &writer->packs[i].file);
     }
+    for (uint32_t i = 0; i < MAX_REOPENED; i++) lrb_pack_close(writer->reopened[i].pack);
     free_builder(writer->spare);
     lrb_index_clear(&writer->index);
     lrb_free(writer->packs);
@@ -69,6 +75,29 @@ void lrb_writer_free(lrb_writer *writer) {
 }
 
 /* ---- chunks of this run ---- */
+
+/* A pack that left memory, opened again. Rows that are sealed can only be unsealed all at once. */
+static int reopen_own(lrb_writer *writer, uint32_t position, const lrb_pack **out, lrb_err *err) {
+    for (uint32_t i = 0; i < MAX_REOPENED; i++) {
+        *out = writer->reopened[i].pack;
+        if (*out && writer->reopened[i].position == position) return LRB_OK;
+    }
+    const lrb_pack_file *file = &writer->packs[position].file;
+    bool settled = writer->packs[position].status == OWN_SETTLED;
+    char name[2 * LRB_DIGEST_BYTES + 1];
+    lrb_pack *pack;
+    lrb_hex(file->ref.id.bytes, sizeof file->ref.id.bytes, name);
+    int code = lrb_pack_open_file(settled ? lrb_repo_packs_dir(writer->repo) : lrb_repo_tmp_dir(writer->repo),
+                                  settled ? name : file->tmp_name, &file->ref.id, file->ref.size_bytes,
+                                  lrb_repo_vault(writer->repo), &pack, err);
+    if (code) return code;
+    uint32_t slot = writer->reopened_next++ % MAX_REOPENED;
+    lrb_pack_close(writer->reopened[slot].pack);
+    writer->reopened[slot].position = position;
+    writer->reopened[slot].pack = pack;
+    *out = pack;
+    return LRB_OK;
+}
 
 /* The id at `ordinal` of a pack that left memory, read from its trailer. */
 static int read_own_id(lrb_writer *writer, const own_pack *pack, uint32_t ordinal, lrb_id *id, lrb_err *err) {
@@ -85,6 +114,15 @@ static int read_own_id(lrb_writer *writer, const own_pack *pack, uint32_t ordina
     return code;
 }
 
+static int own_id(lrb_writer *writer, uint32_t position, uint32_t ordinal, lrb_id *id, lrb_err *err) {
+    if (!lrb_repo_vault(writer->repo)->sealed) return read_own_id(writer, &writer->packs[position], ordinal, id, err);
+    const lrb_pack *pack;
+    int code = reopen_own(writer, position, &pack, err);
+    if (!code && ordinal >= pack->count) code = lrb_err_set(err, LRB_E_DAMAGED, "read", pack->label, "the pack lost its chunks");
+    if (!code) *id = pack->rows[ordinal].id;
+    return code;
+}
+
 /* Whether this run stored `id` already. A pack of ours that cannot be read back does not count: the chunk is stored again. */
 static bool stored_by_run(lrb_writer *writer, const lrb_id *id) {
     uint64_t cursor = UINT64_MAX;
@@ -95,7 +133,7 @@ static bool stored_by_run(lrb_writer *writer, const lrb_id *id) {
         lrb_err ignored;
         if (pack->status == OWN_LOST) continue;
         if (pack->builder) there = pack->builder->rows[ordinal].id;
-        else if (read_own_id(writer, pack, ordinal, &there, &ignored)) continue;
+        else if (own_id(writer, position, ordinal, &there, &ignored)) continue;
         if (!lrb_id_compare(&there, id)) return true;
     }
     return false;
@@ -108,10 +146,10 @@ static int new_builder(lrb_writer *writer, lrb_pack_builder **out, lrb_err *err)
     writer->spare = NULL;
     int code;
     if (builder) {
-        code = lrb_pack_builder_reset(builder, lrb_repo_id(writer->repo), err);
+        code = lrb_pack_builder_reset(builder, err);
     } else {
         if (!(builder = lrb_alloc_zero(1, sizeof *builder))) return lrb_err_nomem(err, "start a pack");
-        code = lrb_pack_builder_init(builder, lrb_repo_id(writer->repo), err);
+        code = lrb_pack_builder_init(builder, lrb_repo_vault(writer->repo), err);
     }
     if (code) free_builder(builder);
     else *out = builder;
@@ -226,7 +264,7 @@ int lrb_writer_put(lrb_writer *writer, lrb_coder *coder, lrb_chunk_kind kind, ui
                    bool *added, lrb_err *err) {
     bool known;
     *added = false;
-    int code = lrb_chunk_id(coder, kind, dim, content, count, id, err);
+    int code = lrb_chunk_id(coder, lrb_repo_vault(writer->repo), kind, dim, content, count, id, err);
     if (!code) code = lrb_writer_rely(writer, id, &known, err);
     if (code) return code;
     if (known) {

@@ -11,6 +11,7 @@ enum { ID_FRAME_BYTES = 20 };
 struct lrb_coder {
     lrb_digest *digest;
     lrb_compressor *compressor;
+    lrb_sealer *sealer; /* NULL until it is needed */
     lrb_buf stored;  /* a stored form: made by encode, or read from a pack by the caller */
     lrb_buf inverse; /* what encode reads back from it */
 };
@@ -34,12 +35,19 @@ void lrb_coder_free(lrb_coder *coder) {
     if (!coder) return;
     lrb_digest_free(coder->digest);
     lrb_compressor_free(coder->compressor);
+    lrb_sealer_free(coder->sealer);
     lrb_buf_clear(&coder->stored);
     lrb_buf_clear(&coder->inverse);
     lrb_free(coder);
 }
 
 lrb_digest *lrb_coder_digest(lrb_coder *coder) { return coder->digest; }
+
+int lrb_coder_sealer(lrb_coder *coder, lrb_sealer **sealer, lrb_err *err) {
+    int code = coder->sealer ? LRB_OK : lrb_sealer_new(&coder->sealer, err);
+    *sealer = coder->sealer;
+    return code;
+}
 
 int lrb_coder_room(lrb_coder *coder, size_t count, uint8_t **room, lrb_err *err) {
     lrb_buf_empty(&coder->stored);
@@ -48,12 +56,12 @@ int lrb_coder_room(lrb_coder *coder, size_t count, uint8_t **room, lrb_err *err)
     return code;
 }
 
-int lrb_chunk_id(lrb_coder *coder, lrb_chunk_kind kind, uint32_t dim, const void *content, size_t count, lrb_id *id,
-                 lrb_err *err) {
+int lrb_chunk_id(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, uint32_t dim, const void *content,
+                 size_t count, lrb_id *id, lrb_err *err) {
     uint8_t frame[ID_FRAME_BYTES] = {'l', 'r', 'b', '1', (uint8_t)kind};
     lrb_put_u32(frame + 8, dim);
     lrb_put_u64(frame + 12, count);
-    int code = lrb_digest_begin(coder->digest, err);
+    int code = lrb_digest_begin_keyed(coder->digest, lrb_vault_id_key(vault), err);
     if (!code) code = lrb_digest_update(coder->digest, frame, sizeof frame, err);
     if (!code) code = lrb_digest_update(coder->digest, content, count, err);
     if (!code) code = lrb_digest_finish(coder->digest, id->bytes, err);
@@ -81,7 +89,7 @@ static int choose_form(lrb_coder *coder, const void *content, size_t count, lrb_
 static int check_inverse(lrb_coder *coder, const lrb_stored *stored, const void *content, lrb_err *err) {
     lrb_buf_empty(&coder->inverse);
     int code = lrb_buf_reserve(&coder->inverse, stored->content_length, err);
-    if (!code) code = lrb_chunk_decode(coder, stored, false, coder->inverse.data, "", err);
+    if (!code) code = lrb_chunk_decode(coder, NULL, stored, false, coder->inverse.data, "", err);
     if (code == LRB_E_NOMEM) return code;
     if (code || (stored->content_length && memcmp(coder->inverse.data, content, stored->content_length) != 0)) {
         char prefix[17];
@@ -141,15 +149,15 @@ static int expand(lrb_coder *coder, const lrb_stored *stored, void *out, const c
                        (unsigned)stored->content_length);
 }
 
-int lrb_chunk_decode(lrb_coder *coder, const lrb_stored *stored, bool check_id, void *out, const char *target,
-                     lrb_err *err) {
+int lrb_chunk_decode(lrb_coder *coder, const lrb_vault *vault, const lrb_stored *stored, bool check_id, void *out,
+                     const char *target, lrb_err *err) {
     char prefix[17];
     lrb_id_prefix(&stored->id, prefix);
     int code = check_shape(stored, prefix, target, err);
     if (!code) code = expand(coder, stored, out, prefix, target, err);
     if (code || !check_id) return code;
     lrb_id id;
-    code = lrb_chunk_id(coder, stored->kind, stored->dim, out, stored->content_length, &id, err);
+    code = lrb_chunk_id(coder, vault, stored->kind, stored->dim, out, stored->content_length, &id, err);
     if (!code && lrb_id_compare(&id, &stored->id) != 0)
         code = lrb_err_set(err, LRB_E_DAMAGED, "decode", target, "chunk %s held other content than its id says",
                            prefix);

@@ -1,5 +1,6 @@
 #include "repo/entry.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/wire.h"
@@ -24,11 +25,31 @@ static bool all_zero(const uint8_t *bytes, size_t count) {
     return true;
 }
 
+static bool is_sealed(const lrb_vault *vault) { return vault && vault->sealed; }
+
+static size_t tag_bytes(const lrb_vault *vault) { return is_sealed(vault) ? LRB_TAG_BYTES : 0; }
+
+/* The last 32 bytes: a digest, or what nobody makes without the key. */
+static int sum_up(const lrb_vault *vault, const uint8_t *bytes, size_t count, uint8_t out[LRB_DIGEST_BYTES],
+                  lrb_err *err) {
+    return lrb_hmac_sha256(is_sealed(vault) ? &vault->mac_key : NULL, bytes, count, out, err);
+}
+
+/* A sealer with the key of the entry that begins at `bytes`. */
+static int open_sealer(const lrb_vault *vault, const uint8_t *bytes, lrb_sealer **out, lrb_err *err) {
+    lrb_key key;
+    int code = lrb_vault_key(vault, "entry", bytes + AT_SALT, &key, err);
+    if (!code) code = lrb_sealer_new(out, err);
+    if (!code) lrb_sealer_set_key(*out, key.bytes);
+    lrb_bytes_wipe(&key, sizeof key);
+    return code;
+}
+
 /* ---- encoding ---- */
 
 /* The parts that are not stored at a fixed place, and the whole. */
-static int encoded_length(const lrb_entry *entry, size_t *total, lrb_err *err) {
-    size_t packs, sum = LRB_ENTRY_HEADER_BYTES + strlen(entry->graph_id) + LRB_DIGEST_BYTES;
+static int encoded_length(const lrb_entry *entry, const lrb_vault *vault, size_t *total, lrb_err *err) {
+    size_t packs, sum = LRB_ENTRY_HEADER_BYTES + strlen(entry->graph_id) + LRB_DIGEST_BYTES + tag_bytes(vault);
     if (!lrb_mul_fits(entry->pack_count, LRB_ENTRY_PACK_BYTES, &packs) || !lrb_add_fits(sum, packs, &sum) ||
         !lrb_add_fits(sum, entry->payload_length, &sum) || sum > LRB_ENTRY_MAX_BYTES)
         return lrb_err_set(err, LRB_E_LIMIT, "encode", "log entry",
@@ -38,12 +59,12 @@ static int encoded_length(const lrb_entry *entry, size_t *total, lrb_err *err) {
     return LRB_OK;
 }
 
-static void put_header(uint8_t *at, const lrb_entry *entry) {
+static void put_header(uint8_t *at, const lrb_entry *entry, const lrb_vault *vault) {
     memset(at, 0, LRB_ENTRY_HEADER_BYTES);
     memcpy(at, magic, sizeof magic);
     lrb_put_u16(at + AT_VERSION, LRB_FORMAT_VERSION);
     lrb_put_u16(at + AT_KIND, (uint16_t)entry->kind);
-    at[AT_SEAL] = LRB_SEAL_NONE;
+    at[AT_SEAL] = is_sealed(vault) ? LRB_SEAL_AES256_GCM : LRB_SEAL_NONE;
     memcpy(at + AT_REPOSITORY, entry->repository_id, LRB_REPO_ID_BYTES);
     lrb_put_u64(at + AT_NUMBER, entry->number);
     lrb_put_u64(at + AT_EPOCH, entry->epoch);
@@ -52,7 +73,7 @@ static void put_header(uint8_t *at, const lrb_entry *entry) {
     memcpy(at + AT_PREVIOUS, entry->previous.bytes, LRB_DIGEST_BYTES);
     lrb_put_u16(at + AT_GRAPH_LENGTH, (uint16_t)strlen(entry->graph_id));
     lrb_put_u32(at + AT_PACKS, entry->pack_count);
-    lrb_put_u32(at + AT_PAYLOAD_LENGTH, (uint32_t)entry->payload_length);
+    lrb_put_u32(at + AT_PAYLOAD_LENGTH, (uint32_t)(entry->payload_length + tag_bytes(vault)));
 }
 
 static uint8_t *put_packs(uint8_t *at, const lrb_pack_ref *packs, uint32_t count) {
@@ -63,22 +84,33 @@ static uint8_t *put_packs(uint8_t *at, const lrb_pack_ref *packs, uint32_t count
     return at;
 }
 
-int lrb_entry_encode(const lrb_entry *entry, lrb_buf *out, lrb_err *err) {
+/* Seals the payload at `at`, which has room for its tag behind it. */
+static int seal_payload(const lrb_vault *vault, uint8_t *start, uint8_t *at, size_t length, lrb_err *err) {
+    lrb_sealer *sealer = NULL;
+    int code = lrb_random_bytes(start + AT_SALT, LRB_SALT_BYTES, err);
+    if (!code) code = open_sealer(vault, start, &sealer, err);
+    if (!code) code = lrb_sealer_seal(sealer, 0, start, (size_t)(at - start), at, length, at + length, err);
+    lrb_sealer_free(sealer);
+    return code;
+}
+
+int lrb_entry_encode(const lrb_entry *entry, const lrb_vault *vault, lrb_buf *out, lrb_err *err) {
     size_t total = 0;
     if (!kind_known(entry->kind) || !lrb_graph_id_valid(entry->graph_id))
         return lrb_err_set(err, LRB_E_INVALID, "encode", "log entry", "a log entry had no valid kind or graph id");
-    int code = encoded_length(entry, &total, err);
+    int code = encoded_length(entry, vault, &total, err);
     if (!code) code = lrb_buf_reserve(out, total, err);
     if (code) return code;
 
     uint8_t *start = out->data + out->length, *at = start + LRB_ENTRY_HEADER_BYTES;
     size_t graph_length = strlen(entry->graph_id);
-    put_header(start, entry);
+    put_header(start, entry, vault);
     memcpy(at, entry->graph_id, graph_length);
     at = put_packs(at + graph_length, entry->packs, entry->pack_count);
     if (entry->payload_length) memcpy(at, entry->payload, entry->payload_length);
-    at += entry->payload_length;
-    code = lrb_sha256(start, (size_t)(at - start), at, err);
+    if (is_sealed(vault)) code = seal_payload(vault, start, at, entry->payload_length, err);
+    at += entry->payload_length + tag_bytes(vault);
+    if (!code) code = sum_up(vault, start, (size_t)(at - start), at, err);
     if (!code) out->length += total;
     return code;
 }
@@ -90,30 +122,46 @@ static int damaged(lrb_err *err, const char *label, const char *what) {
 }
 
 /* What must be understood before the rest of the bytes mean anything. */
-static int check_format(const uint8_t *bytes, size_t count, const char *label, lrb_err *err) {
-    if (count < LRB_ENTRY_HEADER_BYTES + LRB_DIGEST_BYTES) return damaged(err, label, "is too short");
-    if (count > LRB_ENTRY_MAX_BYTES) return damaged(err, label, "is longer than any entry may be");
+static int check_start(const uint8_t *bytes, const char *label, lrb_err *err) {
     if (memcmp(bytes, magic, sizeof magic)) return damaged(err, label, "does not begin like one");
     unsigned version = lrb_get_u16(bytes + AT_VERSION), seal = bytes[AT_SEAL];
     if (version != LRB_FORMAT_VERSION)
         return lrb_err_set(err, LRB_E_UNSUPPORTED, "parse", label,
                            "log entry has format version %u, which this build does not know", version);
-    if (seal != LRB_SEAL_NONE)
-        return lrb_err_set(err, LRB_E_UNSUPPORTED, "parse", label, "log entry is sealed with algorithm %u (%s), "
-                           "which this build cannot open", seal, lrb_seal_name(seal));
+    if (seal != LRB_SEAL_NONE && seal != LRB_SEAL_AES256_GCM)
+        return lrb_err_set(err, LRB_E_UNSUPPORTED, "parse", label, "log entry is sealed by algorithm %u, "
+                           "which this build does not know", seal);
     return LRB_OK;
 }
 
-static int check_digest(const uint8_t *bytes, size_t count, const char *label, lrb_err *err) {
+int lrb_entry_peek_at(const uint8_t *bytes, const char *label, lrb_entry_peek *peek, lrb_err *err) {
+    int code = check_start(bytes, label, err);
+    if (code) return code;
+    peek->kind = (lrb_entry_kind)lrb_get_u16(bytes + AT_KIND);
+    peek->sealed = bytes[AT_SEAL] == LRB_SEAL_AES256_GCM;
+    memcpy(peek->repository_id, bytes + AT_REPOSITORY, LRB_REPO_ID_BYTES);
+    return LRB_OK;
+}
+
+static int check_format(const uint8_t *bytes, size_t count, const lrb_vault *vault, const char *label, lrb_err *err) {
+    if (count < LRB_ENTRY_HEADER_BYTES + LRB_DIGEST_BYTES + tag_bytes(vault)) return damaged(err, label, "is too short");
+    if (count > LRB_ENTRY_MAX_BYTES) return damaged(err, label, "is longer than any entry may be");
+    int code = check_start(bytes, label, err);
+    bool sealed = !code && bytes[AT_SEAL] == LRB_SEAL_AES256_GCM;
+    if (code || sealed == is_sealed(vault)) return code;
+    if (vault) return damaged(err, label, sealed ? "is sealed while its repository is not" : "is not sealed while its repository is");
+    return lrb_err_set(err, LRB_E_LOCKED, "parse", label, "log entry is sealed, and its key is not known");
+}
+
+static int check_digest(const uint8_t *bytes, size_t count, const lrb_vault *vault, const char *label, lrb_err *err) {
     uint8_t digest[LRB_DIGEST_BYTES];
-    int code = lrb_sha256(bytes, count - LRB_DIGEST_BYTES, digest, err);
-    if (!code && memcmp(digest, bytes + count - LRB_DIGEST_BYTES, LRB_DIGEST_BYTES))
-        code = damaged(err, label, "does not match its digest");
-    return code;
+    int code = sum_up(vault, bytes, count - LRB_DIGEST_BYTES, digest, err);
+    if (code || lrb_bytes_same(digest, bytes + count - LRB_DIGEST_BYTES, LRB_DIGEST_BYTES)) return code;
+    return damaged(err, label, is_sealed(vault) ? "does not match its MAC" : "does not match its digest");
 }
 
 /* Lengths and reserved bytes of a header whose digest matched: still hostile, but no accident. */
-static int check_header(const uint8_t *bytes, size_t count, const char *label, lrb_err *err) {
+static int check_header(const uint8_t *bytes, size_t count, const lrb_vault *vault, const char *label, lrb_err *err) {
     unsigned kind = lrb_get_u16(bytes + AT_KIND);
     uint64_t graph_length = lrb_get_u16(bytes + AT_GRAPH_LENGTH), packs = lrb_get_u32(bytes + AT_PACKS);
     uint64_t total = LRB_ENTRY_HEADER_BYTES + graph_length + packs * LRB_ENTRY_PACK_BYTES +
@@ -121,9 +169,9 @@ static int check_header(const uint8_t *bytes, size_t count, const char *label, l
     if (!kind_known(kind))
         return lrb_err_set(err, LRB_E_UNSUPPORTED, "parse", label, "log entry has kind %u, "
                            "which this build does not know", kind);
-    if (total != count) return damaged(err, label, "is not as long as its header says");
+    if (total != count || lrb_get_u32(bytes + AT_PAYLOAD_LENGTH) < tag_bytes(vault)) return damaged(err, label, "is not as long as its header says");
     if (!all_zero(bytes + AT_ZERO_A, 3) || !all_zero(bytes + AT_ZERO_B, 2) || !all_zero(bytes + AT_ZERO_C, 4) ||
-        !all_zero(bytes + AT_SALT, LRB_SALT_BYTES))
+        (!is_sealed(vault) && !all_zero(bytes + AT_SALT, LRB_SALT_BYTES)))
         return damaged(err, label, "has reserved bytes that are not zero");
     return LRB_OK;
 }
@@ -157,25 +205,38 @@ static void take_header(const uint8_t *bytes, lrb_entry *entry) {
     memcpy(entry->previous.bytes, bytes + AT_PREVIOUS, LRB_DIGEST_BYTES);
 }
 
-int lrb_entry_decode(const uint8_t *bytes, size_t count, const char *label, lrb_entry *entry, lrb_err *err) {
+static int unseal_payload(const lrb_vault *vault, uint8_t *bytes, uint8_t *at, size_t length, const char *label,
+                          lrb_err *err) {
+    lrb_sealer *sealer = NULL;
+    int code = open_sealer(vault, bytes, &sealer, err);
+    if (!code) code = lrb_sealer_unseal(sealer, 0, bytes, (size_t)(at - bytes), at, length, at + length, err);
+    lrb_sealer_free(sealer);
+    return code == LRB_E_DAMAGED ? damaged(err, label, "does not match its seal") : code;
+}
+
+int lrb_entry_decode(uint8_t *bytes, size_t count, const lrb_vault *vault, const char *label, lrb_entry *entry,
+                     lrb_err *err) {
     memset(entry, 0, sizeof *entry);
-    int code = check_format(bytes, count, label, err);
-    if (!code) code = check_digest(bytes, count, label, err);
-    if (!code) code = check_header(bytes, count, label, err);
+    int code = check_format(bytes, count, vault, label, err);
+    if (!code) code = check_digest(bytes, count, vault, label, err);
+    if (!code) code = check_header(bytes, count, vault, label, err);
     if (code) return code;
 
     size_t graph_length = lrb_get_u16(bytes + AT_GRAPH_LENGTH);
     uint32_t packs = lrb_get_u32(bytes + AT_PACKS);
-    const uint8_t *graph = bytes + LRB_ENTRY_HEADER_BYTES, *pack_list = graph + graph_length;
+    uint8_t *graph = bytes + LRB_ENTRY_HEADER_BYTES, *pack_list = graph + graph_length;
+    uint8_t *payload = pack_list + (size_t)packs * LRB_ENTRY_PACK_BYTES;
+    size_t payload_length = lrb_get_u32(bytes + AT_PAYLOAD_LENGTH) - tag_bytes(vault);
     take_header(bytes, entry);
     code = take_graph_id(graph, graph_length, entry->graph_id, label, err);
     if (!code) code = take_packs(pack_list, packs, entry, err);
+    if (!code && is_sealed(vault)) code = unseal_payload(vault, bytes, payload, payload_length, label, err);
     if (code) {
         lrb_entry_clear(entry);
         return code;
     }
-    entry->payload = pack_list + (size_t)packs * LRB_ENTRY_PACK_BYTES;
-    entry->payload_length = lrb_get_u32(bytes + AT_PAYLOAD_LENGTH);
+    entry->payload = payload;
+    entry->payload_length = payload_length;
     return LRB_OK;
 }
 

@@ -92,11 +92,24 @@ int lrb_log_read(int log_dir, uint64_t number, const lrb_log_expect *expect, lrb
     snprintf(label, sizeof label, "log/%s", name);
     memset(entry, 0, sizeof *entry);
     int code = read_bytes(log_dir, name, label, bytes, err);
-    if (!code) code = lrb_entry_decode(bytes->data, bytes->length, label, entry, err);
+    if (!code) code = lrb_sha256(bytes->data, bytes->length, digest->bytes, err); /* before it is unsealed in place */
+    if (!code) code = lrb_entry_decode(bytes->data, bytes->length, expect ? expect->vault : NULL, label, entry, err);
     if (!code) code = check_expected(entry, number, expect, label, err);
-    if (!code) code = lrb_sha256(bytes->data, bytes->length, digest->bytes, err);
     if (code) lrb_entry_clear(entry);
     return code;
+}
+
+int lrb_log_peek(int log_dir, uint64_t number, lrb_entry_peek *peek, lrb_err *err) {
+    char name[21], label[32];
+    uint8_t start[LRB_ENTRY_PEEK_BYTES];
+    int fd;
+    lrb_log_name(number, name);
+    snprintf(label, sizeof label, "log/%s", name);
+    int code = lrb_fs_open_read(log_dir, name, &fd, err);
+    if (code) return code;
+    code = lrb_fs_read_exact(fd, start, sizeof start, 0, label, err);
+    lrb_fs_close(fd);
+    return code ? code : lrb_entry_peek_at(start, label, peek, err);
 }
 
 /* ---- creating ---- */

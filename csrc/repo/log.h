@@ -15,12 +15,13 @@
 int lrb_log_highest(int log_dir, bool *found, uint64_t *highest, lrb_err *err);
 
 /* Reads and decodes entry `number`, checking its number and, where `expect` has them (non-NULL), graph id, repository
- * id and the digest of its predecessor. `bytes` receives the file and must outlive the entry; `digest` the entry's own
+ * id and the digest of its predecessor; `vault` unseals it. `bytes` receives the file and must outlive the entry; `digest` the entry's own
  * SHA-256 for the chain. NOT_FOUND when it does not exist. */
 typedef struct lrb_log_expect {
     const char *graph_id;
     const uint8_t *repository_id;
     const lrb_id *previous;
+    const lrb_vault *vault; /* NULL: not sealed */
 } lrb_log_expect;
 int lrb_log_read(int log_dir, uint64_t number, const lrb_log_expect *expect, lrb_buf *bytes, lrb_entry *entry,
                  lrb_id *digest, lrb_err *err);
@@ -30,6 +31,9 @@ int lrb_log_read(int log_dir, uint64_t number, const lrb_log_expect *expect, lrb
  * visible and the commit's durability unknown; the error says so. */
 int lrb_log_create(int log_dir, int tmp_dir, uint64_t number, const uint8_t nonce[LRB_NONCE_BYTES],
                    const uint8_t *bytes, size_t count, bool *created, lrb_err *err);
+
+/* What the clear header of entry `number` says. NOT_FOUND when it does not exist. */
+int lrb_log_peek(int log_dir, uint64_t number, lrb_entry_peek *peek, lrb_err *err);
 
 void lrb_log_name(uint64_t number, char out[21]);
 

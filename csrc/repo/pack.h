@@ -8,9 +8,16 @@
  *   footer, 64 bytes:  0 trailer length u32 | 4 rows u32 | 8 pack length u64 | 16 SHA-256 of the trailer[32]
  *                      48 zero[8] | 56 "lrbpend1"
  *
- * Sealed packs (reserved): each chunk and the trailer are followed by their 16-byte tag, counted in the stored length;
- * the salt makes the pack's key and the ordinal its nonce. Unsealed: writers draw the salt at random, so that the name
- * of a pack that was swept never comes back; readers take any.
+ * The salt is drawn at random, so that the name of a pack that was swept never comes back; readers take any.
+ *
+ * Sealed (vault.h): the stored bytes of each chunk are ciphertext | tag[16], and so are the rows; lengths count the
+ * tags, the footer's digest is over what is stored. Nonces are ordinals, 2^32 - 1 for the rows. Associated data:
+ *
+ *   chunk:  header[64] | ordinal u32 | its row[56] | graph id
+ *   rows:   header[64] | 2^32 - 1 u32 | rows u32 | graph id
+ *
+ * So no chunk passes for another, of this pack or any other, and without the key a pack tells its length and how many
+ * chunks it has.
  *
  * A reader checks the header, footer, exact length, trailer digest, that rows tile the chunk area exactly and that
  * no length is above its ceiling, before it believes a row. Kinds and codecs are judged when a chunk is decoded, so a
@@ -33,17 +40,21 @@ typedef struct lrb_pack_row {
 
 /* ---- writing ---- */
 typedef struct lrb_pack_builder {
-    lrb_buf bytes;       /* header and chunks, later trailer and footer */
+    const lrb_vault *vault; /* borrowed */
+    lrb_sealer *sealer;     /* with the open pack's key; NULL when not sealed */
+    lrb_buf bytes;          /* header and chunks, later trailer and footer */
     lrb_pack_row *rows;
     uint32_t count, room;
 } lrb_pack_builder;
 
-int lrb_pack_builder_init(lrb_pack_builder *b, const uint8_t repository_id[LRB_REPO_ID_BYTES], lrb_err *err);
+/* Starts a pack. After a failure there is nothing to clear. */
+int lrb_pack_builder_init(lrb_pack_builder *b, const lrb_vault *vault, lrb_err *err);
 void lrb_pack_builder_clear(lrb_pack_builder *b);
-/* Starts the next pack in the same memory. */
-int lrb_pack_builder_reset(lrb_pack_builder *b, const uint8_t repository_id[LRB_REPO_ID_BYTES], lrb_err *err);
-/* The salt of the open pack, zero until set; at any time before finish. */
-void lrb_pack_builder_set_salt(lrb_pack_builder *b, const uint8_t salt[LRB_SALT_BYTES]);
+/* Starts the next pack in the same memory; after a failure only clear makes sense. */
+int lrb_pack_builder_reset(lrb_pack_builder *b, lrb_err *err);
+/* Another salt than the one that was drawn; only while the pack is empty. For tests, and for building a pack again. */
+int lrb_pack_builder_set_salt(lrb_pack_builder *b, const uint8_t salt[LRB_SALT_BYTES], lrb_err *err);
+/* Appends a chunk; in a sealed repository its copy in the pack is sealed. After a failure the pack is what it was. */
 /* LIMIT when the finished pack would be too long; cannot happen to a caller that finishes full packs. */
 int lrb_pack_builder_add(lrb_pack_builder *b, const lrb_stored *chunk, uint32_t *ordinal, lrb_err *err);
 bool lrb_pack_builder_full(const lrb_pack_builder *b); /* at or above the target length, or out of rows */
@@ -56,20 +67,28 @@ typedef struct lrb_pack {
     int fd;
     lrb_id name;
     uint64_t size_bytes;
+    const lrb_vault *vault; /* borrowed */
+    uint8_t header[LRB_PACK_HEADER_BYTES];
+    lrb_key key;            /* of this pack; zero when not sealed */
     uint32_t count;
     lrb_pack_row *rows;
     char label[80]; /* "packs/<hex>" for messages */
 } lrb_pack;
 
 /* Opens packs_dir/<hex name> and checks everything but the chunk bytes. `expected_size_bytes` 0: any. FOREIGN for
- * another repository's pack. */
-int lrb_pack_open(int packs_dir, const lrb_id *name, uint64_t expected_size_bytes,
-                  const uint8_t repository_id[LRB_REPO_ID_BYTES], lrb_pack **out, lrb_err *err);
+ * another repository's pack. The vault must outlive the pack. */
+int lrb_pack_open(int packs_dir, const lrb_id *name, uint64_t expected_size_bytes, const lrb_vault *vault,
+                  lrb_pack **out, lrb_err *err);
+/* The same for a file that has not got its name yet. */
+int lrb_pack_open_file(int dir, const char *file_name, const lrb_id *name, uint64_t expected_size_bytes,
+                       const lrb_vault *vault, lrb_pack **out, lrb_err *err);
 void lrb_pack_close(lrb_pack *pack);
 /* Checks header, footer and trailer in memory: what lrb_pack_open does, for fuzzing and whole-pack verification. The
  * rows are from lrb_alloc. */
-int lrb_pack_parse(const uint8_t *bytes, size_t count, const uint8_t repository_id[LRB_REPO_ID_BYTES],
-                   const char *label, lrb_pack_row **rows, uint32_t *row_count, lrb_err *err);
+int lrb_pack_parse(const uint8_t *bytes, size_t count, const lrb_vault *vault, const char *label, lrb_pack_row **rows,
+                   uint32_t *row_count, lrb_err *err);
+/* Reads chunk `ordinal` as it was before it was sealed; `stored->bytes` live in the coder until its next use. */
+int lrb_pack_take(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_stored *stored, lrb_err *err);
 /* Reads and decodes chunk `ordinal` into `content` (emptied first). */
 int lrb_pack_read(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, bool check_id, lrb_buf *content,
                   lrb_err *err);

@@ -11,7 +11,7 @@
 #include "base/wire.h"
 #include "repo/repo_private.h"
 
-enum { HEAD_BYTES = 104, HEAD_SHA256_AT = 72, ENTRY_KIND_OFFSET = 10 };
+enum { HEAD_BYTES = 104, HEAD_SHA256_AT = 72 };
 static const char HEAD_MAGIC[8] = {'l', 'r', 'b', 'h', 'e', 'a', 'd', '1'};
 
 /* ---- directories ---- */
@@ -89,25 +89,9 @@ static int missing_entry(uint64_t number, lrb_err *err) {
     return lrb_err_set(err, LRB_E_DAMAGED, "open", label, "the log entry is missing while later ones exist");
 }
 
-/* Whether entry `number` says of itself that it is a checkpoint. A damaged one is found when it is applied. */
-static int is_checkpoint(lrb_repo *repo, uint64_t number, bool *answer, lrb_err *err) {
-    char name[21], label[32];
-    lrb_log_name(number, name);
-    snprintf(label, sizeof label, "log/%s", name);
-    uint8_t head[ENTRY_KIND_OFFSET + 2];
-    int fd;
-    int code = lrb_fs_open_read(repo->log_dir, name, &fd, err);
-    if (code == LRB_E_NOT_FOUND) return missing_entry(number, err);
-    if (code) return code;
-    code = lrb_fs_read_exact(fd, head, sizeof head, 0, label, err);
-    lrb_fs_close(fd);
-    *answer = !code && lrb_get_u16(head + ENTRY_KIND_OFFSET) == LRB_ENTRY_CHECKPOINT;
-    return code;
-}
-
 static int apply_number(lrb_repo *repo, uint64_t number, lrb_err *err) {
     bool first = repo->state.empty;
-    lrb_log_expect expect = {repo->graph_id, first ? NULL : repo->state.repository_id, first ? NULL : &repo->state.last_digest};
+    lrb_log_expect expect = {repo->graph_id, repo->vault.repository_id, first ? NULL : &repo->state.last_digest, &repo->vault};
     lrb_buf bytes;
     lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
     lrb_entry entry;
@@ -139,7 +123,7 @@ static int note_name(void *arg, const char *name, lrb_err *err) {
 }
 
 /* Entry 0 fixes the repository id. Two creators race for it; the loser reads the winner's. */
-static int create_first_entry(lrb_repo *repo, lrb_err *err) {
+static int create_first_entry(lrb_repo *repo, const lrb_key *key, lrb_err *err) {
     bool any = false, found = false;
     uint64_t highest;
     int code = lrb_fs_list(repo->packs_dir, note_name, &any, "packs", err);
@@ -154,11 +138,13 @@ static int create_first_entry(lrb_repo *repo, lrb_err *err) {
     lrb_buf_init(&payload, LRB_ENTRY_MAX_BYTES);
     lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
     if (!(code = lrb_random_bytes(entry.repository_id, sizeof entry.repository_id, err)) &&
-        !(code = lrb_random_bytes(entry.nonce, sizeof entry.nonce, err)) && !(code = lrb_state_checkpoint(&repo->state, &payload, err))) {
+        !(code = lrb_random_bytes(entry.nonce, sizeof entry.nonce, err)) &&
+        !(code = lrb_vault_open(&repo->vault, entry.repository_id, repo->graph_id, key, err)) &&
+        !(code = lrb_state_checkpoint(&repo->state, &payload, err))) {
         entry.payload = payload.data;
         entry.payload_length = payload.length;
         bool created;
-        if (!(code = lrb_entry_encode(&entry, &bytes, err)))
+        if (!(code = lrb_entry_encode(&entry, &repo->vault, &bytes, err)))
             code = lrb_log_create(repo->log_dir, repo->tmp_dir, 0, entry.nonce, bytes.data, bytes.length, &created, err);
     }
     if (code == LRB_E_EXISTS) {
@@ -170,28 +156,41 @@ static int create_first_entry(lrb_repo *repo, lrb_err *err) {
     return code;
 }
 
-static int load_log(lrb_repo *repo, bool create, lrb_err *err) {
+/* The newest entry that says of itself that it is a checkpoint. A damaged one is found when it is applied. */
+static int find_checkpoint(lrb_repo *repo, uint64_t highest, uint64_t *number, lrb_entry_peek *peek, lrb_err *err) {
+    for (*number = highest;; (*number)--) {
+        int code = lrb_log_peek(repo->log_dir, *number, peek, err);
+        if (code == LRB_E_NOT_FOUND) return missing_entry(*number, err);
+        if (code || peek->kind == LRB_ENTRY_CHECKPOINT) return code;
+        if (!*number) return lrb_err_set(err, LRB_E_DAMAGED, "open", "log/00000000000000000000", "the first log entry was no checkpoint");
+    }
+}
+
+/* Sealed repositories want a key, others want none: what was meant to be sealed never goes unsealed unnoticed. */
+static int open_vault(lrb_repo *repo, const lrb_entry_peek *peek, const lrb_key *key, lrb_err *err) {
+    if (peek->sealed && !key)
+        return lrb_err_set(err, LRB_E_LOCKED, "open", repo->graph_id, "the repository of this graph is sealed: name its passphrase or key file");
+    if (!peek->sealed && key)
+        return lrb_err_set(err, LRB_E_LOCKED, "open", repo->graph_id, "the repository of this graph is not sealed, but a passphrase or key file is named: "
+                           "name none, or keep sealed snapshots under another storage path");
+    return lrb_vault_open(&repo->vault, peek->repository_id, repo->graph_id, key, err);
+}
+
+static int load_log(lrb_repo *repo, bool create, const lrb_key *key, lrb_err *err) {
     bool found;
-    uint64_t highest = 0;
+    uint64_t highest = 0, number;
+    lrb_entry_peek peek;
     int code = lrb_log_highest(repo->log_dir, &found, &highest, err);
     if (code) return code;
     if (!found && !create)
         return lrb_err_set(err, LRB_E_NOT_FOUND, "open", repo->graph_id, "no snapshot of this graph was ever made");
-    if (!found && (code = create_first_entry(repo, err))) return code;
-    uint64_t start = highest;
-    for (bool checkpoint = false;; start--) {
-        if ((code = is_checkpoint(repo, start, &checkpoint, err))) return code;
-        if (checkpoint) break;
-        if (!start) return lrb_err_set(err, LRB_E_DAMAGED, "open", "log/00000000000000000000", "the first log entry was no checkpoint");
-    }
-    uint64_t number = start;
+    if (!found && (code = create_first_entry(repo, key, err))) return code;
+    if ((code = find_checkpoint(repo, highest, &number, &peek, err)) || (code = open_vault(repo, &peek, key, err))) return code;
     lrb_state_begin_batch(&repo->state);
     while (number <= highest && !(code = apply_number(repo, number, err))) number++;
     lrb_state_end_batch(&repo->state);
     if (code == LRB_E_NOT_FOUND) return missing_entry(number, err);
-    if (code) return code;
-    memcpy(repo->id, repo->state.repository_id, sizeof repo->id);
-    return lrb_repo_read_new_entries(repo, err);
+    return code ? code : lrb_repo_read_new_entries(repo, err);
 }
 
 /* ---- cache/head: 0 magic[8] | 8 number u64 | 16 zero[24] | 40 digest[32] | 72 SHA-256 of all before[32] ---- */
@@ -226,7 +225,7 @@ static bool head_is_whole(const uint8_t *head, size_t count) {
  * cannot be read, is not judged here: opening and verify have their own say about entries that are missing or broken. */
 static bool still_there(const lrb_repo *repo, uint64_t number, const uint8_t seen[LRB_DIGEST_BYTES]) {
     if (number == repo->state.last_number) return !memcmp(seen, repo->state.last_digest.bytes, LRB_DIGEST_BYTES);
-    lrb_log_expect expect = {repo->graph_id, repo->id, NULL};
+    lrb_log_expect expect = {repo->graph_id, repo->vault.repository_id, NULL, &repo->vault};
     lrb_entry entry;
     lrb_id digest;
     lrb_err ignored;
@@ -258,6 +257,10 @@ static void look_back(lrb_repo *repo) {
 /* ---- the handle ---- */
 
 int lrb_repo_open(const char *storage_path, const char *graph_id, bool create, lrb_repo **out, lrb_err *err) {
+    return lrb_repo_open_with(storage_path, graph_id, create, NULL, out, err);
+}
+
+int lrb_repo_open_with(const char *storage_path, const char *graph_id, bool create, const lrb_key *key, lrb_repo **out, lrb_err *err) {
     if (!lrb_graph_id_valid(graph_id))
         return lrb_err_set(err, LRB_E_INVALID, "open", graph_id, "a graph id is 1 to 128 letters, digits, '_', '.' or '-', and begins with a letter or digit");
     lrb_repo *repo = lrb_alloc_zero(1, sizeof *repo);
@@ -274,7 +277,7 @@ int lrb_repo_open(const char *storage_path, const char *graph_id, bool create, l
     snprintf(below, sizeof below, "graphs/%s", graph_id);
     int code = lrb_path_join(repo->path, storage_path, below, err);
     if (!code) code = open_directories(repo, storage_path, create, err);
-    if (!code) code = load_log(repo, create, err);
+    if (!code) code = load_log(repo, create, key, err);
     if (code) {
         lrb_repo_close(repo);
         return code;
@@ -290,6 +293,7 @@ void lrb_repo_close(lrb_repo *repo) {
     lrb_index_clear(&repo->index);
     lrb_state_clear(&repo->state);
     lrb_free(repo->covered);
+    lrb_vault_clear(&repo->vault);
     lrb_fs_close(repo->cache_dir);
     lrb_fs_close(repo->tmp_dir);
     lrb_fs_close(repo->packs_dir);
@@ -304,7 +308,8 @@ void lrb_repo_close(lrb_repo *repo) {
 pid_t lrb_repo_pid(const lrb_repo *repo) { return repo->pid; }
 const char *lrb_repo_path(const lrb_repo *repo) { return repo->path; }
 const char *lrb_repo_graph_id(const lrb_repo *repo) { return repo->graph_id; }
-const uint8_t *lrb_repo_id(const lrb_repo *repo) { return repo->id; }
+const uint8_t *lrb_repo_id(const lrb_repo *repo) { return repo->vault.repository_id; }
+const lrb_vault *lrb_repo_vault(const lrb_repo *repo) { return &repo->vault; }
 const char *lrb_repo_alarm(const lrb_repo *repo) { return repo->alarm[0] ? repo->alarm : NULL; }
 int lrb_repo_root_dir(const lrb_repo *repo) { return repo->root_dir; }
 int lrb_repo_packs_dir(const lrb_repo *repo) { return repo->packs_dir; }

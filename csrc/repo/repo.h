@@ -22,11 +22,15 @@ typedef struct lrb_repo lrb_repo;
 /* Opens <storage>/graphs/<graph_id>. With `create` the directories and entry 0 are made when missing; without it a missing
  * graph is NOT_FOUND. Reads the log (cached state: none; newest checkpoint and what follows) and checks the chain. */
 int lrb_repo_open(const char *storage_path, const char *graph_id, bool create, lrb_repo **out, lrb_err *err);
+/* The same for a sealed repository; `key` NULL: one that is not. LOCKED when it is the other way round. */
+int lrb_repo_open_with(const char *storage_path, const char *graph_id, bool create, const lrb_key *key, lrb_repo **out,
+                       lrb_err *err);
 void lrb_repo_close(lrb_repo *repo);
 pid_t lrb_repo_pid(const lrb_repo *repo);
 const char *lrb_repo_path(const lrb_repo *repo);      /* <storage>/graphs/<graph_id> */
 const char *lrb_repo_graph_id(const lrb_repo *repo);
 const uint8_t *lrb_repo_id(const lrb_repo *repo);     /* 16 bytes */
+const lrb_vault *lrb_repo_vault(const lrb_repo *repo); /* what packs, chunks and caches of it are sealed with */
 /* NULL, or one sentence when the log is not the one an earlier process of this host saw (rolled back, replaced). Prune refuses then,
  * verify reports it; it stays until cache/head is removed. */
 const char *lrb_repo_alarm(const lrb_repo *repo);

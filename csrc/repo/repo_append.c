@@ -21,17 +21,17 @@ static int encode_next(lrb_repo *repo, lrb_draft *draft, lrb_repo_precommit prec
     pthread_rwlock_unlock(&repo->state_lock);
     if (code) return code;
     entry.time_ns = draft->time_ns ? draft->time_ns : lrb_clock_wall_ns();
-    memcpy(entry.repository_id, repo->id, sizeof repo->id);
+    memcpy(entry.repository_id, repo->vault.repository_id, LRB_REPO_ID_BYTES);
     memcpy(entry.nonce, nonce, LRB_NONCE_BYTES);
     memcpy(entry.graph_id, repo->graph_id, sizeof repo->graph_id);
     *number = entry.number;
     lrb_buf_empty(bytes);
-    return lrb_entry_encode(&entry, bytes, err);
+    return lrb_entry_encode(&entry, &repo->vault, bytes, err);
 }
 
 /* After an unclear answer: is entry `number` there, and is it this writer's? */
 static bool is_mine(lrb_repo *repo, uint64_t number, const uint8_t *nonce) {
-    lrb_log_expect expect = {repo->graph_id, repo->id, NULL};
+    lrb_log_expect expect = {repo->graph_id, repo->vault.repository_id, NULL, &repo->vault};
     lrb_buf bytes;
     lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
     lrb_entry entry;

@@ -64,7 +64,7 @@ static int acquire(lrb_repo *repo, uint32_t position, lrb_pack **out, lrb_err *e
         return LRB_OK;
     }
     const lrb_state_pack *known = &repo->state.packs[position];
-    int code = lrb_pack_open(repo->packs_dir, &known->id, known->size_bytes, repo->id, &pack, err);
+    int code = lrb_pack_open(repo->packs_dir, &known->id, known->size_bytes, &repo->vault, &pack, err);
     if (code) return code;
     pthread_mutex_lock(&repo->pack_lock);
     lrb_cached_pack *slot = free_slot(repo, pack->count);

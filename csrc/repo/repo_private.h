@@ -26,7 +26,7 @@ struct lrb_repo {
     pid_t pid;
     char path[LRB_PATH_MAX];
     char graph_id[129];
-    uint8_t id[LRB_REPO_ID_BYTES];
+    lrb_vault vault;         /* its repository id and graph id, and the keys when it is sealed */
     int root_dir, log_dir, packs_dir, tmp_dir, cache_dir;
 
     pthread_mutex_t append_lock;

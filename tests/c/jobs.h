@@ -201,7 +201,7 @@ typedef struct bundle {
 static inline void bundle_begin(bundle *b, shelf *s) {
     lrb_err err;
     b->s = s;
-    if (lrb_pack_builder_init(&b->builder, lrb_repo_id(s->repo), &err)) exit(2);
+    if (lrb_pack_builder_init(&b->builder, lrb_repo_vault(s->repo), &err)) exit(2);
 }
 
 static inline lrb_row bundle_add(bundle *b, lrb_chunk_kind kind, const void *content, size_t count) {
@@ -210,7 +210,7 @@ static inline lrb_row bundle_add(bundle *b, lrb_chunk_kind kind, const void *con
     lrb_stored stored;
     uint32_t ordinal;
     lrb_err err;
-    if (lrb_chunk_id(coder, kind, 0, content, count, &row.id, &err) ||
+    if (lrb_chunk_id(coder, lrb_repo_vault(b->s->repo), kind, 0, content, count, &row.id, &err) ||
         lrb_chunk_encode(coder, &row.id, kind, 0, content, count, &stored, &err) ||
         lrb_pack_builder_add(&b->builder, &stored, &ordinal, &err))
         printf("%s\n", err.message), exit(2);

@@ -62,7 +62,7 @@ static int memory_store_put(void *arg, lrb_chunk_kind kind, const void *content,
     memory_store *store = arg;
     stored_chunk chunk = {.kind = kind, .length = count};
     if (store->fail_puts) return lrb_err_set(err, LRB_E_IO, "store", "", "told to fail");
-    int code = lrb_chunk_id(store->coder, kind, 0, content, count, &chunk.id, err);
+    int code = lrb_chunk_id(store->coder, NULL, kind, 0, content, count, &chunk.id, err);
     if (!code && !memory_store_find(store, &chunk.id)) code = memory_store_append(store, &chunk, content, err);
     if (!code) *id = chunk.id;
     return code;

@@ -15,7 +15,7 @@ static void fill_text(size_t count) {
 
 static int encode(lrb_chunk_kind kind, size_t count, lrb_stored *stored) {
     lrb_id id;
-    int code = lrb_chunk_id(coder, kind, 0, content, count, &id, &err);
+    int code = lrb_chunk_id(coder, NULL, kind, 0, content, count, &id, &err);
     if (!code) code = lrb_chunk_encode(coder, &id, kind, 0, content, count, stored, &err);
     return code;
 }
@@ -26,7 +26,7 @@ static int round_trip(size_t count, lrb_chunk_codec *codec) {
     if (code) return code;
     *codec = stored.codec;
     memset(decoded, 0xee, sizeof decoded);
-    code = lrb_chunk_decode(coder, &stored, true, decoded, "packs/test", &err);
+    code = lrb_chunk_decode(coder, NULL, &stored, true, decoded, "packs/test", &err);
     if (!code && memcmp(decoded, content, count) != 0) code = LRB_E_INTERNAL;
     return code;
 }
@@ -55,20 +55,20 @@ TEST(what_does_not_compress_is_stored_as_it_is) {
 TEST(an_id_is_the_digest_of_the_framed_content) {
     lrb_id id;
     char hex[65];
-    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_RAW, 0, "hello", 5, &id, &err));
+    CHECK_OK(lrb_chunk_id(coder, NULL, LRB_CHUNK_RAW, 0, "hello", 5, &id, &err));
     lrb_hex(id.bytes, sizeof id.bytes, hex);
     CHECK(strcmp(hex, "c019345f2b0002409d4193d19e3f7511d3a68085848195433f1e66db65b58d86") == 0);
-    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_VECTORS, 384, "hello", 5, &id, &err));
+    CHECK_OK(lrb_chunk_id(coder, NULL, LRB_CHUNK_VECTORS, 384, "hello", 5, &id, &err));
     lrb_hex(id.bytes, sizeof id.bytes, hex);
     CHECK(strcmp(hex, "b3a33ce96294d9ed3bb37d7ce65e476dd5ef02630dd8edc55c39472ff9403918") == 0);
 }
 
 TEST(meanings_and_lengths_have_ids_of_their_own) {
     lrb_id raw, recipe, with_dim, longer;
-    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_RAW, 0, "\0\0", 1, &raw, &err));
-    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_RECIPE, 0, "\0\0", 1, &recipe, &err));
-    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_RAW, 8, "\0\0", 1, &with_dim, &err));
-    CHECK_OK(lrb_chunk_id(coder, LRB_CHUNK_RAW, 0, "\0\0", 2, &longer, &err));
+    CHECK_OK(lrb_chunk_id(coder, NULL, LRB_CHUNK_RAW, 0, "\0\0", 1, &raw, &err));
+    CHECK_OK(lrb_chunk_id(coder, NULL, LRB_CHUNK_RECIPE, 0, "\0\0", 1, &recipe, &err));
+    CHECK_OK(lrb_chunk_id(coder, NULL, LRB_CHUNK_RAW, 8, "\0\0", 1, &with_dim, &err));
+    CHECK_OK(lrb_chunk_id(coder, NULL, LRB_CHUNK_RAW, 0, "\0\0", 2, &longer, &err));
     CHECK(lrb_id_compare(&raw, &recipe) && lrb_id_compare(&raw, &with_dim) && lrb_id_compare(&raw, &longer));
 }
 
@@ -83,7 +83,7 @@ TEST(what_no_reader_could_read_is_not_written) {
 }
 
 static int decode(const lrb_stored *stored) {
-    return lrb_chunk_decode(coder, stored, true, decoded, "packs/test", &err);
+    return lrb_chunk_decode(coder, NULL, stored, true, decoded, "packs/test", &err);
 }
 
 TEST(unknown_kinds_and_codecs_are_refused_by_name) {
@@ -169,7 +169,7 @@ TEST(without_check_the_id_is_not_looked_at) {
     sample_fill(content, 50, 3);
     CHECK_OK(encode(LRB_CHUNK_RAW, 50, &stored));
     stored.id.bytes[0] ^= 1;
-    CHECK_OK(lrb_chunk_decode(coder, &stored, false, decoded, "packs/test", &err));
+    CHECK_OK(lrb_chunk_decode(coder, NULL, &stored, false, decoded, "packs/test", &err));
     CHECK_FAILS(decode(&stored), LRB_E_DAMAGED);
 }
 

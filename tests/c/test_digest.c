@@ -13,9 +13,14 @@ static bool is_hex(const uint8_t sum[LRB_DIGEST_BYTES], const char *expected) {
     return !strcmp(text, expected);
 }
 
-static int keyed(lrb_digest *digest, const char *key, size_t key_bytes, const char *message,
+/* Keys of 32 bytes: a shorter one is the same as one filled up with zeros. */
+static int keyed(lrb_digest *digest, const char *secret, size_t secret_bytes, const char *message,
                  uint8_t sum[LRB_DIGEST_BYTES], lrb_err *err) {
-    int code = lrb_digest_begin_keyed(digest, (const uint8_t *)key, key_bytes, err);
+    uint8_t padded[LRB_DIGEST_BYTES] = {0};
+    lrb_hmac_key key;
+    memcpy(padded, secret, secret_bytes);
+    lrb_hmac_key_set(&key, padded);
+    int code = lrb_digest_begin_keyed(digest, &key, err);
     if (!code) code = lrb_digest_update(digest, message, strlen(message), err);
     if (!code) code = lrb_digest_finish(digest, sum, err);
     return code;
@@ -54,34 +59,53 @@ TEST(pieces_make_the_whole) {
     lrb_digest_free(digest);
 }
 
-/* RFC 4231 cases 1, 2 and 6, and an empty key over nothing. */
+/* RFC 4231 cases 1 to 3, and an empty key over nothing. */
 TEST(hmac_of_known_messages) {
     lrb_err err;
     lrb_digest *digest;
     uint8_t sum[LRB_DIGEST_BYTES];
-    char key[131];
+    char key[20], message[51];
     CHECK_OK(lrb_digest_new(&digest, &err));
     memset(key, 0x0b, 20);
     CHECK_OK(keyed(digest, key, 20, "Hi There", sum, &err));
     CHECK(is_hex(sum, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"));
     CHECK_OK(keyed(digest, "Jefe", 4, "what do ya want for nothing?", sum, &err));
     CHECK(is_hex(sum, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
-    CHECK_OK(keyed(digest, NULL, 0, "", sum, &err));
+    memset(key, 0xaa, 20);
+    memset(message, 0xdd, 50);
+    message[50] = '\0';
+    CHECK_OK(keyed(digest, key, 20, message, sum, &err));
+    CHECK(is_hex(sum, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"));
+    CHECK_OK(keyed(digest, "", 0, "", sum, &err));
     CHECK(is_hex(sum, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"));
-    memset(key, 0xaa, sizeof key);
-    CHECK_OK(keyed(digest, key, sizeof key, "Test Using Larger Than Block-Size Key - Hash Key First", sum, &err));
-    CHECK(is_hex(sum, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"));
     lrb_digest_free(digest);
+}
+
+TEST(without_a_key_it_is_the_plain_digest) {
+    lrb_err err;
+    uint8_t sum[LRB_DIGEST_BYTES];
+    CHECK_OK(lrb_hmac_sha256(NULL, "abc", 3, sum, &err));
+    CHECK(is_hex(sum, SHA256_ABC));
+}
+
+TEST(bytes_are_compared_and_wiped) {
+    uint8_t a[32] = {1, 2, 3}, b[32] = {1, 2, 3};
+    CHECK(lrb_bytes_same(a, b, sizeof a) && lrb_bytes_same(a, b, 0));
+    b[31] = 1;
+    CHECK(!lrb_bytes_same(a, b, sizeof a) && lrb_bytes_same(a, b, 31));
+    lrb_bytes_wipe(a, sizeof a);
+    for (size_t i = 0; i < sizeof a; i++) CHECK(!a[i]);
 }
 
 TEST(beginning_again_forgets) {
     lrb_err err;
     lrb_digest *digest;
+    lrb_hmac_key key = {{1}, {2}};
     uint8_t sum[LRB_DIGEST_BYTES];
     CHECK_OK(lrb_digest_new(&digest, &err));
     CHECK_OK(lrb_digest_begin(digest, &err));
     CHECK_OK(lrb_digest_update(digest, "left over", 9, &err));
-    CHECK_OK(lrb_digest_begin_keyed(digest, (const uint8_t *)"key", 3, &err));
+    CHECK_OK(lrb_digest_begin_keyed(digest, &key, &err));
     CHECK_OK(lrb_digest_update(digest, "left over", 9, &err));
     for (int i = 0; i < 3; i++) {
         CHECK_OK(lrb_digest_begin(digest, &err));
@@ -137,7 +161,7 @@ TEST(threads_have_digests_of_their_own) {
 }
 
 /* Lengths around the block of 64 bytes and a few long ones, next to each other in every mixture. */
-static bool many_agree(const uint8_t *key, size_t key_bytes) {
+static bool many_agree(const lrb_hmac_key *key) {
     enum { COUNT = 300 };
     static uint8_t bytes[5000], out[COUNT][LRB_DIGEST_BYTES];
     static lrb_message messages[COUNT];
@@ -151,24 +175,24 @@ static bool many_agree(const uint8_t *key, size_t key_bytes) {
         size_t count = i < 150 ? i : sample_next(&seed) % 4000;
         messages[i] = (lrb_message){bytes + i, bytes + 40 + i, i % (LRB_MESSAGE_HEAD_MAX + 1), count, out[i]};
     }
-    bool same = !lrb_digest_many(digest, key, key_bytes, messages, COUNT, &err);
+    bool same = !lrb_digest_many(digest, key, messages, COUNT, &err);
     for (size_t i = 0; i < COUNT && same; i++) {
         const lrb_message *m = &messages[i];
-        same = !(key ? lrb_digest_begin_keyed(digest, key, key_bytes, &err) : lrb_digest_begin(digest, &err)) &&
+        same = !lrb_digest_begin_keyed(digest, key, &err) &&
                !lrb_digest_update(digest, m->head, m->head_bytes, &err) &&
                !lrb_digest_update(digest, m->bytes, m->count, &err) && !lrb_digest_finish(digest, one, &err) &&
                !memcmp(one, out[i], sizeof one);
     }
     for (size_t count = 0; count < 4 && same; count++)
-        same = !lrb_digest_many(digest, key, key_bytes, messages, count, &err);
+        same = !lrb_digest_many(digest, key, messages, count, &err);
     lrb_digest_free(digest);
     return same;
 }
 
 TEST(many_messages_have_the_digests_of_each_alone) {
-    static const uint8_t key[100] = "a key longer than a block is hashed first";
-    CHECK(many_agree(NULL, 0));
-    CHECK(many_agree(key, 0) && many_agree(key, 32) && many_agree(key, 64) && many_agree(key, sizeof key));
+    lrb_hmac_key key;
+    lrb_hmac_key_set(&key, (const uint8_t *)"a key of as many bytes as a hash");
+    CHECK(many_agree(NULL) && many_agree(&key));
 }
 
 TEST(hex_comes_back) {
@@ -194,6 +218,8 @@ int main(void) {
     RUN(sha256_of_known_messages);
     RUN(pieces_make_the_whole);
     RUN(hmac_of_known_messages);
+    RUN(without_a_key_it_is_the_plain_digest);
+    RUN(bytes_are_compared_and_wiped);
     RUN(beginning_again_forgets);
     RUN(a_digest_not_begun_is_refused);
     RUN(failed_allocations_are_told);

@@ -16,7 +16,7 @@ static lrb_entry sample(void) {
 
 static int encode(const lrb_entry *entry, lrb_buf *out) {
     lrb_buf_init(out, LRB_ENTRY_MAX_BYTES);
-    return lrb_entry_encode(entry, out, &err);
+    return lrb_entry_encode(entry, NULL, out, &err);
 }
 
 /* Makes the final digest fit again after a test has changed what is before it. */
@@ -29,7 +29,7 @@ TEST(an_entry_comes_back) {
     lrb_entry entry = sample(), back;
     lrb_buf bytes;
     CHECK_OK(encode(&entry, &bytes));
-    CHECK_OK(lrb_entry_decode(bytes.data, bytes.length, "log/x", &back, &err));
+    CHECK_OK(lrb_entry_decode(bytes.data, bytes.length, NULL, "log/x", &back, &err));
     CHECK(back.kind == entry.kind && back.number == 77 && back.epoch == 3 && back.time_ns == -5 &&
           back.pack_count == 2);
     CHECK(!memcmp(back.repository_id, entry.repository_id, 16) && !memcmp(back.nonce, entry.nonce, 16));
@@ -62,7 +62,7 @@ TEST(an_entry_needs_no_packs_and_no_payload) {
     entry.payload = NULL;
     entry.payload_length = 0;
     CHECK_OK(encode(&entry, &bytes));
-    CHECK_OK(lrb_entry_decode(bytes.data, bytes.length, "log/x", &back, &err));
+    CHECK_OK(lrb_entry_decode(bytes.data, bytes.length, NULL, "log/x", &back, &err));
     CHECK(!back.packs && !back.pack_count && !back.payload_length);
     lrb_entry_clear(&back);
     lrb_buf_clear(&bytes);
@@ -73,13 +73,13 @@ TEST(no_truncation_and_no_flipped_bit_passes) {
     lrb_buf bytes;
     CHECK_OK(encode(&entry, &bytes));
     for (size_t length = 0; length < bytes.length; length++) {
-        CHECK(lrb_entry_decode(bytes.data, length, "log/x", &back, &err) == LRB_E_DAMAGED);
+        CHECK(lrb_entry_decode(bytes.data, length, NULL, "log/x", &back, &err) == LRB_E_DAMAGED);
         CHECK(!strcmp(err.target, "log/x"));
     }
     for (size_t bit = 0; bit < bytes.length * 8; bit++) {
         bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        CHECK(lrb_entry_decode(bytes.data, bytes.length, "log/x", &back, &err));
-        CHECK(err.code == LRB_E_DAMAGED || err.code == LRB_E_UNSUPPORTED);
+        CHECK(lrb_entry_decode(bytes.data, bytes.length, NULL, "log/x", &back, &err));
+        CHECK(err.code == LRB_E_DAMAGED || err.code == LRB_E_UNSUPPORTED || err.code == LRB_E_LOCKED);
         bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     lrb_buf_clear(&bytes);
@@ -94,7 +94,7 @@ static int decode_with(size_t at, size_t width, uint64_t value) {
     lrb_put_u64(number, value);
     if (!code) memcpy(bytes.data + at, number, width);
     if (!code) code = reseal(&bytes);
-    if (!code) code = lrb_entry_decode(bytes.data, bytes.length, "log/x", &back, &err);
+    if (!code) code = lrb_entry_decode(bytes.data, bytes.length, NULL, "log/x", &back, &err);
     if (!code) lrb_entry_clear(&back);
     lrb_buf_clear(&bytes);
     return code;
@@ -106,8 +106,9 @@ TEST(unknown_numbers_are_refused_by_name) {
     CHECK_FAILS(decode_with(10, 2, 11), LRB_E_UNSUPPORTED);
     CHECK(strstr(err.message, "kind 11"));
     CHECK_FAILS(decode_with(10, 2, 0), LRB_E_UNSUPPORTED);
-    CHECK_FAILS(decode_with(12, 1, 1), LRB_E_UNSUPPORTED);
-    CHECK(strstr(err.message, "aes256-gcm"));
+    CHECK_FAILS(decode_with(12, 1, 2), LRB_E_UNSUPPORTED);
+    CHECK(strstr(err.message, "algorithm 2"));
+    CHECK_FAILS(decode_with(12, 1, 1), LRB_E_LOCKED);
 }
 
 TEST(hostile_numbers_with_a_good_digest_are_damage) {
@@ -146,12 +147,12 @@ TEST(encoding_appends_and_a_failure_appends_nothing) {
     lrb_buf bytes;
     lrb_buf_init(&bytes, 100);
     CHECK_OK(lrb_buf_append(&bytes, "before", 6, &err));
-    CHECK_FAILS(lrb_entry_encode(&entry, &bytes, &err), LRB_E_LIMIT);
+    CHECK_FAILS(lrb_entry_encode(&entry, NULL, &bytes, &err), LRB_E_LIMIT);
     CHECK(bytes.length == 6);
     bytes.ceiling = 1000;
-    CHECK_OK(lrb_entry_encode(&entry, &bytes, &err));
+    CHECK_OK(lrb_entry_encode(&entry, NULL, &bytes, &err));
     CHECK(!memcmp(bytes.data, "before", 6));
-    CHECK_OK(lrb_entry_decode(bytes.data + 6, bytes.length - 6, "log/x", &back, &err));
+    CHECK_OK(lrb_entry_decode(bytes.data + 6, bytes.length - 6, NULL, "log/x", &back, &err));
     lrb_entry_clear(&back);
     lrb_buf_clear(&bytes);
 }
@@ -160,10 +161,92 @@ static int round_trip(void) {
     lrb_entry entry = sample(), back;
     lrb_buf bytes;
     int code = encode(&entry, &bytes);
-    if (!code) code = lrb_entry_decode(bytes.data, bytes.length, "log/x", &back, &err);
+    if (!code) code = lrb_entry_decode(bytes.data, bytes.length, NULL, "log/x", &back, &err);
     if (!code) lrb_entry_clear(&back);
     lrb_buf_clear(&bytes);
     return code;
+}
+
+/* ---- sealed entries ---- */
+
+static lrb_vault sealed, stranger;
+
+static int encode_sealed(const lrb_entry *entry, lrb_buf *out) {
+    lrb_buf_init(out, LRB_ENTRY_MAX_BYTES);
+    return lrb_entry_encode(entry, &sealed, out, &err);
+}
+
+TEST(a_sealed_payload_is_read_with_its_key_alone) {
+    lrb_entry entry = sample(), back;
+    lrb_buf bytes, again;
+    CHECK_OK(encode_sealed(&entry, &bytes));
+    CHECK_OK(encode_sealed(&entry, &again));
+    CHECK(bytes.length == again.length && memcmp(bytes.data, again.data, bytes.length) != 0);
+    CHECK(!memmem(bytes.data, bytes.length, entry.payload, entry.payload_length));
+    CHECK_FAILS(lrb_entry_decode(bytes.data, bytes.length, NULL, "log/x", &back, &err), LRB_E_LOCKED);
+    CHECK_FAILS(lrb_entry_decode(bytes.data, bytes.length, &stranger, "log/x", &back, &err), LRB_E_DAMAGED);
+    CHECK(strstr(err.message, "MAC"));
+    CHECK_OK(lrb_entry_decode(bytes.data, bytes.length, &sealed, "log/x", &back, &err));
+    CHECK(back.payload_length == entry.payload_length && !memcmp(back.payload, entry.payload, entry.payload_length));
+    CHECK(back.pack_count == entry.pack_count && !strcmp(back.graph_id, entry.graph_id));
+    lrb_entry_clear(&back);
+    lrb_buf_clear(&bytes);
+    lrb_buf_clear(&again);
+}
+
+TEST(an_unsealed_entry_is_none_of_a_sealed_repository) {
+    lrb_entry entry = sample(), back;
+    lrb_buf bytes;
+    CHECK_OK(encode(&entry, &bytes));
+    CHECK_FAILS(lrb_entry_decode(bytes.data, bytes.length, &sealed, "log/x", &back, &err), LRB_E_DAMAGED);
+    lrb_buf_clear(&bytes);
+}
+
+TEST(every_flip_in_a_sealed_entry_is_seen) {
+    lrb_entry entry = sample(), back;
+    lrb_buf bytes;
+    CHECK_OK(encode_sealed(&entry, &bytes));
+    for (size_t length = 0; length < bytes.length; length++)
+        CHECK(lrb_entry_decode(bytes.data, length, &sealed, "log/x", &back, &err) == LRB_E_DAMAGED);
+    for (size_t bit = 0; bit < bytes.length * 8; bit++) {
+        bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        CHECK(lrb_entry_decode(bytes.data, bytes.length, &sealed, "log/x", &back, &err));
+        CHECK(err.code == LRB_E_DAMAGED || err.code == LRB_E_UNSUPPORTED);
+        bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    lrb_buf_clear(&bytes);
+}
+
+TEST(every_failing_allocation_while_sealing_is_survived) {
+    lrb_entry entry = sample(), back;
+    lrb_buf bytes;
+    int code = LRB_E_NOMEM;
+    for (int n = 0; code; n++) {
+        lrb_mem_fail_after(n, false);
+        code = encode_sealed(&entry, &bytes);
+        if (!code) code = lrb_entry_decode(bytes.data, bytes.length, &sealed, "log/x", &back, &err);
+        lrb_mem_fail_after(-1, false);
+        if (!code) lrb_entry_clear(&back);
+        lrb_buf_clear(&bytes);
+        CHECK(!code || code == LRB_E_NOMEM);
+    }
+}
+
+TEST(the_clear_header_can_be_looked_at) {
+    lrb_entry entry = sample();
+    lrb_entry_peek peek;
+    lrb_buf bytes;
+    CHECK_OK(encode_sealed(&entry, &bytes));
+    CHECK_OK(lrb_entry_peek_at(bytes.data, "log/x", &peek, &err));
+    CHECK(peek.sealed && peek.kind == entry.kind && !memcmp(peek.repository_id, entry.repository_id, 16));
+    bytes.data[12] = 0;
+    CHECK_OK(lrb_entry_peek_at(bytes.data, "log/x", &peek, &err));
+    CHECK(!peek.sealed);
+    bytes.data[12] = 9;
+    CHECK_FAILS(lrb_entry_peek_at(bytes.data, "log/x", &peek, &err), LRB_E_UNSUPPORTED);
+    bytes.data[0] = 'L';
+    CHECK_FAILS(lrb_entry_peek_at(bytes.data, "log/x", &peek, &err), LRB_E_DAMAGED);
+    lrb_buf_clear(&bytes);
 }
 
 TEST(every_failing_allocation_is_survived) {
@@ -177,6 +260,10 @@ TEST(every_failing_allocation_is_survived) {
 }
 
 int main(void) {
+    const uint8_t *repository = (const uint8_t *)"0123456789abcde";
+    if (lrb_vault_open(&sealed, repository, "my.graph-1", &(lrb_key){{1}}, &err) ||
+        lrb_vault_open(&stranger, repository, "my.graph-1", &(lrb_key){{2}}, &err))
+        return 1;
     RUN(an_entry_comes_back);
     RUN(the_layout_is_fixed);
     RUN(an_entry_needs_no_packs_and_no_payload);
@@ -185,6 +272,11 @@ int main(void) {
     RUN(hostile_numbers_with_a_good_digest_are_damage);
     RUN(what_could_not_be_read_back_is_not_written);
     RUN(encoding_appends_and_a_failure_appends_nothing);
+    RUN(a_sealed_payload_is_read_with_its_key_alone);
+    RUN(an_unsealed_entry_is_none_of_a_sealed_repository);
+    RUN(every_flip_in_a_sealed_entry_is_seen);
+    RUN(every_failing_allocation_while_sealing_is_survived);
+    RUN(the_clear_header_can_be_looked_at);
     RUN(every_failing_allocation_is_survived);
     return check_report();
 }

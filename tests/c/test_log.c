@@ -40,7 +40,7 @@ static int encode(uint64_t number, const lrb_id *previous, lrb_buf *bytes) {
     lrb_entry entry = {.kind = LRB_ENTRY_RETIRE, .repository_id = "repository 0001", .number = number, .graph_id = "g"};
     if (previous) entry.previous = *previous;
     lrb_buf_init(bytes, 1 << 16);
-    return lrb_entry_encode(&entry, bytes, &err);
+    return lrb_entry_encode(&entry, NULL, bytes, &err);
 }
 
 static int create(uint64_t number, const lrb_id *previous, bool *created) {
@@ -143,7 +143,7 @@ TEST(the_chain_is_checked) {
     CHECK_OK(create(40, NULL, &created));
     CHECK_OK(read_entry(40, NULL, &first));
     CHECK_OK(create(41, &first, &created));
-    lrb_log_expect expect = {"g", (const uint8_t *)"repository 0001", &first};
+    lrb_log_expect expect = {"g", (const uint8_t *)"repository 0001", &first, NULL};
     CHECK_OK(read_entry(41, &expect, &second));
     CHECK(lrb_id_compare(&first, &second));
     expect.previous = &other;

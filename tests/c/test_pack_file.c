@@ -8,8 +8,8 @@ static int build(lrb_repo *repo, lrb_worker *worker, lrb_pack_builder *builder, 
     lrb_id id;
     lrb_stored chunk;
     uint32_t ordinal;
-    int code = lrb_pack_builder_init(builder, lrb_repo_id(repo), err);
-    if (!code) code = lrb_chunk_id(worker->coder, LRB_CHUNK_RAW, 0, "hello", 5, &id, err);
+    int code = lrb_pack_builder_init(builder, lrb_repo_vault(repo), err);
+    if (!code) code = lrb_chunk_id(worker->coder, lrb_repo_vault(repo), LRB_CHUNK_RAW, 0, "hello", 5, &id, err);
     if (!code) code = lrb_chunk_encode(worker->coder, &id, LRB_CHUNK_RAW, 0, "hello", 5, &chunk, err);
     return code ? code : lrb_pack_builder_add(builder, &chunk, &ordinal, err);
 }
@@ -32,7 +32,7 @@ TEST(a_pack_gets_its_name_when_it_is_durable) {
     CHECK(access(path, F_OK) != 0);
     CHECK_OK(lrb_pack_file_settle(repo, &file, &err));
     CHECK(stat(path, &st) == 0 && (uint64_t)st.st_size == file.ref.size_bytes && (st.st_mode & 0777) == 0440);
-    CHECK_OK(lrb_pack_open(lrb_repo_packs_dir(repo), &file.ref.id, file.ref.size_bytes, lrb_repo_id(repo), &pack, &err));
+    CHECK_OK(lrb_pack_open(lrb_repo_packs_dir(repo), &file.ref.id, file.ref.size_bytes, lrb_repo_vault(repo), &pack, &err));
     CHECK_OK(lrb_pack_read(pack, 0, f.worker.coder, true, &f.worker.content, &err));
     CHECK(f.worker.content.length == 5 && !memcmp(f.worker.content.data, "hello", 5));
     lrb_pack_close(pack);

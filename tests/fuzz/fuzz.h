@@ -32,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* What a parser may answer to bytes nobody should believe: it took them, or said in a sentence what is wrong. */
 static inline void must_be_an_answer(int code, const lrb_err *err) {
     if (code == LRB_OK) return;
-    MUST(code == LRB_E_DAMAGED || code == LRB_E_UNSUPPORTED || code == LRB_E_FOREIGN || code == LRB_E_LIMIT);
+    MUST(code == LRB_E_DAMAGED || code == LRB_E_UNSUPPORTED || code == LRB_E_FOREIGN || code == LRB_E_LIMIT ||
+         code == LRB_E_LOCKED);
     MUST(err->code == code && err->message[0]);
 }
 

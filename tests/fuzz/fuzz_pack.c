@@ -31,24 +31,24 @@ static void decode(lrb_stored chunk) {
     uint8_t *content = lrb_alloc(chunk.content_length);
     lrb_err err;
     MUST(content);
-    int code = lrb_chunk_decode(coder, &chunk, false, content, "packs/test", &err);
+    int code = lrb_chunk_decode(coder, NULL, &chunk, false, content, "packs/test", &err);
     must_be_an_answer(code, &err);
     if (!code) {
-        MUST_OK(lrb_chunk_id(coder, chunk.kind, chunk.dim, content, chunk.content_length, &chunk.id, &err));
-        MUST_OK(lrb_chunk_decode(coder, &chunk, true, content, "packs/test", &err));
+        MUST_OK(lrb_chunk_id(coder, NULL, chunk.kind, chunk.dim, content, chunk.content_length, &chunk.id, &err));
+        MUST_OK(lrb_chunk_decode(coder, NULL, &chunk, true, content, "packs/test", &err));
         chunk.id.bytes[0] ^= 1;
-        MUST(lrb_chunk_decode(coder, &chunk, true, content, "packs/test", &err) == LRB_E_DAMAGED);
+        MUST(lrb_chunk_decode(coder, NULL, &chunk, true, content, "packs/test", &err) == LRB_E_DAMAGED);
     }
     lrb_free(content);
 }
 
-static void build_again(const uint8_t *bytes, size_t size, const lrb_pack_row *rows, uint32_t count) {
+static void build_again(const lrb_vault *vault, const uint8_t *bytes, size_t size, const lrb_pack_row *rows, uint32_t count) {
     lrb_pack_builder builder;
     lrb_id name, wanted;
     lrb_err err;
     uint32_t ordinal;
-    MUST_OK(lrb_pack_builder_init(&builder, bytes + REPOSITORY_AT, &err));
-    lrb_pack_builder_set_salt(&builder, bytes + SALT_AT);
+    MUST_OK(lrb_pack_builder_init(&builder, vault, &err));
+    MUST_OK(lrb_pack_builder_set_salt(&builder, bytes + SALT_AT, &err));
     for (uint32_t i = 0; i < count; i++) {
         lrb_stored chunk = stored_of(bytes, &rows[i]);
         MUST_OK(lrb_pack_builder_add(&builder, &chunk, &ordinal, &err));
@@ -65,7 +65,9 @@ static void look_at(const uint8_t *bytes, size_t size) {
     lrb_err err;
     uint32_t count;
     size_t decoded = 0, at = LRB_PACK_HEADER_BYTES;
-    int code = lrb_pack_parse(bytes, size, bytes + REPOSITORY_AT, "packs/test", &rows, &count, &err);
+    lrb_vault vault;
+    MUST_OK(lrb_vault_open(&vault, bytes + REPOSITORY_AT, "g", NULL, &err));
+    int code = lrb_pack_parse(bytes, size, &vault, "packs/test", &rows, &count, &err);
     must_be_an_answer(code, &err);
     if (code) return;
     for (uint32_t i = 0; i < count; i++) {
@@ -75,20 +77,20 @@ static void look_at(const uint8_t *bytes, size_t size) {
         if (decoded <= DECODED_MAX_BYTES) decode(stored_of(bytes, &rows[i]));
     }
     MUST(at + (size_t)count * LRB_PACK_ROW_BYTES + LRB_PACK_FOOTER_BYTES == size);
-    build_again(bytes, size, rows, count);
+    build_again(&vault, bytes, size, rows, count);
     lrb_free(rows);
 }
 
 /* input: a pack; its footer is put right, and the repository asked for is the one it names */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    uint8_t nobody[LRB_REPO_ID_BYTES] = {0};
+    lrb_vault nobody = {0};
     lrb_err err;
     lrb_pack_row *rows;
     uint32_t count;
     if (!coder) MUST_OK(lrb_coder_new(&coder, &err));
     uint8_t *bytes = fuzz_copy(data, size);
     if (size < LRB_PACK_HEADER_BYTES + LRB_PACK_FOOTER_BYTES) {
-        MUST(lrb_pack_parse(bytes, size, nobody, "packs/test", &rows, &count, &err) == LRB_E_DAMAGED);
+        MUST(lrb_pack_parse(bytes, size, &nobody, "packs/test", &rows, &count, &err) == LRB_E_DAMAGED);
     } else {
         fix_footer(bytes, size);
         look_at(bytes, size);

@@ -91,7 +91,7 @@ static void add_chunk(lrb_pack_builder *builder, lrb_chunk_kind kind, const void
     lrb_stored stored;
     lrb_id id;
     uint32_t ordinal;
-    MUST_OK(lrb_chunk_id(coder, kind, 0, content, count, &id, &err));
+    MUST_OK(lrb_chunk_id(coder, NULL, kind, 0, content, count, &id, &err));
     MUST_OK(lrb_chunk_encode(coder, &id, kind, 0, content, count, &stored, &err));
     MUST_OK(lrb_pack_builder_add(builder, &stored, &ordinal, &err));
 }
@@ -100,17 +100,19 @@ static void end_pack(lrb_pack_builder *builder, const char *name) {
     lrb_id id;
     MUST_OK(lrb_pack_builder_finish(builder, lrb_coder_digest(coder), &id, &err));
     save("pack", name, &builder->bytes);
-    MUST_OK(lrb_pack_builder_reset(builder, logbook_id(1, 'r').bytes, &err));
+    MUST_OK(lrb_pack_builder_reset(builder, &err));
 }
 
 static void seed_packs(void) {
+    static lrb_vault vault;
     static uint8_t text[600];
     lrb_pack_builder b;
     uint32_t ordinal;
     lrb_stored later = {.kind = LRB_CHUNK_VECTORS, .codec = LRB_CODEC_VECTOR, .dim = 64, .content_length = 8,
                         .stored_length = 3, .bytes = text};
     memset(text, 'e', sizeof text);
-    MUST_OK(lrb_pack_builder_init(&b, logbook_id(1, 'r').bytes, &err));
+    MUST_OK(lrb_vault_open(&vault, logbook_id(1, 'r').bytes, "g", NULL, &err));
+    MUST_OK(lrb_pack_builder_init(&b, &vault, &err));
     add_chunk(&b, LRB_CHUNK_RAW, "one", 3);
     end_pack(&b, "one_chunk");
     add_chunk(&b, LRB_CHUNK_RAW, text, sizeof text);
@@ -157,7 +159,7 @@ static void end_entry(lrb_buf *b, lrb_entry_kind kind, const lrb_buf *payload, u
     lrb_entry entry = logbook_next(&state, kind, payload);
     entry.packs = refs;
     entry.pack_count = packs;
-    MUST_OK(lrb_entry_encode(&entry, b, &err));
+    MUST_OK(lrb_entry_encode(&entry, NULL, b, &err));
     end(b, "entry", name);
 }
 

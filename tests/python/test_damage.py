@@ -224,7 +224,7 @@ def set_first_tag(content: bytearray) -> None:
     [
         (set_u16(8, 2), "format version 2"),
         (set_u16(10, 77), "kind 77"),
-        (set_u16(12, 1), "aes256-gcm"),
+        (set_u16(12, 1), "is sealed while its repository is not"),
         (set_u16(12, 9), "algorithm 9"),
         (set_first_tag, "field 63"),
     ],
@@ -243,13 +243,14 @@ async def test_log_entries_of_a_later_version_are_refused_by_name(
     ("edit", "said"),
     [
         (set_u16(8, 2), "format version 2"),
-        (set_u16(10, 1), "aes256-gcm"),
+        (set_u16(10, 1), "is sealed while its repository is not"),
+        (set_u16(10, 9), "algorithm 9"),
         (set_first_row(48, 3), "kind vectors (3)"),
         (set_first_row(48, 99), "kind unknown (99)"),
         (set_first_row(49, 2), "codec vector (2)"),
         (set_first_row(49, 99), "codec unknown (99)"),
     ],
-    ids=["version", "seal", "reserved kind", "unknown kind", "reserved codec", "unknown codec"],
+    ids=["version", "seal", "unknown seal", "reserved kind", "unknown kind", "reserved codec", "unknown codec"],
 )
 async def test_packs_of_a_later_version_are_refused_by_name(
     restores: Restores, tmp_path: Path, edit: Edit, said: str

@@ -1,0 +1,119 @@
+#include "codec/seal.h"
+
+#include <limits.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/wire.h"
+
+enum { NONCE_BYTES = 12 };
+
+struct lrb_sealer {
+    EVP_CIPHER_CTX *context;
+    uint8_t key[LRB_KEY_BYTES];
+    bool has_key, scheduled; /* scheduled: the context holds `key`, for the direction below */
+    int encrypts;
+};
+
+/* Fetched once per process, as digests are. */
+static _Atomic(EVP_CIPHER *) shared_cipher;
+
+static EVP_CIPHER *fetch_cipher(void) {
+    EVP_CIPHER *first = NULL, *cipher = atomic_load(&shared_cipher);
+    if (cipher) return cipher;
+    cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    if (!cipher || atomic_compare_exchange_strong(&shared_cipher, &first, cipher)) return cipher;
+    EVP_CIPHER_free(cipher);
+    return first;
+}
+
+static int openssl_failed(lrb_err *err, const char *op) {
+    unsigned long number = ERR_peek_last_error();
+    const char *reason = number ? ERR_reason_error_string(number) : NULL;
+    ERR_clear_error();
+    if (ERR_GET_REASON(number) == ERR_R_MALLOC_FAILURE) return lrb_err_nomem(err, op);
+    return lrb_err_set(err, LRB_E_INTERNAL, op, "", "OpenSSL refused AES-256-GCM: %s",
+                       reason ? reason : "no reason given");
+}
+
+int lrb_sealer_new(lrb_sealer **out, lrb_err *err) {
+    lrb_sealer *sealer = lrb_alloc_zero(1, sizeof *sealer);
+    if (!sealer) return lrb_err_nomem(err, "make a sealer");
+    sealer->context = EVP_CIPHER_CTX_new();
+    if (!sealer->context || !fetch_cipher()) {
+        lrb_sealer_free(sealer);
+        return openssl_failed(err, "make a sealer");
+    }
+    *out = sealer;
+    return LRB_OK;
+}
+
+void lrb_sealer_free(lrb_sealer *sealer) {
+    if (!sealer) return;
+    EVP_CIPHER_CTX_free(sealer->context);
+    OPENSSL_cleanse(sealer->key, sizeof sealer->key);
+    lrb_free(sealer);
+}
+
+/* The context takes it at the next use, when the direction is known. */
+void lrb_sealer_set_key(lrb_sealer *sealer, const uint8_t key[LRB_KEY_BYTES]) {
+    if (sealer->has_key && !CRYPTO_memcmp(sealer->key, key, LRB_KEY_BYTES)) return;
+    memcpy(sealer->key, key, LRB_KEY_BYTES);
+    sealer->has_key = true;
+    sealer->scheduled = false;
+}
+
+/* Begins one message: key where it is new to the context, nonce, associated data. */
+static int begin(lrb_sealer *sealer, int encrypts, uint32_t number, const void *associated, size_t count) {
+    uint8_t nonce[NONCE_BYTES] = {0};
+    int length;
+    lrb_put_u32(nonce, number);
+    if (!sealer->has_key || count > INT_MAX) return 0;
+    if (!sealer->scheduled || sealer->encrypts != encrypts) {
+        sealer->scheduled = false;
+        if (!EVP_CipherInit_ex2(sealer->context, fetch_cipher(), sealer->key, nonce, encrypts, NULL)) return 0;
+        sealer->scheduled = true;
+        sealer->encrypts = encrypts;
+    } else if (!EVP_CipherInit_ex2(sealer->context, NULL, NULL, nonce, encrypts, NULL)) {
+        return 0;
+    }
+    return !count || EVP_CipherUpdate(sealer->context, NULL, &length, associated, (int)count);
+}
+
+static int run(lrb_sealer *sealer, uint8_t *bytes, size_t count) {
+    int length;
+    return count <= INT_MAX && (!count || EVP_CipherUpdate(sealer->context, bytes, &length, bytes, (int)count));
+}
+
+int lrb_sealer_seal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
+                    uint8_t *bytes, size_t count, uint8_t tag[LRB_TAG_BYTES], lrb_err *err) {
+    uint8_t nothing[LRB_TAG_BYTES];
+    int length;
+    if (begin(sealer, 1, number, associated, associated_bytes) && run(sealer, bytes, count) &&
+        EVP_CipherFinal_ex(sealer->context, nothing, &length) &&
+        EVP_CIPHER_CTX_ctrl(sealer->context, EVP_CTRL_AEAD_GET_TAG, LRB_TAG_BYTES, tag))
+        return LRB_OK;
+    sealer->scheduled = false;
+    return openssl_failed(err, "seal");
+}
+
+int lrb_sealer_unseal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
+                      uint8_t *bytes, size_t count, const uint8_t tag[LRB_TAG_BYTES], lrb_err *err) {
+    uint8_t nothing[LRB_TAG_BYTES];
+    int length;
+    if (!begin(sealer, 0, number, associated, associated_bytes) || !run(sealer, bytes, count) ||
+        !EVP_CIPHER_CTX_ctrl(sealer->context, EVP_CTRL_AEAD_SET_TAG, LRB_TAG_BYTES, (void *)tag)) {
+        sealer->scheduled = false;
+        if (count) OPENSSL_cleanse(bytes, count);
+        return openssl_failed(err, "unseal");
+    }
+    if (EVP_CipherFinal_ex(sealer->context, nothing, &length)) return LRB_OK;
+    ERR_clear_error();
+    if (count) OPENSSL_cleanse(bytes, count); /* nobody may use what was not proved */
+    return lrb_err_set(err, LRB_E_DAMAGED, "unseal", "", "the sealed bytes do not match their tag");
+}
