@@ -146,13 +146,38 @@ static lrb_fate decide(const lrb_plan_pack *pack, const lrb_plan_rules *rules) {
     return LRB_FATE_KEEP;
 }
 
+/* What a pack that stays would go on holding for nothing. */
+static uint64_t dead_bytes(const lrb_plan_pack *pack) {
+    bool stays = pack->known.status == LRB_PACK_KNOWN && pack->live_bytes && pack->fate == LRB_FATE_KEEP && !pack->doubtful;
+    return stays ? pack->chunk_bytes - pack->live_bytes : 0;
+}
+
+static unsigned dead_percent(const lrb_plan_pack *pack) {
+    return pack->chunk_bytes ? (unsigned)(dead_bytes(pack) * 100 / pack->chunk_bytes) : 0;
+}
+
+/* Each pack may be nearly half dead, all together may not: those with the largest dead share are copied, by whole
+ * percents, until what stays dead is little beside what lives. */
+static void bound_dead(lrb_plan *plan) {
+    uint64_t dead_by_percent[101] = {0}, live = 0, dead = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        live += plan->packs[i].live_bytes;
+        dead += dead_bytes(&plan->packs[i]);
+        dead_by_percent[dead_percent(&plan->packs[i])] += dead_bytes(&plan->packs[i]);
+    }
+    unsigned least = 101; /* packs of this share and more go */
+    while (least > 0 && dead > live / 100 * LRB_PLAN_MAX_DEAD_PERCENT) dead -= dead_by_percent[--least];
+    for (size_t i = 0; i < plan->count; i++)
+        if (dead_bytes(&plan->packs[i]) && dead_percent(&plan->packs[i]) >= least) plan->packs[i].fate = LRB_FATE_REPACK;
+}
+
 static bool is_small(const lrb_plan_pack *pack) {
     return pack->known.status == LRB_PACK_KNOWN && pack->live_bytes && pack->fate == LRB_FATE_KEEP && !pack->doubtful &&
            pack->chunk_bytes < LRB_PLAN_SMALL_BYTES;
 }
 
-/* Small changes, hour after hour, leave a small pack each: they are joined once there are enough of them. What they become is
- * fewer than that, so the next prune finds nothing to join. */
+/* Small changes, hour after hour, leave a small pack each: they are joined once there are enough of them, some hundreds into one
+ * (repack.c), so that the next prunes soon find nothing to join. */
 static void join_small(lrb_plan *plan) {
     size_t small = 0;
     for (size_t i = 0; i < plan->count; i++) small += is_small(&plan->packs[i]);
@@ -163,5 +188,7 @@ static void join_small(lrb_plan *plan) {
 
 void lrb_plan_decide(lrb_plan *plan, const lrb_plan_rules *rules) {
     for (size_t i = 0; i < plan->count; i++) plan->packs[i].fate = decide(&plan->packs[i], rules);
-    if (rules->repack) join_small(plan);
+    if (!rules->repack) return;
+    bound_dead(plan);
+    join_small(plan);
 }

@@ -8,15 +8,18 @@
 
 #include "engine/reach.h"
 
-enum { LRB_PLAN_SMALL_BYTES = 1 << 20, LRB_PLAN_SMALL_PACKS = 32 }; /* when small packs are joined */
+enum {
+    LRB_PLAN_SMALL_BYTES = 1 << 20, LRB_PLAN_SMALL_PACKS = 32, /* when small packs are joined */
+    LRB_PLAN_MAX_DEAD_PERCENT = 10 /* of the live bytes: what packs that stay may hold of dead ones, all together */
+};
 
 typedef enum lrb_fate {
     LRB_FATE_KEEP = 0,
     LRB_FATE_SWEEP,    /* retired or damaged long enough, and not needed */
     LRB_FATE_UNRETIRE, /* retired, but a live chunk has no copy in a known pack */
     LRB_FATE_RETIRE,   /* known, or an orphan, and without a live chunk */
-    LRB_FATE_REPACK,   /* known and less than half of its chunks' bytes alive, or one of many small packs: the live
-                        * chunks are copied */
+    LRB_FATE_REPACK,   /* known and less than half of its chunks' bytes alive, or among the packs with most dead bytes
+                        * when there are too many of those, or one of many small packs: the live chunks are copied */
     LRB_FATE_UNLINK    /* swept, and still on the disk */
 } lrb_fate;
 

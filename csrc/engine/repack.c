@@ -5,7 +5,7 @@
 #include "engine/pack_file.h"
 #include "engine/pack_list.h"
 
-enum { GROUP_MAX_PACKS = LRB_PACK_LIST_MAX, WRITTEN_MAX = GROUP_MAX_PACKS };
+enum { GROUP_MAX_PACKS = 8 * LRB_PACK_LIST_MAX, WRITTEN_MAX = 16 };
 
 struct lrb_repack {
     lrb_repo *repo;
@@ -115,13 +115,14 @@ static bool is_entered(const lrb_repack *repack) {
 
 int lrb_repack_commit(lrb_repack *repack, lrb_worker *worker, uint64_t *at, lrb_err *err) {
     if (!repack->old_count) return LRB_OK;
-    size_t entered;
+    size_t entered = 0;
     int code = make_durable(repack, worker, err);
     if (code) return code;
     code = lrb_pack_list_append(repack->repo, LRB_ENTRY_REPACK, repack->written, repack->written_count, repack->old,
                                 repack->old_count, at, &entered, err);
-    if (code == LRB_E_BUSY || (code == LRB_E_NO_SPACE && !is_entered(repack))) return code;
-    /* Entered; or the answer is unclear and an entry may name them: then they must stay. */
+    if (!entered && (code == LRB_E_BUSY || (code == LRB_E_NO_SPACE && !is_entered(repack)))) return code;
+    /* The first entry names them; or the answer is unclear and an entry may: then they must stay. Old packs whose entry
+     * did not come have every chunk twice, and die with the next prune. */
     repack->written_count = 0;
     repack->old_count = 0;
     return code;

@@ -28,9 +28,39 @@ TEST(a_known_pack_is_kept_repacked_or_retired_by_what_lives_in_it) {
     CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 0), rules) == LRB_FATE_RETIRE);
     CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 1), rules) == LRB_FATE_REPACK);
     CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 499), rules) == LRB_FATE_REPACK);
-    CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 500), rules) == LRB_FATE_KEEP);
+    CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 950), rules) == LRB_FATE_KEEP);
     rules.repack = false;
     CHECK(fate_of(pack_of(LRB_PACK_KNOWN, NOW, 1), rules) == LRB_FATE_KEEP);
+}
+
+/* Live bytes of each of some packs -> which are copied, in order: 'r' or '-'. */
+static void fates_of(const uint64_t *live, size_t count, char *fates) {
+    lrb_plan_pack packs[16];
+    lrb_plan plan = {.packs = packs, .count = count};
+    lrb_plan_rules rules = usual();
+    for (size_t i = 0; i < count; i++) {
+        packs[i] = pack_of(LRB_PACK_KNOWN, NOW, live[i] * LRB_PLAN_SMALL_BYTES);
+        packs[i].chunk_bytes = (uint64_t)1000 * LRB_PLAN_SMALL_BYTES;
+    }
+    lrb_plan_decide(&plan, &rules);
+    for (size_t i = 0; i < count; i++) fates[i] = packs[i].fate == LRB_FATE_REPACK ? 'r' : '-';
+    fates[count] = '\0';
+}
+
+TEST(what_stays_dead_is_a_tenth_of_what_lives_at_most) {
+    char fates[17];
+    fates_of((const uint64_t[]){1000, 1000, 1000, 700, 1000}, 5, fates);
+    CHECK(!strcmp(fates, "-----")); /* 300 of 4700 */
+    fates_of((const uint64_t[]){950, 600, 1000, 720, 920}, 5, fates);
+    CHECK(!strcmp(fates, "-r---")); /* 810 of 4190, and without the worst 410 */
+    fates_of((const uint64_t[]){950, 600, 1000, 690, 920}, 5, fates);
+    CHECK(!strcmp(fates, "-r-r-")); /* 440 of 4160 is still too much */
+    fates_of((const uint64_t[]){800, 800, 800}, 3, fates);
+    CHECK(!strcmp(fates, "rrr")); /* packs of one share go together */
+    fates_of((const uint64_t[]){500}, 1, fates);
+    CHECK(!strcmp(fates, "r"));
+    fates_of((const uint64_t[]){910}, 1, fates);
+    CHECK(!strcmp(fates, "-"));
 }
 
 TEST(a_small_pack_is_not_repacked_for_its_framing) {
@@ -111,6 +141,7 @@ TEST(a_doubtful_pack_stays_as_it_is) {
 
 int main(void) {
     RUN(a_known_pack_is_kept_repacked_or_retired_by_what_lives_in_it);
+    RUN(what_stays_dead_is_a_tenth_of_what_lives_at_most);
     RUN(a_small_pack_is_not_repacked_for_its_framing);
     RUN(many_small_packs_are_joined);
     RUN(a_retired_pack_waits_and_may_come_back);

@@ -63,6 +63,37 @@ TEST(a_group_becomes_one_pack_and_one_entry) {
     shelf_close(&s);
 }
 
+TEST(a_group_of_many_small_packs_takes_several_entries) {
+    enum { PACKS = 2 * 96 + 8 };
+    shelf s;
+    lrb_err err;
+    lrb_marks live;
+    lrb_repack *repack;
+    lrb_row rows[PACKS];
+    lrb_id pack;
+    bool copied;
+    shelf_open(&s);
+    lrb_marks_init(&live);
+    for (unsigned i = 0; i < PACKS; i++) rows[i] = add_pack(&s, &live, i, &pack);
+    uint64_t at = shelf_last_number(&s), before = at;
+    CHECK_OK(lrb_repack_new(s.repo, &live, &repack, &err));
+    for (uint32_t i = 0; i < PACKS; i++) {
+        CHECK_OK(add(repack, &s, i, &copied, &err));
+        CHECK(copied && !lrb_repack_full(repack));
+    }
+    CHECK_OK(lrb_repack_commit(repack, &s.f.worker, &at, &err));
+    lrb_repack_free(repack);
+    CHECK(at == before + 3 && shelf_count(&s, LRB_PACK_KNOWN) == 1 && shelf_count(&s, LRB_PACK_RETIRED) == PACKS);
+    for (unsigned i = 0; i < PACKS; i++) {
+        lrb_place place;
+        bool found;
+        CHECK_OK(lrb_repo_find(s.repo, &rows[i].id, &found, &place, &err));
+        CHECK(found && place.pack == PACKS);
+    }
+    lrb_marks_clear(&live);
+    shelf_close(&s);
+}
+
 TEST(a_group_that_comes_too_late_is_taken_back) {
     shelf s;
     lrb_err err;
@@ -161,6 +192,7 @@ TEST(running_out_of_memory_is_survived) {
 
 int main(void) {
     RUN(a_group_becomes_one_pack_and_one_entry);
+    RUN(a_group_of_many_small_packs_takes_several_entries);
     RUN(a_group_that_comes_too_late_is_taken_back);
     RUN(a_pack_with_a_rotten_live_chunk_is_no_part_of_the_group);
     RUN(an_empty_group_writes_nothing);
