@@ -64,6 +64,13 @@ _ItemRow = tuple[str, int, int, int, int, bytes, str]
 """name (surrogateescape), type (1 file, 2 directory, 3 symlink), mode, mtime_ns, size_bytes, sha256, link target."""
 
 @final
+class Items(Sequence[_ItemRow]):
+    """The items of a snapshot, kept by the core: a row is made when it is asked for. Not constructible; no slices."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: int, /) -> _ItemRow: ...  # type: ignore[override]
+
+@final
 class Repository:
     """One graph's repository (repo/repo.h). Safe for several threads; belongs to the process that opened it."""
 
@@ -79,7 +86,7 @@ class Repository:
     def usage(self) -> tuple[int, int, int]:
         """(bytes of known packs, bytes of retired packs, last entry number)."""
     def log_path(self, number: int, /) -> str: ...
-    def body(self, snapshot_id: str, /) -> tuple[str, list[_ItemRow], list[tuple[str, str]]]:
+    def body(self, snapshot_id: str, /) -> tuple[str, Items, list[tuple[str, str]]]:
         """(facts as JSON text, items, (name, reason) of what was left out). Reads packs: milliseconds. GIL released."""
     def facts(self, snapshot_id: str, /) -> str:
         """The facts alone, as JSON text: one chunk is read, however many items there are. GIL released."""

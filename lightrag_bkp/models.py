@@ -6,14 +6,15 @@ snapshot's body: they are read from the repository on first access, so that list
 
 import enum
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from .errors import DamagedError, InvalidInputError
 
+V = TypeVar("V")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -30,6 +31,52 @@ def stored_object(text: str, what: str, backup_id: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DamagedError(f"the {what} of snapshot {backup_id} are no JSON object", op="parse", target=backup_id)
     return value
+
+
+class Listing(Sequence[V]):
+    """A read-only sequence whose values are made when they are asked for, so that a million of them cost little.
+
+    Equal to a sequence of equal values. Slices and copies of it, pickled ones too, are tuples.
+
+    Args:
+        rows: what the values are made of.
+        make: makes one of them.
+    """
+
+    __slots__ = ("_make", "_rows")
+
+    def __init__(self, rows: Sequence[Any], make: Callable[[Any], V]) -> None:
+        self._rows = rows
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, at: int) -> V: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[V, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> V | tuple[V, ...]:
+        if isinstance(at, slice):
+            return tuple(self._make(self._rows[place]) for place in range(*at.indices(len(self))))
+        return self._make(self._rows[at])
+
+    def __iter__(self) -> Iterator[V]:
+        return map(self._make, self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Listing | tuple | list):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == yours for mine, yours in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[type[tuple[V, ...]], tuple[tuple[V, ...]]]:
+        return tuple, (tuple(self),)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} of {', '.join(map(repr, self[:2]))}{', ...' if len(self) > 2 else ''}>"
 
 
 class BackupStatus(enum.StrEnum):
@@ -107,7 +154,7 @@ class SkippedItem:
 class SnapshotBody:
     """What a snapshot says beyond its line in a listing."""
 
-    items: tuple[Item, ...] = ()
+    items: Sequence[Item] = ()
     skipped: tuple[SkippedItem, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -180,7 +227,7 @@ class BackupSnapshot:
         return self.load_body()
 
     @property
-    def items(self) -> tuple[Item, ...]:
+    def items(self) -> Sequence[Item]:
         """All items in the byte order of their names; read from the repository on first access."""
         return self.body.items
 

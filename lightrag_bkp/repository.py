@@ -19,6 +19,7 @@ from .models import (
     BackupStatus,
     Item,
     ItemType,
+    Listing,
     RetentionPolicy,
     SkippedItem,
     SnapshotBody,
@@ -169,13 +170,15 @@ def read_body(core: _bridge.Repository, backup_id: str) -> SnapshotBody:
     """
     facts, items, skipped = core.body(backup_id)
     return SnapshotBody(
-        items=tuple(
-            Item(name, _ITEM_TYPES[kind], mode, mtime_ns, size, "" if kind == 2 else sha256.hex(), link)
-            for name, kind, mode, mtime_ns, size, sha256, link in items
-        ),
+        items=Listing(items, _item),
         skipped=tuple(SkippedItem(name, reason) for name, reason in skipped),
         facts=stored_object(facts, "facts", backup_id),
     )
+
+
+def _item(row: _bridge.ItemRow) -> Item:
+    name, kind, mode, mtime_ns, size, sha256, link = row
+    return Item(name, _ITEM_TYPES[kind], mode, mtime_ns, size, "" if kind == 2 else sha256.hex(), link)
 
 
 def scan(rows: list[_bridge.SnapshotRow], policy: RetentionPolicy, now: datetime | None = None) -> list[str]:

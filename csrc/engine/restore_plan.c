@@ -6,42 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_BYTES = 64 << 10, RECORDS_PER_SLICE = 1000, DISK_BLOCK_BYTES = 4096, SINGLE_SYNCS = 64 };
-
-/* ---- strings ---- */
-
-struct lrb_restore_block {
-    lrb_restore_block *next;
-    size_t used;
-    char bytes[BLOCK_BYTES];
-};
-
-const char *lrb_restore_keep(lrb_restore *r, const char *text, size_t length) {
-    if (length >= BLOCK_BYTES) return NULL;
-    if (!r->blocks || BLOCK_BYTES - r->blocks->used <= length) {
-        lrb_restore_block *block = lrb_alloc(sizeof *block);
-        if (!block) return NULL;
-        block->next = r->blocks;
-        block->used = 0;
-        r->blocks = block;
-    }
-    char *copy = r->blocks->bytes + r->blocks->used;
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    r->blocks->used += length + 1;
-    return copy;
-}
+enum { RECORDS_PER_SLICE = 1000, DISK_BLOCK_BYTES = 4096, SINGLE_SYNCS = 64 };
 
 void lrb_restore_free_plan(lrb_restore *r) {
     lrb_body_reader_free(r->body);
     lrb_free(r->only);
     lrb_free(r->only_met);
     lrb_free(r->items);
-    while (r->blocks) {
-        lrb_restore_block *next = r->blocks->next;
-        lrb_free(r->blocks);
-        r->blocks = next;
-    }
+    lrb_arena_clear(&r->texts);
 }
 
 /* ---- which items ---- */
@@ -70,7 +42,7 @@ int lrb_restore_copy_options(lrb_restore *r, const lrb_restore_options *options,
         const char *name = options->only[i];
         if (!lrb_name_valid(name, strlen(name)))
             return lrb_err_set(err, LRB_E_INVALID, "restore", name, "not a usable item name");
-        r->only[i] = lrb_restore_keep(r, name, strlen(name));
+        r->only[i] = lrb_arena_keep(&r->texts, name, strlen(name));
         if (!r->only[i]) return lrb_err_nomem(err, "restore");
     }
     r->only_count = options->only_count;
@@ -121,12 +93,12 @@ static int add_item(lrb_restore *r, const lrb_body_item *item, lrb_err *err) {
     lrb_restore_item *kept = &r->items[r->count];
     *kept = (lrb_restore_item){.mtime_ns = item->mtime_ns, .mode = item->mode & 07777, .root = item->root};
     memcpy(kept->sha256, item->sha256, sizeof kept->sha256);
-    kept->shown.name = lrb_restore_keep(r, item->name, item->name_length);
+    kept->shown.name = lrb_arena_keep(&r->texts, item->name, item->name_length);
     kept->shown.type = item->type;
     kept->shown.action = LRB_RESTORE_CREATE;
     kept->shown.size_bytes = item->size_bytes;
     if (item->type == LRB_FILE_SYMLINK)
-        kept->link_target = lrb_restore_keep(r, item->link_target, item->link_target_length);
+        kept->link_target = lrb_arena_keep(&r->texts, item->link_target, item->link_target_length);
     if (!kept->shown.name || (item->type == LRB_FILE_SYMLINK && !kept->link_target))
         return lrb_err_nomem(err, "restore");
     if (lrb_publish_reserved(kept->shown.name)) {

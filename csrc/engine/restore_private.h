@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "base/arena.h"
 #include "engine/restore.h"
 #include "engine/tree.h"
 
@@ -65,15 +66,13 @@ typedef enum lrb_restore_stage {
     LRB_STAGE_OVER
 } lrb_restore_stage;
 
-typedef struct lrb_restore_block lrb_restore_block;
-
 typedef struct lrb_restore {
     lrb_job job;
     lrb_repo *repo;
     char snapshot_id[LRB_SNAPSHOT_ID_MAX];
     int staging_dir, compare_dir;
     bool stage_same, durable, dry_run;
-    const char **only;           /* sorted copies, in blocks */
+    const char **only;           /* sorted copies, in texts */
     bool *only_met;
     size_t only_count;
 
@@ -84,7 +83,7 @@ typedef struct lrb_restore {
 
     lrb_restore_item *items;
     size_t count, room;
-    lrb_restore_block *blocks;   /* the strings of items and options */
+    lrb_arena texts;             /* of items and options */
     lrb_body_reader *body;
     lrb_repo_reader fetcher;
     uint64_t needed_bytes;
@@ -121,8 +120,6 @@ int lrb_restore_copy_options(lrb_restore *r, const lrb_restore_options *options,
 int lrb_restore_read(lrb_restore *r, lrb_worker *worker, lrb_err *err);
 int lrb_restore_room(lrb_restore *r, lrb_err *err);
 void lrb_restore_free_plan(lrb_restore *r);
-/* A copy that lives as long as the job; NULL: no memory. */
-const char *lrb_restore_keep(lrb_restore *r, const char *text, size_t length);
 
 /* ---- restore_compare.c ---- */
 void lrb_restore_claim_compare(lrb_restore *r, lrb_restore_work *work);

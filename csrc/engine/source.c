@@ -6,15 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/mem.h"
 
-enum { ARENA_BLOCK_BYTES = 1 << 18, MAX_ROOTS = 16, MAX_DEPTH = 256 };
-
-typedef struct arena_block {
-    struct arena_block *next;
-    size_t used, room;
-    char bytes[];
-} arena_block;
+enum { MAX_ROOTS = 16, MAX_DEPTH = 256 };
 
 struct lrb_source {
     lrb_source_item *items;
@@ -23,7 +18,7 @@ struct lrb_source {
     size_t skip_count, skip_room;
     int roots[MAX_ROOTS];
     uint32_t root_count;
-    arena_block *names;
+    lrb_arena names;
     bool sealed;
 };
 
@@ -38,30 +33,10 @@ void lrb_source_free(lrb_source *source) {
     if (!source) return;
     for (size_t i = 0; i < source->count; i++) lrb_fs_close(source->items[i].fd);
     for (uint32_t i = 0; i < source->root_count; i++) lrb_fs_close(source->roots[i]);
-    for (arena_block *block = source->names, *next; block; block = next) {
-        next = block->next;
-        lrb_free(block);
-    }
+    lrb_arena_clear(&source->names);
     lrb_free(source->items);
     lrb_free(source->skips);
     lrb_free(source);
-}
-
-/* A NUL-terminated copy that lives as long as the source; a whole directory's names cost no allocation each. */
-static char *keep(lrb_source *source, const char *text, size_t length) {
-    arena_block *block = source->names;
-    if (!block || block->room - block->used < length + 1) {
-        size_t room = length + 1 > ARENA_BLOCK_BYTES ? length + 1 : ARENA_BLOCK_BYTES;
-        block = lrb_alloc(sizeof *block + room);
-        if (!block) return NULL;
-        *block = (arena_block){source->names, 0, room};
-        source->names = block;
-    }
-    char *copy = block->bytes + block->used;
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    block->used += length + 1;
-    return copy;
 }
 
 static int grow(void **array, size_t *room, size_t count, size_t size_bytes, lrb_err *err) {
@@ -89,9 +64,9 @@ static int add(lrb_source *source, const char *name, const lrb_source_item *mode
     int code = grow((void **)&source->items, &source->room, source->count, sizeof *source->items, err);
     if (code) return code;
     lrb_source_item item = *model;
-    item.name = keep(source, name, length);
+    item.name = lrb_arena_keep(&source->names, name, length);
     item.name_length = (uint32_t)length;
-    if (link_target) item.link_target = keep(source, link_target, strlen(link_target));
+    if (link_target) item.link_target = lrb_arena_keep(&source->names, link_target, strlen(link_target));
     if (!item.name || (link_target && !item.link_target)) return lrb_err_nomem(err, "list the source");
     source->items[source->count++] = item;
     return LRB_OK;
@@ -111,7 +86,8 @@ int lrb_source_skip_name(lrb_source *source, const char *name, const char *reaso
     int code = check_open(source, err);
     if (!code) code = grow((void **)&source->skips, &source->skip_room, source->skip_count, sizeof *source->skips, err);
     if (code) return code;
-    lrb_source_skip skip = {keep(source, name, strlen(name)), keep(source, reason, strlen(reason))};
+    lrb_source_skip skip = {lrb_arena_keep(&source->names, name, strlen(name)),
+                            lrb_arena_keep(&source->names, reason, strlen(reason))};
     if (!skip.name || !skip.reason) return lrb_err_nomem(err, "list the source");
     source->skips[source->skip_count++] = skip;
     return LRB_OK;

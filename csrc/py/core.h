@@ -1,8 +1,8 @@
 /* The binding: what its files share. The only folder that knows Python.
  *
- * One C file per Python type (pool, mailbox, job, repository, source), one per family of functions that make jobs
- * (jobs_*.c), and one function that turns an lrb_err into an exception (error.c). Types and error classes live in the
- * module's state, so that each interpreter has its own; pool threads touch no Python object.
+ * One C file per Python type (pool, mailbox, job, repository, source, and body for Items), one per family of functions
+ * that make jobs (jobs_*.c), and one function that turns an lrb_err into an exception (error.c). Types and error
+ * classes live in the module's state, so that each interpreter has its own; pool threads touch no Python object.
  *
  * Locking: fields of these objects are read and written under the GIL only, and the GIL is released around everything
  * that may touch a disk or wait. A method that works on an lrb_repo without the GIL first takes its own reference to
@@ -27,7 +27,7 @@
 #include "repo/repo.h"
 
 typedef struct lrb_core { /* the module's state */
-    PyObject *pool_type, *mailbox_type, *job_type, *repository_type, *source_type;
+    PyObject *pool_type, *mailbox_type, *job_type, *repository_type, *source_type, *items_type;
     PyObject *error_classes[LRB_CODE_COUNT]; /* by code; NULL before set_error_classes */
 } lrb_core;
 
@@ -57,6 +57,7 @@ PyObject *lrb_py_make_mailbox_type(PyObject *module);
 PyObject *lrb_py_make_job_type(PyObject *module);
 PyObject *lrb_py_make_repository_type(PyObject *module);
 PyObject *lrb_py_make_source_type(PyObject *module);
+PyObject *lrb_py_make_items_type(PyObject *module);
 
 /* ---- pool.c and mailbox.c, as the job sees them ---- */
 typedef struct lrb_pool lrb_pool;

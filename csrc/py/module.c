@@ -92,7 +92,8 @@ static int add_types(PyObject *module, lrb_core *core) {
     if (add_type(module, &core->pool_type, lrb_py_make_pool_type) ||
         add_type(module, &core->mailbox_type, lrb_py_make_mailbox_type) ||
         add_type(module, &core->job_type, lrb_py_make_job_type) ||
-        add_type(module, &core->source_type, lrb_py_make_source_type))
+        add_type(module, &core->source_type, lrb_py_make_source_type) ||
+        add_type(module, &core->items_type, lrb_py_make_items_type))
         return -1;
     return add_type(module, &core->repository_type, lrb_py_make_repository_type);
 }
@@ -116,6 +117,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(core->job_type);
     Py_VISIT(core->repository_type);
     Py_VISIT(core->source_type);
+    Py_VISIT(core->items_type);
     for (int code = 0; code < LRB_CODE_COUNT; code++) Py_VISIT(core->error_classes[code]);
     return 0;
 }
@@ -127,6 +129,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(core->job_type);
     Py_CLEAR(core->repository_type);
     Py_CLEAR(core->source_type);
+    Py_CLEAR(core->items_type);
     for (int code = 0; code < LRB_CODE_COUNT; code++) Py_CLEAR(core->error_classes[code]);
     return 0;
 }

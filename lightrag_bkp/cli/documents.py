@@ -1,7 +1,11 @@
-"""Snapshots as JSON documents: the public members of `BackupSnapshot`, times in ISO 8601."""
+"""JSON documents: snapshots as the public members of `BackupSnapshot`, times in ISO 8601; and how they are written."""
 
-from dataclasses import asdict
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+
+from ..models import Listing
 
 if TYPE_CHECKING:
     from ..models import BackupSnapshot
@@ -34,7 +38,34 @@ def snapshot_document(one: "BackupSnapshot", *, body: bool = False) -> dict[str,
     if body:
         document |= {
             "facts": one.facts,
-            "items": [asdict(item) for item in one.items],
-            "skipped": [asdict(left_out) for left_out in one.skipped],
+            "items": Listing(one.items, members),
+            "skipped": Listing(one.skipped, members),
         }
     return document
+
+
+def members(value: Any) -> dict[str, Any]:
+    """The members of a dataclass by their names; those of members stay what they are."""
+    return {member.name: getattr(value, member.name) for member in fields(value)}
+
+
+def written(value: Any, margin: str = "\n") -> Iterator[str]:
+    """A document as `json.dumps` with an indentation of 2 writes it, in pieces: no listing is held whole."""
+    if isinstance(value, Mapping) and value:
+        yield from _enclosed("{}", margin, ((f"{json.dumps(key)}: ", one) for key, one in value.items()))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        yield from _enclosed("[]", margin, (("", one) for one in value)) if value else ("[]",)
+    else:
+        yield json.dumps(value)
+
+
+def _enclosed(brackets: str, margin: str, members: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    before = brackets[0]
+    for name, value in members:
+        if isinstance(value, str | int):  # most are, and are spared a generator
+            yield f"{before}{margin}  {name}{json.dumps(value)}"
+        else:
+            yield f"{before}{margin}  {name}"
+            yield from written(value, margin + "  ")
+        before = ","
+    yield f"{margin}{brackets[1]}"

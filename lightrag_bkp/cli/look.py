@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..models import Listing
 from .documents import snapshot_document
 from .failures import Exit, Failure
 from .session import Session
@@ -91,16 +92,16 @@ def _details(one: "BackupSnapshot") -> Iterator[str]:
     said |= {f"fact {key}": str(value) for key, value in one.facts.items() if value not in ("", [], None)}
     width = max(map(len, said))
     yield from (f"{shown(key):{width}}  {shown(value)}" for key, value in said.items())
-    rows = ((_size_of(item), f"{item.mode:04o}", item.type, item.name) for item in one.items)
     yield ""
-    yield from table(("SIZE", "MODE", "TYPE", "ITEM"), rows, ("SIZE",))
+    yield from table(("SIZE", "MODE", "TYPE", "ITEM"), Listing(one.items, _item_cells), ("SIZE",))
     if one.skipped:
         yield ""
         yield from table(("LEFT OUT", "WHY"), ((left_out.name, left_out.reason) for left_out in one.skipped))
 
 
-def _size_of(item: "Item") -> str:
-    return "" if item.type == "directory" else size(item.size_bytes)
+def _item_cells(item: "Item") -> tuple[str, str, str, str]:
+    length = "" if item.type == "directory" else size(item.size_bytes)
+    return length, f"{item.mode:04o}", item.type, item.name
 
 
 def _figures(figures: dict[str, Any]) -> Iterator[str]:

@@ -4,7 +4,6 @@ An answer is one JSON document with `--json`, and lines of text without. Errors 
 `--json` into the document.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
@@ -104,7 +103,7 @@ class Session:
         """Does `work` and returns its exit code; says what went wrong when it raises."""
         try:
             code = work()
-            _say("", end="")
+            _flush()
             return code or Exit.DONE
         except BrokenPipeError:
             _drop_output()
@@ -167,8 +166,7 @@ class Session:
             failed = [{"graph_id": graph_id, **failure.document()} for graph_id, failure in self.failures]
             self._print_document({**document(), **({"errors": failed} if failed else {})})
         else:
-            for line in lines():
-                _say(line, flush=False)
+            _write(f"{line}\n" for line in lines())
         return self.failures[0][1].exit_code if self.failures else Exit.DONE
 
     def close(self, document: Callable[[], Document], lines: Callable[[], Iterable[str]]) -> int:
@@ -193,7 +191,7 @@ class Session:
                 self._print_document({"error": failure.document()})
             else:
                 self._complain(failure.message)
-            _say("", end="")
+            _flush()
         except (_OutputLost, BrokenPipeError):
             _drop_output()
             if self.json:
@@ -204,16 +202,28 @@ class Session:
         print(f"{self.program}: {shown(sentence)}", file=sys.stderr)
 
     def _print_document(self, document: Document) -> None:
-        _say(json.dumps(document, indent=2), flush=False)
+        from .documents import written
+
+        _write(written(document))
+        _write("\n")
 
 
 class _OutputLost(Exception):
     """Standard output cannot be written, for another reason than that its reader went away."""
 
 
-def _say(text: str, *, end: str = "\n", flush: bool = True) -> None:
+def _write(pieces: Iterable[str]) -> None:
+    for piece in pieces:  # what making a piece raises is no fault of the output
+        _put_out(sys.stdout.write, piece)
+
+
+def _flush() -> None:
+    _put_out(sys.stdout.flush)
+
+
+def _put_out(put: Callable[..., Any], *text: str) -> None:
     try:
-        print(text, end=end, flush=flush)
+        put(*text)
     except BrokenPipeError:
         raise
     except OSError as refused:

@@ -1,5 +1,6 @@
 """Figures, times, names and tables as a terminal shows them, and ages as a user writes them."""
 
+import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -43,14 +44,16 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Collection
 
     Args:
         heads: titles of the columns.
-        rows: the cells; made printable here.
+        rows: the cells; made printable here. A sequence is gone through twice and never held as text.
         right: titles of the columns that are aligned to the right.
     """
-    cells = [tuple(heads), *(tuple(map(shown, row)) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rows = rows if isinstance(rows, Sequence) else tuple(rows)
+    widths = list(map(len, heads))
+    for row in rows:
+        widths = [max(width, len(shown(cell))) for width, cell in zip(widths, row, strict=True)]
     aligned = [">" if head in right else "<" for head in heads]
-    for row in cells:
-        padded = (f"{cell:{side}{width}}" for cell, side, width in zip(row, aligned, widths, strict=True))
+    for row in itertools.chain([heads], rows):
+        padded = (f"{shown(cell):{side}{width}}" for cell, side, width in zip(row, aligned, widths, strict=True))
         yield "  ".join(padded).rstrip()
 
 

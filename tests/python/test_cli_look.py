@@ -1,9 +1,14 @@
 """`list`, `show` and `stats`."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 from support.program import Program
 
+from lightrag_bkp.cli.documents import written
+from lightrag_bkp.models import Listing
 from lightrag_bkp.sync import BackupManager, GraphBackup
 
 
@@ -71,6 +76,24 @@ def test_show_tells_everything(program: Program, kept: GraphBackup) -> None:
         }
         for item in one.items
     ]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        [],
+        {"a": {}, "b": [], "c": None},
+        {"a": [1, 2.5, True, {"b": ["x", [None, '"\n']]}], "ä": {"\ud800": -1}},
+        "",
+        0,
+    ],
+)
+def test_documents_are_written_as_json_writes_them(document: Any) -> None:
+    assert "".join(written(document)) == json.dumps(document, indent=2)
+    assert "".join(written({"all": Listing([document] * 2, lambda row: row)})) == json.dumps(
+        {"all": [document] * 2}, indent=2
+    )
 
 
 def test_an_id_may_be_shortened_to_a_unique_beginning(program: Program, kept: GraphBackup) -> None:

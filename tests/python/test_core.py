@@ -146,7 +146,12 @@ async def test_a_body_of_many_items_is_read_whole(repo: _bridge.Repository, tmp_
     snapshot_id, *_ = await _bridge.run(
         _bridge.backup_job(repo, source, consistency="plain", metadata="{}", facts="{}", retention_days=7)
     )
-    assert [item[0] for item in repo.body(snapshot_id)[1]] == [f"{i:05}" for i in range(3000)]
+    items = repo.body(snapshot_id)[1]
+    assert [item[0] for item in items] == [f"{i:05}" for i in range(3000)]
+    assert (len(items), items[2999][0], items[-1][0]) == (3000, "02999", "02999")
+    for outside in (3000, -3001):
+        with pytest.raises(IndexError):
+            items[outside]
 
 
 async def test_hold_release_and_drop(repo: _bridge.Repository, small_file: Path) -> None:

@@ -1,5 +1,6 @@
 """Values: times, laziness, and which exceptions are what."""
 
+import copy
 import dataclasses
 import pickle
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lightrag_bkp import errors
-from lightrag_bkp.models import BackupSnapshot, BackupStatus, RetentionPolicy, SnapshotBody, moment
+from lightrag_bkp.models import BackupSnapshot, BackupStatus, Listing, RetentionPolicy, SnapshotBody, moment
 
 ERR_DEF = Path(__file__).parents[2] / "csrc" / "base" / "err.def"
 
@@ -54,6 +55,32 @@ def test_body_is_read_once_and_only_when_asked_for() -> None:
     assert not reads
     assert (one.items, one.skipped, one.facts) == ((), (), {"layout": "plain"})
     assert len(reads) == 1
+
+
+def test_a_listing_makes_its_values_when_asked_for() -> None:
+    made: list[int] = []
+
+    def make(row: int) -> str:
+        made.append(row)
+        return str(row)
+
+    listing = Listing(range(1000), make)
+    assert (len(listing), listing[3], listing[-1], listing[998:]) == (1000, "3", "999", ("998", "999"))
+    assert made == [3, 999, 998, 999]
+    with pytest.raises(IndexError):
+        listing[1000]
+    assert "7" in listing and listing.index("7") == 7
+    assert repr(listing) == "<1000 of '0', '1', ...>"
+
+
+def test_a_listing_equals_a_sequence_of_its_values() -> None:
+    listing = Listing(range(3), str)
+    assert listing == ("0", "1", "2") == listing
+    assert listing == ["0", "1", "2"] and listing == Listing("012", str)
+    assert listing != ("0", "1") and listing != ("0", "1", "3") and listing != "012"
+    assert pickle.loads(pickle.dumps(listing)) == copy.deepcopy(listing) == ("0", "1", "2")
+    with pytest.raises(TypeError):
+        hash(listing)
 
 
 def test_metadata_is_parsed_from_its_text() -> None:
