@@ -14,10 +14,10 @@ C_TESTS    := $(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/test_*.c)))
 REPLAYS    := $(patsubst tests/fuzz/fuzz_%.c,replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CC         ?= gcc
 C_FLAGS    := -std=c11 -D_GNU_SOURCE -ffp-contract=off -Wall -Wextra -Wno-format-truncation -Werror -g -O1 -fno-omit-frame-pointer -Icsrc
-C_LIBS     := -lcrypto -lzstd -ldeflate -lpthread -lm
+C_LIBS     := -lcrypto -lzstd -ldeflate -lexpat -lpthread -lm
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
-TSAN_TESTS := test_pool test_mailbox test_task test_backup test_writer test_restore_threads
+TSAN_TESTS := test_idset test_pool test_mailbox test_task test_backup test_writer test_restore_threads
 
 .PHONY: help demo test test-c test-tsan test-py lint bench fuzz fuzz-seeds wheel compat clean
 

@@ -14,7 +14,12 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-LIBRARIES = {"libcrypto": "libssl-dev", "libzstd": "libzstd-dev", "libdeflate": "libdeflate-dev"}
+LIBRARIES = {
+    "libcrypto": "libssl-dev",
+    "libzstd": "libzstd-dev",
+    "libdeflate": "libdeflate-dev",
+    "expat": "libexpat1-dev",
+}
 """pkg-config name -> Debian package."""
 COMPILE_FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-fvisibility=hidden", "-O2", "-pthread", "-Wall", "-Wextra"]
 COMPILE_FLAGS += ["-ffp-contract=off"]  # stored bytes may not depend on whether a processor fuses multiply and add

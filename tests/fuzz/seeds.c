@@ -440,6 +440,16 @@ static void seed_json(lrb_buf *b) {
     seed_text(b, "json", "nested", "[[[[{\"a\":[[{\"b\":{}}]]}]]],0,-0,1E9]");
 }
 
+static void seed_graphml(lrb_buf *b) {
+    seed_text(b, "graphml", "graph", "<?xml version='1.0' encoding='utf-8'?>\n<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">"
+                                     "<key id=\"d9\" for=\"edge\" attr.name=\"weight\" attr.type=\"double\"/><key id=\"d3\" attr.name=\"source_id\"/>"
+                                     "<key id=\"d0\" attr.name=\"entity_id\" attr.type=\"string\"/><graph edgedefault=\"undirected\"><node id=\"A\">"
+                                     "<data key=\"d0\">A</data><data key=\"d3\">a&lt;SEP&gt;b</data></node><edge source=\"A\" target=\"&#228;\">"
+                                     "<data key=\"d9\">1.5</data></edge></graph></graphml>");
+    seed_text(b, "graphml", "bomb", "<!DOCTYPE g [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;\">]><graphml>&b;</graphml>");
+    seed_text(b, "graphml", "bare", "<graphml><graph><node id=\"x\"/></graph></graphml>");
+}
+
 int main(int argc, char **argv) {
     lrb_buf bytes, other;
     if (argc != 2) return fprintf(stderr, "usage: seeds <directory>\n"), 2;
@@ -464,6 +474,7 @@ int main(int argc, char **argv) {
     seed_journals();
     seed_lightrag(&bytes);
     seed_json(&bytes);
+    seed_graphml(&bytes);
     lrb_coder_free(coder);
     lrb_buf_clear(&bytes);
     lrb_buf_clear(&other);
