@@ -37,6 +37,7 @@ from ._core import (
     publish_finish_job,
     publish_pending,
     publish_stage,
+    publish_stop_after,
     refresh_job,
     release_job,
     restore_job,
@@ -50,8 +51,8 @@ __all__ = [
     "ERROR_TABLE", "FORMAT_VERSION", "PUBLISH_EXCHANGE", "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS",
     "ItemRow", "Job", "Repository", "SnapshotRow", "Source", "backup_job", "drop_job", "free_bytes", "hold_job",
     "mem_count", "mem_fail_after", "open_job", "prune_job", "publish_abandon", "publish_choose", "publish_commit_job",
-    "publish_finish_job", "publish_pending", "publish_stage", "refresh_job", "release_job", "restore_job",
-    "retention_scan", "run", "run_blocking", "verify_job",
+    "publish_finish_job", "publish_pending", "publish_stage", "publish_stop_after", "refresh_job", "release_job",
+    "restore_job", "retention_scan", "run", "run_blocking", "verify_job",
 ]  # fmt: skip
 
 SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]

@@ -173,6 +173,9 @@ def publish_pending(target: str, /) -> bool: ...
 def publish_finish_job(target: str, /) -> Job:
     """Result: bool, whether there was something to finish."""
 
+def publish_stop_after(changes: int, /) -> None:
+    """For tests: see csrc/engine/publish.h."""
+
 def verify_job(repo: Repository, snapshot_id: str | None, level: int, mark: bool, /) -> Job:
     """level 1 catalogue, 2 digests. Result: (list of (object, message), findings in all, objects, chunks, bytes)."""
 

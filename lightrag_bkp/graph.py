@@ -138,6 +138,9 @@ class GraphBackup:
         and differs is kept first as a safety snapshot; items the snapshot lacks go away; other files and other
         workspaces stay. A plain directory becomes equal to the snapshot.
 
+        Into the directory of the registered `rag` it is restored while that runs: documents and direct edits that come
+        meanwhile wait, queries go on, and from one moment to the next LightRAG serves the restored state.
+
         Args:
             snapshot_id: or "latest", which passes over safety snapshots.
             target_dir: a working directory; made when missing.
@@ -147,13 +150,14 @@ class GraphBackup:
         Raises:
             NotFoundError: no such snapshot or item. DamagedError: it cannot be brought back whole; the target is
                 untouched.
-            ConflictError: the target holds something that must not be replaced. NoSpaceError: no room; the target is
-                untouched. InvalidInputError: an argument cannot be used.
+            ConflictError: the target holds something that must not be replaced, or the running LightRAG's embedding has
+                another dimension. NoSpaceError: no room; the target is untouched. Busy: the running LightRAG is at
+                work. InvalidInputError: an argument cannot be used.
         """
         target_dir = config.check_path(target_dir, "target_dir")
         only = None if items is None else _names(items)
         snapshot = await self._require(snapshot_id)
-        request = restoring.Request(snapshot, target_dir, only, dry_run, progress)
+        request = restoring.Request(snapshot, target_dir, only, dry_run, progress, self.rag)
         return await restoring.restore(self._repository, request)
 
     async def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:

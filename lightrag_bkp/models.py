@@ -338,6 +338,8 @@ class RestoreOutcome:
         safety_snapshot: id of the snapshot that keeps the former state; None when there was nothing to keep.
         restart_required: whether a LightRAG that has this directory open must be restarted to see it.
         dry_run: nothing was changed. seconds: how long it took.
+        reloaded: the running LightRAG of the graph serves the restored state. held_ms: how long it took no documents
+            in; None when none was running.
     """
 
     snapshot_id: str
@@ -348,6 +350,8 @@ class RestoreOutcome:
     restart_required: bool
     dry_run: bool
     seconds: float
+    reloaded: bool = False
+    held_ms: float | None = None
 
     @property
     def changed(self) -> tuple[RestoredItem, ...]:

@@ -14,6 +14,7 @@ import pytest
 from lightrag.kg import STORAGE_IMPLEMENTATIONS
 from support import check, folders, graphs, server
 
+from lightrag_bkp import BackupManager as AsyncManager
 from lightrag_bkp.cli.app import app
 from lightrag_bkp.sources import internals
 from lightrag_bkp.sync import BackupManager
@@ -85,6 +86,16 @@ def test_the_python_without_await_keeps_a_directory(desk: Path) -> None:
     snapshot = run_python(blocks("Python", "python")[1])["snapshot"]
     graph = BackupManager("backups").get_graph("support")
     assert graph is not None and [one.backup_id for one in graph.list_snapshots()] == [snapshot.backup_id]
+
+
+async def test_the_python_that_brings_a_graph_back_under_a_running_lightrag(desk: Path) -> None:
+    keep = run_python(blocks("Python", "python")[0])["keep"]
+    (block,) = blocks("Bringing a graph back", "python")
+    async with graphs.opened(desk / "rag_storage") as rag:
+        await keep(rag)
+        await graphs.insert_documents(rag, 100, 1)
+        await run_python(block)["go_back"](rag, AsyncManager("backups"))
+        assert len(rag.doc_status._data) == 6
 
 
 def test_the_commands_keep_a_graph_and_bring_it_back(desk: Path) -> None:

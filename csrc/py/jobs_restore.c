@@ -153,6 +153,14 @@ static PyObject *publish_pending(PyObject *module, PyObject *arg) {
     return code ? lrb_py_raise(lrb_py_core(module), &err) : PyBool_FromLong(pending);
 }
 
+static PyObject *publish_stop_after(PyObject *module, PyObject *arg) {
+    (void)module;
+    long long changes = PyLong_AsLongLong(arg);
+    if (changes == -1 && PyErr_Occurred()) return NULL;
+    lrb_publish_stop_after(changes);
+    Py_RETURN_NONE;
+}
+
 typedef struct publishing {
     lrb_py_names paths; /* target, staging path */
     lrb_publish_way way;
@@ -234,6 +242,7 @@ PyDoc_STRVAR(abandon_doc, "publish_abandon(target, way, staging_path, /)\n--\n\n
 PyDoc_STRVAR(commit_doc, "publish_commit_job(target, way, staging_path, names, removed, /)\n--\n\nResult: None.");
 PyDoc_STRVAR(pending_doc, "publish_pending(target, /)\n--\n\nWhether an interrupted publish waits there.");
 PyDoc_STRVAR(finish_doc, "publish_finish_job(target, /)\n--\n\nResult: bool, whether there was something to finish.");
+PyDoc_STRVAR(stop_doc, "publish_stop_after(changes, /)\n--\n\nFor tests: the process ends before that change.");
 
 PyMethodDef lrb_py_restore_functions[] = {
     {"restore_job", (PyCFunction)(void (*)(void))restore_job, METH_VARARGS | METH_KEYWORDS, restore_doc},
@@ -243,5 +252,6 @@ PyMethodDef lrb_py_restore_functions[] = {
     {"publish_commit_job", publish_commit_job, METH_VARARGS, commit_doc},
     {"publish_pending", publish_pending, METH_O, pending_doc},
     {"publish_finish_job", publish_finish_job, METH_O, finish_doc},
+    {"publish_stop_after", publish_stop_after, METH_O, stop_doc},
     {0},
 };

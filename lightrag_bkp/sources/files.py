@@ -30,6 +30,7 @@ from .trees import open_directory
 if TYPE_CHECKING:
     from .._bridge import Source
 
+_HEAD_BYTES = 64
 _NO_FILE_REASON = "not a regular file"
 _LINK_REASON = "symbolic link: recorded as a link, what it leads to is not part of the snapshot"
 
@@ -212,10 +213,29 @@ def embedding_dim(pins: Pins) -> int | None:
     """Dimension of the vectors, from the head of a pinned NanoVectorDB file; None when it does not say."""
     for namespace in VECTOR_NAMESPACES:
         fd = pins.fds.get(f"vdb_{namespace}.json")
-        found = re.match(rb'\{\s*"embedding_dim":\s*(\d{1,6})\b', os.pread(fd, 64, 0)) if fd is not None else None
-        if found:
-            return int(found[1])
+        found = None if fd is None else _nano_dimension(os.pread(fd, _HEAD_BYTES, 0))
+        if found is not None:
+            return found
     return None
+
+
+def dimension_of(path: str) -> int | None:
+    """Dimension of the vectors in one file of NanoVectorDB or Faiss; None for any other file, or when it does not
+    say.
+    """
+    name = os.path.basename(path)
+    if not is_item(name) or not name.startswith(("vdb_", "faiss_")):
+        return None
+    with open(path, "rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if name.endswith(".index"):  # a tag of four letters, then the dimension
+        return int.from_bytes(head[4:8], "little") if head[:2] == b"Ix" and len(head) >= 8 else None
+    return _nano_dimension(head)
+
+
+def _nano_dimension(head: bytes) -> int | None:
+    found = re.match(rb'\{\s*"embedding_dim":\s*(\d{1,6})\b', head)
+    return int(found[1]) if found else None
 
 
 def _open_order(names: list[str]) -> Iterator[str]:

@@ -54,6 +54,7 @@ class Gate:
         self._stragglers: list[CoroutineType[Any, Any, Any]] = []
         # Events are made at each closing: an asyncio.Event that was waited on stays bound to its loop, a gate may
         # outlive one.
+        self._barred: Exception | None = None
         self._opened: asyncio.Event | None = None
         self._drained: asyncio.Event | None = None
 
@@ -78,6 +79,8 @@ class Gate:
             return await function(*args, **kwargs)
         while self._opened is not None:
             await self._opened.wait()
+        if self._barred is not None:
+            raise self._barred
         entry = _Pass(self)
         self._sharers += 1  # No await since the test: a cutter that closes from here on sees this sharer.
         token = _passes.set((*outer, entry))
@@ -89,6 +92,10 @@ class Gate:
             if not self._sharers and self._drained is not None:
                 self._drained.set()
             _passes.reset(token)
+
+    def bar(self, reason: Exception) -> None:
+        """Lets no more shared work begin: it raises `reason`."""
+        self._barred = reason
 
     async def closed(self, work: Callable[[], Awaitable[R]], timeout_s: float) -> R:
         """Closes the gate, awaits the shared work inside, then `work()`, and opens it.

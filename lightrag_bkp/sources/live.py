@@ -19,7 +19,7 @@ import asyncio
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from ..errors import Busy, InvalidInputError
@@ -66,7 +66,9 @@ async def cut(
         Busy: a job that cannot be cut was still running at the deadline, or any job at once with "fail".
         InvalidInputError: not LightRAG's loop, storages not initialised, or an unknown `on_busy`.
     """
-    _check(rag, on_busy)
+    if on_busy not in ("wait", "fail", "crash"):
+        raise InvalidInputError(f"on_busy is {on_busy!r}; use 'wait', 'fail' or 'crash'", op="cut", target="on_busy")
+    check(rag)
     started = time.perf_counter()
     facts = lightrag_facts(rag)
     if on_busy == "crash":
@@ -172,18 +174,11 @@ class _Graph:
         return not any(status.get(flag) for flag in flags) and (self._gate is None or self._gate.quiet)
 
     async def _write_unsaved(self, left_s: float) -> None:
-        """Writes what an idle LightRAG has not written: single stores alone, the graph's all together.
-
-        The latter behind the gate, so that another cut does not take the half-written files for an idle graph's.
+        """As `write_unsaved`; what belongs together behind the gate, so that another cut does not take the half-written
+        files for an idle graph's.
         """
-        unsaved = unsaved_stores(self._rag)
-        if unsaved <= WRITTEN_ALONE:
-            for name in sorted(unsaved):
-                await getattr(self._rag, name).index_done_callback()
-        elif self._gate is not None:
-            await self._gate.closed(self._rag._insert_done, max(left_s, 0.0))
-        else:
-            await self._rag._insert_done()
+        gate, write = self._gate, self._rag._insert_done
+        await write_unsaved(self._rag, write if gate is None else lambda: gate.closed(write, max(left_s, 0.0)))
 
     async def _flush_and_pin(self, pin: Callable[[], T]) -> T:
         status = await pipeline_status(self._rag)
@@ -205,9 +200,10 @@ def _destructive(status: dict[str, Any]) -> bool:
     return bool(status.get("destructive_busy")) or bool(status.get("busy") and kind != "processing")
 
 
-def _check(rag: Any, on_busy: str) -> None:
-    if on_busy not in ("wait", "fail", "crash"):
-        raise InvalidInputError(f"on_busy is {on_busy!r}; use 'wait', 'fail' or 'crash'", op="cut", target="on_busy")
+def check(rag: Any) -> None:
+    """Raises InvalidInputError when a LightRAG cannot be worked with here: its storages are not open, or its loop is
+    another one.
+    """
     state = getattr(getattr(rag, "_storages_status", None), "name", "INITIALIZED")
     if state != "INITIALIZED":
         raise InvalidInputError(
@@ -219,7 +215,17 @@ def _check(rag: Any, on_busy: str) -> None:
     loop = getattr(rag, "_owning_loop", None)
     if loop is not None and not loop.is_closed() and loop is not asyncio.get_running_loop():
         raise InvalidInputError(
-            "this LightRAG runs on another event loop; take the snapshot there (asyncio.run_coroutine_threadsafe)",
+            "this LightRAG runs on another event loop; work with it there (asyncio.run_coroutine_threadsafe)",
             op="cut",
             target="rag",
         )
+
+
+async def write_unsaved(rag: Any, write_together: Callable[[], Awaitable[object]]) -> None:
+    """Writes what an idle LightRAG has not written: single stores alone, the graph's all together."""
+    unsaved = unsaved_stores(rag)
+    if not unsaved <= WRITTEN_ALONE:
+        await write_together()
+        return
+    for name in sorted(unsaved):
+        await getattr(rag, name).index_done_callback()

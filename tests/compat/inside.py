@@ -1,5 +1,5 @@
 """What make_old.py runs in each environment: `write DIR` builds a small directory, `cut RUNG` cuts a graph while it
-ingests."""
+ingests, `restore -` restores one while it runs."""
 
 import asyncio
 import inspect
@@ -10,6 +10,7 @@ from pathlib import Path
 from lightrag.operate import merge_nodes_and_edges
 from support import check, graphs, pins
 
+from lightrag_bkp import BackupManager
 from lightrag_bkp.sources import files, internals, live
 
 _CUTS = 10
@@ -47,6 +48,26 @@ async def cut(rung: str) -> None:
         print(f"  {_CUTS} cuts consistent: {', '.join(rungs)}; lacking: {', '.join(lacking) or 'nothing'}")
 
 
+async def restore() -> None:
+    """Restores into a running LightRAG, twice; it serves what was restored, and what it ingests later fits."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch) / "rag_storage"
+        async with graphs.opened(directory, dim=16) as rag:
+            graph = BackupManager(Path(scratch) / "storage").register_graph("g", rag=rag)
+            await graphs.insert_documents(rag, 0, 2)
+            snapshot = await graph.create_snapshot()
+            for first in (10, 20):
+                await graphs.insert_documents(rag, first, 2)
+                assert (await graph.restore(snapshot.backup_id, directory)).reloaded
+                assert len(rag.doc_status._data) == 2
+                assert not check.findings(directory), check.findings(directory)
+            await graphs.insert_documents(rag, 30, 1)
+            assert len(rag.doc_status._data) == 3
+        assert not check.findings(directory), check.findings(directory)
+        print("  restored while running, twice")
+
+
 if __name__ == "__main__":
     command, argument = sys.argv[1:]
-    asyncio.run(write(Path(argument)) if command == "write" else cut(argument))
+    works = {"write": lambda: write(Path(argument)), "cut": lambda: cut(argument), "restore": restore}
+    asyncio.run(works[command]())

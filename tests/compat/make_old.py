@@ -4,7 +4,7 @@
 
 DIR/environments/<version> is a virtual environment with that release; DIR/directories/<version> a working directory it
 wrote, checked, a few dozen KiB. The checked-in copies are in tests/compat/directories. With --cut a graph is cut in
-each environment while it ingests, and the cut is checked. Environments and directories that exist are kept.
+each environment while it ingests, and restored while it runs. Environments and directories that exist are kept.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _PROJECT = _HERE.parents[1]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="where environments and directories go")
-    parser.add_argument("--cut", action="store_true", help="cut an ingesting graph in each environment")
+    parser.add_argument("--cut", action="store_true", help="cut and restore a running graph in each environment")
     arguments = parser.parse_args()
     for version, rung in VERSIONS.items():
         python = environment(arguments.out / "environments" / version, version)
@@ -37,6 +37,7 @@ def main() -> int:
         )
         if arguments.cut:
             inside(python, "cut", rung)
+            inside(python, "restore", "-")
     return 0
 
 

@@ -37,8 +37,16 @@ async def open_rag(
         delay_s: how long the LLM takes for an extraction, in seconds.
         options: further fields of LightRAG.
     """
+    rag = make_rag(directory, workspace, dim=dim, delay_s=delay_s, **options)
+    await rag.initialize_storages()
+    _open.append(rag)
+    return rag
+
+
+def make_rag(directory: Path, workspace: str = "", *, dim: int = 64, delay_s: float = 0.0, **options: Any) -> LightRAG:
+    """As `open_rag`, but nothing is opened: what a server makes before it forks its workers."""
     directory.mkdir(parents=True, exist_ok=True)
-    rag = LightRAG(
+    return LightRAG(
         working_dir=str(directory),
         workspace=workspace,
         embedding_func=EmbeddingFunc(embedding_dim=dim, max_token_size=8192, func=embedding_model(dim)),
@@ -46,9 +54,6 @@ async def open_rag(
         tokenizer=Tokenizer("bytes", ByteTokenizer()),
         **{"entity_extract_max_gleaning": 0, **options},
     )
-    await rag.initialize_storages()
-    _open.append(rag)
-    return rag
 
 
 async def close_rag(rag: LightRAG) -> None:

@@ -1,7 +1,9 @@
 """LightRAG's private names: what is known of its insides, in one place.
 
-`live` decides when to cut; here is what it must know for that. `REQUIRED` lists what must exist for which rung. What is
-missing lowers the rung; the version is never asked for.
+`live` decides when to cut and when to restore; here is what it must know for that. Two tables list what must exist:
+`REQUIRED` for which rung of a cut, `REQUIRED_TO_RESTORE` for restoring under a running LightRAG. What is missing lowers
+the rung; the version is never asked for. `reservation` takes LightRAG's pipeline, `memory` makes it read its files
+anew.
 """
 
 import functools
@@ -11,10 +13,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .gate import Gate
+from ..gate import Gate
 
 LLM_CACHE_STORE = "llm_response_cache"
-_KV_STORES = (
+KV_STORES = (
     "full_docs",
     "text_chunks",
     "full_entities",
@@ -24,8 +26,9 @@ _KV_STORES = (
     LLM_CACHE_STORE,
     "doc_status",
 )
-_VECTOR_STORES = ("entities_vdb", "relationships_vdb", "chunks_vdb")
-_STORES = (*_KV_STORES, *_VECTOR_STORES, "chunk_entity_relation_graph")
+VECTOR_STORES = ("entities_vdb", "relationships_vdb", "chunks_vdb")
+GRAPH_STORE = "chunk_entity_relation_graph"
+_STORES = (*KV_STORES, *VECTOR_STORES, GRAPH_STORE)
 
 _FILE_CLASSES = frozenset(
     {"JsonKVStorage", "JsonDocStatusStorage", "NanoVectorDBStorage", "FaissVectorDBStorage", "NetworkXStorage"}
@@ -66,15 +69,31 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 """What a rung needs beyond the rungs before it: "module:attribute", or "rag:attribute" for the LightRAG object."""
 
+REQUIRED_TO_RESTORE: dict[str, tuple[str, ...]] = {
+    "reserve": (*REQUIRED["settled"], "rag:apipeline_enqueue_documents", "rag:apipeline_process_enqueue_documents"),
+    "reload": (
+        *(f"lightrag.kg.shared_storage:{name}" for name in ("set_all_update_flags", "clear_all_update_flags")),
+        "lightrag.utils:load_json",
+        *(f"rag:{store}.{name}" for store in _STORES for name in ("_storage_lock", "namespace", "workspace")),
+        *(f"rag:{store}.{name}" for store in KV_STORES for name in ("_data", "_file_name")),
+        *(f"rag:{store}.storage_updated.value" for store in (*VECTOR_STORES, GRAPH_STORE)),
+    ),
+}
+"""What restoring under a running LightRAG needs: `reserve` to be alone with its files, `reload` to make it read them.
+How each class of store is made to read is in `memory`."""
+
 _GATE_ATTRIBUTE = "_lightrag_bkp_gate"
 """Where the gate of a LightRAG hangs: on its graph storage, which every merge is handed. It lives as long as that."""
+
+_INTAKE_ATTRIBUTE = "_lightrag_bkp_intake"
+"""Where the gate for new documents hangs, beside it."""
 
 _SHARED_MARK = "_lightrag_bkp_shared"
 
 
 def missing(rag: Any) -> dict[str, list[str]]:
     """For each rung of `REQUIRED` the names this LightRAG does not have."""
-    return {rung: [name for name in names if not _exists(rag, name)] for rung, names in REQUIRED.items()}
+    return {rung: [name for name in names if not exists(rag, name)] for rung, names in REQUIRED.items()}
 
 
 def storage_classes(rag: Any) -> dict[str, str]:
@@ -102,13 +121,14 @@ def lightrag_facts(rag: Any) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
+def file_stores(rag: Any) -> dict[str, Any]:
+    """The stores whose data are in files of the working directory, by attribute."""
+    return {name: getattr(rag, name) for name, kind in storage_classes(rag).items() if kind in _FILE_CLASSES}
+
+
 def unsaved_stores(rag: Any) -> set[str]:
     """The file-backed stores whose memory is ahead of their file."""
-    return {
-        name
-        for name, kind in storage_classes(rag).items()
-        if kind in _FILE_CLASSES and _is_unsaved(getattr(rag, name), name in _KV_STORES)
-    }
+    return {name for name, store in file_stores(rag).items() if _is_unsaved(store, name in KV_STORES)}
 
 
 def _is_unsaved(store: Any, key_value: bool) -> bool:
@@ -167,6 +187,22 @@ def install_gate(rag: Any) -> Gate:
     return gate
 
 
+def install_intake(rag: Any) -> Gate:
+    """Makes the enqueueing of documents share a gate of its own; once per object. A document that arrives while it is
+    closed waits, where LightRAG would refuse it.
+    """
+    graph_store = rag.chunk_entity_relation_graph
+    installed: Gate | None = getattr(graph_store, _INTAKE_ATTRIBUTE, None)
+    if installed is not None:
+        return installed
+    gate = Gate()
+    enqueue = rag.apipeline_enqueue_documents
+    rag.apipeline_enqueue_documents = gate.share(enqueue)
+    setattr(graph_store, _INTAKE_ATTRIBUTE, gate)
+    gate.count_running([inspect.unwrap(enqueue).__code__])
+    return gate
+
+
 def _share_merge(merge: Callable[..., Any]) -> None:
     """Replaces a merge function, wherever it is known by name, by one that goes through the gate of its graph.
 
@@ -189,7 +225,8 @@ def _share_merge(merge: Callable[..., Any]) -> None:
             setattr(module, merge.__name__, shared)
 
 
-def _exists(rag: Any, name: str) -> bool:
+def exists(rag: Any, name: str) -> bool:
+    """Whether this LightRAG has a name of the tables."""
     where, _, path = name.partition(":")
     try:
         found = rag if where == "rag" else importlib.import_module(where)

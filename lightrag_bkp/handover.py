@@ -1,0 +1,178 @@
+"""A snapshot handed to a running LightRAG, which goes on with it: no restart, and nothing of the old state comes back.
+
+Everything is staged while LightRAG works. Then nobody may write to it: the present state is kept, files and memory
+change together, and what came meanwhile is processed. A LightRAG whose memory cannot be switched gets the files and no
+more: it stays closed for writers until it is restarted.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from . import _bridge
+from .errors import ConflictError
+from .models import BackupSnapshot, Consistency
+from .repository import GraphRepository
+from .safety import keep_present
+from .sources import files
+from .staging import SAME, Row, Staging, Wanted, plan, surplus, to_put
+from .target import Target
+
+logger = logging.getLogger("lightrag_bkp")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done, or with dry_run would be.
+
+    Attributes:
+        rows: all items. removed: names taken away, in byte order. needed_bytes: what was written.
+        safety_snapshot: keeps the former state. reloaded: a running LightRAG serves the new one.
+        held_ms: how long that LightRAG took no documents.
+    """
+
+    rows: list[Row]
+    needed_bytes: int
+    removed: list[str]
+    safety_snapshot: str | None = None
+    reloaded: bool = False
+    held_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class _Handover:
+    """One snapshot, the running LightRAG, and how to look at the target whenever needed."""
+
+    repository: GraphRepository
+    snapshot: BackupSnapshot
+    wanted: Wanted
+    rag: Any
+    look: Callable[[], Target]
+    root_mode: int | None
+
+
+async def hand_over(
+    repository: GraphRepository,
+    snapshot: BackupSnapshot,
+    wanted: Wanted,
+    rag: Any,
+    look: Callable[[], Target],
+    root_mode: int | None,
+) -> Done:
+    """Restores into the directory of a running LightRAG. Any failure leaves files and memory as they were.
+
+    Raises:
+        Busy: it is at work. UnsupportedError: it cannot be kept from writing. ConflictError: its embedding has another
+            dimension than the snapshot's vectors.
+    """
+    from .sources import takeover  # brings LightRAG's own modules in, which the caller has loaded
+
+    await takeover.refuse_busy(rag)
+    target = look()
+    root = target.layout.root
+    this = _Handover(repository, snapshot, wanted, rag, look, root_mode)
+    async with Staging(root, _bridge.publish_choose(root, target.shared)) as staging:
+        staging.dress(root_mode)
+        rows, needed = await staging.fill(repository, wanted, whole=True)
+        _check_dimension(staging.path, rag)
+        return await takeover.alone(
+            rag,
+            partial(_while_held, this, staging, rows, needed),
+            job=f"restoring snapshot {snapshot.backup_id}",
+            operation={"scope": "restore", "snapshot": snapshot.backup_id, "graph": repository.graph_id},
+        )
+
+
+async def _while_held(this: _Handover, staging: Staging, rows: list[Row], needed: int, held: Any) -> Done:
+    """What happens while nobody writes to LightRAG."""
+    consistency = await _settle(this, held)
+    target = this.look()
+    if all(row[2] == SAME for row in rows):  # while it was staged; LightRAG may have written since
+        rows, _ = await plan(this.repository, replace(this.wanted, progress=None), staging.root)
+    removed = surplus(this.wanted, target.present(), rows)
+    if not removed and all(row[2] == SAME for row in rows):
+        return Done(rows, needed, removed, reloaded=True, held_ms=held.held_ms)
+    safety = await keep_present(this.repository, this.snapshot, target, consistency)
+    reloaded = await _exchange(this, staging, rows, removed, safety, held)
+    return Done(rows, needed, removed, safety, reloaded, held.held_ms)
+
+
+async def _settle(this: _Handover, held: Any) -> Consistency:
+    """Brings the files up to what is in memory. A LightRAG that cannot write may be the reason for the restore: then
+    the files are kept as they are.
+    """
+    try:
+        await held.write_unsaved()
+    except Exception as error:
+        logger.warning("event=unwritten_state graph=%s error=%r", this.repository.graph_id, error)
+        return Consistency.CRASH
+    return Consistency.QUIESCED
+
+
+async def _exchange(
+    this: _Handover, staging: Staging, rows: list[Row], removed: list[str], safety: str | None, held: Any
+) -> bool:
+    """Puts the staged files in place and into memory; returns whether the latter was possible."""
+    from .sources import takeover
+
+    put = to_put(rows, whole=True)
+    without = takeover.lacking(this.rag)["reload"]
+    if without:
+        logger.warning("event=no_reload graph=%s lacks=%s", this.repository.graph_id, ", ".join(without))
+        await takeover.to_the_end(staging.publish(put, removed))
+        await held.keep("its files were restored; restart LightRAG to work with them")
+        return False
+
+    contents = await held.contents(partial(_path_after, staging, {*put, *removed}))
+    try:
+        await held.exchange(partial(staging.publish, put, removed), contents)
+    except Exception as error:
+        logger.error("event=restore_undone graph=%s error=%r", this.repository.graph_id, error)
+        await staging.settle()
+        await takeover.to_the_end(_undo(this, put, safety, held))
+        raise
+    return True
+
+
+async def _undo(this: _Handover, put: list[str], safety: str | None, held: Any) -> None:
+    """Makes files and memory what they were, wherever the exchange stopped."""
+    try:
+        target = this.look()
+        async with Staging(target.layout.root, _bridge.PUBLISH_JOURNAL) as staging:
+            old: list[Row] = []
+            if safety is not None:
+                old, _ = await staging.fill(this.repository, Wanted(safety), whole=False)
+            removed = surplus(Wanted(safety or ""), _there(staging.root, {*put, *target.present()}), old)
+            back = to_put(old, whole=False)
+            contents = await held.contents(partial(_path_after, staging, {*back, *removed}))
+            await held.exchange(partial(staging.publish, back, removed), contents)
+    except Exception:
+        await held.keep("a restore failed and could not be undone; restart LightRAG")
+        raise
+
+
+def _there(root: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if os.path.lexists(os.path.join(root, name))]
+
+
+def _path_after(staging: Staging, changed: set[str], known_as: str) -> str:
+    """Where that lies now which LightRAG will find at the path `known_as`; nothing lies there when it is removed."""
+    name = os.path.basename(known_as)
+    return os.path.join(staging.path, name) if name in changed else known_as
+
+
+def _check_dimension(staged: str, rag: Any) -> None:
+    """Refuses vectors this LightRAG could not compare with its own."""
+    expected = getattr(getattr(rag, "embedding_func", None), "embedding_dim", None)
+    for name in sorted(os.listdir(staged)):
+        found = files.dimension_of(os.path.join(staged, name))
+        if None not in (expected, found) and found != expected:
+            raise ConflictError(
+                f"the vectors of {name} have {found} components and this LightRAG's embedding {expected}: restore to"
+                " another directory, or open LightRAG with the embedding the snapshot was made with",
+                op="restore",
+                target=name,
+            )

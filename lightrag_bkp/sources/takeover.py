@@ -1,0 +1,166 @@
+"""A running LightRAG's files replaced under it.
+
+`alone` takes the pipeline and closes the gates: documents that arrive wait, and so do direct edits, while queries go on
+and see the old state. `Held.exchange` then holds the locks of all stores for the moment in which files and memory
+change together. What LightRAG can do decides how far that goes: `lacking` says what is missing.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from ..errors import Busy, UnsupportedError
+from . import live
+from .gate import Gate, NotDrained
+from .internals import install_gate, install_intake, memory, missing, pipeline_status
+from .internals.memory import lacking as lacking
+from .internals.reservation import Reservation, obstacle
+
+logger = logging.getLogger("lightrag_bkp")
+T = TypeVar("T")
+
+_GATE_S = 30.0
+"""How long edits and uploads under way are waited for, in seconds."""
+
+_driving: set[asyncio.Task[None]] = set()
+
+
+class Held:
+    """A LightRAG nobody writes to. Made by `alone`."""
+
+    def __init__(self, rag: Any, reservation: Reservation, gates: list[Gate]) -> None:
+        self._rag = rag
+        self._reservation = reservation
+        self._gates = gates
+        self._since = time.perf_counter()
+        self.kept = False
+
+    @property
+    def held_ms(self) -> float:
+        """How long no document could be taken in, in milliseconds."""
+        return (time.perf_counter() - self._since) * 1e3
+
+    async def write_unsaved(self) -> None:
+        """Brings the files up to what is in memory."""
+        await live.write_unsaved(self._rag, self._rag._insert_done)
+
+    async def contents(self, path_of: Callable[[str], str]) -> dict[str, dict[str, Any]]:
+        """What LightRAG would hold of the files `path_of` leads to; see `memory.read`."""
+        return await memory.read(self._rag, path_of)
+
+    async def exchange(self, publish: Callable[[], Awaitable[None]], contents: Mapping[str, dict[str, Any]]) -> None:
+        """Puts files in place (`publish`) and their `contents` into memory, as one. Runs to its end when cancelled.
+
+        When `publish` fails memory stays as it was.
+
+        Raises:
+            Exception: LightRAG cannot read a file that is in place now.
+        """
+        await to_the_end(self._exchange(publish, contents))
+
+    async def _exchange(self, publish: Callable[[], Awaitable[None]], contents: Mapping[str, dict[str, Any]]) -> None:
+        async with memory.locked(self._rag):
+            await publish()
+            await memory.switch(self._rag, contents)
+        await memory.touch(self._rag)
+
+    async def keep(self, message: str) -> None:
+        """Nobody writes to this LightRAG any more until its process ends: its memory is older than its files."""
+        self.kept = True
+        for gate in self._gates:
+            gate.bar(Busy(message, op="restore", target=self._rag.working_dir))
+        await self._reservation.keep(message)
+
+
+async def alone(rag: Any, work: Callable[[Held], Awaitable[T]], *, job: str, operation: Mapping[str, Any]) -> T:
+    """Does `work` while nobody writes to a running LightRAG. Work that came meanwhile is begun afterwards.
+
+    Args:
+        rag: a `lightrag.LightRAG` with initialised storages; call on its event loop.
+        job: what LightRAG's status shows meanwhile. operation: what a dead worker's successor reads; JSON-ready.
+
+    Raises:
+        Busy: something else is going on.
+    """
+    await refuse_busy(rag)
+    gates = [install_intake(rag)]
+    if not any(missing(rag).values()):
+        gates.append(install_gate(rag))
+
+    async def reserved() -> T:
+        reservation = Reservation(rag, job, operation)
+        held = Held(rag, reservation, gates)
+        try:
+            in_the_way = await reservation.take()
+            if in_the_way is not None:
+                raise _busy(rag, in_the_way)
+            return await work(held)
+        finally:
+            if not held.kept and await reservation.give_back():
+                _begin_waiting_work(rag)
+
+    return await _behind(gates, reserved, rag)
+
+
+async def refuse_busy(rag: Any) -> None:
+    """Raises Busy when LightRAG works or its graph is being edited, and UnsupportedError when nobody can be alone with
+    its files.
+    """
+    live.check(rag)
+    without = lacking(rag)["reserve"]
+    if without:
+        raise UnsupportedError(
+            f"this LightRAG has no {', '.join(without)}, so it cannot be kept from writing meanwhile: stop it, and"
+            " restore without rag=",
+            op="restore",
+            target=rag.working_dir,
+        )
+    in_the_way = obstacle(await pipeline_status(rag))
+    if in_the_way is not None:
+        raise _busy(rag, in_the_way)
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Awaits `work` to its end also when the caller is cancelled meanwhile, who hears of that afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None and not task.cancelled() and task.exception() is None:
+        raise cancelled
+    return task.result()
+
+
+async def _behind(gates: list[Gate], work: Callable[[], Coroutine[Any, Any, T]], rag: Any) -> T:
+    """Does `work` behind all gates, closed one after the other."""
+    if not gates:
+        return await work()
+    try:
+        return await gates[0].closed(lambda: _behind(gates[1:], work, rag), _GATE_S)
+    except NotDrained as error:
+        raise _busy(rag, "documents are being accepted or the graph is being edited") from error
+
+
+def _busy(rag: Any, what: str) -> Busy:
+    name = rag.workspace or "(default workspace)"
+    return Busy(
+        f"the LightRAG of {name} is at work, {what}: restore when it is done", op="restore", target=rag.working_dir
+    )
+
+
+def _begin_waiting_work(rag: Any) -> None:
+    task = asyncio.create_task(_process(rag))
+    _driving.add(task)  # a loop holds its tasks weakly
+    task.add_done_callback(_driving.discard)
+
+
+async def _process(rag: Any) -> None:
+    try:
+        await rag.apipeline_process_enqueue_documents()
+    except Exception as error:
+        logger.error("event=waiting_documents workspace=%r error=%r", rag.workspace, error)
