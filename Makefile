@@ -13,13 +13,13 @@ HEADERS    := $(wildcard csrc/*/*.h csrc/*/*.def)
 C_TESTS    := $(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/test_*.c)))
 REPLAYS    := $(patsubst tests/fuzz/fuzz_%.c,replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CC         ?= gcc
-C_FLAGS    := -std=c11 -D_GNU_SOURCE -ffp-contract=off -Wall -Wextra -Wno-format-truncation -Werror -g -O1 -fno-omit-frame-pointer -Icsrc
+C_FLAGS    := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-trapping-math -fno-math-errno -Wall -Wextra -Wno-format-truncation -Werror -g -O1 -fno-omit-frame-pointer -Icsrc
 C_LIBS     := -lcrypto -lzstd -ldeflate -lexpat -lpthread -lm
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
 TSAN_TESTS := test_idset test_pool test_mailbox test_task test_backup test_writer test_restore_threads
 
-.PHONY: help demo test test-c test-tsan test-py lint bench fuzz fuzz-seeds wheel compat clean
+.PHONY: help demo test test-c test-tsan test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,14 @@ lint: $(VENV)/.built ## ruff, mypy --strict, and the C core without a warning
 
 bench: $(VENV)/.built ## the measured bars, beside restic, borg, rustic and cp (SIZE_MB=600)
 	@$(PY) -m benchmarks --size-mb $(or $(SIZE_MB),600)
+
+bench-codec: $(BUILD)/bench/codec ## the vector codec on one core, stage by stage (FILE=.../vdb_entities.json GROUP=8)
+	@$< $(FILE) $(GROUP)
+
+CODEC_C := $(filter csrc/base/% csrc/codec/% csrc/lightrag/%,$(CORE_C))
+$(BUILD)/bench/codec: benchmarks/codec.c $(CODEC_C) $(HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(C_FLAGS) -Wno-maybe-uninitialized -O3 $< $(CODEC_C) -o $@ $(C_LIBS)
 
 compat: $(VENV)/.built ## cuts and restores with older LightRAG releases, each in an environment of its own
 	@$(PY) tests/compat/make_old.py --out $(BUILD)/compat --cut

@@ -13,6 +13,28 @@
 
 #include "base/buf.h"
 
+/* Where the processor's own order is little-endian these are plain loads and stores, which loops over them need to be
+ * vectorised. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+static inline void lrb_put_u16(uint8_t *at, uint16_t v) { memcpy(at, &v, sizeof v); }
+static inline void lrb_put_u32(uint8_t *at, uint32_t v) { memcpy(at, &v, sizeof v); }
+static inline void lrb_put_u64(uint8_t *at, uint64_t v) { memcpy(at, &v, sizeof v); }
+static inline uint16_t lrb_get_u16(const uint8_t *at) {
+    uint16_t v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+static inline uint32_t lrb_get_u32(const uint8_t *at) {
+    uint32_t v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+static inline uint64_t lrb_get_u64(const uint8_t *at) {
+    uint64_t v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+#else
 static inline void lrb_put_u16(uint8_t *at, uint16_t v) {
     at[0] = (uint8_t)v;
     at[1] = (uint8_t)(v >> 8);
@@ -34,6 +56,7 @@ static inline uint32_t lrb_get_u32(const uint8_t *at) {
 static inline uint64_t lrb_get_u64(const uint8_t *at) {
     return (uint64_t)lrb_get_u32(at) | (uint64_t)lrb_get_u32(at + 4) << 32;
 }
+#endif
 
 int lrb_wire_u8(lrb_buf *out, uint8_t v, lrb_err *err);
 int lrb_wire_u16(lrb_buf *out, uint16_t v, lrb_err *err);

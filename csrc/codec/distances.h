@@ -1,11 +1,13 @@
-/* A row's distances in bytes: the low byte of each as it is, the part above it in a few bits, patches for what is wider.
+/* A row's distances in bytes: the low byte of each as it is, the part above it in about five bits, patches for what is
+ * further out.
  *
- * With a width w of 0 to 8, a distance d plus 2^(w + 7), modulo 2^32, is below 2^(w + 8) unless d is too far out. Of that
- * sum the bytes are
+ * To a distance half of the range is added, modulo 2^32: 128 * b, where b is the base of its number (radix.h): the base
+ * that belongs to the form's width, or half of it where the element is halved (residual.h). Of the sum the low byte is
+ * stored as it is, and the rest, when it is below b, as a number of base b. So the bytes are
  *
- *   dim low bytes | dim times w bits of the high part (bits.h) | patches x (element u16 | high part u24)
+ *   dim low bytes | dim numbers (radix.h) | patches x (element u16 | all of the sum above the low byte u24)
  *
- * A patched element has zeros in the second part. Patches ascend. Nothing here allocates.
+ * A patched element's number is 0. Patches ascend. Nothing here allocates.
  */
 #ifndef LRB_CODEC_DISTANCES_H
 #define LRB_CODEC_DISTANCES_H
@@ -14,22 +16,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LRB_DISTANCES_MAX_WIDTH = 8, LRB_PATCH_BYTES = 5 };
+enum { LRB_PATCH_BYTES = 5 };
 
 typedef struct lrb_distances_form {
-    unsigned width;
+    unsigned width; /* LRB_RADIX_MIN_WIDTH to LRB_RADIX_MAX_WIDTH */
     uint32_t patches;
 } lrb_distances_form;
 
-/* The form that takes the fewest bytes; false when none takes less than 4 bytes an element. */
-bool lrb_distances_choose(const uint32_t *distances, size_t dim, lrb_distances_form *form);
+/* The cheapest form, found by walking from the middle of the usual widths as long as it gets cheaper; false when none
+ * takes less than 4 bytes an element. halved[i] is 0 or 1. */
+bool lrb_distances_choose(const uint32_t *distances, const uint8_t *halved, size_t dim, lrb_distances_form *form);
 
-size_t lrb_distances_bytes(size_t dim, lrb_distances_form form);
+size_t lrb_distances_bytes(const uint8_t *halved, size_t dim, lrb_distances_form form);
 
-/* Writes exactly lrb_distances_bytes; `high` is dim bytes of scratch. */
-void lrb_distances_encode(const uint32_t *distances, size_t dim, lrb_distances_form form, uint8_t *high, uint8_t *out);
+/* Writes exactly lrb_distances_bytes, of a form that was chosen. `numbers` is dim bytes of scratch. */
+void lrb_distances_encode(const uint32_t *distances, const uint8_t *halved, size_t dim, lrb_distances_form form,
+                          uint8_t *numbers, uint8_t *out);
 
 /* Reads exactly lrb_distances_bytes; false when a patch names no element, or not in order. */
-bool lrb_distances_decode(const uint8_t *bytes, size_t dim, lrb_distances_form form, uint8_t *high, uint32_t *distances);
+bool lrb_distances_decode(const uint8_t *bytes, const uint8_t *halved, size_t dim, lrb_distances_form form,
+                          uint8_t *numbers, uint32_t *distances);
 
 #endif

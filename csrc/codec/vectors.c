@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/wire.h"
+#include "codec/vectors_private.h"
 
 int lrb_vectors_shape_of(uint32_t dim, uint32_t rows, size_t streams_bytes, lrb_vectors_shape *out, lrb_err *err) {
     if (!dim || dim > LRB_VECTORS_MAX_DIM || !rows || rows > LRB_VECTORS_MAX_ROWS)
@@ -37,4 +38,50 @@ int lrb_vectors_open(const void *content, size_t count, uint32_t dim, lrb_vector
                          .streams = bytes + shape.streams,
                          .streams_bytes = (size_t)streams_bytes};
     return LRB_OK;
+}
+
+/* ---- the coder ---- */
+
+int lrb_vector_coder_new(lrb_vector_coder **out, lrb_err *err) {
+    lrb_vector_coder *coder = lrb_alloc_zero(1, sizeof *coder);
+    if (!coder) return lrb_err_nomem(err, "make a vector coder");
+    lrb_buf_init(&coder->halves, LRB_VECTORS_MAX_BYTES);
+    lrb_buf_init(&coder->known, LRB_VECTORS_MAX_ROWS);
+    lrb_buf_init(&coder->planes, LRB_VECTORS_MAX_BYTES);
+    lrb_buf_init(&coder->joined, 2 * LRB_VECTORS_MAX_DIM);
+    lrb_buf_init(&coder->halved, LRB_VECTORS_MAX_DIM);
+    lrb_buf_init(&coder->numbers, LRB_VECTORS_MAX_DIM);
+    lrb_buf_init(&coder->distances, 4 * LRB_VECTORS_MAX_DIM);
+    lrb_buf_init(&coder->inverse, lrb_compress_bound(LRB_VECTORS_MAX_BYTES));
+    int code = lrb_inflater_new(&coder->inflater, err);
+    if (!code) code = lrb_compressor_new(&coder->compressor, err);
+    if (code) {
+        lrb_vector_coder_free(coder);
+        return code;
+    }
+    *out = coder;
+    return LRB_OK;
+}
+
+void lrb_vector_coder_free(lrb_vector_coder *coder) {
+    if (!coder) return;
+    lrb_inflater_free(coder->inflater);
+    lrb_compressor_free(coder->compressor);
+    lrb_buf *buffers[] = {&coder->halves, &coder->known,   &coder->planes,    &coder->joined,
+                          &coder->halved, &coder->numbers, &coder->distances, &coder->inverse};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) lrb_buf_clear(buffers[i]);
+    lrb_free(coder);
+}
+
+int lrb_vector_coder_room(lrb_buf *buf, size_t count, lrb_err *err) {
+    lrb_buf_empty(buf);
+    return lrb_buf_reserve(buf, count, err);
+}
+
+int lrb_vector_coder_row(lrb_vector_coder *coder, uint32_t dim, lrb_err *err) {
+    int code = lrb_vector_coder_room(&coder->joined, 2 * (size_t)dim, err);
+    if (!code) code = lrb_vector_coder_room(&coder->halved, dim, err);
+    if (!code) code = lrb_vector_coder_room(&coder->numbers, dim, err);
+    if (!code) code = lrb_vector_coder_room(&coder->distances, 4 * (size_t)dim, err);
+    return code;
 }

@@ -70,6 +70,7 @@ TEST(content_that_is_none_or_does_not_pay_is_not_encoded) {
     CHECK_OK(lrb_vectors_encode(coder, content, count, 64, stored, 100, &written, &err));
     CHECK(written == 0);
     sample_fill(content + 12, 2 * 4 * 64, 7);
+    for (size_t i = 0; i < 2; i++) content[12 + 2 * 4 * 64 + 139 * i + 1] = 0x01; /* no stored block of zlib's usual level */
     CHECK_OK(lrb_vectors_encode(coder, content, count, 64, stored, sizeof stored, &written, &err));
     CHECK(written == 0);
 }
