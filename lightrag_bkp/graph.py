@@ -130,6 +130,9 @@ class GraphBackup:
         *,
         items: Sequence[str] | None = None,
         dry_run: bool = False,
+        workspace: str | None = None,
+        input_dir: str | os.PathLike[str] | None = None,
+        replace: bool = False,
         progress: ProgressCallback | None = None,
     ) -> RestoreOutcome:
         """Makes `target_dir` hold the snapshot's items, byte for byte, with their modes and times.
@@ -146,6 +149,10 @@ class GraphBackup:
             target_dir: a working directory; made when missing.
             items: only these (a directory's name takes all below it); nothing is removed then.
             dry_run: only say what would change.
+            workspace: another one than the snapshot's ("" is the unnamed one): a clone, into a workspace without data.
+            input_dir: LightRAG's INPUT_DIR there: uploads go to <input_dir>/<workspace> instead, added to what is
+                there, and `full_docs` names parsed documents there; the only bytes a restore changes.
+            replace: a clone may replace what is in its workspace, uploads other files of the same name.
 
         Raises:
             NotFoundError: no such snapshot or item. DamagedError: it cannot be brought back whole; the target is
@@ -157,7 +164,17 @@ class GraphBackup:
         target_dir = config.check_path(target_dir, "target_dir")
         only = None if items is None else _names(items)
         snapshot = await self._require(snapshot_id)
-        request = restoring.Request(snapshot, target_dir, only, dry_run, progress, self.rag)
+        request = restoring.Request(
+            snapshot,
+            target_dir,
+            items=only,
+            dry_run=dry_run,
+            workspace=None if workspace is None else config.check_workspace(workspace),
+            input_dir=None if input_dir is None else config.check_path(input_dir, "input_dir"),
+            replace=replace,
+            progress=progress,
+            rag=self.rag,
+        )
         return await restoring.restore(self._repository, request)
 
     async def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:

@@ -18,7 +18,7 @@ from .models import BackupSnapshot, Consistency
 from .repository import GraphRepository
 from .safety import keep_present
 from .sources import files
-from .staging import SAME, Row, Staging, Wanted, plan, surplus, to_put
+from .staging import Row, Staged, Staging, Wanted, plan, surplus
 from .target import Target
 
 logger = logging.getLogger("lightrag_bkp")
@@ -30,14 +30,15 @@ class Done:
 
     Attributes:
         rows: all items. removed: names taken away, in byte order. needed_bytes: what was written.
-        safety_snapshot: keeps the former state. reloaded: a running LightRAG serves the new one.
-        held_ms: how long that LightRAG took no documents.
+        safety_snapshot: keeps the former state. sidecars: locations of parsed documents changed.
+        reloaded: a running LightRAG serves the new state. held_ms: how long that LightRAG took no documents.
     """
 
     rows: list[Row]
     needed_bytes: int
     removed: list[str]
     safety_snapshot: str | None = None
+    sidecars: int = 0
     reloaded: bool = False
     held_ms: float | None = None
 
@@ -76,28 +77,30 @@ async def hand_over(
     this = _Handover(repository, snapshot, wanted, rag, look, root_mode)
     async with Staging(root, _bridge.publish_choose(root, target.shared)) as staging:
         staging.dress(root_mode)
-        rows, needed = await staging.fill(repository, wanted, whole=True)
+        staged = await staging.fill(repository, wanted, whole=True)
         _check_dimension(staging.path, rag)
         return await takeover.alone(
             rag,
-            partial(_while_held, this, staging, rows, needed),
+            partial(_while_held, this, staging, staged),
             job=f"restoring snapshot {snapshot.backup_id}",
             operation={"scope": "restore", "snapshot": snapshot.backup_id, "graph": repository.graph_id},
         )
 
 
-async def _while_held(this: _Handover, staging: Staging, rows: list[Row], needed: int, held: Any) -> Done:
+async def _while_held(this: _Handover, staging: Staging, staged: Staged, held: Any) -> Done:
     """What happens while nobody writes to LightRAG."""
     consistency = await _settle(this, held)
     target = this.look()
-    if all(row[2] == SAME for row in rows):  # while it was staged; LightRAG may have written since
-        rows, _ = await plan(this.repository, replace(this.wanted, progress=None), staging.root)
-    removed = surplus(this.wanted, target.present(), rows)
-    if not removed and all(row[2] == SAME for row in rows):
-        return Done(rows, needed, removed, reloaded=True, held_ms=held.held_ms)
+    now = staged
+    if staged.same and not staged.sidecars:  # when it was staged; LightRAG may have written since
+        now = await plan(this.repository, replace(this.wanted, progress=None), staging.root)
+    removed = surplus(this.wanted, target.present(), now.rows)
+    done = Done(now.rows, staged.needed_bytes, removed, sidecars=staged.sidecars)
+    if not removed and now.same and not staged.sidecars:
+        return replace(done, reloaded=True, held_ms=held.held_ms)
     safety = await keep_present(this.repository, this.snapshot, target, consistency)
-    reloaded = await _exchange(this, staging, rows, removed, safety, held)
-    return Done(rows, needed, removed, safety, reloaded, held.held_ms)
+    reloaded = await _exchange(this, staging, staged.put, removed, safety, held)
+    return replace(done, safety_snapshot=safety, reloaded=reloaded, held_ms=held.held_ms)
 
 
 async def _settle(this: _Handover, held: Any) -> Consistency:
@@ -113,12 +116,11 @@ async def _settle(this: _Handover, held: Any) -> Consistency:
 
 
 async def _exchange(
-    this: _Handover, staging: Staging, rows: list[Row], removed: list[str], safety: str | None, held: Any
+    this: _Handover, staging: Staging, put: list[str], removed: list[str], safety: str | None, held: Any
 ) -> bool:
     """Puts the staged files in place and into memory; returns whether the latter was possible."""
     from .sources import takeover
 
-    put = to_put(rows, whole=True)
     without = takeover.lacking(this.rag)["reload"]
     if without:
         logger.warning("event=no_reload graph=%s lacks=%s", this.repository.graph_id, ", ".join(without))
@@ -142,13 +144,12 @@ async def _undo(this: _Handover, put: list[str], safety: str | None, held: Any) 
     try:
         target = this.look()
         async with Staging(target.layout.root, _bridge.PUBLISH_JOURNAL) as staging:
-            old: list[Row] = []
+            old = Staged([], 0, [])
             if safety is not None:
-                old, _ = await staging.fill(this.repository, Wanted(safety), whole=False)
-            removed = surplus(Wanted(safety or ""), _there(staging.root, {*put, *target.present()}), old)
-            back = to_put(old, whole=False)
-            contents = await held.contents(partial(_path_after, staging, {*back, *removed}))
-            await held.exchange(partial(staging.publish, back, removed), contents)
+                old = await staging.fill(this.repository, Wanted(safety), whole=False)
+            removed = surplus(Wanted(safety or ""), _there(staging.root, {*put, *target.present()}), old.rows)
+            contents = await held.contents(partial(_path_after, staging, {*old.put, *removed}))
+            await held.exchange(partial(staging.publish, old.put, removed), contents)
     except Exception:
         await held.keep("a restore failed and could not be undone; restart LightRAG")
         raise

@@ -340,6 +340,8 @@ class RestoreOutcome:
         dry_run: nothing was changed. seconds: how long it took.
         reloaded: the running LightRAG of the graph serves the restored state. held_ms: how long it took no documents
             in; None when none was running.
+        uploads: how many names were brought back into the INPUT_DIR. sidecars: how many locations of parsed documents
+            in `full_docs` were changed to lead there.
     """
 
     snapshot_id: str
@@ -352,6 +354,8 @@ class RestoreOutcome:
     seconds: float
     reloaded: bool = False
     held_ms: float | None = None
+    uploads: int = 0
+    sidecars: int = 0
 
     @property
     def changed(self) -> tuple[RestoredItem, ...]:

@@ -9,13 +9,12 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import _bridge
-from .errors import RestoreUnfinishedError
+from .errors import ConflictError, InvalidInputError, RestoreUnfinishedError
 from .handover import Done, hand_over
 from .models import (
     BackupSnapshot,
@@ -29,14 +28,16 @@ from .models import (
 )
 from .repository import GraphRepository
 from .safety import keep_present
-from .sources import files
-from .staging import DIRECTORY, SAME, Row, Staging, Wanted, plan, surplus, to_put
+from .sources import files, trees
+from .staging import CREATE, DIRECTORY, FILE, REPLACE, SAME, SYMLINK, Row, Staging, Wanted, plan, surplus
 from .target import Target, holds_staging, layout_of, look, root_mode_of, same_attributes
+from .uploads import place
+from .workspaces import check_new
 
 logger = logging.getLogger("lightrag_bkp")
 
-_ACTIONS = {1: RestoreAction.CREATE, 2: RestoreAction.REPLACE, SAME: RestoreAction.SAME}
-_TYPES = {1: ItemType.FILE, DIRECTORY: ItemType.DIRECTORY, 3: ItemType.SYMLINK}
+_ACTIONS = {CREATE: RestoreAction.CREATE, REPLACE: RestoreAction.REPLACE, SAME: RestoreAction.SAME}
+_TYPES = {FILE: ItemType.FILE, DIRECTORY: ItemType.DIRECTORY, SYMLINK: ItemType.SYMLINK}
 
 
 @dataclass(frozen=True)
@@ -45,22 +46,53 @@ class Request:
 
     snapshot: BackupSnapshot
     target_dir: str | os.PathLike[str]
-    items: Sequence[str] | None
-    dry_run: bool
-    progress: ProgressCallback | None
+    items: Sequence[str] | None = None
+    dry_run: bool = False
+    workspace: str | None = None
+    input_dir: str | None = None
+    replace: bool = False
+    progress: ProgressCallback | None = None
     rag: Any = None
+
+
+@dataclass(frozen=True)
+class _Restore:
+    """A request, and what the snapshot's facts say about it."""
+
+    repository: GraphRepository
+    request: Request
+    facts: Mapping[str, Any]
+    layout: files.Layout
+
+    @property
+    def input_root(self) -> str | None:
+        """The workspace's uploads, when somebody said where they lie."""
+        given = self.request.input_dir
+        return None if given is None else os.path.join(os.path.realpath(given), self.layout.workspace)
+
+    @property
+    def uploads_apart(self) -> bool:
+        """Whether the snapshot has uploads, and they go to an INPUT_DIR."""
+        return bool(self.facts.get("inputs")) and self.input_root is not None and self.request.items is None
 
     @property
     def wanted(self) -> Wanted:
-        """What of it is staged."""
-        return Wanted(self.snapshot.backup_id, self.items, self.progress)
+        """What of the snapshot goes to the target itself."""
+        request = self.request
+        return Wanted(request.snapshot.backup_id, request.items, self.input_root, request.progress)
 
-    def rag_at(self, layout: files.Layout) -> Any:
-        """The running LightRAG whose files lie there, or None."""
-        if self.rag is None or layout.kind is not files.Kind.LIGHTRAG:
+    def look(self) -> Target:
+        """What is at the target now."""
+        inputs = bool(self.facts.get("inputs")) and not self.uploads_apart
+        return look(self.layout, inputs, self.repository.storage_path, self.request.items is not None)
+
+    def rag(self) -> Any:
+        """The running LightRAG whose files lie at the target, or None."""
+        rag = self.request.rag
+        if rag is None or self.layout.kind is not files.Kind.LIGHTRAG:
             return None
-        home = files.Layout.at(files.Kind.LIGHTRAG, self.rag.working_dir, self.rag.workspace or "")
-        return self.rag if home.root == layout.root else None
+        home = files.Layout.at(files.Kind.LIGHTRAG, rag.working_dir, rag.workspace or "")
+        return rag if home.root == self.layout.root else None
 
 
 async def restore(repository: GraphRepository, request: Request) -> RestoreOutcome:
@@ -69,83 +101,120 @@ async def restore(repository: GraphRepository, request: Request) -> RestoreOutco
     snapshot = request.snapshot
     core = await repository.require()
     facts = stored_object(await asyncio.to_thread(core.facts, snapshot.backup_id), "facts", snapshot.backup_id)
-    layout = layout_of(facts, request.target_dir)
-    look_again = partial(look, layout, bool(facts.get("inputs")), repository.storage_path, request.items is not None)
+    this = _Restore(repository, request, facts, layout_of(facts, request.target_dir, request.workspace))
+    await asyncio.to_thread(_refuse, this)
+    uploads = 0
     if request.dry_run:
-        refuse_pending(layout.root)
-        done = await _plan(repository, request, await asyncio.to_thread(look_again))
+        refuse_pending(this.layout.root)
+        done = await _plan(this)
     else:
-        await finish(layout.root)
-        rag = request.rag_at(layout)
+        await finish(this.layout.root)
+        if this.uploads_apart and this.input_root is not None:  # first: the graph names what is there
+            await finish(this.input_root)
+            uploads = await place(repository, snapshot.backup_id, this.input_root, replace=request.replace)
+        rag = this.rag()
         if rag is not None:
-            done = await hand_over(repository, snapshot, request.wanted, rag, look_again, root_mode_of(facts))
+            done = await hand_over(repository, snapshot, this.wanted, rag, this.look, root_mode_of(facts))
         else:
-            done = await _replace(repository, request, await asyncio.to_thread(look_again), root_mode_of(facts))
+            done = await _replace(this)
+    return _outcome(this, done, uploads, time.monotonic() - started)
+
+
+def _refuse(this: _Restore) -> None:
+    """Refuses what cannot be meant."""
+    request, layout = this.request, this.layout
+    if layout.kind is files.Kind.PLAIN and (request.workspace, request.input_dir) != (None, None):
+        raise InvalidInputError(
+            "the snapshot is of a plain directory, which has neither workspace nor uploads: leave them out",
+            op="restore",
+            target=request.snapshot.backup_id,
+        )
+    if request.workspace is not None and request.workspace != this.facts.get("workspace", ""):
+        check_new(layout.workspace, layout.working_dir)
+        if not request.replace and files.holds_items(layout.root):
+            raise ConflictError(
+                f"{layout.root!r} holds a graph already: take another workspace, or pass replace=True (--replace)",
+                op="restore",
+                target=layout.root,
+            )
+    if this.uploads_apart and this.input_root is not None:
+        trees.check_apart(this.input_root, this.repository.storage_path, "the input directory")
+        if files.holds_items(this.input_root):
+            raise ConflictError(
+                f"{this.input_root!r} is a LightRAG workspace, no place for uploads: correct the input directory",
+                op="restore",
+                target=this.input_root,
+            )
+
+
+def _outcome(this: _Restore, done: Done, uploads: int, seconds: float) -> RestoreOutcome:
     outcome = RestoreOutcome(
-        snapshot_id=snapshot.backup_id,
-        target_dir=layout.root,
+        snapshot_id=this.request.snapshot.backup_id,
+        target_dir=this.layout.root,
         items=(
             *(RestoredItem(name, _TYPES[kind], _ACTIONS[action], size) for name, kind, action, size in done.rows),
             *(RestoredItem(name, None, RestoreAction.REMOVE, 0) for name in done.removed),
         ),
         needed_bytes=done.needed_bytes,
         safety_snapshot=done.safety_snapshot,
-        restart_required=layout.kind is files.Kind.LIGHTRAG and not done.reloaded,
-        dry_run=request.dry_run,
-        seconds=time.monotonic() - started,
+        restart_required=this.layout.kind is files.Kind.LIGHTRAG and not done.reloaded,
+        dry_run=this.request.dry_run,
+        seconds=seconds,
         reloaded=done.reloaded,
         held_ms=done.held_ms,
+        uploads=uploads,
+        sidecars=done.sidecars,
     )
     logger.info(
         "event=restore graph=%s id=%s items=%d changed=%d bytes=%d safety=%s reloaded=%s dry_run=%s seconds=%.3f",
-        repository.graph_id,
-        snapshot.backup_id,
+        this.repository.graph_id,
+        outcome.snapshot_id,
         len(outcome.items),
         len(outcome.changed),
         done.needed_bytes,
         done.safety_snapshot,
         done.reloaded,
-        request.dry_run,
-        outcome.seconds,
+        outcome.dry_run,
+        seconds,
     )
     return outcome
 
 
-async def _plan(repository: GraphRepository, request: Request, target: Target) -> Done:
-    rows, needed = await plan(repository, request.wanted, target.layout.root)
-    removed = surplus(request.wanted, target.present(), rows)
-    stays = not removed and all(row[2] == SAME for row in rows)
-    return Done(rows, 0 if stays else needed, removed)
+async def _plan(this: _Restore) -> Done:
+    target = await asyncio.to_thread(this.look)
+    planned = await plan(this.repository, this.wanted, target.layout.root)
+    removed = surplus(this.wanted, target.present(), planned.rows)
+    return Done(planned.rows, 0 if planned.same and not removed else planned.needed_bytes, removed)
 
 
-async def _replace(repository: GraphRepository, request: Request, target: Target, root_mode: int | None) -> Done:
+async def _replace(this: _Restore) -> Done:
     """Stages, keeps the present state, puts in place. Any failure before the last step leaves the target as it was."""
-    root = target.layout.root
+    target = await asyncio.to_thread(this.look)
+    root, snapshot = target.layout.root, this.request.snapshot
     way = _bridge.publish_choose(root, target.shared)
     async with Staging(root, way) as staging:
-        whole = target.plain or way != _bridge.PUBLISH_JOURNAL
-        staging.dress(root_mode)
-        rows, needed = await staging.fill(repository, request.wanted, whole=whole)
-        removed = surplus(request.wanted, target.present(), rows)
-        changed = any(row[2] != SAME for row in rows)
-        if not changed and not removed and await _may_stay(repository, request, target, rows):
-            return Done(rows, needed, removed)
-        safety = await keep_present(repository, request.snapshot, target, Consistency.CRASH)
-        await staging.publish(to_put(rows, whole=whole), removed)
-        return Done(rows, needed, removed, safety)
+        staging.dress(root_mode_of(this.facts))
+        staged = await staging.fill(this.repository, this.wanted, whole=target.plain or way != _bridge.PUBLISH_JOURNAL)
+        removed = surplus(this.wanted, target.present(), staged.rows)
+        done = Done(staged.rows, staged.needed_bytes, removed, sidecars=staged.sidecars)
+        if staged.same and not removed and await _may_stay(this, target, staged.rows):
+            return done
+        safety = await keep_present(this.repository, snapshot, target, Consistency.CRASH)
+        await staging.publish(staged.put, removed)
+        return replace(done, safety_snapshot=safety)
 
 
-async def _may_stay(repository: GraphRepository, request: Request, target: Target, rows: Sequence[Row]) -> bool:
+async def _may_stay(this: _Restore, target: Target, rows: Sequence[Row]) -> bool:
     """Whether a target whose bytes are right may stay as it is. LightRAG rewrites files without changing them, so of a
     graph the bytes decide; of a plain directory modes and times as well.
     """
     if not target.plain:
         return True
-    core = await repository.require()
-    chosen = None if request.items is None else {row[0] for row in rows}
+    core = await this.repository.require()
+    chosen = None if this.request.items is None else {row[0] for row in rows}
 
     def compare() -> bool:
-        items = core.body(request.snapshot.backup_id)[1]
+        items = core.body(this.request.snapshot.backup_id)[1]
         return same_attributes(target.layout.root, (item for item in items if chosen is None or item[0] in chosen))
 
     return await asyncio.to_thread(compare)

@@ -2,20 +2,22 @@
 
 import asyncio
 import fcntl
+import filecmp
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from . import _bridge, capture
+from . import _bridge, capture, sidecars
 from .errors import LightragBkpError
 from .models import ProgressCallback
 from .repository import GraphRepository
+from .sources.names import FULL_DOCS, INPUTS
 from .target import present_directory
 
 PHASES = {"1": "plan", "2": "write", "3": "check"}
-SAME = 3
-DIRECTORY = 2
+CREATE, REPLACE, SAME = 1, 2, 3
+FILE, DIRECTORY, SYMLINK = 1, 2, 3
 
 Row = tuple[str, int, int, int]
 """(name, type, action, size) of one item, as the core says it."""
@@ -23,11 +25,46 @@ Row = tuple[str, int, int, int]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to stage: a snapshot, or some items of it."""
+    """What to stage: a snapshot, or some items of it.
+
+    Attributes:
+        snapshot_id: of the snapshot. items: only these; None for all.
+        input_root: where the graph's uploads will lie, absolute: parsed documents are looked for there, and uploads are
+            no items of the target. None leaves both as they are in the snapshot.
+        progress: told how far it is.
+    """
 
     snapshot_id: str
     items: Sequence[str] | None = None
+    input_root: str | None = None
     progress: ProgressCallback | None = None
+
+    def chosen(self, core: _bridge.Repository) -> Sequence[str] | None:
+        """The names to ask the core for."""
+        if self.items is not None or self.input_root is None:
+            return self.items
+        firsts = {name.partition("/")[0] for name, *_ in core.body(self.snapshot_id)[1]}
+        return sorted(firsts - {INPUTS}, key=os.fsencode)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What is staged.
+
+    Attributes:
+        rows: all items, staged or not. needed_bytes: what had to be written. put: names of what is staged.
+        sidecars: how many locations of parsed documents were changed.
+    """
+
+    rows: list[Row]
+    needed_bytes: int
+    put: list[str]
+    sidecars: int = 0
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs from what is there."""
+        return all(row[2] == SAME for row in self.rows)
 
 
 class Staging:
@@ -49,22 +86,40 @@ class Staging:
         if mode is not None and self.way != _bridge.PUBLISH_JOURNAL:
             os.chmod(self.fd, mode | 0o700)
 
-    async def fill(self, repository: GraphRepository, wanted: Wanted, *, whole: bool) -> tuple[list[Row], int]:
-        """Writes the items, each compared with its digest; without `whole` only those that differ from the target's,
-        and directories. Returns all rows and the bytes needed.
+    async def fill(self, repository: GraphRepository, wanted: Wanted, *, whole: bool, compare: bool = True) -> Staged:
+        """Writes the items, each compared with its digest.
+
+        Args:
+            wanted: which.
+            whole: also those that are at the target already.
+            compare: whether to look at the target.
         """
         core = await repository.require()
-        with present_directory(self.root) as present:
+        whole = whole or wanted.input_root is not None
+        with present_directory(self.root if compare else "") as present:
             job = _bridge.restore_job(
                 core,
                 wanted.snapshot_id,
                 staging_dir=self.fd,
                 compare_dir=present,
-                only=wanted.items,
+                only=wanted.chosen(core),
                 stage_same=whole,
             )
         rows, needed = await _bridge.run(job, capture.named(wanted.progress, PHASES))
-        return rows, needed
+        moved = 0
+        if wanted.input_root is not None:
+            moved = await asyncio.to_thread(sidecars.rewrite, self.path, wanted.input_root)
+        if moved:
+            rows = [self._compared(row) if row[0] == FULL_DOCS else row for row in rows]
+        put = [name for name, kind, action, _ in rows if whole or kind == DIRECTORY or action != SAME]
+        return Staged(rows, needed, put, moved)
+
+    def _compared(self, row: Row) -> Row:
+        """The row of a file that is no longer what the snapshot holds."""
+        new, old = os.path.join(self.path, row[0]), os.path.join(self.root, row[0])
+        there = os.path.isfile(old)
+        action = SAME if there and filecmp.cmp(new, old, shallow=False) else REPLACE if there else CREATE
+        return row[0], row[1], action, os.path.getsize(new)
 
     async def publish(self, names: Sequence[str], removed: Sequence[str]) -> None:
         """Puts the staged names in place of the present ones. From here on only the core knows how far it came."""
@@ -99,18 +154,13 @@ class Staging:
             os.close(fd)
 
 
-async def plan(repository: GraphRepository, wanted: Wanted, root: str) -> tuple[list[Row], int]:
+async def plan(repository: GraphRepository, wanted: Wanted, root: str) -> Staged:
     """As `Staging.fill`, but nothing is written: what would be."""
     core = await repository.require()
     with present_directory(root) as present:
-        job = _bridge.restore_job(core, wanted.snapshot_id, compare_dir=present, only=wanted.items, dry_run=True)
+        job = _bridge.restore_job(core, wanted.snapshot_id, compare_dir=present, only=wanted.chosen(core), dry_run=True)
     rows, needed = await _bridge.run(job, capture.named(wanted.progress, PHASES))
-    return rows, needed
-
-
-def to_put(rows: Sequence[Row], *, whole: bool) -> list[str]:
-    """The names of what is staged."""
-    return [name for name, kind, action, _ in rows if whole or kind == DIRECTORY or action != SAME]
+    return Staged(rows, needed, [])
 
 
 def surplus(wanted: Wanted, present: Iterable[str], rows: Sequence[Row]) -> list[str]:

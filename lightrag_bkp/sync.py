@@ -91,7 +91,7 @@ class GraphBackup:
         Raises:
             InvalidInputError: the graph's LightRAG runs on the loop this call would block.
         """
-        self._refuse_deadlock()
+        self._refuse_deadlock("create_snapshot")
         return run(
             self.graph.create_snapshot(
                 source_dir,
@@ -111,10 +111,29 @@ class GraphBackup:
         *,
         items: Sequence[str] | None = None,
         dry_run: bool = False,
+        workspace: str | None = None,
+        input_dir: str | os.PathLike[str] | None = None,
+        replace: bool = False,
         progress: ProgressCallback | None = None,
     ) -> RestoreOutcome:
-        """As the original; `progress` is called on another thread."""
-        return run(self.graph.restore(snapshot_id, target_dir, items=items, dry_run=dry_run, progress=progress))
+        """As the original; `progress` is called on another thread.
+
+        Raises:
+            InvalidInputError: the graph's LightRAG runs on the loop this call would block.
+        """
+        self._refuse_deadlock("restore")
+        return run(
+            self.graph.restore(
+                snapshot_id,
+                target_dir,
+                items=items,
+                dry_run=dry_run,
+                workspace=workspace,
+                input_dir=input_dir,
+                replace=replace,
+                progress=progress,
+            )
+        )
 
     def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:
         """As the original."""
@@ -174,7 +193,7 @@ class GraphBackup:
         """As the original."""
         return run(self.graph.cleanup_old_snapshots())
 
-    def _refuse_deadlock(self) -> None:
+    def _refuse_deadlock(self, method: str) -> None:
         if self.graph.rag is None:
             return
         try:
@@ -183,8 +202,8 @@ class GraphBackup:
             return
         raise InvalidInputError(
             "the LightRAG of this graph may run on the loop this call would block:"
-            " use lightrag_bkp.BackupManager and await create_snapshot()",
-            op="snapshot",
+            f" use lightrag_bkp.BackupManager and await {method}()",
+            op=method,
             target=self.graph.graph_id,
         )
 

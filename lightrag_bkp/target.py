@@ -39,9 +39,14 @@ class Target:
         return self.layout.kind is files.Kind.PLAIN
 
 
-def layout_of(facts: Mapping[str, Any], target_dir: str | os.PathLike[str]) -> files.Layout:
-    """Where a snapshot's items go; the facts come from a stored object and are not trusted."""
-    kind, workspace = facts.get("layout"), facts.get("workspace", "")
+def layout_of(
+    facts: Mapping[str, Any], target_dir: str | os.PathLike[str], workspace: str | None = None
+) -> files.Layout:
+    """Where a snapshot's items go: to the workspace they are of, or another one. The facts come from a stored object
+    and are not trusted.
+    """
+    kind = facts.get("layout")
+    workspace = facts.get("workspace", "") if workspace is None else workspace
     if not isinstance(workspace, str):
         raise DamagedError(f"the snapshot's workspace is {workspace!r}, which is no name", op="parse")
     if kind not in list(files.Kind):
@@ -88,7 +93,7 @@ def _refuse_graph(root: str) -> None:
 
 
 def _plain_present(root: str) -> Iterator[str]:
-    return (name for name in _names_below(root) if not name.startswith(names.STAGING_PREFIX))
+    return (name for name in trees.names_below(root) if not name.startswith(names.STAGING_PREFIX))
 
 
 def _inputs_present(inputs: str) -> set[str]:
@@ -97,14 +102,7 @@ def _inputs_present(inputs: str) -> set[str]:
             f"{inputs!r} is a LightRAG workspace, and the snapshot's uploads would go there: name another target",
             target=inputs,
         )
-    return {f"{names.INPUTS}/{name}" for name in _names_below(inputs)}
-
-
-def _names_below(root: str) -> Iterator[str]:
-    for directory, children, others in os.walk(root):
-        below = os.path.relpath(directory, root)
-        for name in (*children, *others):
-            yield name if below == "." else f"{below}/{name}"
+    return {f"{names.INPUTS}/{name}" for name in trees.names_below(inputs)}
 
 
 def add_present(source: _bridge.Source, target: Target) -> None:

@@ -110,9 +110,11 @@ def test_the_commands_keep_a_graph_and_bring_it_back(desk: Path) -> None:
     run_shell(care, desk)
 
     damage(desk / "rag_storage")
-    (bring_back,) = blocks("Bringing a graph back", "sh")
+    bring_back, clone = blocks("Bringing a graph back", "sh")
     run_shell(bring_back, desk)
     assert folders.fingerprint(desk / "rag_storage") == original
+    run_shell(clone, desk)
+    assert check.findings(desk / "rag_storage", "trial") == check.findings(desk / "elsewhere") == []
 
 
 def damage(directory: Path) -> None:

@@ -60,19 +60,39 @@ def restore(
     item: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this item or directory; may be repeated.")
     ] = None,
+    workspace: Annotated[
+        str | None, typer.Option(metavar="W", help="Clone into this workspace  [default: the snapshot's own]")
+    ] = None,
+    input_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="LightRAG's INPUT_DIR there, for uploads and parsed documents.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Let a clone or uploads replace what is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a directory that is not empty.")] = False,
 ) -> int:
     """Bring a snapshot back, byte for byte.
 
-    What is in the directory is kept first as a safety snapshot. The workspace's files go to TARGET_DIR/<workspace>.
+    What is in the directory is kept first as a safety snapshot. The workspace's files go to TARGET_DIR/<workspace>;
+    with --workspace they become another one, which must have no data yet.
     """
     known = session.graph(graph)
     wanted = known.find_snapshot(snapshot).backup_id
-    if not (yes or dry_run) and _occupied(target_dir) and not _agreed(session, wanted, target_dir):
-        raise LightragBkpError(f"declined: nothing was changed in {target_dir!r}", code="DECLINED", target=target_dir)
+    goal = os.path.join(target_dir, workspace or "")
+    if not (yes or dry_run) and _occupied(goal) and not _agreed(session, wanted, goal):
+        raise LightragBkpError(f"declined: nothing was changed in {goal!r}", code="DECLINED", target=goal)
     with session.progress() as progress:
-        outcome = session.run(known.restore(wanted, target_dir, items=item, dry_run=dry_run, progress=progress))
+        outcome = session.run(
+            known.restore(
+                wanted,
+                target_dir,
+                items=item,
+                dry_run=dry_run,
+                workspace=workspace,
+                input_dir=input_dir,
+                replace=replace,
+                progress=progress,
+            )
+        )
     ending = session.answer if dry_run else session.close
     return ending(lambda: asdict(outcome), lambda: _plan(outcome) if dry_run else _restored(outcome))
 
@@ -120,6 +140,10 @@ def _plan(outcome: "RestoreOutcome") -> list[str]:
 def _restored(outcome: "RestoreOutcome") -> list[str]:
     done = f"{_counts(outcome, _PAST)}, {outcome.seconds:.1f} s"
     lines = [f"snapshot {outcome.snapshot_id} is in {shown(outcome.target_dir)}: {done}"]
+    if outcome.uploads:
+        lines.append(f"{counted(outcome.uploads, 'name')} of uploads brought back")
+    if outcome.sidecars:
+        lines.append(f"{counted(outcome.sidecars, 'location')} of parsed documents changed to lead there")
     if outcome.safety_snapshot:
         lines.append(f"what was there before is kept as snapshot {outcome.safety_snapshot}")
     if outcome.restart_required:

@@ -8,7 +8,7 @@ moment, while the server goes on. `pin` opens them, `moved` says which names lea
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from .names import (
     CONFIG_DIR,
     CONFIG_NAMES,
     DOC_STATUS,
+    FAISS_META,
     FULL_DOCS,
     VECTOR_NAMESPACES,
     is_item,
@@ -193,6 +194,14 @@ def moved(pins: Pins) -> list[str]:
     with open_directory(pins.layout.root) as root:
         changed |= set(_list_items(root, pins.layout, Pins(pins.layout))) - set(pins.names)
     return sorted(changed)
+
+
+def torn_pairs(fds: Mapping[str, int]) -> list[str]:
+    """Which Faiss indexes among pinned files are of a later moment than their metadata: LightRAG writes the index
+    first, and the metadata a while later.
+    """
+    pairs = ((name, name + FAISS_META) for name in fds if name + FAISS_META in fds)
+    return sorted(index for index, meta in pairs if os.fstat(fds[index]).st_mtime_ns > os.fstat(fds[meta]).st_mtime_ns)
 
 
 def refuse_incomplete(pins: Pins) -> None:

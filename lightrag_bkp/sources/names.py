@@ -8,6 +8,8 @@ FULL_DOCS = "kv_store_full_docs.json"
 TEXT_CHUNKS = "kv_store_text_chunks.json"
 LLM_CACHE = "kv_store_llm_response_cache.json"
 GRAPH = "graph_chunk_entity_relation.graphml"
+FAISS_META = ".meta.json"
+"""What the name of a Faiss index has behind it to name the other half of the pair."""
 VECTOR_NAMESPACES = ("entities", "relationships", "chunks")
 
 INPUTS = "inputs"
@@ -52,6 +54,6 @@ def missing(names: Collection[str]) -> list[str]:
         wanted += [DOC_STATUS, FULL_DOCS]
     for namespace in VECTOR_NAMESPACES:
         index = f"faiss_index_{namespace}.index"
-        pair = [index, index + ".meta.json"]
+        pair = [index, index + FAISS_META]
         wanted += pair if any(half in names for half in pair) else [f"vdb_{namespace}.json"]
     return [name for name in wanted if name not in names]

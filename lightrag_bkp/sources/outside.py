@@ -4,7 +4,8 @@
   still lead to the pinned files.
 * `unfenced`: nobody was asked. Files replaced between two moments two seconds apart count as somebody at work, so the
   cut is taken when no file was replaced within the last two seconds. That is judged by the pinned files' change time,
-  which a rename sets: a directory at rest needs no waiting.
+  which a rename sets: a directory at rest needs no waiting. Of a pair of Faiss files one is written before the other,
+  which may take longer than that: such a pair is waited for.
 * `crash`: pinned at once, because the caller asked for it.
 
 A `settled` cut needs the two seconds of rest as well: a direct edit over REST writes its files one after the other
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ..errors import Busy, InvalidInputError
 from . import Cut
-from .files import LLM_CACHE, Layout
+from .files import LLM_CACHE, Layout, torn_pairs
 
 if TYPE_CHECKING:
     from .server_status import Server
@@ -131,7 +132,10 @@ class _Attempt(Generic[P]):
 
     def _replaced(self, pinned: P) -> str | None:
         names = sorted(set(self._moved(pinned)) - {LLM_CACHE})
-        return f"{', '.join(names)} replaced while being pinned" if names else None
+        if names:
+            return f"{', '.join(names)} replaced while being pinned"
+        torn = torn_pairs(pinned.fds)
+        return f"{', '.join(torn)} newer than its .meta.json, so only half of a pair was replaced" if torn else None
 
 
 def _unrest_s(pinned: Pinned) -> float:

@@ -26,6 +26,14 @@ def open_directory(path: str, flags: int = 0) -> Iterator[int]:
         os.close(fd)
 
 
+def names_below(root: str) -> Iterator[str]:
+    """All names below a directory, relative to it; links are not followed."""
+    for directory, children, others in os.walk(root):
+        below = os.path.relpath(directory, root)
+        for name in (*children, *others):
+            yield name if below == "." else f"{below}/{name}"
+
+
 def add_plain(source: "Source", root: str) -> None:
     """Adds everything below a plain directory, but never the staging of a restore."""
     with open_directory(root) as directory:

@@ -45,6 +45,19 @@ def test_restore_of_a_lightrag_graph_says_that_it_must_be_restarted(program: Pro
     assert (outcome["restart_required"], {item["action"] for item in outcome["items"]}) == (True, {"same"})
 
 
+def test_restore_into_another_workspace(program: Program, graph_dir: Path) -> None:
+    """The directory is not empty, but nothing in it is replaced, so that nobody is asked."""
+    program("snapshot", "g", graph_dir)
+    (program.directory / "uploads").mkdir()
+    ran = program("restore", "g", "latest", graph_dir, "--workspace", "trial", "--input-dir", "uploads")
+    assert str(graph_dir / "trial") in ran.out
+    assert fingerprint(graph_dir / "trial").keys() < fingerprint(graph_dir).keys()
+    refused = ("restore", "g", "latest", graph_dir, "--workspace", "trial", "--yes")
+    assert "holds a graph already" in program.sentence(*refused, code=1)
+    assert "cannot be used for a clone" in program.sentence(*refused[:-2], "base", code=2)
+    program(*refused, "--replace")
+
+
 def test_restore_asks_before_a_directory_that_is_not_empty(program: Program, kept: GraphBackup, target: Path) -> None:
     before = fingerprint(target)
     declined = program.at_terminal("n", "restore", "kept", "latest", target, code=1)

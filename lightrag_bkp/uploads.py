@@ -1,0 +1,62 @@
+"""A snapshot's uploads brought back into an INPUT_DIR.
+
+They are added to what is there: files of the same name must be equal, unless they may be replaced; nothing is removed.
+"""
+
+import asyncio
+import filecmp
+import os
+
+from . import _bridge
+from .errors import ConflictError
+from .repository import GraphRepository
+from .sources.names import INPUTS, STAGING_PREFIX
+from .sources.trees import names_below
+from .staging import Staging, Wanted
+
+
+async def place(repository: GraphRepository, snapshot_id: str, input_root: str, *, replace: bool) -> int:
+    """Brings uploads and `__parsed__` back; returns how many names that are.
+
+    Args:
+        input_root: where the workspace's uploads lie, absolute; made when missing.
+        replace: whether other files of the same name may be replaced.
+
+    Raises:
+        ConflictError: another file is there, and nothing was changed.
+    """
+    async with Staging(input_root, _bridge.publish_choose(input_root, True)) as staging:
+        await staging.fill(repository, Wanted(snapshot_id, items=[INPUTS]), whole=True, compare=False)
+        await asyncio.to_thread(_lift, staging.path)
+        names = sorted(names_below(staging.path), key=os.fsencode)
+        if not replace:
+            await asyncio.to_thread(_refuse_others, staging.path, input_root, names)
+        await staging.publish(names, [])
+    return len(names)
+
+
+def _lift(staged: str) -> None:
+    """Puts what is below `inputs/` in the place of that."""
+    below = os.path.join(staged, STAGING_PREFIX)  # no item's name: an upload may be called `inputs` too
+    os.rename(os.path.join(staged, INPUTS), below)
+    for name in os.listdir(below):
+        os.rename(os.path.join(below, name), os.path.join(staged, name))
+    os.rmdir(below)
+    fd = os.open(staged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _refuse_others(staged: str, root: str, names: list[str]) -> None:
+    for name in names:
+        new, old = os.path.join(staged, name), os.path.join(root, name)
+        if os.path.isdir(new) or not os.path.lexists(old):
+            continue
+        if os.path.islink(new) or os.path.islink(old) or not filecmp.cmp(new, old, shallow=False):
+            raise ConflictError(
+                f"{old!r} is there already and is another file: move it away, or pass replace=True (--replace)",
+                op="restore",
+                target=old,
+            )
