@@ -279,9 +279,7 @@ static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) 
 }
 
 /* The descriptors go as soon as the work is over, not when the host gets round to freeing the job. */
-static void finish(lrb_job *job, lrb_worker *worker) {
-    (void)worker;
-    backup *b = (backup *)job;
+static void release(backup *b) {
     lrb_intake_free(b->intake);
     lrb_writer_free(b->writer);
     lrb_source_free(b->source);
@@ -290,9 +288,16 @@ static void finish(lrb_job *job, lrb_worker *worker) {
     b->source = NULL;
 }
 
+static void finish(lrb_job *job, lrb_worker *worker) {
+    (void)worker;
+    backup *b = (backup *)job;
+    release(b);
+    lrb_repo_rest(b->repo);
+}
+
 static void free_job(lrb_job *job) {
     backup *b = (backup *)job;
-    finish(job, NULL);
+    release(b);
     pthread_mutex_destroy(&b->lock);
     lrb_free(b->snapshot.metadata);
     lrb_free(b->facts);

@@ -330,6 +330,7 @@ static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) 
 static void finish(lrb_job *job, lrb_worker *worker) {
     (void)worker;
     drop_plan((prune *)job);
+    lrb_repo_rest(((prune *)job)->repo);
 }
 
 static void free_prune(lrb_job *job) {

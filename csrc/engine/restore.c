@@ -81,6 +81,7 @@ static void finish(lrb_job *job, lrb_worker *worker) {
     lrb_restore *r = restore_of(job);
     (void)worker;
     for (size_t i = 0; i < LRB_RESTORE_MAX_OPEN; i++) lrb_restore_close_slot(&r->slots[i]);
+    lrb_repo_rest(r->repo);
 }
 
 static void destroy(lrb_job *job) {

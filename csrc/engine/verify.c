@@ -378,6 +378,11 @@ static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) 
     return code;
 }
 
+static void finish(lrb_job *job, lrb_worker *worker) {
+    (void)worker;
+    lrb_repo_rest(((verify *)job)->repo);
+}
+
 static void free_verify(lrb_job *job) {
     verify *self = (verify *)job;
     while (self->parked_count) lrb_pack_check_free(self->parked[--self->parked_count]);
@@ -392,7 +397,7 @@ static void free_verify(lrb_job *job) {
     lrb_free(self);
 }
 
-static const lrb_job_ops verify_ops = {.step = step, .free = free_verify};
+static const lrb_job_ops verify_ops = {.step = step, .finish = finish, .free = free_verify};
 
 int lrb_verify_new(lrb_repo *repo, const char *snapshot_id, lrb_verify_level level, bool mark, lrb_job **out,
                    lrb_err *err) {

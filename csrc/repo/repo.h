@@ -68,6 +68,9 @@ int lrb_repo_pack_acquire(lrb_repo *repo, uint32_t pack, lrb_pack **out, lrb_err
 void lrb_repo_pack_release(lrb_repo *repo, lrb_pack *pack);
 /* Closes the handle kept open of a pack nobody uses: the room of an unlinked file is free only once nobody has it open. */
 void lrb_repo_pack_forget(lrb_repo *repo, uint32_t pack);
+/* Lets go of what only work needs: handles of packs nobody uses right now, and an index that is not small. The next look-up
+ * brings it back. Jobs call it when they end, so that a host with many graphs open holds little for those at rest. */
+void lrb_repo_rest(lrb_repo *repo);
 /* rule 2: the pack's file exists with its exact size. */
 int lrb_pack_file_present(int packs_dir, const lrb_id *id, uint64_t size_bytes, bool *present, lrb_err *err);
 

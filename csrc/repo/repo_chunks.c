@@ -7,7 +7,10 @@
 #include "base/mem.h"
 #include "repo/repo_private.h"
 
-enum { MAX_COPIES = 16 }; /* copies of one chunk looked at; raced, healed and repacked ones are few */
+enum {
+    MAX_COPIES = 16,        /* copies of one chunk looked at; raced, healed and repacked ones are few */
+    RESTING_SLOTS = 1 << 16 /* 1 MiB: an index up to this size is kept while nothing happens */
+};
 
 /* ---- the cache of open packs ---- */
 
@@ -26,19 +29,26 @@ static lrb_cached_pack *oldest_unused(lrb_repo *repo) {
     return oldest;
 }
 
+/* False when every open pack is in use. */
+static bool close_oldest(lrb_repo *repo) {
+    lrb_cached_pack *oldest = oldest_unused(repo);
+    if (!oldest) return false;
+    lrb_pack_close(oldest->pack);
+    oldest->pack = NULL;
+    return true;
+}
+
 /* A free slot with room for `rows` more; NULL when packs in use leave none. */
 static lrb_cached_pack *free_slot(lrb_repo *repo, uint32_t rows) {
     for (;;) {
-        lrb_cached_pack *found = NULL, *oldest;
+        lrb_cached_pack *found = NULL;
         uint64_t cached = rows;
         for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS; i++) {
             if (repo->cache[i].pack) cached += repo->cache[i].pack->count;
             else found = &repo->cache[i];
         }
         if (found && cached <= LRB_PACK_CACHE_ROWS) return found;
-        if (!(oldest = oldest_unused(repo))) return NULL;
-        lrb_pack_close(oldest->pack);
-        oldest->pack = NULL;
+        if (!close_oldest(repo)) return NULL;
     }
 }
 
@@ -270,6 +280,19 @@ int lrb_repo_read(lrb_repo *repo, const lrb_id *id, lrb_chunk_kind kind, bool ch
 int lrb_repo_fetch(void *arg, const lrb_row *node, lrb_buf *content, lrb_err *err) {
     lrb_repo_reader *reader = arg;
     return lrb_repo_read(reader->repo, &node->id, node->kind, true, reader->coder, content, err);
+}
+
+void lrb_repo_rest(lrb_repo *repo) {
+    pthread_rwlock_wrlock(&repo->state_lock);
+    if (repo->index.capacity > RESTING_SLOTS) {
+        lrb_index_clear(&repo->index);
+        repo->index_loaded = false;
+        repo->covered_count = repo->packs_unsaved = 0;
+    }
+    pthread_rwlock_unlock(&repo->state_lock);
+    pthread_mutex_lock(&repo->pack_lock);
+    while (close_oldest(repo)) {}
+    pthread_mutex_unlock(&repo->pack_lock);
 }
 
 int lrb_repo_save_index(lrb_repo *repo, lrb_err *err) {

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "fixture.h"
-#include "repo/field.h"
+#include "jobs.h"
+#include "repo/repo_private.h"
 
 static int append_named(lrb_repo *repo, const char *holder, uint64_t *number, lrb_err *err) {
     lrb_buf payload;
@@ -230,6 +230,52 @@ TEST(chunks_are_found_with_and_without_the_index_file) {
     fixture_close(&f);
 }
 
+static void check_found(lrb_repo *repo, const lrb_row *rows, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        lrb_err err;
+        lrb_place place;
+        bool found;
+        CHECK_OK(lrb_repo_find(repo, &rows[i].id, &found, &place, &err));
+        CHECK(found);
+    }
+}
+
+static unsigned open_packs(const lrb_repo *repo) {
+    unsigned count = 0;
+    for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS; i++) count += repo->cache[i].pack != NULL;
+    return count;
+}
+
+TEST(at_rest_it_keeps_a_small_index_and_no_pack_open_but_those_in_use) {
+    enum { MANY = 60000 };
+    shelf s;
+    lrb_err err;
+    bundle b;
+    lrb_pack *used;
+    lrb_row rows[2];
+    shelf_open(&s);
+    bundle_begin(&b, &s);
+    rows[0] = bundle_add(&b, LRB_CHUNK_RAW, "one", 3);
+    bundle_end(&b, true);
+    check_found(s.repo, rows, 1);
+    CHECK_OK(lrb_repo_pack_acquire(s.repo, 0, &used, &err));
+    lrb_repo_rest(s.repo);
+    CHECK(s.repo->index_loaded && open_packs(s.repo) == 1);
+    lrb_repo_pack_release(s.repo, used);
+    lrb_repo_rest(s.repo);
+    CHECK(s.repo->index_loaded && open_packs(s.repo) == 0);
+
+    bundle_begin(&b, &s);
+    for (uint32_t i = 0; i < MANY; i++) rows[1] = bundle_add(&b, LRB_CHUNK_RAW, &i, sizeof i);
+    bundle_end(&b, true);
+    check_found(s.repo, rows, 2);
+    lrb_repo_rest(s.repo);
+    CHECK(!s.repo->index_loaded && !s.repo->index.capacity && open_packs(s.repo) == 0);
+    check_found(s.repo, rows, 2);
+    CHECK(s.repo->index.used == MANY + 1);
+    shelf_close(&s);
+}
+
 TEST(opening_survives_every_failed_allocation) {
     fixture f;
     lrb_err err;
@@ -260,6 +306,7 @@ int main(void) {
     RUN(an_empty_log_beside_packs_is_no_new_graph);
     RUN(checkpoints_come_by_themselves_and_start_the_reading);
     RUN(chunks_are_found_with_and_without_the_index_file);
+    RUN(at_rest_it_keeps_a_small_index_and_no_pack_open_but_those_in_use);
     RUN(opening_survives_every_failed_allocation);
     return check_report();
 }
