@@ -62,7 +62,6 @@ ItemRow = tuple[str, int, int, int, int, bytes, str]
 """name, type (1 file, 2 directory, 3 symlink), mode, mtime_ns, size_bytes, sha256, link target."""
 
 PROGRESS_INTERVAL_S = 0.1
-DEFAULT_MAX_THREADS = 4
 JOBS_PER_TURN = 64
 
 _core.set_error_classes(dict(CORE_ERRORS))
@@ -84,17 +83,13 @@ class _Process:
 _process = _Process()
 
 
-def _threads() -> int:
-    return config.load().threads or min(len(os.sched_getaffinity(0)), DEFAULT_MAX_THREADS)
-
-
 def _pool() -> _core.Pool:
     with _process.lock:
         if _process.ended:
             raise InvalidInputError("the interpreter is shutting down: no new work can be started", op="submit")
         if _process.pool is None:
-            threads = _threads()
-            _process.pool = _core.Pool(threads, threads)
+            settings = config.load()
+            _process.pool = _core.Pool(settings.effective_threads, settings.effective_jobs)
         return _process.pool
 
 

@@ -6,10 +6,11 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _bridge
+from . import _bridge, turns
 from .errors import IncompleteSourceError, InvalidInputError, NotFoundError, SourceChangedError
 from .models import BackupSnapshot, Consistency, Progress, ProgressCallback
 from .repository import GraphRepository
@@ -52,17 +53,8 @@ async def create(repository: GraphRepository, request: Request) -> BackupSnapsho
         raise InvalidInputError(f"on_busy {request.on_busy!r} is unknown: take one of {', '.join(ON_BUSY)}")
     _check_deadline(request.deadline_s)
     known = _rag_facts(request) if request.rag is not None else {}
-    layout = await asyncio.to_thread(files.detect, request.source_dir, request.workspace)
-    if layout.kind is files.Kind.PLAIN and (request.rag is not None or request.server_url is not None):
-        raise NotFoundError(f"no files of LightRAG in {layout.root!r}: nothing was written yet", target=layout.root)
-    await asyncio.to_thread(_warn_of_shared_device, repository.storage_path, layout.root)
-    for attempt in range(1, _TRIES + 1):
-        try:
-            snapshot = await _attempt(repository, layout, request, known)
-            break
-        except SourceChangedError:
-            if attempt == _TRIES:
-                raise
+    async with turns.snapshots().turn():
+        snapshot = await _take(repository, request, known)
     logger.info(
         "event=snapshot graph=%s id=%s consistency=%s items=%d size_bytes=%d stored_bytes=%d held_ms=%.1f seconds=%.3f",
         snapshot.graph_id,
@@ -75,6 +67,17 @@ async def create(repository: GraphRepository, request: Request) -> BackupSnapsho
         time.monotonic() - started,
     )
     return snapshot
+
+
+async def _take(repository: GraphRepository, request: Request, known: Mapping[str, Any]) -> BackupSnapshot:
+    layout = await asyncio.to_thread(files.detect, request.source_dir, request.workspace)
+    if layout.kind is files.Kind.PLAIN and (request.rag is not None or request.server_url is not None):
+        raise NotFoundError(f"no files of LightRAG in {layout.root!r}: nothing was written yet", target=layout.root)
+    await asyncio.to_thread(_warn_of_shared_device, repository.storage_path, layout.root)
+    for _ in range(_TRIES - 1):
+        with suppress(SourceChangedError):
+            return await _attempt(repository, layout, request, known)
+    return await _attempt(repository, layout, request, known)
 
 
 def _check_deadline(deadline_s: Any) -> None:

@@ -5,7 +5,8 @@ here touches a repository; the modules that do the work take values, never setti
 
     storage_path = "/var/backups/lightrag"      # LIGHTRAG_BACKUP_STORAGE_PATH
     retention_days = 30                         # LIGHTRAG_BACKUP_RETENTION_DAYS
-    threads = 4                                 # LIGHTRAG_BACKUP_THREADS
+    threads = 4                                 # LIGHTRAG_BACKUP_THREADS: of the core, in each process
+    jobs = 4                                    # LIGHTRAG_BACKUP_JOBS: backups, restores, ... at once; others wait
 
     [retention]                                 # the members of RetentionPolicy
     keep_daily = 7
@@ -34,11 +35,14 @@ GRAPHS_VARIABLE = "LIGHTRAG_BACKUP_GRAPHS"
 CONFIG_VARIABLE = "LIGHTRAG_BACKUP_CONFIG"
 RETENTION_VARIABLE = "LIGHTRAG_BACKUP_RETENTION_DAYS"
 THREADS_VARIABLE = "LIGHTRAG_BACKUP_THREADS"
+JOBS_VARIABLE = "LIGHTRAG_BACKUP_JOBS"
 CONFIG_FILE = "lightrag-bkp.toml"
 
 DEFAULT_RETENTION_DAYS = 30
 MAX_RETENTION_DAYS = 365_000
+DEFAULT_MOST_THREADS = 4
 MAX_THREADS = 64
+MAX_JOBS = 64
 
 _GRAPH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -56,14 +60,30 @@ class GraphSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings. `origin` says for each one that was set where it came from ("environment NAME" or "file PATH")."""
+    """All settings. `origin` says for each one that was set where it came from ("environment NAME" or "file PATH").
+
+    `threads` and `jobs` bound what a process uses: `jobs` is how many backups, restores, verifications and prunes are
+    worked on at once, by `threads` threads. Each takes some 20 MB, and a backup or prune the index of its repository
+    besides (20 bytes a chunk).
+    """
 
     storage_path: str | None = None
     graphs: tuple[GraphSettings, ...] = ()
     retention_days: int = DEFAULT_RETENTION_DAYS
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     threads: int | None = None
+    jobs: int | None = None
     origin: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def effective_threads(self) -> int:
+        """As set, or one for each processor this process may use, four at most."""
+        return self.threads or min(len(os.sched_getaffinity(0)), DEFAULT_MOST_THREADS)
+
+    @property
+    def effective_jobs(self) -> int:
+        """As set, or as many as threads."""
+        return self.jobs or self.effective_threads
 
 
 def load(environ: Mapping[str, str] | None = None, directory: str | os.PathLike[str] = ".") -> Settings:
@@ -181,7 +201,8 @@ def _from_environment(env: Mapping[str, str], directory: Path) -> dict[str, Any]
         "storage_path": lambda text: _path(text, directory),
         "graphs": lambda text: parse_graphs(text, directory),
         "retention_days": lambda text: check_retention_days(_whole(text)),
-        "threads": lambda text: _threads(_whole(text)),
+        "threads": lambda text: _count(_whole(text), "threads", MAX_THREADS),
+        "jobs": lambda text: _count(_whole(text), "jobs", MAX_JOBS),
     }
     values = {}
     for name, read in readers.items():
@@ -210,7 +231,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         "graphs": lambda value: _graphs_table(value, directory),
         "retention_days": check_retention_days,
         "retention": _policy,
-        "threads": _threads,
+        "threads": lambda value: _count(value, "threads", MAX_THREADS),
+        "jobs": lambda value: _count(value, "jobs", MAX_JOBS),
     }
     _refuse_unknown(table, readers, str(path))
     try:
@@ -276,9 +298,9 @@ def _whole(text: str) -> int:
         raise InvalidInputError(f"{text!r} is no whole number") from None
 
 
-def _threads(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_THREADS:
-        raise InvalidInputError(f"threads {value!r} must be a whole number from 1 to {MAX_THREADS}")
+def _count(value: Any, name: str, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidInputError(f"{name} {value!r} must be a whole number from 1 to {most}")
     return value
 
 
@@ -287,4 +309,5 @@ _VARIABLES = {
     "graphs": GRAPHS_VARIABLE,
     "retention_days": RETENTION_VARIABLE,
     "threads": THREADS_VARIABLE,
+    "jobs": JOBS_VARIABLE,
 }

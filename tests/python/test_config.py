@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lightrag_bkp.config import GraphSettings, load, parse_graphs
+from lightrag_bkp.config import GraphSettings, Settings, load, parse_graphs
 from lightrag_bkp.errors import ConfigurationError, InvalidInputError
 
 
@@ -30,12 +30,13 @@ def test_everything_from_the_environment(tmp_path: Path) -> None:
             "LIGHTRAG_BACKUP_GRAPHS": "one=/data/one, two=two:ws",
             "LIGHTRAG_BACKUP_RETENTION_DAYS": "7",
             "LIGHTRAG_BACKUP_THREADS": "2",
+            "LIGHTRAG_BACKUP_JOBS": "5",
         },
         tmp_path,
     )
     assert settings.storage_path == str(tmp_path / "store")
     assert settings.graphs == (GraphSettings("one", "/data/one"), GraphSettings("two", str(tmp_path / "two"), "ws"))
-    assert (settings.retention_days, settings.threads) == (7, 2)
+    assert (settings.retention_days, settings.threads, settings.jobs) == (7, 2, 5)
     assert settings.origin["storage_path"] == "environment LIGHTRAG_BACKUP_STORAGE_PATH"
 
 
@@ -46,6 +47,7 @@ def test_everything_from_the_file(tmp_path: Path) -> None:
         storage_path = "store"
         retention_days = 0
         threads = 3
+        jobs = 1
         [retention]
         keep_daily = 7
         [graphs.support]
@@ -60,8 +62,18 @@ def test_everything_from_the_file(tmp_path: Path) -> None:
     assert settings.graphs == (
         GraphSettings("support", str(tmp_path / "rag"), "support", "/srv/inputs", "http://127.0.0.1:9621"),
     )
-    assert (settings.retention_days, settings.threads, settings.retention.keep_daily) == (0, 3, 7)
+    assert (settings.retention_days, settings.threads, settings.jobs) == (0, 3, 1)
+    assert settings.retention.keep_daily == 7
     assert settings.origin == dict.fromkeys(settings.origin, f"file {path}")
+
+
+def test_threads_and_jobs_follow_the_machine_unless_set() -> None:
+    machine = min(len(os.sched_getaffinity(0)), 4)
+    found = [
+        (settings.effective_threads, settings.effective_jobs)
+        for settings in (Settings(), Settings(threads=7), Settings(jobs=1), Settings(threads=2, jobs=9))
+    ]
+    assert found == [(machine, machine), (7, 7), (machine, 1), (2, 9)]
 
 
 def test_environment_beats_the_file_setting_by_setting(tmp_path: Path) -> None:
@@ -96,6 +108,7 @@ def test_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         ("retention_days = 'month'", "retention_days"),
         ("retention_days = true", "retention_days"),
         ("threads = 0", "threads"),
+        ("jobs = 65", "jobs"),
         ("[retention]\nkeep_last = -1", "keep_last"),
         ("graphs = 3", "graphs"),
         ("retention = 3", "retention"),
