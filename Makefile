@@ -52,8 +52,10 @@ lint: $(VENV)/.built ## ruff, mypy --strict, and the C core without a warning
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
 
-bench: $(VENV)/.built ## the measured bars, beside restic, borg, rustic and cp (SIZE_MB=600)
-	@$(PY) -m benchmarks --size-mb $(or $(SIZE_MB),600)
+BENCH ?= peers scale
+bench: $(VENV)/.built ## the measured bars: beside restic, borg, rustic and cp (SIZE_MB=600), and at scale (BENCH=scale)
+	@$(if $(filter peers,$(BENCH)),$(PY) -m benchmarks --size-mb $(or $(SIZE_MB),600))
+	@$(if $(filter scale,$(BENCH)),$(PY) -m benchmarks.scale)
 
 bench-codec: $(BUILD)/bench/codec ## the vector codec on one core, stage by stage (FILE=.../vdb_entities.json GROUP=8)
 	@$< $(FILE) $(GROUP)

@@ -8,4 +8,9 @@
 * `inside`: what is measured within a Python process, and the floors of the machine.
 * `measure`: a command's time, processor time and memory.
 * `report`: the table and the bars.
+
+`python -m benchmarks.scale` (or `make bench BENCH=scale`) needs no peers: big indexes, long histories, many graphs,
+many files, big holes.
+
+* `scale`: what is measured. `scale_inside`: what of that is measured within a Python process.
 """

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from array import array
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from lightrag_bkp import BackupManager, _bridge
@@ -28,10 +28,17 @@ _BLOCK = 64 * 1024
 _MANY = 256 << 20
 
 
-def ask(name: str, *arguments: object) -> Figures:
-    """The figures of one of the functions below, from a fresh process."""
-    words = [sys.executable, "-m", "benchmarks.inside", name, *map(str, arguments)]
-    said = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+def ask(
+    name: str, *arguments: object, module: str = "benchmarks.inside", environment: Mapping[str, str] | None = None
+) -> Figures:
+    """The figures of one of the functions below (or of another such module), from a fresh process.
+
+    Args:
+        environment: its variables beside those of this process.
+    """
+    words = [sys.executable, "-m", module, name, *map(str, arguments)]
+    variables = {**os.environ, **(environment or {})}
+    said = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, env=variables).stdout
     figures: Figures = json.loads(said)
     return figures
 
@@ -54,9 +61,9 @@ def growth(storage: str, source: str) -> Figures:
     async def measure() -> float:
         async with BackupManager(storage) as manager:
             graph = manager.register_graph(_GRAPH, source)
-            before_mb = _resident_mb("VmRSS")
+            before_mb = resident_mb("VmRSS")
             await graph.create_snapshot()
-            return _resident_mb("VmHWM") - before_mb
+            return resident_mb("VmHWM") - before_mb
 
     return {"mb": asyncio.run(measure())}
 
@@ -156,7 +163,8 @@ async def _seconds(work: Callable[[], Awaitable[object]]) -> float:
     return time.perf_counter() - started
 
 
-def _resident_mb(field: str) -> float:
+def resident_mb(field: str) -> float:
+    """A figure of this process's memory: "VmRSS" now, "VmHWM" at most so far."""
     found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) * 1024 / 1e6

@@ -41,10 +41,14 @@ class Bar:
     limit: float
     unit: str
 
+    @property
+    def met(self) -> bool:
+        return self.measured is not None and self.measured <= self.limit
+
     def line(self) -> str:
         if self.measured is None:
             return f"{self.title:<58} not measured"
-        verdict = "met" if self.measured <= self.limit else "MISSED"
+        verdict = "met" if self.met else "MISSED"
         return f"{self.title:<58} {_number(self.measured):>7} of {_number(self.limit):>6} {self.unit:<14} {verdict}"
 
 

@@ -1,0 +1,205 @@
+"""A hundred times the demo: big indexes, long histories, many graphs, many files, big holes.
+
+`python -m benchmarks.scale` (or `make bench BENCH=scale`) measures everything and prints the bars; `--only` chooses,
+`--fraction` makes all of it smaller by so much. What is measured inside a Python process is measured in a fresh one,
+by the functions of `scale_inside`.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from . import inside, machine, measure
+from .data import ROOT
+from .measure import Command, Usage
+from .report import Bar
+
+_INSIDE = "benchmarks.scale_inside"
+_RUNS = 5
+_FILES_PER_DIRECTORY = 1000
+_BURSTS = 4
+
+Measured = list[Bar | str]
+"""Bars, and figures that are no bar."""
+
+
+def index(work: Path, share: float) -> Measured:
+    """A repository of 2,000,000 chunks in packs of 125: opening it with its index, and without."""
+    chunks = max(4_000, round(2_000_000 * share))
+    inside.ask("forge", work / "storage", work / "source", chunks, module=_INSIDE)
+    rebuilt = inside.ask("snapshot", work / "storage", work / "source", module=_INSIDE)
+    opened = [inside.ask("look_up", work / "storage", module=_INSIDE) for _ in range(_RUNS)]
+    return [
+        Bar(f"open {chunks:,} chunks", statistics.median(one["seconds"] for one in opened), 0.3, "s"),
+        Bar(f"memory of {chunks:,} chunks", max(one["grown_mb"] for one in opened), 64, "MB"),
+        f"without its index, rebuilt and saved by a snapshot: {rebuilt['seconds']:.2f} s",
+    ]
+
+
+def history(work: Path, share: float) -> Measured:
+    """10,000 snapshots of one graph, each with a change and hence a pack of its own."""
+    count = max(50, round(10_000 * share))
+    made = inside.ask("history", work / "storage", work / "source", count, module=_INSIDE)
+    listed = [inside.ask("listing", work / "storage", module=_INSIDE) for _ in range(_RUNS)]
+    assert all(one["snapshots"] == count for one in listed)
+    return [
+        Bar(f"list {count:,} snapshots", statistics.median(one["list_s"] for one in listed), 0.3, "s"),
+        Bar(f"plan a prune of {count:,} snapshots", statistics.median(one["plan_s"] for one in listed), 1, "s"),
+        f"a snapshot of one changed file, {count:,} in a row: {made['seconds'] / count * 1e3:.1f} ms each",
+    ]
+
+
+def churn(work: Path, share: float) -> Measured:
+    """1,000 snapshots with 1 % changed in each, pruned now and then to the last ten."""
+    count = max(30, round(1000 * share))
+    found = inside.ask("churn", work / "storage", work / "source", count, module=_INSIDE)
+    return [
+        Bar(f"repository after {count:,} snapshots at 1 % churn", found["ratio"], 1.5, "of one snapshot"),
+        f"copied by all prunes: {found['rewritten_ratio']:.1f} times one snapshot",
+    ]
+
+
+def graphs(work: Path, share: float) -> Measured:
+    """50 graphs at once by one process with two threads and two jobs: first new, then with a change in each."""
+    size_mb = max(1, round(20 * share))
+    settings = {"LIGHTRAG_BACKUP_THREADS": "2", "LIGHTRAG_BACKUP_JOBS": "2"}
+    found = inside.ask("graphs", work / "storage", work / "source", 50, size_mb, module=_INSIDE, environment=settings)
+    return [
+        Bar("50 graphs at once: the core's threads", found["threads"], 2, "as set"),
+        Bar("50 graphs at once: growth of the process", found["grown_mb"], 100, "MB"),
+        Bar("50 graphs at once: descriptors", found["descriptors"], 512, ""),
+        Bar("50 graphs at once: places in the line lost or won", found["displaced"], 12, "on average"),
+        f"50 graphs of {size_mb} MB: {found['first_s']:.2f} s, and {found['again_s']:.2f} s with 1 % changed",
+    ]
+
+
+def holes(work: Path, share: float) -> Measured:
+    """A file of 20 GB, 19 GB of it holes, and the first quarter of it."""
+    size = max(256 << 20, round(20e9 * share))
+    cpu: dict[int, float] = {}
+    found: Measured = []
+    peak_mb, restored = 0.0, 0
+    for part in (size // 4, size):
+        source = work / f"source{part}"
+        data = _write_holes(source / "big", part)
+        storage = work / f"storage{part}"
+        taken = _run(storage, "snapshot", "g", source)
+        back = _run(storage, "restore", "g", "latest", work / f"back{part}")
+        restored = os.stat(work / f"back{part}" / "big").st_blocks * 512
+        cpu[part] = taken.cpu_seconds
+        peak_mb = max(peak_mb, taken.peak_mb, back.peak_mb)
+        stored = measure.apparent_bytes(storage)
+        found.append(
+            f"{part / 1e9:.1f} GB with {data / 1e9:.2f} GB of data: snapshot {taken.seconds:.1f} s,"
+            f" {taken.cpu_seconds:.1f} cpu s, {stored / 1e9:.2f} GB stored; restore {back.seconds:.1f} s,"
+            f" {restored / 1e9:.2f} GB on disk"
+        )
+        shutil.rmtree(work / f"back{part}")
+    return [
+        Bar("a file of holes, four times as long", cpu[size] / cpu[size // 4] / 4, 1.3, "of four times"),
+        Bar("a file of holes: memory of the program", peak_mb, 128, "MB"),
+        Bar("a file of holes: what comes back on disk", restored / data, 1.1, "of its data"),
+        *found,
+    ]
+
+
+def files(work: Path, share: float) -> Measured:
+    """200,000 small files, and the first quarter of them: everything that is done with a snapshot."""
+    count = max(2_000, round(200_000 * share))
+    cpu: dict[str, list[float]] = {}
+    peak: dict[str, float] = {}
+    for part in (count // 4, count):
+        source, target = work / f"source{part}", work / f"back{part}"
+        _write_files(source, part)
+        for name, *words in (
+            ("first snapshot", "snapshot", "g", source),
+            ("nothing changed", "snapshot", "g", source),
+            ("verify", "verify", "g", "latest"),
+            ("show", "show", "g", "latest"),
+            ("restore", "restore", "g", "latest", target),
+            ("restore --dry-run", "restore", "g", "latest", target, "--dry-run"),
+            ("prune", "prune", "--now"),
+        ):
+            usage = _run(work / f"storage{part}", *words)
+            cpu.setdefault(name, []).append(usage.cpu_seconds)
+            peak[name] = usage.peak_mb
+        shutil.rmtree(target)
+    worst = max(cpu, key=lambda name: cpu[name][1] / cpu[name][0])
+    return [
+        Bar(f"{count:,} files: {worst}, beside a quarter", cpu[worst][1] / cpu[worst][0] / 4, 1.3, "of four times"),
+        *(Bar(f"{count:,} files: memory of {name}", peak[name], 128, "MB") for name in peak),
+        "; ".join(f"{name} {seconds[1]:.1f} cpu s" for name, seconds in cpu.items()),
+    ]
+
+
+PARTS: dict[str, Callable[[Path, float], Measured]] = {
+    part.__name__: part for part in (index, history, churn, graphs, holes, files)
+}
+
+
+def run(work: Path, names: list[str], share: float) -> Iterator[Bar | str]:
+    """Measures the parts named, each in a directory of its own below `work` that is removed again.
+
+    Args:
+        share: of the full sizes.
+    """
+    for name in names:
+        print(f"... {name}", file=sys.stderr, flush=True)
+        place = work / name
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        try:
+            yield from PARTS[name](place, share)
+        finally:
+            shutil.rmtree(place)
+
+
+def _run(storage: Path, *words: object) -> Usage:
+    """A command of the program, as a process of its own."""
+    argv = (sys.executable, "-m", "lightrag_bkp.cli", "--storage", str(storage), *map(str, words))
+    return measure.run([Command(argv, ROOT)])
+
+
+def _write_holes(path: Path, size: int) -> int:
+    """Writes a file of that size with a twentieth of data, in bursts; returns how many bytes of it are data."""
+    path.parent.mkdir()
+    burst = size // 20 // _BURSTS
+    with open(path, "wb") as file:
+        for number in range(_BURSTS):
+            file.seek(number * (size // _BURSTS))
+            for at in range(0, burst, 1 << 20):
+                file.write(os.urandom(min(1 << 20, burst - at)))
+        file.truncate(size)
+    return burst * _BURSTS
+
+
+def _write_files(directory: Path, count: int) -> None:
+    noise = random.Random(count)
+    for number in range(count):
+        place = directory / f"{number // _FILES_PER_DIRECTORY:04}"
+        if not number % _FILES_PER_DIRECTORY:
+            place.mkdir(parents=True)
+        (place / f"note-{number:07}.txt").write_text(f"{noise.random()} and some text. " * 8)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description="Measures this program at scale.")
+    parser.add_argument("--only", metavar="PART,...", default=",".join(PARTS), help="default %(default)s")
+    parser.add_argument("--fraction", type=float, default=1.0, help="of the full sizes (default 1)")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench-scale", help="where to work")
+    arguments = parser.parse_args()
+    work: Path = arguments.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    print(*machine.lines(work), f"load of the last 1 / 5 minutes: {machine.load()}", sep="\n", end="\n\n")
+    for found in run(work, arguments.only.split(","), arguments.fraction):
+        print(found.line() if isinstance(found, Bar) else f"  {found}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
