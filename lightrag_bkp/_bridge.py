@@ -21,12 +21,15 @@ from ._core import (
     PUBLISH_RENAME,
     RETENTION_REASONS,
     Job,
+    Key,
     Repository,
     Source,
+    add_passphrase_job,
     backup_job,
     drop_job,
     free_bytes,
     hold_job,
+    key_slots_job,
     mem_count,
     mem_fail_after,
     open_job,
@@ -40,8 +43,10 @@ from ._core import (
     publish_stop_after,
     refresh_job,
     release_job,
+    remove_slot_job,
     restore_job,
     retention_scan,
+    unlock_job,
     verify_job,
 )
 from .errors import CORE_ERRORS, InvalidInputError
@@ -49,10 +54,11 @@ from .models import Progress, ProgressCallback
 
 __all__ = [
     "ERROR_TABLE", "FORMAT_VERSION", "PUBLISH_EXCHANGE", "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS",
-    "ItemRow", "Job", "Repository", "SnapshotRow", "Source", "backup_job", "drop_job", "free_bytes", "hold_job",
-    "mem_count", "mem_fail_after", "open_job", "prune_job", "publish_abandon", "publish_choose", "publish_commit_job",
-    "publish_finish_job", "publish_pending", "publish_stage", "publish_stop_after", "refresh_job", "release_job",
-    "restore_job", "retention_scan", "run", "run_blocking", "verify_job",
+    "ItemRow", "Job", "Key", "Repository", "SnapshotRow", "Source", "add_passphrase_job", "backup_job", "drop_job",
+    "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "prune_job",
+    "publish_abandon", "publish_choose", "publish_commit_job", "publish_finish_job", "publish_pending",
+    "publish_stage", "publish_stop_after", "refresh_job", "release_job", "remove_slot_job", "restore_job",
+    "retention_scan", "run", "run_blocking", "unlock_job", "verify_job",
 ]  # fmt: skip
 
 SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]

@@ -95,8 +95,33 @@ class Repository:
     def close(self) -> None:
         """Frees the handle; later calls raise InvalidInputError. Jobs under way keep their own reference."""
 
-def open_job(storage_path: str, graph_id: str, create: bool, /) -> Job:
-    """Result: Repository."""
+@final
+class Key:
+    """The master key of a storage path (repo/keyring.h). Its bytes stay in the core."""
+
+    @property
+    def slot(self) -> bytes | None:
+        """Id of the slot a passphrase opened; None for a key file."""
+    def reveal(self) -> bytes:
+        """The 32 bytes themselves: for a recovery kit and nothing else."""
+
+def unlock_job(
+    storage_path: str, graph_id: str | None, create: bool, passphrase: bytes | None, key: bytes | Key | None, /
+) -> Job:
+    """Result: Key. Either a passphrase or a key of 32 bytes. With `create` the storage path's first key is made in
+    `graph_id`, and all graphs get all slots. LockedError: it does not fit, or nothing here is sealed."""
+
+def key_slots_job(storage_path: str, /) -> Job:
+    """Result: list of (id of 16 bytes, kind 1 passphrase or 2 key file, created_ns), oldest first."""
+
+def add_passphrase_job(storage_path: str, key: Key, passphrase: bytes, /) -> Job:
+    """Result: id of the new slot, which is in all graphs."""
+
+def remove_slot_job(storage_path: str, key: Key, slot_id: bytes, /) -> Job:
+    """Result: None. InvalidInputError for the last slot and for a key file's."""
+
+def open_job(storage_path: str, graph_id: str, create: bool, key: Key | None = None, /) -> Job:
+    """Result: Repository. LockedError where `key` does not say whether, and with what, it is sealed."""
 
 def refresh_job(repo: Repository, /) -> Job:
     """Result: None."""

@@ -10,10 +10,11 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
-from . import config
+from . import config, secret
 from .errors import ConfigurationError, ConflictError, InvalidInputError, LightragBkpError
 from .graph import GraphBackup
-from .models import BackupSnapshot, BackupStatus, RetentionPolicy
+from .keyring import Keyring
+from .models import BackupSnapshot, BackupStatus, KeySlot, RetentionPolicy
 from .repository import stored_graphs
 
 __all__ = ["BackupManager", "BackupSnapshot", "BackupStatus", "GraphBackup"]
@@ -29,6 +30,10 @@ class BackupManager:
             environment and `lightrag-bkp.toml` (see `config`).
         retention_days: given to new snapshots, 0 keeps them for ever; 30 unless configured.
         retention: the policy of clean-ups; each snapshot's own days by default.
+        passphrase, passphrase_file, key_file: what seals repositories and opens sealed ones, at most one of them; a
+            key file holds 32 random bytes and has mode 0600. By default what the environment names
+            (LIGHTRAG_BACKUP_PASSPHRASE, LIGHTRAG_BACKUP_PASSPHRASE_FILE, LIGHTRAG_BACKUP_KEY_FILE), whatever
+            storage_path is; without any, nothing is sealed.
 
     Raises:
         ConfigurationError: no storage path is given or configured, or a setting cannot be used. InvalidInputError: an
@@ -41,8 +46,11 @@ class BackupManager:
         retention_days: int | None = None,
         *,
         retention: RetentionPolicy | None = None,
+        passphrase: str | bytes | None = None,
+        passphrase_file: str | os.PathLike[str] | None = None,
+        key_file: str | os.PathLike[str] | None = None,
     ) -> None:
-        settings = config.Settings() if storage_path is not None else config.load()
+        settings = config.Settings(secret=config.named_secret()) if storage_path is not None else config.load()
         chosen = settings.storage_path if storage_path is None else config.check_path(storage_path, "storage_path")
         if chosen is None:
             raise ConfigurationError(
@@ -55,6 +63,7 @@ class BackupManager:
             settings.retention_days if retention_days is None else retention_days
         )
         self.retention = retention or settings.retention
+        self._keyring = Keyring(chosen, secret.named(passphrase, passphrase_file, key_file) or settings.secret)
         self._lock = threading.RLock()
         self._graphs: dict[str, GraphBackup] = {}
         for graph in settings.graphs:
@@ -102,6 +111,7 @@ class BackupManager:
             server_url=server_url,
             retention_days=self.retention_days,
             retention=self.retention,
+            keyring=self._keyring,
         )
         with self._lock:
             known = self._graphs.setdefault(graph_id, wanted)
@@ -161,6 +171,31 @@ class BackupManager:
         return dropped
 
     cleanup_old_backups = cleanup_all_graphs
+
+    async def list_key_slots(self) -> list[KeySlot]:
+        """What opens this storage path, oldest first: passphrases, and a mark for a key file."""
+        return await self._keyring.slots()
+
+    async def add_passphrase(self, passphrase: str | bytes) -> str:
+        """Adds a passphrase for all graphs, new ones too; returns the id of its slot.
+
+        Raises:
+            LockedError: the manager's own passphrase or key file is missing or wrong. InvalidInputError: it is empty.
+        """
+        return await self._keyring.add(secret.Secret.passphrase(passphrase))
+
+    async def remove_passphrase(self, slot_id: str) -> str:
+        """Closes a slot in all graphs, by its id or a unique beginning of it; returns its id. Who has seen the master
+        key meanwhile keeps it: only a new storage path has a new one.
+
+        Raises:
+            NotFoundError: no such slot. InvalidInputError: it is the last one. LockedError: as `add_passphrase`.
+        """
+        return await self._keyring.remove(slot_id)
+
+    async def recovery_kit(self) -> str:
+        """The master key as a text to keep elsewhere; saved with mode 0600 it is a key file."""
+        return await self._keyring.kit()
 
     def close(self) -> None:
         """Lets go of all repositories; the next call opens them again."""

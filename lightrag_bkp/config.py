@@ -7,6 +7,8 @@ here touches a repository; the modules that do the work take values, never setti
     retention_days = 30                         # LIGHTRAG_BACKUP_RETENTION_DAYS
     threads = 4                                 # LIGHTRAG_BACKUP_THREADS: of the core, in each process
     jobs = 4                                    # LIGHTRAG_BACKUP_JOBS: backups, restores, ... at once; others wait
+    passphrase_file = "/run/secrets/backup"     # LIGHTRAG_BACKUP_PASSPHRASE_FILE, or LIGHTRAG_BACKUP_PASSPHRASE
+    key_file = "backup.key"                     # LIGHTRAG_BACKUP_KEY_FILE; one of the two
 
     [retention]                                 # the members of RetentionPolicy
     keep_daily = 7
@@ -29,6 +31,7 @@ from typing import Any
 
 from .errors import ConfigurationError, InvalidInputError
 from .models import RetentionPolicy
+from .secret import Secret, from_environment, named
 
 STORAGE_VARIABLE = "LIGHTRAG_BACKUP_STORAGE_PATH"
 GRAPHS_VARIABLE = "LIGHTRAG_BACKUP_GRAPHS"
@@ -73,6 +76,7 @@ class Settings:
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     threads: int | None = None
     jobs: int | None = None
+    secret: Secret | None = None
     origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -106,7 +110,19 @@ def load(environ: Mapping[str, str] | None = None, directory: str | os.PathLike[
     for name, value in _from_environment(env, Path(directory)).items():
         values[name] = value
         origin[name] = f"environment {_VARIABLES[name]}"
+    secret = from_environment(env, directory)
+    if secret is not None:
+        values["secret"], origin["secret"] = secret, f"environment {secret.origin}"
     return Settings(**values, origin=origin)
+
+
+def named_secret(environ: Mapping[str, str] | None = None) -> Secret | None:
+    """The passphrase or key file the environment names: it holds for every storage path, wherever that comes from.
+
+    Raises:
+        ConfigurationError: it names more than one.
+    """
+    return from_environment(os.environ if environ is None else environ)
 
 
 def check_graph_id(graph_id: str) -> str:
@@ -233,12 +249,16 @@ def _from_file(path: Path) -> dict[str, Any]:
         "retention": _policy,
         "threads": lambda value: _count(value, "threads", MAX_THREADS),
         "jobs": lambda value: _count(value, "jobs", MAX_JOBS),
+        "passphrase_file": lambda value: _path(_text(value, "passphrase_file"), directory),
+        "key_file": lambda value: _path(_text(value, "key_file"), directory),
     }
     _refuse_unknown(table, readers, str(path))
     try:
-        return {name: readers[name](value) for name, value in table.items()}
+        values = {name: readers[name](value) for name, value in table.items()}
     except InvalidInputError as error:
         raise ConfigurationError(f"{path}: {error}", target=str(path)) from None
+    secret = named(None, values.pop("passphrase_file", None), values.pop("key_file", None))
+    return values if secret is None else {**values, "secret": secret}
 
 
 def _graphs_table(value: Any, directory: Path) -> tuple[GraphSettings, ...]:

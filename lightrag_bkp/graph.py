@@ -10,6 +10,7 @@ from typing import Any
 
 from . import _bridge, capture, config, restoring
 from .errors import ConflictError, DamagedError, InvalidInputError, NotFoundError
+from .keyring import Keyring
 from .models import (
     BackupSnapshot,
     Finding,
@@ -58,6 +59,7 @@ class GraphBackup:
         server_url: str | None = None,
         retention_days: int = config.DEFAULT_RETENTION_DAYS,
         retention: RetentionPolicy | None = None,
+        keyring: Keyring | None = None,
     ) -> None:
         self.graph_id = config.check_graph_id(graph_id)
         self.source_dir = None if source_dir is None else config.check_path(source_dir, "source_dir")
@@ -67,7 +69,7 @@ class GraphBackup:
         self.server_url = server_url
         self.retention_days = config.check_retention_days(retention_days)
         self.retention = retention or RetentionPolicy()
-        self._repository = GraphRepository(config.check_path(storage_path, "storage_path"), self.graph_id)
+        self._repository = GraphRepository(config.check_path(storage_path, "storage_path"), self.graph_id, keyring)
 
     @property
     def workspace(self) -> str:

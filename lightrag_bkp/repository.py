@@ -14,6 +14,7 @@ from functools import partial
 
 from . import _bridge
 from .errors import NoSpaceError, NotFoundError
+from .keyring import Keyring
 from .models import (
     BackupSnapshot,
     BackupStatus,
@@ -35,11 +36,13 @@ EXPIRED = "expired"
 class GraphRepository:
     """The repository of one graph below a storage path. Safe for several threads, tasks and processes."""
 
-    def __init__(self, storage_path: str, graph_id: str) -> None:
+    def __init__(self, storage_path: str, graph_id: str, keyring: Keyring | None = None) -> None:
         self.storage_path = storage_path
         self.graph_id = graph_id
+        self._keyring = keyring or Keyring(storage_path, None)
         self._lock = threading.Lock()
         self._core: _bridge.Repository | None = None
+        self._keys_current = False  # who writes brings all graphs' key slots up to date, once
 
     def _resolved(self) -> str:
         """The storage path behind any symlinks of its owner; the core itself follows none."""
@@ -47,12 +50,15 @@ class GraphRepository:
 
     async def open(self, *, create: bool = False) -> _bridge.Repository | None:
         """The handle, with everything others appended; None when there is no repository and none is to be made."""
-        core = self._present()
-        if core is not None:
-            await _bridge.run(_bridge.refresh_job(core))
-            return core
         try:
-            return self._keep(await _bridge.run(_bridge.open_job(self._resolved(), self.graph_id, create)))
+            core = self._present()
+            if core is None or (create and not self._keys_current):
+                key = await self._keyring.key(self.graph_id, create=create)
+                self._keys_current |= create
+            if core is not None:
+                await _bridge.run(_bridge.refresh_job(core))
+                return core
+            return self._keep(await _bridge.run(_bridge.open_job(self._resolved(), self.graph_id, create, key)))
         except NotFoundError:
             return None
 
@@ -72,7 +78,8 @@ class GraphRepository:
             core.refresh()
             return core
         try:
-            return self._keep(_bridge.run_blocking(_bridge.open_job(self._resolved(), self.graph_id, False)))
+            key = self._keyring.key_now(self.graph_id)
+            return self._keep(_bridge.run_blocking(_bridge.open_job(self._resolved(), self.graph_id, False, key)))
         except NotFoundError:
             return None
 

@@ -21,6 +21,7 @@ from .errors import InvalidInputError
 from .graph import READERS_WAIT_S
 from .models import (
     BackupSnapshot,
+    KeySlot,
     ProgressCallback,
     PruneOutcome,
     RestoreOutcome,
@@ -217,8 +218,18 @@ class BackupManager:
         retention_days: int | None = None,
         *,
         retention: RetentionPolicy | None = None,
+        passphrase: str | bytes | None = None,
+        passphrase_file: str | os.PathLike[str] | None = None,
+        key_file: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.manager = backup.BackupManager(storage_path, retention_days, retention=retention)
+        self.manager = backup.BackupManager(
+            storage_path,
+            retention_days,
+            retention=retention,
+            passphrase=passphrase,
+            passphrase_file=passphrase_file,
+            key_file=key_file,
+        )
 
     def register_graph(
         self,
@@ -257,6 +268,22 @@ class BackupManager:
         return run(self.manager.cleanup_all_graphs())
 
     cleanup_old_backups = cleanup_all_graphs
+
+    def list_key_slots(self) -> list[KeySlot]:
+        """As the original."""
+        return run(self.manager.list_key_slots())
+
+    def add_passphrase(self, passphrase: str | bytes) -> str:
+        """As the original."""
+        return run(self.manager.add_passphrase(passphrase))
+
+    def remove_passphrase(self, slot_id: str) -> str:
+        """As the original."""
+        return run(self.manager.remove_passphrase(slot_id))
+
+    def recovery_kit(self) -> str:
+        """As the original."""
+        return run(self.manager.recovery_kit())
 
     def close(self) -> None:
         """As the original."""

@@ -117,6 +117,13 @@ def test_the_commands_keep_a_graph_and_bring_it_back(desk: Path) -> None:
     assert check.findings(desk / "rag_storage", "trial") == check.findings(desk / "elsewhere") == []
 
 
+def test_the_commands_that_seal_work(desk: Path) -> None:
+    (block,) = blocks("Sealing", "sh")
+    run_shell(block, desk)
+    for name in ("unsealed", "again"):
+        assert folders.fingerprint(desk / name) == folders.fingerprint(desk / "rag_storage")
+
+
 def damage(directory: Path) -> None:
     (directory / "graph_chunk_entity_relation.graphml").unlink()
     (directory / "vdb_entities.json").write_text("{}")

@@ -412,3 +412,10 @@ int lrb_fs_try_lock(int fd, bool *taken, lrb_err *err) {
     *taken = !failed;
     return LRB_OK;
 }
+
+int lrb_fs_wait_lock(int fd, const char *target, lrb_err *err) {
+    int failed;
+    do failed = flock(fd, LOCK_EX);
+    while (failed && errno == EINTR);
+    return failed ? lrb_err_sys(err, errno, "lock", target) : LRB_OK;
+}

@@ -96,5 +96,7 @@ int lrb_fs_mount_id(int fd, uint64_t *mount, lrb_err *err);
 int lrb_fs_free_bytes(int fd, uint64_t *free_bytes, lrb_err *err);
 /* Tries an exclusive advisory lock without waiting: *taken says whether. Held until the descriptor closes. */
 int lrb_fs_try_lock(int fd, bool *taken, lrb_err *err);
+/* The same, waiting for it. */
+int lrb_fs_wait_lock(int fd, const char *target, lrb_err *err);
 
 #endif

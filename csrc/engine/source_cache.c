@@ -8,14 +8,14 @@
 #include "base/mem.h"
 #include "base/wire.h"
 
-enum { HEADER_BYTES = 48, FIXED_BYTES = 2 + 5 * 8 + 32 + LRB_ROW_BYTES, NAME_ROOM = 64, BLOCK_BYTES = 64 << 10 };
+enum { CLEAR_BYTES = 48, HEADER_MAX_BYTES = CLEAR_BYTES + LRB_SALT_BYTES, FRAME_HEAD_BYTES = 4, FIXED_BYTES = 2 + 5 * 8 + 32 + LRB_ROW_BYTES, NAME_ROOM = 64, BLOCK_BYTES = 64 << 10 };
 static const char MAGIC[8] = {'l', 'r', 'b', 's', 'r', 'c', 's', '1'};
 
-/* Labels are paths of any length: the name is their digest. */
-static int file_name(const char *label, char out[NAME_ROOM], lrb_err *err) {
+/* Labels are paths of any length: the name is their digest, of which a sealed repository lets nobody guess the path. */
+static int file_name(const lrb_vault *vault, const char *label, char out[NAME_ROOM], lrb_err *err) {
     uint8_t digest[LRB_DIGEST_BYTES];
     char hex[33];
-    int code = lrb_sha256(label, strlen(label), digest, err);
+    int code = lrb_hmac_sha256(lrb_vault_id_key(vault), label, strlen(label), digest, err);
     if (code) return code;
     lrb_hex(digest, 16, hex);
     snprintf(out, NAME_ROOM, "sources-%s", hex);
@@ -27,51 +27,116 @@ static int file_name(const char *label, char out[NAME_ROOM], lrb_err *err) {
 typedef struct stream {
     int fd;
     lrb_digest *digest;
-    uint8_t block[BLOCK_BYTES];
+    lrb_sealer *sealer;    /* NULL: the repository is not sealed */
+    uint32_t frames;       /* sealed or unsealed so far */
+    uint8_t header[HEADER_MAX_BYTES];
+    uint8_t block[BLOCK_BYTES + LRB_TAG_BYTES];
     size_t used, at;       /* bytes in the block; read position */
     uint64_t offset, end;  /* of the next block; where the records stop */
 } stream;
 
-static int fill(stream *in, size_t wanted, lrb_err *err) {
-    if (in->used - in->at >= wanted) return LRB_OK;
-    memmove(in->block, in->block + in->at, in->used - in->at);
-    in->used -= in->at;
-    in->at = 0;
-    size_t room = BLOCK_BYTES - in->used, got;
-    if (in->end - in->offset < room) room = (size_t)(in->end - in->offset);
-    int code = lrb_fs_read_at(in->fd, in->block + in->used, room, in->offset, &got, "cache", err);
-    if (!code) code = lrb_digest_update(in->digest, in->block + in->used, got, err);
-    in->used += got;
-    in->offset += got;
-    if (!code && in->used < wanted) code = lrb_err_set(err, LRB_E_DAMAGED, "read", "cache", "the source cache ended early");
+static int ended_early(lrb_err *err) {
+    return lrb_err_set(err, LRB_E_DAMAGED, "read", "cache", "the source cache ended early");
+}
+
+/* The next `count` bytes of the file, which must be there. */
+static int read_next(stream *in, uint8_t *into, size_t count, lrb_err *err) {
+    if (in->end - in->offset < count) return ended_early(err);
+    int code = lrb_fs_read_exact(in->fd, into, count, in->offset, "cache", err);
+    if (!code) code = lrb_digest_update(in->digest, into, count, err);
+    in->offset += count;
     return code;
 }
 
+static int write_next(stream *out, const uint8_t *bytes, size_t count, lrb_err *err) {
+    int code = lrb_digest_update(out->digest, bytes, count, err);
+    return code ? code : lrb_fs_write(out->fd, bytes, count, "cache", err);
+}
+
+/* What is sealed along with a frame: the header and the frame's length. Its number is the nonce. */
+static void associate(const stream *s, const uint8_t *length, uint8_t out[HEADER_MAX_BYTES + FRAME_HEAD_BYTES]) {
+    memcpy(out, s->header, HEADER_MAX_BYTES);
+    memcpy(out + HEADER_MAX_BYTES, length, FRAME_HEAD_BYTES);
+}
+
+/* Records do not run over the end of a frame. */
+static int next_frame(stream *in, lrb_err *err) {
+    uint8_t head[FRAME_HEAD_BYTES], associated[HEADER_MAX_BYTES + FRAME_HEAD_BYTES];
+    if (in->used != in->at) return ended_early(err);
+    int code = read_next(in, head, sizeof head, err);
+    size_t length = code ? 0 : lrb_get_u32(head);
+    if (!code && length > BLOCK_BYTES) code = ended_early(err);
+    if (!code) code = read_next(in, in->block, length + LRB_TAG_BYTES, err);
+    associate(in, head, associated);
+    if (!code)
+        code = lrb_sealer_unseal(in->sealer, in->frames++, associated, sizeof associated, in->block, length,
+                                 in->block + length, err);
+    in->at = 0;
+    in->used = code ? 0 : length;
+    return code;
+}
+
+static int fill(stream *in, size_t wanted, lrb_err *err) {
+    if (in->used - in->at >= wanted) return LRB_OK;
+    int code = LRB_OK;
+    if (in->sealer) {
+        code = next_frame(in, err);
+    } else {
+        memmove(in->block, in->block + in->at, in->used - in->at);
+        in->used -= in->at;
+        in->at = 0;
+        size_t room = BLOCK_BYTES - in->used;
+        if (in->end - in->offset < room) room = (size_t)(in->end - in->offset);
+        code = read_next(in, in->block + in->used, room, err);
+        in->used += code ? 0 : room;
+    }
+    return code || in->used - in->at >= wanted ? code : ended_early(err);
+}
+
+static int seal_frame(stream *out, lrb_err *err) {
+    uint8_t head[FRAME_HEAD_BYTES], associated[HEADER_MAX_BYTES + FRAME_HEAD_BYTES];
+    lrb_put_u32(head, (uint32_t)out->used);
+    associate(out, head, associated);
+    int code = lrb_sealer_seal(out->sealer, out->frames++, associated, sizeof associated, out->block, out->used,
+                               out->block + out->used, err);
+    out->used += LRB_TAG_BYTES;
+    return code ? code : write_next(out, head, sizeof head, err);
+}
+
 static int drain(stream *out, lrb_err *err) {
-    int code = lrb_digest_update(out->digest, out->block, out->used, err);
-    if (!code) code = lrb_fs_write(out->fd, out->block, out->used, "cache", err);
+    int code = out->sealer && out->used ? seal_frame(out, err) : LRB_OK;
+    if (!code) code = write_next(out, out->block, out->used, err);
     out->used = 0;
     return code;
 }
 
 static int stream_open(stream **made, int fd, lrb_err *err) {
-    stream *s = lrb_alloc(sizeof *s);
+    stream *s = lrb_alloc_zero(1, sizeof *s);
+    *made = s;
     if (!s) return lrb_err_nomem(err, "open the source cache");
     s->fd = fd;
-    s->digest = NULL;
-    s->used = s->at = 0;
-    s->offset = s->end = 0;
     int code = lrb_digest_new(&s->digest, err);
-    if (!code) code = lrb_digest_begin(s->digest, err);
-    *made = s;
-    return code;
+    return code ? code : lrb_digest_begin(s->digest, err);
 }
 
 static void stream_free(stream *s) {
     if (!s) return;
     lrb_digest_free(s->digest);
+    lrb_sealer_free(s->sealer);
     lrb_free(s);
 }
+
+/* Takes the key of the header's salt. */
+static int open_sealer(stream *s, const lrb_vault *vault, lrb_err *err) {
+    lrb_key key;
+    int code = lrb_vault_key(vault, "cache", s->header + CLEAR_BYTES, &key, err);
+    if (!code) code = lrb_sealer_new(&s->sealer, err);
+    if (!code) lrb_sealer_set_key(s->sealer, key.bytes);
+    lrb_bytes_wipe(&key, sizeof key);
+    return code;
+}
+
+static size_t header_bytes(const lrb_vault *vault) { return vault->sealed ? HEADER_MAX_BYTES : CLEAR_BYTES; }
 
 /* ---- loading ---- */
 
@@ -107,16 +172,24 @@ static bool settled(const lrb_identity *identity, int64_t observed_ns) {
     return newest < observed_ns - LRB_SAFE_MARGIN_NS;
 }
 
-/* Both lists are in name order: one walk. With `intake` NULL the records are only checked. */
-static int walk(stream *in, const uint8_t *repository_id, lrb_source *source, lrb_intake *intake, lrb_err *err) {
-    int code = fill(in, HEADER_BYTES, err);
+static int read_header(stream *in, const lrb_vault *vault, int64_t *observed_ns, uint64_t *records, lrb_err *err) {
+    const uint8_t *head = in->header;
+    int code = read_next(in, in->header, header_bytes(vault), err);
     if (code) return code;
-    const uint8_t *head = in->block + in->at;
-    if (memcmp(head, MAGIC, sizeof MAGIC) || lrb_get_u16(head + 8) != LRB_FORMAT_VERSION || memcmp(head + 16, repository_id, LRB_REPO_ID_BYTES))
+    if (memcmp(head, MAGIC, sizeof MAGIC) || lrb_get_u16(head + 8) != LRB_FORMAT_VERSION || head[10] != vault->sealed ||
+        memcmp(head + 16, vault->repository_id, LRB_REPO_ID_BYTES))
         return lrb_err_set(err, LRB_E_FOREIGN, "read", "cache", "the source cache is of another repository or version");
-    int64_t observed_ns = (int64_t)lrb_get_u64(head + 32);
-    uint64_t records = lrb_get_u64(head + 40);
-    in->at += HEADER_BYTES;
+    *observed_ns = (int64_t)lrb_get_u64(head + 32);
+    *records = lrb_get_u64(head + 40);
+    return vault->sealed ? open_sealer(in, vault, err) : LRB_OK;
+}
+
+/* Both lists are in name order: one walk. With `intake` NULL the records are only checked. */
+static int walk(stream *in, const lrb_vault *vault, lrb_source *source, lrb_intake *intake, lrb_err *err) {
+    int64_t observed_ns;
+    uint64_t records;
+    int code = read_header(in, vault, &observed_ns, &records, err);
+    if (code) return code;
     size_t position = 0, count = lrb_source_count(source);
     for (; records; records--) {
         record r;
@@ -132,16 +205,16 @@ static int walk(stream *in, const uint8_t *repository_id, lrb_source *source, lr
 }
 
 /* First the whole file is checked, then its records are believed. */
-static int read_cache(int fd, uint64_t size_bytes, const uint8_t *repository_id, lrb_source *source, lrb_intake *intake, lrb_err *err) {
+static int read_cache(int fd, uint64_t size_bytes, const lrb_vault *vault, lrb_source *source, lrb_intake *intake, lrb_err *err) {
     uint8_t digest[LRB_DIGEST_BYTES], wanted[LRB_DIGEST_BYTES];
-    if (size_bytes < HEADER_BYTES + sizeof wanted) return lrb_err_set(err, LRB_E_DAMAGED, "read", "cache", "the source cache ended early");
+    if (size_bytes < CLEAR_BYTES + sizeof wanted) return ended_early(err);
     int code = lrb_fs_read_exact(fd, wanted, sizeof wanted, size_bytes - sizeof wanted, "cache", err);
     for (int pass = 0; !code && pass < 2; pass++) {
         stream *in = NULL;
         code = stream_open(&in, fd, err);
         if (!code) {
             in->end = size_bytes - sizeof wanted;
-            code = walk(in, repository_id, source, pass ? intake : NULL, err);
+            code = walk(in, vault, source, pass ? intake : NULL, err);
         }
         if (!code) code = lrb_digest_finish(in->digest, digest, err);
         stream_free(in);
@@ -155,10 +228,10 @@ int lrb_source_cache_load(lrb_repo *repo, const char *label, lrb_source *source,
     lrb_identity identity;
     int fd;
     *found = false;
-    int code = file_name(label, name, err);
+    int code = file_name(lrb_repo_vault(repo), label, name, err);
     if (!code && !(code = lrb_fs_open_read(lrb_repo_cache_dir(repo), name, &fd, err))) {
         code = lrb_fs_identify(fd, &identity, err);
-        if (!code) code = read_cache(fd, identity.size_bytes, lrb_repo_id(repo), source, intake, err);
+        if (!code) code = read_cache(fd, identity.size_bytes, lrb_repo_vault(repo), source, intake, err);
         lrb_fs_close(fd);
     }
     *found = !code;
@@ -194,18 +267,24 @@ static int write_record(stream *out, const lrb_source_item *item, const lrb_take
     return LRB_OK;
 }
 
-static int write_cache(stream *out, const uint8_t *repository_id, int64_t observed_ns, const lrb_source *source, const lrb_intake *intake, lrb_err *err) {
+static int write_header(stream *out, const lrb_vault *vault, int64_t observed_ns, uint64_t records, lrb_err *err) {
+    uint8_t *head = out->header;
+    memcpy(head, MAGIC, sizeof MAGIC);
+    lrb_put_u16(head + 8, LRB_FORMAT_VERSION);
+    head[10] = vault->sealed ? LRB_SEAL_AES256_GCM : LRB_SEAL_NONE;
+    memcpy(head + 16, vault->repository_id, LRB_REPO_ID_BYTES);
+    lrb_put_u64(head + 32, (uint64_t)observed_ns);
+    lrb_put_u64(head + 40, records);
+    int code = vault->sealed ? lrb_random_bytes(head + CLEAR_BYTES, LRB_SALT_BYTES, err) : LRB_OK;
+    if (!code && vault->sealed) code = open_sealer(out, vault, err);
+    return code ? code : write_next(out, head, header_bytes(vault), err);
+}
+
+static int write_cache(stream *out, const lrb_vault *vault, int64_t observed_ns, const lrb_source *source, const lrb_intake *intake, lrb_err *err) {
     size_t count = lrb_source_count(source);
     uint64_t records = 0;
     for (size_t i = 0; i < count; i++) records += worth_keeping(lrb_source_at(source, i));
-    memset(out->block, 0, HEADER_BYTES);
-    memcpy(out->block, MAGIC, sizeof MAGIC);
-    lrb_put_u16(out->block + 8, LRB_FORMAT_VERSION);
-    memcpy(out->block + 16, repository_id, LRB_REPO_ID_BYTES);
-    lrb_put_u64(out->block + 32, (uint64_t)observed_ns);
-    lrb_put_u64(out->block + 40, records);
-    out->used = HEADER_BYTES;
-    int code = LRB_OK;
+    int code = write_header(out, vault, observed_ns, records, err);
     for (size_t i = 0; !code && i < count; i++)
         if (worth_keeping(lrb_source_at(source, i))) code = write_record(out, lrb_source_at(source, i), lrb_intake_result(intake, i), err);
     uint8_t digest[LRB_DIGEST_BYTES];
@@ -218,12 +297,12 @@ void lrb_source_cache_save(lrb_repo *repo, const char *label, int64_t observed_n
     char name[NAME_ROOM], partial[NAME_ROOM + 48];
     lrb_err ignored; /* nothing but the next run's time is lost */
     int fd, cache = lrb_repo_cache_dir(repo);
-    if (file_name(label, name, &ignored)) return;
+    if (file_name(lrb_repo_vault(repo), label, name, &ignored)) return;
     snprintf(partial, sizeof partial, "%s.%ld.%llx", name, (long)getpid(), (unsigned long long)lrb_clock_monotonic_ns());
     if (lrb_fs_create(cache, partial, 0640, &fd, &ignored)) return;
     stream *out = NULL;
     int code = stream_open(&out, fd, &ignored);
-    if (!code) code = write_cache(out, lrb_repo_id(repo), observed_ns, source, intake, &ignored);
+    if (!code) code = write_cache(out, lrb_repo_vault(repo), observed_ns, source, intake, &ignored);
     stream_free(out);
     lrb_fs_close(fd);
     if (!code) code = lrb_fs_rename(cache, partial, cache, name, &ignored);

@@ -4,6 +4,10 @@
  *   records: name length u16 | name | device u64 | inode u64 | size u64 | mtime i64 | ctime i64 | SHA-256[32] | root row[40]
  *   SHA-256 of all before[32]
  *
+ * In a sealed repository byte 10 is 1, the header ends with salt[32], and the records come in frames of whole records,
+ * length u32 | ciphertext | tag[16], sealed under the key "cache" of that salt, frame k with number k and the header and
+ * length as associated data; <label> is a keyed digest.
+ *
  * A record serves as "the same bytes" only when device, inode, size, mtime and ctime are equal and both times lie at least
  * LRB_SAFE_MARGIN_NS before `observed`: a file changed within the clock's tick after it was looked at would otherwise look unchanged. Otherwise it
  * serves as the recipe to compare with. Disposable: any defect means "no cache". Written without fsync, by rename.

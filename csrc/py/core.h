@@ -27,7 +27,7 @@
 #include "repo/repo.h"
 
 typedef struct lrb_core { /* the module's state */
-    PyObject *pool_type, *mailbox_type, *job_type, *repository_type, *source_type, *items_type;
+    PyObject *pool_type, *mailbox_type, *job_type, *repository_type, *source_type, *items_type, *key_type;
     PyObject *error_classes[LRB_CODE_COUNT]; /* by code; NULL before set_error_classes */
 } lrb_core;
 
@@ -58,6 +58,7 @@ PyObject *lrb_py_make_job_type(PyObject *module);
 PyObject *lrb_py_make_repository_type(PyObject *module);
 PyObject *lrb_py_make_source_type(PyObject *module);
 PyObject *lrb_py_make_items_type(PyObject *module);
+PyObject *lrb_py_make_key_type(PyObject *module);
 
 /* ---- pool.c and mailbox.c, as the job sees them ---- */
 typedef struct lrb_pool lrb_pool;
@@ -95,6 +96,9 @@ lrb_repo *lrb_py_handle_repo(PyObject *handle);
 PyObject *lrb_py_read_body(const lrb_core *core, lrb_repo *repo, const char *snapshot_id); /* body.c */
 PyObject *lrb_py_read_facts(const lrb_core *core, lrb_repo *repo, const char *snapshot_id);
 
+/* ---- key.c ---- */
+const lrb_key *lrb_py_key(const lrb_core *core, PyObject *key); /* borrowed from the object; raises when it is no Key */
+
 /* ---- source.c ---- */
 typedef struct lrb_source lrb_source;
 lrb_source *lrb_py_source(const lrb_core *core, PyObject *source); /* borrowed; raises when given away or in use */
@@ -106,6 +110,6 @@ PyObject *lrb_py_retention_reasons(void);
 
 /* ---- functions of the module that make jobs, one table per file ---- */
 extern PyMethodDef lrb_py_repository_functions[], lrb_py_backup_functions[], lrb_py_restore_functions[],
-    lrb_py_care_functions[];
+    lrb_py_care_functions[], lrb_py_key_functions[];
 
 #endif

@@ -18,20 +18,23 @@ static PyObject *task_job(lrb_core *core, lrb_task_call call, void *arg, void (*
 
 typedef struct opening {
     lrb_py_names names; /* storage path, graph id */
-    bool create;
+    bool create, sealed;
+    lrb_key key;
     lrb_repo *repo;
 } opening;
 
 static int call_open(void *arg, lrb_worker *worker, lrb_err *err) {
     opening *self = arg;
     (void)worker;
-    return lrb_repo_open(self->names.at[0], self->names.at[1], self->create, &self->repo, err);
+    return lrb_repo_open_with(self->names.at[0], self->names.at[1], self->create, self->sealed ? &self->key : NULL,
+                              &self->repo, err);
 }
 
 static void release_opening(void *arg) {
     opening *self = arg;
     if (self->repo) lrb_repo_close(self->repo);
     lrb_free(self->names.at);
+    lrb_bytes_wipe(&self->key, sizeof self->key);
     lrb_free(self);
 }
 
@@ -44,9 +47,12 @@ static PyObject *convert_opened(const lrb_core *core, lrb_job *job, PyObject *ha
 }
 
 static PyObject *open_job(PyObject *module, PyObject *args) {
-    PyObject *storage, *graph;
+    lrb_core *core = lrb_py_core(module);
+    PyObject *storage, *graph, *key_arg = Py_None;
+    const lrb_key *key = NULL;
     int create;
-    if (!PyArg_ParseTuple(args, "OUp:open_job", &storage, &graph, &create)) return NULL;
+    if (!PyArg_ParseTuple(args, "OUp|O:open_job", &storage, &graph, &create, &key_arg)) return NULL;
+    if (key_arg != Py_None && !(key = lrb_py_key(core, key_arg))) return NULL;
     PyObject *both = PyTuple_Pack(2, storage, graph);
     opening *self = both ? lrb_alloc_zero(1, sizeof *self) : NULL;
     if (both && !self) PyErr_NoMemory();
@@ -57,8 +63,10 @@ static PyObject *open_job(PyObject *module, PyObject *args) {
         return NULL;
     }
     self->create = create;
+    self->sealed = key;
+    if (key) self->key = *key;
     lrb_py_job_parts parts = {.convert = convert_opened, .fds = {-1, -1}};
-    return task_job(lrb_py_core(module), call_open, self, release_opening, &parts);
+    return task_job(core, call_open, self, release_opening, &parts);
 }
 
 /* ---- refresh ---- */
@@ -201,7 +209,7 @@ static PyObject *release_job(PyObject *module, PyObject *args) {
 }
 
 PyMethodDef lrb_py_repository_functions[] = {
-    {"open_job", open_job, METH_VARARGS, "open_job(storage_path, graph_id, create, /)\n--\n\nResult: Repository."},
+    {"open_job", open_job, METH_VARARGS, "open_job(storage_path, graph_id, create, key=None, /)\n--\n\nResult: Repository."},
     {"refresh_job", refresh_job, METH_O, "refresh_job(repo, /)\n--\n\nResult: None."},
     {"drop_job", drop_job, METH_VARARGS,
      "drop_job(repo, snapshot_ids, reason, /)\n--\n\nResult: list of the ids dropped."},

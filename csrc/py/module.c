@@ -93,14 +93,15 @@ static int add_types(PyObject *module, lrb_core *core) {
         add_type(module, &core->mailbox_type, lrb_py_make_mailbox_type) ||
         add_type(module, &core->job_type, lrb_py_make_job_type) ||
         add_type(module, &core->source_type, lrb_py_make_source_type) ||
-        add_type(module, &core->items_type, lrb_py_make_items_type))
+        add_type(module, &core->items_type, lrb_py_make_items_type) ||
+        add_type(module, &core->key_type, lrb_py_make_key_type))
         return -1;
     return add_type(module, &core->repository_type, lrb_py_make_repository_type);
 }
 
 static int add_functions(PyObject *module) {
     PyMethodDef *const tables[] = {functions, lrb_py_repository_functions, lrb_py_backup_functions,
-                                   lrb_py_restore_functions, lrb_py_care_functions};
+                                   lrb_py_restore_functions, lrb_py_care_functions, lrb_py_key_functions};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         if (PyModule_AddFunctions(module, tables[i])) return -1;
     return 0;
@@ -118,6 +119,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(core->repository_type);
     Py_VISIT(core->source_type);
     Py_VISIT(core->items_type);
+    Py_VISIT(core->key_type);
     for (int code = 0; code < LRB_CODE_COUNT; code++) Py_VISIT(core->error_classes[code]);
     return 0;
 }
@@ -130,6 +132,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(core->repository_type);
     Py_CLEAR(core->source_type);
     Py_CLEAR(core->items_type);
+    Py_CLEAR(core->key_type);
     for (int code = 0; code < LRB_CODE_COUNT; code++) Py_CLEAR(core->error_classes[code]);
     return 0;
 }

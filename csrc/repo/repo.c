@@ -1,6 +1,5 @@
 #include "repo/repo.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,72 +8,47 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/wire.h"
+#include "repo/keyring.h"
 #include "repo/repo_private.h"
+#include "repo/storage.h"
 
 enum { HEAD_BYTES = 104, HEAD_SHA256_AT = 72 };
 static const char HEAD_MAGIC[8] = {'l', 'r', 'b', 'h', 'e', 'a', 'd', '1'};
 
 /* ---- directories ---- */
 
-/* Opens `name`, making it durable first when it is missing and `create` allows it. */
-static int open_or_make_dir(int parent, const char *name, bool create, int *fd, lrb_err *err) {
-    int code = lrb_fs_open_dir(parent, name, fd, err);
-    if (code != LRB_E_NOT_FOUND || !create) return code;
+static int locked(const lrb_repo *repo, const char *message, lrb_err *err) {
+    return lrb_err_set(err, LRB_E_LOCKED, "open", repo->graph_id, "%s", message);
+}
+
+static int beside_sealed(const lrb_repo *repo, lrb_err *err) {
+    return locked(repo, "what is kept under this storage path is sealed, and this graph would not be: name the passphrase or key file", err);
+}
+
+/* A new graph is sealed where others are. Looked at before anything is made. */
+static int check_neighbours(const lrb_repo *repo, int graphs_dir, lrb_err *err) {
+    char log[sizeof repo->graph_id + sizeof "/log"];
+    lrb_identity identity;
+    bool sealed;
+    snprintf(log, sizeof log, "%s/log", repo->graph_id);
+    int code = lrb_fs_identify_at(graphs_dir, log, &identity, err);
+    if (code != LRB_E_NOT_FOUND) return code;
     lrb_err_clear(err);
-    if ((code = lrb_fs_make_dir(parent, name, 0750, err)) != LRB_OK) return code;
-    if ((code = lrb_fs_open_dir(parent, name, fd, err)) != LRB_OK) return code;
-    if (parent != AT_FDCWD && (code = lrb_fs_sync(parent, name, err)) != LRB_OK) {
-        lrb_fs_close(*fd);
-        *fd = -1;
-    }
-    return code;
+    code = lrb_keyring_any(graphs_dir, &sealed, err);
+    return !code && sealed ? beside_sealed(repo, err) : code;
 }
 
-/* Makes partial[0..length) durable in the directory above it. */
-static int sync_parent(char *partial, size_t length, lrb_err *err) {
-    size_t slash = length;
-    while (slash > 0 && partial[slash - 1] != '/') slash--;
-    if (!slash) return lrb_fs_sync_dir(AT_FDCWD, ".", err);
-    char first = partial[slash];
-    partial[slash] = '\0';
-    int code = lrb_fs_sync_dir(AT_FDCWD, partial, err);
-    partial[slash] = first;
-    return code;
-}
-
-/* Opens the directory `path`, making every missing component. */
-static int open_storage(const char *path, bool create, int *fd, lrb_err *err) {
-    int code = lrb_fs_open_dir(AT_FDCWD, path, fd, err);
-    if (code != LRB_E_NOT_FOUND || !create) return code;
-    char partial[LRB_PATH_MAX];
-    if (strlen(path) >= sizeof partial) return lrb_err_set(err, LRB_E_LIMIT, "open", path, "the storage path was too long");
-    for (size_t end = 1; path[end - 1]; end++) {
-        if (path[end] && path[end] != '/') continue;
-        memcpy(partial, path, end);
-        partial[end] = '\0';
-        lrb_identity present;
-        if (lrb_fs_identify_at(AT_FDCWD, partial, &present, err) == LRB_E_NOT_FOUND) {
-            lrb_err_clear(err);
-            if ((code = lrb_fs_make_dir(AT_FDCWD, partial, 0750, err)) || (code = sync_parent(partial, end, err))) return code;
-        }
-        if (!path[end]) break;
-    }
-    lrb_err_clear(err);
-    return lrb_fs_open_dir(AT_FDCWD, path, fd, err);
-}
-
-static int open_directories(lrb_repo *repo, const char *storage_path, bool create, lrb_err *err) {
-    int storage = -1, graphs = -1;
-    int code = open_storage(storage_path, create, &storage, err);
-    if (!code) code = open_or_make_dir(storage, "graphs", create, &graphs, err);
-    if (!code) code = open_or_make_dir(graphs, repo->graph_id, create, &repo->root_dir, err);
+static int open_directories(lrb_repo *repo, const char *storage_path, bool create, bool sealed, lrb_err *err) {
+    int graphs = -1;
+    int code = lrb_storage_open(storage_path, create, &graphs, err);
+    if (!code && create && !sealed) code = check_neighbours(repo, graphs, err);
+    if (!code) code = lrb_storage_subdir(graphs, repo->graph_id, create, &repo->root_dir, err);
     lrb_fs_close(graphs);
-    lrb_fs_close(storage);
-    if (!code) code = open_or_make_dir(repo->root_dir, "log", create, &repo->log_dir, err);
-    if (!code) code = open_or_make_dir(repo->root_dir, "packs", create, &repo->packs_dir, err);
+    if (!code) code = lrb_storage_subdir(repo->root_dir, "log", create, &repo->log_dir, err);
+    if (!code) code = lrb_storage_subdir(repo->root_dir, "packs", create, &repo->packs_dir, err);
     /* tmp/ and cache/ hold nothing that matters: a reader's copy of a repository may come without them. */
-    if (!code) code = open_or_make_dir(repo->root_dir, "tmp", true, &repo->tmp_dir, err);
-    if (!code) code = open_or_make_dir(repo->root_dir, "cache", true, &repo->cache_dir, err);
+    if (!code) code = lrb_storage_subdir(repo->root_dir, "tmp", true, &repo->tmp_dir, err);
+    if (!code) code = lrb_storage_subdir(repo->root_dir, "cache", true, &repo->cache_dir, err);
     if (code == LRB_E_NOT_FOUND)
         return lrb_err_set(err, LRB_E_NOT_FOUND, "open", repo->graph_id, "no repository of this graph was found in %s", storage_path);
     return code;
@@ -124,9 +98,11 @@ static int note_name(void *arg, const char *name, lrb_err *err) {
 
 /* Entry 0 fixes the repository id. Two creators race for it; the loser reads the winner's. */
 static int create_first_entry(lrb_repo *repo, const lrb_key *key, lrb_err *err) {
-    bool any = false, found = false;
+    bool any = false, found = false, slots = false, fits;
     uint64_t highest;
-    int code = lrb_fs_list(repo->packs_dir, note_name, &any, "packs", err);
+    int code = key ? LRB_OK : lrb_keyring_look(repo->root_dir, NULL, &slots, &fits, err);
+    if (!code && slots) code = beside_sealed(repo, err);
+    if (!code) code = lrb_fs_list(repo->packs_dir, note_name, &any, "packs", err);
     /* Packs may also be there because another creator was faster: then its first entry is there by now. */
     if (!code && any) code = lrb_log_highest(repo->log_dir, &found, &highest, err);
     if (code || found) return code;
@@ -166,13 +142,24 @@ static int find_checkpoint(lrb_repo *repo, uint64_t highest, uint64_t *number, l
     }
 }
 
-/* Sealed repositories want a key, others want none: what was meant to be sealed never goes unsealed unnoticed. */
-static int open_vault(lrb_repo *repo, const lrb_entry_peek *peek, const lrb_key *key, lrb_err *err) {
-    if (peek->sealed && !key)
-        return lrb_err_set(err, LRB_E_LOCKED, "open", repo->graph_id, "the repository of this graph is sealed: name its passphrase or key file");
+/* Sealed repositories want their key, others want none: what was meant to be sealed never goes unsealed unnoticed. The
+ * graph's key slots are a second witness, so that a seal byte that flipped is called damage. */
+static int open_vault(lrb_repo *repo, const lrb_entry_peek *peek, uint64_t number, const lrb_key *key, lrb_err *err) {
+    bool slots, fits;
+    char name[21], label[32];
+    int code = peek->sealed || key ? lrb_keyring_look(repo->root_dir, key, &slots, &fits, err) : LRB_OK;
+    if (code) return code;
+    lrb_log_name(number, name);
+    snprintf(label, sizeof label, "log/%s", name);
+    if (peek->sealed && !key && !slots)
+        return lrb_err_set(err, LRB_E_DAMAGED, "open", label, "the log entry is sealed, but the graph has no key slots: restore keys/ from a copy, or name "
+                           "the key file or recovery kit");
+    if (peek->sealed && !key) return locked(repo, "the repository of this graph is sealed: name its passphrase or key file", err);
+    if (!peek->sealed && key && slots) return lrb_err_set(err, LRB_E_DAMAGED, "open", label, "the log entry is not sealed while its repository is");
     if (!peek->sealed && key)
-        return lrb_err_set(err, LRB_E_LOCKED, "open", repo->graph_id, "the repository of this graph is not sealed, but a passphrase or key file is named: "
-                           "name none, or keep sealed snapshots under another storage path");
+        return locked(repo, "the repository of this graph is not sealed, but a passphrase or key file is named: name none, or keep sealed snapshots under "
+                            "another storage path", err);
+    if (key && slots && !fits) return locked(repo, "the repository of this graph is sealed with another key than the one that was named", err);
     return lrb_vault_open(&repo->vault, peek->repository_id, repo->graph_id, key, err);
 }
 
@@ -185,7 +172,7 @@ static int load_log(lrb_repo *repo, bool create, const lrb_key *key, lrb_err *er
     if (!found && !create)
         return lrb_err_set(err, LRB_E_NOT_FOUND, "open", repo->graph_id, "no snapshot of this graph was ever made");
     if (!found && (code = create_first_entry(repo, key, err))) return code;
-    if ((code = find_checkpoint(repo, highest, &number, &peek, err)) || (code = open_vault(repo, &peek, key, err))) return code;
+    if ((code = find_checkpoint(repo, highest, &number, &peek, err)) || (code = open_vault(repo, &peek, number, key, err))) return code;
     lrb_state_begin_batch(&repo->state);
     while (number <= highest && !(code = apply_number(repo, number, err))) number++;
     lrb_state_end_batch(&repo->state);
@@ -276,7 +263,7 @@ int lrb_repo_open_with(const char *storage_path, const char *graph_id, bool crea
     char below[160];
     snprintf(below, sizeof below, "graphs/%s", graph_id);
     int code = lrb_path_join(repo->path, storage_path, below, err);
-    if (!code) code = open_directories(repo, storage_path, create, err);
+    if (!code) code = open_directories(repo, storage_path, create, key, err);
     if (!code) code = load_log(repo, create, key, err);
     if (code) {
         lrb_repo_close(repo);

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from . import bring, keep, look, take
-from .words import Json, Quiet, Storage, Verbose, add
+from . import bring, keep, look, passphrases, take
+from .words import Json, KeyFile, PassphraseFile, Quiet, Storage, Verbose, add
 
 _EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 verification found damage, 4 busy, "
@@ -42,6 +42,8 @@ app = typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": 
 def _program(
     context: typer.Context,
     storage: Storage = None,
+    passphrase_file: PassphraseFile = None,
+    key_file: KeyFile = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -50,10 +52,15 @@ def _program(
     ] = False,
 ) -> None:
     """Consistent snapshots of LightRAG graphs: taken live, verified, brought back byte for byte."""
-    context.obj.adopt(storage, json, quiet, verbose)
+    context.obj.adopt(storage, passphrase_file, key_file, json, quiet, verbose)
 
 
 for _function in _COMMANDS:
     add(app, _function)
+
+_passphrase = typer.Typer(rich_markup_mode=None, help="Add, remove and list what opens sealed snapshots.")
+for _command in passphrases.COMMANDS:
+    add(_passphrase, _command)
+app.add_typer(_passphrase, name="passphrase")
 
 command = typer.main.get_command(app)

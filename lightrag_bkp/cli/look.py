@@ -23,7 +23,7 @@ def list_(session: Session, graph: SomeGraphId = None) -> int:
     found = [one for listing in listings for one in listing]
     return session.answer(
         lambda: {"snapshots": [snapshot_document(one) for one in found]},
-        lambda: _listing(found) if found else ["no snapshots"],
+        lambda: _listing(found) if found else [] if session.failures else ["no snapshots"],
     )
 
 

@@ -31,20 +31,33 @@ class Session:
     """One run of the program.
 
     Attributes:
-        storage: what `--storage` says, or None. json, quiet, verbose: the options of these names.
+        storage, passphrase_file, key_file: what the options of these names say, or None.
+        json, quiet, verbose: the options of these names.
         failures: of single graphs, when a command goes on with the next one.
     """
 
     program: str
     storage: str | None = None
+    passphrase_file: str | None = None
+    key_file: str | None = None
     json: bool = False
     quiet: bool = False
     verbose: bool = False
     failures: list[tuple[str, Failure]] = field(default_factory=list)
 
-    def adopt(self, storage: str | None, json: bool, quiet: bool, verbose: bool) -> None:
+    def adopt(
+        self,
+        storage: str | None,
+        passphrase_file: str | None,
+        key_file: str | None,
+        json: bool,
+        quiet: bool,
+        verbose: bool,
+    ) -> None:
         """Takes options in; what is said first stays unless it is said again."""
         self.storage = self.storage if storage is None else storage
+        self.passphrase_file = self.passphrase_file if passphrase_file is None else passphrase_file
+        self.key_file = self.key_file if key_file is None else key_file
         self.json |= json
         self.quiet |= quiet
         if verbose and not self.verbose:
@@ -67,13 +80,23 @@ class Session:
             check_path(self.storage, "--storage")
             # The option is the same setting as the variable, only stronger: all other settings hold as they do without.
             os.environ[STORAGE_VARIABLE] = self.storage
-        manager = BackupManager(retention=retention)
+        manager = BackupManager(
+            retention=retention,
+            passphrase_file=self._named(self.passphrase_file, "--passphrase-file"),
+            key_file=self._named(self.key_file, "--key-file"),
+        )
         if not new and not os.path.isdir(manager.storage_path):
             raise NotFoundError(
                 f"the storage path {manager.storage_path!r} is no directory: check --storage, or take a first snapshot",
                 target=manager.storage_path,
             )
         return manager
+
+    @staticmethod
+    def _named(path: str | None, option: str) -> str | None:
+        from ..config import check_path
+
+        return None if path is None else check_path(path, option)
 
     def graph(self, graph_id: str) -> "GraphBackup":
         """A graph that is configured or has a repository."""

@@ -22,6 +22,14 @@ Storage = Annotated[
         help="Where snapshots are kept  [default: LIGHTRAG_BACKUP_STORAGE_PATH or lightrag-bkp.toml]",
     ),
 ]
+PassphraseFile = Annotated[
+    str | None,
+    typer.Option("--passphrase-file", metavar="FILE", help="Passphrase of sealed snapshots  [default: environment]"),
+]
+KeyFile = Annotated[
+    str | None,
+    typer.Option("--key-file", metavar="FILE", help="Key of sealed snapshots: 32 bytes, mode 0600, or recovery kit."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, errors too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no closing words.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr what is done.")]
@@ -48,7 +56,14 @@ SnapshotId = Annotated[
 Command = Callable[..., int | None]
 """A command's function: takes a `Session` and its own words, returns an exit code; None is 0."""
 
-_SHARED = {"storage": (Storage, None), "json": (Json, False), "quiet": (Quiet, False), "verbose": (Verbose, False)}
+_SHARED = {
+    "storage": (Storage, None),
+    "passphrase_file": (PassphraseFile, None),
+    "key_file": (KeyFile, None),
+    "json": (Json, False),
+    "quiet": (Quiet, False),
+    "verbose": (Verbose, False),
+}
 
 
 def add(app: typer.Typer, function: Command) -> None:

@@ -13,6 +13,8 @@ import lightrag_bkp
 from lightrag_bkp.sync import GraphBackup
 
 COMMANDS = ["snapshot", "list", "show", "stats", "discover", "verify", "restore", "delete", "hold", "release", "prune"]
+COMMANDS += ["passphrase"]
+PASSPHRASE_COMMANDS = ["add", "remove", "list", "export"]
 
 
 def test_help_names_every_command_and_the_exit_codes(program: Program) -> None:
@@ -22,9 +24,9 @@ def test_help_names_every_command_and_the_exit_codes(program: Program) -> None:
     assert "..." not in told.partition("Commands:")[2]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS[:-1], *(f"passphrase {verb}" for verb in PASSPHRASE_COMMANDS)])
 def test_every_command_has_help(program: Program, command: str) -> None:
-    told = program.bare(command, "-h").out
+    told = program.bare(*command.split(), "-h").out
     assert told.startswith(f"Usage: lightrag-bkp {command} ")
     assert "--storage DIR" in told
 

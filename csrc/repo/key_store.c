@@ -1,0 +1,229 @@
+#include "repo/key_store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+
+enum { MAX_OBJECTS = 4096, ID_HEX = 2 * LRB_KEY_SLOT_ID_BYTES, NAME_ROOM = 64 };
+
+static const char removed_suffix[] = ".removed";
+
+static void object_name(const lrb_key_slot *object, char out[NAME_ROOM]) {
+    lrb_hex(object->id, sizeof object->id, out);
+    if (object->kind == LRB_KEY_SLOT_REMOVED) memcpy(out + ID_HEX, removed_suffix, sizeof removed_suffix);
+}
+
+/* ---- gathering ---- */
+
+static bool same_object(const lrb_key_slot *a, const lrb_key_slot *b) {
+    return (a->kind == LRB_KEY_SLOT_REMOVED) == (b->kind == LRB_KEY_SLOT_REMOVED) && !memcmp(a->id, b->id, sizeof a->id);
+}
+
+int lrb_key_store_add(lrb_key_store *r, const lrb_key_slot *object, lrb_err *err) {
+    for (size_t i = 0; i < r->count; i++)
+        if (same_object(&r->objects[i], object)) return LRB_OK;
+    if (r->count == MAX_OBJECTS)
+        return lrb_err_set(err, LRB_E_LIMIT, "read key slots", "keys", "there are more than %d key slots", (int)MAX_OBJECTS);
+    if (r->count == r->room) {
+        size_t room = r->room ? r->room * 2 : 8;
+        lrb_key_slot *objects = lrb_resize_array(r->objects, room, sizeof *objects);
+        if (!objects) return lrb_err_nomem(err, "read key slots");
+        r->objects = objects;
+        r->room = room;
+    }
+    r->objects[r->count++] = *object;
+    return LRB_OK;
+}
+
+static bool is_object_name(const char *name) {
+    uint8_t id[LRB_KEY_SLOT_ID_BYTES];
+    char hex[ID_HEX + 1];
+    size_t length = strlen(name);
+    if (length != ID_HEX && (length != ID_HEX + sizeof removed_suffix - 1 || strcmp(name + ID_HEX, removed_suffix))) return false;
+    memcpy(hex, name, ID_HEX);
+    hex[ID_HEX] = '\0';
+    return !lrb_unhex(hex, id, sizeof id);
+}
+
+typedef struct listing {
+    lrb_key_store *r;
+    int keys_dir;
+    const char *graph;
+} listing;
+
+static int read_object(const listing *l, const char *name, lrb_key_slot *object, lrb_err *err) {
+    char label[LRB_GRAPH_NAME_BYTES + NAME_ROOM], expected[NAME_ROOM];
+    uint8_t *bytes = NULL;
+    size_t count;
+    snprintf(label, sizeof label, "%s/keys/%s", l->graph, name);
+    int code = lrb_fs_read_file(l->keys_dir, name, LRB_KEY_SLOT_BYTES + 1, &bytes, &count, err);
+    if (code) return code;
+    code = lrb_key_slot_parse(bytes, count, label, object, err);
+    lrb_free(bytes);
+    if (code) return code;
+    object_name(object, expected);
+    return strcmp(name, expected) ? lrb_err_set(err, LRB_E_DAMAGED, "read a key slot", label, "the key slot is another one") : LRB_OK;
+}
+
+/* A slot that cannot be read in one graph may be whole in another, so it stops nothing. */
+static int take_name(void *arg, const char *name, lrb_err *err) {
+    const listing *l = arg;
+    lrb_key_slot object;
+    if (!is_object_name(name)) return LRB_OK;
+    int code = read_object(l, name, &object, err);
+    if (!code) return lrb_key_store_add(l->r, &object, err);
+    if (code == LRB_E_NOMEM) return code;
+    if (!l->r->problem[0]) snprintf(l->r->problem, sizeof l->r->problem, "%.100s/keys/%.50s", l->graph, name);
+    lrb_err_clear(err);
+    return LRB_OK;
+}
+
+int lrb_key_store_read(lrb_key_store *r, int keys_dir, const char *graph, lrb_err *err) {
+    listing l = {r, keys_dir, graph};
+    return lrb_fs_list(keys_dir, take_name, &l, "keys", err);
+}
+
+/* Opens graphs/<graph>/keys; *fd -1 when there is none. */
+static int open_keys(int graphs_dir, const char *graph, bool create, int *fd, lrb_err *err) {
+    int graph_dir = -1;
+    *fd = -1;
+    int code = lrb_storage_subdir(graphs_dir, graph, create, &graph_dir, err);
+    if (!code) code = lrb_storage_subdir(graph_dir, "keys", create, fd, err);
+    lrb_fs_close(graph_dir);
+    if (code != LRB_E_NOT_FOUND || create) return code;
+    lrb_err_clear(err);
+    return LRB_OK;
+}
+
+static int gather_graph(lrb_key_store *r, const char *graph, lrb_err *err) {
+    int keys = -1;
+    int code = open_keys(r->graphs_dir, graph, false, &keys, err);
+    if (code || keys < 0) return code;
+    code = lrb_key_store_read(r, keys, graph, err);
+    lrb_fs_close(keys);
+    return code;
+}
+
+int lrb_key_store_gather(lrb_key_store *r, lrb_err *err) {
+    lrb_free(r->graphs.at);
+    r->graphs = (lrb_graph_names){0};
+    r->count = 0;
+    r->problem[0] = '\0';
+    int code = lrb_storage_graphs(r->graphs_dir, &r->graphs, err);
+    if (!code && r->own) code = gather_graph(r, r->own, err);
+    for (size_t i = 0; !code && i < r->graphs.count; i++) code = gather_graph(r, r->graphs.at[i], err);
+    return code;
+}
+
+void lrb_key_store_close(lrb_key_store *r) {
+    lrb_fs_close(r->graphs_dir);
+    lrb_free(r->graphs.at);
+    lrb_free(r->objects);
+}
+
+int lrb_key_store_open(lrb_key_store *r, const char *storage_path, const char *own, bool create, lrb_err *err) {
+    *r = (lrb_key_store){.path = storage_path, .graphs_dir = -1, .own = own};
+    int code = lrb_storage_open(storage_path, create, &r->graphs_dir, err);
+    if (!code) code = lrb_key_store_gather(r, err);
+    if (code) lrb_key_store_close(r);
+    return code;
+}
+
+static bool is_closed(const lrb_key_store *r, const lrb_key_slot *slot) {
+    for (size_t i = 0; i < r->count; i++)
+        if (r->objects[i].kind == LRB_KEY_SLOT_REMOVED && !memcmp(r->objects[i].id, slot->id, sizeof slot->id)) return true;
+    return false;
+}
+
+bool lrb_key_store_is_open(const lrb_key_store *r, const lrb_key_slot *object) {
+    return object->kind != LRB_KEY_SLOT_REMOVED && !is_closed(r, object);
+}
+
+size_t lrb_key_store_count_open(const lrb_key_store *r) {
+    size_t open = 0;
+    for (size_t i = 0; i < r->count; i++) open += lrb_key_store_is_open(r, &r->objects[i]);
+    return open;
+}
+
+/* ---- writing objects ---- */
+
+static int write_aside(int tmp_dir, const char *name, const lrb_key_slot *object, lrb_err *err) {
+    int fd = -1;
+    int code = lrb_fs_create(tmp_dir, name, 0600, &fd, err);
+    if (code) return code;
+    code = lrb_fs_write(fd, object->bytes, sizeof object->bytes, name, err);
+    if (!code) code = lrb_fs_sync_data(fd, name, err);
+    lrb_fs_close(fd);
+    return code;
+}
+
+/* Makes one object durable in one graph; one that is there already stays. */
+int lrb_key_store_put(const lrb_key_store *r, const char *graph, const lrb_key_slot *object, lrb_err *err) {
+    char name[NAME_ROOM], aside[NAME_ROOM];
+    uint8_t nonce[LRB_NONCE_BYTES];
+    lrb_identity present;
+    lrb_err ignored;
+    int keys = -1, graph_dir = -1, tmp = -1;
+    object_name(object, name);
+    int code = open_keys(r->graphs_dir, graph, true, &keys, err);
+    if (!code && !lrb_fs_identify_at(keys, name, &present, &ignored)) goto done;
+    if (!code) code = lrb_random_bytes(nonce, sizeof nonce, err);
+    if (!code) code = lrb_storage_subdir(r->graphs_dir, graph, true, &graph_dir, err);
+    if (!code) code = lrb_storage_subdir(graph_dir, "tmp", true, &tmp, err);
+    if (code) goto done;
+    lrb_hex(nonce, sizeof nonce, aside);
+    memcpy(aside + 2 * sizeof nonce, ".key", sizeof ".key");
+    if (!(code = write_aside(tmp, aside, object, err))) code = lrb_fs_link(tmp, aside, keys, name, err);
+    (void)lrb_fs_unlink(tmp, aside, &ignored);
+    if (code == LRB_E_EXISTS) {
+        lrb_err_clear(err);
+        code = LRB_OK;
+    }
+    if (!code) code = lrb_fs_sync(keys, "keys", err);
+done:
+    lrb_fs_close(tmp);
+    lrb_fs_close(graph_dir);
+    lrb_fs_close(keys);
+    return code;
+}
+
+/* A closed slot still holds the key for whoever knows its passphrase: its file goes. */
+static int drop_slot(int graphs_dir, const char *graph, const lrb_key_slot *removal, lrb_err *err) {
+    char name[NAME_ROOM];
+    lrb_identity present;
+    lrb_err ignored;
+    int keys = -1;
+    lrb_hex(removal->id, sizeof removal->id, name);
+    int code = open_keys(graphs_dir, graph, false, &keys, err);
+    if (code || keys < 0) return code;
+    if (!lrb_fs_identify_at(keys, name, &present, &ignored)) {
+        code = lrb_fs_unlink(keys, name, err);
+        if (!code) code = lrb_fs_sync(keys, "keys", err);
+    }
+    lrb_fs_close(keys);
+    return code;
+}
+
+int lrb_key_store_put_everywhere(const lrb_key_store *r, const lrb_key_slot *object, lrb_err *err) {
+    int code = LRB_OK;
+    for (size_t i = 0; !code && i < r->graphs.count; i++) code = lrb_key_store_put(r, r->graphs.at[i], object, err);
+    return code;
+}
+
+int lrb_key_store_spread(const lrb_key_store *r, const lrb_key *key, lrb_err *err) {
+    for (int removals = 1; removals >= 0; removals--)
+        for (size_t i = 0; i < r->count; i++) {
+            const lrb_key_slot *object = &r->objects[i];
+            bool genuine;
+            if ((object->kind == LRB_KEY_SLOT_REMOVED) != removals || (!removals && is_closed(r, object))) continue;
+            int code = lrb_key_slot_check(object, key, &genuine, err);
+            if (!code && genuine) code = lrb_key_store_put_everywhere(r, object, err);
+            for (size_t g = 0; !code && genuine && removals && g < r->graphs.count; g++)
+                code = drop_slot(r->graphs_dir, r->graphs.at[g], object, err);
+            if (code) return code;
+        }
+    return LRB_OK;
+}

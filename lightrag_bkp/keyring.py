@@ -1,0 +1,113 @@
+"""The key of one storage path: asked for once, by passphrase or key file, and kept for all its graphs."""
+
+import asyncio
+import os
+import threading
+import weakref
+from typing import Any
+
+from . import _bridge, secret
+from .errors import InvalidInputError, LockedError, NotFoundError
+from .models import KeySlot, moment
+
+_KINDS = {1: "passphrase", 2: "key file"}
+
+
+class Keyring:
+    """What opens the repositories below a storage path. Safe for several threads, tasks and processes.
+
+    A passphrase costs a tenth of a second and 32 MiB the first time. The key itself stays in the core.
+    """
+
+    def __init__(self, storage_path: str, named: secret.Secret | None) -> None:
+        self.storage_path = storage_path
+        self._secret = named
+        self._key: _bridge.Key | None = None
+        self._lock = threading.Lock()
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
+
+    def __repr__(self) -> str:
+        return f"Keyring({self.storage_path!r}, {self._secret!r})"
+
+    async def key(self, graph_id: str | None = None, *, create: bool = False) -> _bridge.Key | None:
+        """The key, or None where no passphrase or key file is named: nothing is sealed then.
+
+        Args:
+            graph_id: the graph it is for.
+            create: whether that graph may be new. It then gets what opens the others, and the first one a new key.
+
+        Raises:
+            LockedError: the passphrase or key file is wrong, or what is there is not sealed. NotFoundError: nothing is
+                there. ConfigurationError: the secret cannot be read.
+        """
+        if self._secret is None or (self._key is not None and not create):
+            return self._key
+        async with self._turn():
+            if self._key is None or create:
+                unlocked = await _bridge.run(self._unlock(graph_id, create))
+                self._key = self._key or unlocked  # the first one knows which slot it came from
+            return self._key
+
+    def key_now(self, graph_id: str | None = None) -> _bridge.Key | None:
+        """As `key`, on the calling thread."""
+        with self._lock:
+            if self._secret is not None and self._key is None:
+                self._key = _bridge.run_blocking(self._unlock(graph_id, False))
+            return self._key
+
+    async def slots(self) -> list[KeySlot]:
+        """The ways to the key, oldest first; without a secret too."""
+        rows: list[tuple[bytes, int, int]] = await _bridge.run(_bridge.key_slots_job(self._path()))
+        key = None if self._secret is None else await self.key()
+        used = None if key is None else key.slot
+        return [KeySlot(slot.hex(), _KINDS[kind], moment(created), slot == used) for slot, kind, created in rows]
+
+    async def add(self, passphrase: secret.Secret) -> str:
+        """Adds a passphrase to every graph; returns its slot's id."""
+        words, _ = passphrase.read()
+        if words is None:
+            raise InvalidInputError("a key file cannot be added: there is one master key, add a passphrase to it")
+        added: bytes = await _bridge.run(_bridge.add_passphrase_job(self._path(), await self._needed(), words))
+        return added.hex()
+
+    async def remove(self, beginning: str) -> str:
+        """Removes the slot whose id begins so from every graph; returns its id.
+
+        Raises:
+            NotFoundError: there is none, or more than one. InvalidInputError: it is the last one, or the key file's.
+        """
+        key = await self._needed()
+        found = [slot.slot_id for slot in await self.slots() if beginning and slot.slot_id.startswith(beginning)]
+        if len(found) != 1:
+            which = "several key slots begin" if found else "no key slot begins"
+            raise NotFoundError(f"{which} with {beginning!r}: see the list of slots", target=beginning)
+        await _bridge.run(_bridge.remove_slot_job(self._path(), key, bytes.fromhex(found[0])))
+        return found[0]
+
+    async def kit(self) -> str:
+        """A recovery kit: the key itself as text."""
+        return secret.kit((await self._needed()).reveal(), self.storage_path)
+
+    async def _needed(self) -> _bridge.Key:
+        key = await self.key()
+        if key is None:
+            raise LockedError(
+                "no passphrase or key file is named, so that there is nothing to work with: name one",
+                target=self.storage_path,
+            )
+        return key
+
+    def _unlock(self, graph_id: str | None, create: bool) -> _bridge.Job:
+        assert self._secret is not None
+        known: Any = self._key
+        words, key = (None, known) if known is not None else self._secret.read()
+        return _bridge.unlock_job(self._path(), graph_id, create, words, key)
+
+    def _path(self) -> str:
+        """Behind any symlinks of its owner; the core itself follows none."""
+        return os.path.realpath(self.storage_path)
+
+    def _turn(self) -> asyncio.Lock:
+        """One at a time asks: the others then find the key."""
+        with self._lock:
+            return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())

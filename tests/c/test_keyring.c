@@ -1,0 +1,221 @@
+/* Passphrases and key files of a storage path, with real repositories behind them. */
+#include "repo/keyring.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "check.h"
+#include "fixture.h"
+#include "repo/storage.h"
+
+static lrb_err err;
+static fixture f;
+
+static int with_passphrase(const char *graph, bool create, const char *text, lrb_unlocked *out) {
+    lrb_passphrase passphrase = {(const uint8_t *)text, strlen(text)};
+    lrb_secret secret = {&passphrase, NULL};
+    return lrb_keyring_unlock(f.storage, graph, create, &secret, out, &err);
+}
+
+static int with_key(const char *graph, bool create, const lrb_key *key, lrb_unlocked *out) {
+    lrb_secret secret = {NULL, key};
+    return lrb_keyring_unlock(f.storage, graph, create, &secret, out, &err);
+}
+
+static int open_and_close(const char *graph, bool create, const lrb_key *key) {
+    lrb_repo *repo;
+    int code = lrb_repo_open_with(f.storage, graph, create, key, &repo, &err);
+    if (!code) lrb_repo_close(repo);
+    return code;
+}
+
+/* A sealed graph, made with "right". */
+static int sealed_graph(const char *graph, lrb_unlocked *out) {
+    int code = with_passphrase(graph, true, "right", out);
+    return code ? code : open_and_close(graph, true, &out->key);
+}
+
+static void remove_below(const char *below) {
+    int graphs;
+    if (!lrb_storage_open(f.storage, false, &graphs, &err)) {
+        int fd;
+        char graph[64], *slash;
+        snprintf(graph, sizeof graph, "%s", below);
+        if ((slash = strchr(graph, '/'))) *slash = '\0';
+        if (!lrb_fs_open_dir(graphs, graph, &fd, &err)) {
+            lrb_fs_remove_tree(fd, slash + 1, &err);
+            lrb_fs_close(fd);
+        }
+        lrb_fs_close(graphs);
+    }
+}
+
+TEST(the_first_passphrase_makes_the_key_and_opens_it_again) {
+    lrb_unlocked made, again;
+    fixture_open(&f);
+    CHECK_FAILS(with_passphrase("g", false, "right", &made), LRB_E_NOT_FOUND);
+    CHECK_OK(sealed_graph("g", &made));
+    CHECK(made.by_slot);
+    CHECK_OK(with_passphrase("g", false, "right", &again));
+    CHECK(!memcmp(&made.key, &again.key, sizeof made.key) && !memcmp(made.slot, again.slot, sizeof made.slot));
+    CHECK_OK(open_and_close("g", false, &again.key));
+    CHECK_FAILS(with_passphrase("g", false, "wrong", &again), LRB_E_LOCKED);
+    CHECK(strstr(err.message, "passphrase is wrong"));
+    CHECK_OK(with_key(NULL, false, &made.key, &again)); /* what a recovery kit holds */
+    CHECK_FAILS(with_key(NULL, false, &(lrb_key){{9}}, &again), LRB_E_LOCKED);
+    fixture_close(&f);
+}
+
+TEST(a_key_file_is_the_key_itself) {
+    static const lrb_key key = {{7, 7, 7}}, wrong = {{8}};
+    lrb_unlocked out;
+    lrb_key_slot *slots;
+    size_t count;
+    fixture_open(&f);
+    CHECK_OK(with_key("g", true, &key, &out));
+    CHECK(!memcmp(&out.key, &key, sizeof key) && !out.by_slot);
+    CHECK_OK(open_and_close("g", true, &key));
+    CHECK_OK(lrb_keyring_list(f.storage, &slots, &count, &err));
+    CHECK(count == 1 && slots[0].kind == LRB_KEY_SLOT_FILE);
+    lrb_free(slots);
+    CHECK_FAILS(with_key("g", false, &wrong, &out), LRB_E_LOCKED);
+    CHECK_FAILS(with_passphrase("g", false, "right", &out), LRB_E_LOCKED);
+    CHECK_FAILS(open_and_close("g", false, &wrong), LRB_E_LOCKED);
+    CHECK(strstr(err.message, "another key"));
+    CHECK_FAILS(lrb_keyring_remove(f.storage, &key, (uint8_t[16]){1}, &err), LRB_E_NOT_FOUND);
+    fixture_close(&f);
+}
+
+TEST(all_graphs_have_one_key_and_the_same_slots) {
+    lrb_unlocked one, two;
+    fixture_open(&f);
+    CHECK_OK(sealed_graph("one", &one));
+    CHECK_FAILS(with_passphrase("two", true, "another", &two), LRB_E_LOCKED);
+    CHECK_OK(sealed_graph("two", &two));
+    CHECK(!memcmp(&one.key, &two.key, sizeof one.key));
+    remove_below("one/keys");
+    CHECK_OK(with_passphrase("one", false, "right", &one)); /* from the other graph's copy */
+    CHECK_OK(open_and_close("one", false, &one.key));
+    CHECK_OK(with_passphrase("one", true, "right", &one)); /* who writes brings it back */
+    remove_below("two/keys");
+    CHECK_OK(with_passphrase("two", false, "right", &two));
+    fixture_close(&f);
+}
+
+TEST(passphrases_come_and_go_in_all_graphs) {
+    lrb_unlocked one, two, out;
+    lrb_key_slot added, *slots;
+    size_t count;
+    fixture_open(&f);
+    CHECK_OK(sealed_graph("one", &one));
+    CHECK_OK(sealed_graph("two", &two));
+    CHECK_FAILS(lrb_keyring_remove(f.storage, &one.key, one.slot, &err), LRB_E_INVALID);
+    CHECK(strstr(err.message, "last way"));
+    lrb_passphrase second = {(const uint8_t *)"second", 6};
+    CHECK_OK(lrb_keyring_add(f.storage, &one.key, &second, &added, &err));
+    CHECK_OK(with_passphrase(NULL, false, "second", &out));
+    CHECK(!memcmp(out.slot, added.id, sizeof out.slot) && !memcmp(&out.key, &one.key, sizeof out.key));
+    CHECK_OK(lrb_keyring_remove(f.storage, &one.key, one.slot, &err));
+    CHECK_FAILS(with_passphrase(NULL, false, "right", &out), LRB_E_LOCKED);
+    CHECK_FAILS(lrb_keyring_remove(f.storage, &one.key, one.slot, &err), LRB_E_NOT_FOUND);
+    CHECK_OK(lrb_keyring_list(f.storage, &slots, &count, &err));
+    CHECK(count == 1 && !memcmp(slots[0].id, added.id, sizeof added.id));
+    lrb_free(slots);
+    remove_below("one/keys"); /* the removal is known from the other graph */
+    CHECK_FAILS(with_passphrase("one", false, "right", &out), LRB_E_LOCKED);
+    CHECK_OK(with_passphrase("one", false, "second", &out));
+    fixture_close(&f);
+}
+
+TEST(sealed_and_unsealed_do_not_mix_unnoticed) {
+    lrb_unlocked out;
+    fixture_open(&f);
+    CHECK_OK(open_and_close("plain", true, NULL));
+    CHECK_FAILS(with_passphrase("plain", false, "right", &out), LRB_E_LOCKED);
+    CHECK(strstr(err.message, "not sealed"));
+    CHECK_FAILS(with_passphrase("plain", true, "right", &out), LRB_E_LOCKED);
+    CHECK_FAILS(with_passphrase("new", true, "right", &out), LRB_E_LOCKED);
+    CHECK_FAILS(open_and_close("plain", true, &(lrb_key){{1}}), LRB_E_LOCKED);
+    CHECK_OK(open_and_close("plain", false, NULL));
+    fixture_close(&f);
+
+    fixture_open(&f);
+    CHECK_OK(sealed_graph("g", &out));
+    CHECK_FAILS(open_and_close("g", true, NULL), LRB_E_LOCKED);
+    CHECK(strstr(err.message, "is sealed"));
+    CHECK_FAILS(open_and_close("beside", true, NULL), LRB_E_LOCKED);
+    char path[400];
+    struct stat found;
+    snprintf(path, sizeof path, "%s/graphs/beside", f.storage);
+    CHECK(stat(path, &found)); /* not even begun */
+    fixture_close(&f);
+}
+
+TEST(without_any_slot_only_the_key_itself_opens) {
+    lrb_unlocked made, out;
+    fixture_open(&f);
+    CHECK_OK(sealed_graph("g", &made));
+    remove_below("g/keys");
+    CHECK_FAILS(with_passphrase("g", false, "right", &out), LRB_E_LOCKED);
+    CHECK(strstr(err.message, "slots of this storage path are gone"));
+    CHECK_FAILS(open_and_close("g", false, NULL), LRB_E_DAMAGED);
+    CHECK_OK(with_key("g", false, &made.key, &out));
+    CHECK_OK(open_and_close("g", false, &out.key));
+    CHECK_FAILS(open_and_close("g", false, &(lrb_key){{3}}), LRB_E_DAMAGED); /* nothing says it is another key */
+    fixture_close(&f);
+}
+
+TEST(many_first_creators_agree_on_one_key) {
+    enum { CREATORS = 6 };
+    pid_t children[CREATORS];
+    lrb_unlocked out;
+    char graph[8];
+    fixture_open(&f);
+    for (int i = 0; i < CREATORS; i++) {
+        if (!(children[i] = fork())) {
+            snprintf(graph, sizeof graph, "g%d", i % 3);
+            int code = sealed_graph(graph, &out);
+            if (code) printf("%s: %s\n", err.target, err.message);
+            fflush(stdout);
+            _exit(code);
+        }
+    }
+    int failed = 0, status;
+    for (int i = 0; i < CREATORS; i++) failed += waitpid(children[i], &status, 0) < 0 || status;
+    CHECK(!failed);
+    CHECK_OK(with_passphrase(NULL, false, "right", &out));
+    for (int i = 0; i < 3; i++) {
+        snprintf(graph, sizeof graph, "g%d", i);
+        CHECK_OK(open_and_close(graph, false, &out.key));
+    }
+    fixture_close(&f);
+}
+
+TEST(memory_running_out_is_survived) {
+    lrb_unlocked made, out;
+    static const lrb_key key = {{7}};
+    fixture_open(&f);
+    CHECK_OK(with_key("g", true, &key, &made));
+    int code = LRB_E_NOMEM;
+    for (int n = 0; code; n++) {
+        lrb_mem_fail_after(n, false);
+        code = with_key("h", true, &key, &out);
+        if (!code) code = open_and_close("h", true, &key);
+        lrb_mem_fail_after(-1, false);
+        CHECK(!code || code == LRB_E_NOMEM);
+    }
+    fixture_close(&f);
+}
+
+int main(void) {
+    RUN(the_first_passphrase_makes_the_key_and_opens_it_again);
+    RUN(a_key_file_is_the_key_itself);
+    RUN(all_graphs_have_one_key_and_the_same_slots);
+    RUN(passphrases_come_and_go_in_all_graphs);
+    RUN(sealed_and_unsealed_do_not_mix_unnoticed);
+    RUN(without_any_slot_only_the_key_itself_opens);
+    RUN(many_first_creators_agree_on_one_key);
+    RUN(memory_running_out_is_survived);
+    return check_report();
+}
