@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/wire.h"
 #include "engine/intake_private.h"
+#include "engine/pool.h"
 
 enum {
     BIG_ITEM_BYTES = 8 << 20, /* started before the others */
-    LEAST_ROW_BYTES = 256     /* a recipe with more rows than this allows is not walked */
+    LEAST_ROW_BYTES = 16,     /* a recipe with more rows than this allows is not walked */
+    VECTOR_FILE_MIN_BYTES = 4 << 10 /* a smaller one is stored as plain bytes */
 };
 
 /* ---- queues ---- */
@@ -45,7 +48,10 @@ int lrb_intake_new(lrb_source *source, lrb_repo *repo, lrb_writer *writer, lrb_j
     pthread_mutex_init(&intake->lock, NULL);
     intake->notes = lrb_alloc_zero(count ? count : 1, sizeof *intake->notes);
     intake->order = lrb_alloc_zero(count ? count : 1, sizeof *intake->order);
-    int code = intake->notes && intake->order ? lrb_chunker_init(&intake->chunker, lrb_repo_vault(repo)->cut_seed, err) : lrb_err_nomem(err, "read the source");
+    intake->scratch = lrb_alloc_zero(LRB_POOL_MAX_THREADS, sizeof *intake->scratch);
+    const uint8_t *seed = lrb_repo_vault(repo)->cut_seed;
+    intake->cut_seed = lrb_get_u64(seed);
+    int code = intake->notes && intake->order && intake->scratch ? lrb_chunker_init(&intake->chunker, seed, err) : lrb_err_nomem(err, "read the source");
     if (code) {
         lrb_intake_free(intake);
         return code;
@@ -68,7 +74,9 @@ void lrb_intake_free(lrb_intake *intake) {
     if (!intake) return;
     for (lrb_open_item *item; (item = lrb_intake_pop(&intake->digesting));) lrb_intake_close_item(item);
     for (lrb_open_item *item; (item = lrb_intake_pop(&intake->encoding));) lrb_intake_close_item(item);
+    for (size_t i = 0; intake->scratch && i < LRB_POOL_MAX_THREADS; i++) lrb_intake_free_scratch(intake->scratch[i]);
     pthread_mutex_destroy(&intake->lock);
+    lrb_free(intake->scratch);
     lrb_free(intake->notes);
     lrb_free(intake->order);
     lrb_free(intake);
@@ -185,7 +193,7 @@ static int encode_whole(lrb_intake *intake, lrb_worker *worker, size_t count, lr
     int code = lrb_recipe_builder_new(lrb_intake_store_node, &state, &state.recipe, err);
     for (size_t at = 0; !code && at < count;) {
         lrb_row row;
-        size_t length = lrb_records_cut(form, &intake->chunker, 0, worker->input + at, count - at);
+        size_t length = lrb_records_cut(form, &intake->chunker, intake->cut_seed, worker->input + at, count - at);
         code = lrb_intake_put_chunk(intake, worker, worker->input + at, length, &row, err);
         if (!code) code = lrb_recipe_builder_add(state.recipe, &row, err);
         at += length;
@@ -214,6 +222,13 @@ static int take_bytes(lrb_intake *intake, lrb_worker *worker, size_t position, s
     return LRB_OK;
 }
 
+/* Digested, and encoded or not, by all threads and with an open descriptor. */
+static int take_big_file(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_err *err) {
+    lrb_open_item *item;
+    int code = lrb_intake_open_big(intake, position, &item, err);
+    return code ? code : lrb_intake_digest_slice(intake, worker, item, err);
+}
+
 static int take_small_file(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_err *err) {
     const lrb_source_item *item = lrb_source_at(intake->source, position);
     size_t size = (size_t)item->identity.size_bytes, got = 0;
@@ -224,7 +239,9 @@ static int take_small_file(lrb_intake *intake, lrb_worker *worker, size_t positi
     if (!code && got != size) code = lrb_intake_changed(item, err);
     if (!code) code = lrb_intake_check_unchanged(item, fd, err);
     lrb_fs_close(fd);
-    return code ? code : take_bytes(intake, worker, position, size, err);
+    if (code) return code;
+    if (size >= VECTOR_FILE_MIN_BYTES && lrb_vdb_likely(worker->input, size)) return take_big_file(intake, worker, position, err);
+    return take_bytes(intake, worker, position, size, err);
 }
 
 /* A symlink's bytes are its target text; a directory has none. */
@@ -249,8 +266,7 @@ static int begin_item(lrb_intake *intake, lrb_worker *worker, size_t position, l
         if ((code = lrb_intake_try_reuse(intake, worker, position, &reused, err)) || reused) return code;
     }
     if (source->identity.size_bytes <= LRB_WORKER_INPUT_BYTES) return take_small_file(intake, worker, position, err);
-    lrb_open_item *item;
-    return (code = lrb_intake_open_big(intake, position, &item, err)) ? code : lrb_intake_digest_slice(intake, worker, item, err);
+    return take_big_file(intake, worker, position, err);
 }
 
 int lrb_intake_step(lrb_intake *intake, lrb_worker *worker, lrb_step *next, lrb_err *err) {

@@ -17,6 +17,7 @@ void lrb_intake_close_item(lrb_open_item *item) {
     lrb_fs_close(item->fd);
     lrb_digest_free(item->digest);
     lrb_recipe_builder_free(item->recipe);
+    lrb_intake_drop_vectors(item);
     pthread_mutex_destroy(&item->lock);
     lrb_free(item);
 }
@@ -33,6 +34,7 @@ int lrb_intake_open_big(lrb_intake *intake, size_t position, lrb_open_item **out
     int code = lrb_source_open(intake->source, lrb_source_at(intake->source, position), &item->fd, err);
     if (!code) code = lrb_digest_new(&item->digest, err);
     if (!code) code = lrb_digest_begin(item->digest, err);
+    if (!code) code = lrb_vdb_new(intake->cut_seed, &item->vdb, err);
     if (code) lrb_intake_close_item(item);
     else *out = item;
     return code;
@@ -54,7 +56,8 @@ static int digest_known(lrb_intake *intake, lrb_worker *worker, lrb_open_item *i
         memcpy(note->taken.sha256, sha256, 32);
         lrb_digest_free(item->digest);
         item->digest = NULL;
-        code = lrb_recipe_builder_new(lrb_intake_store_node, item, &item->recipe, err);
+        code = lrb_intake_begin_vectors(item, err);
+        if (!code) code = lrb_recipe_builder_new(lrb_intake_store_node, item, &item->recipe, err);
     }
     if (code || reused) lrb_intake_close_item(item);
     else requeue(intake, &intake->encoding, item);
@@ -73,6 +76,7 @@ int lrb_intake_digest_slice(lrb_intake *intake, lrb_worker *worker, lrb_open_ite
             break;
         if (!item->digested) item->form = lrb_records_recognise(worker->input, got);
         code = got == wanted ? lrb_digest_update(item->digest, worker->input, got, err) : lrb_intake_changed(source, err);
+        if (!code && lrb_vdb_hopeful(item->vdb)) code = lrb_vdb_feed(item->vdb, worker->input, got, err);
         item->digested += got;
     }
     uint8_t sha256[32];
@@ -114,7 +118,7 @@ static int cut_batch(lrb_open_item *item, lrb_worker *worker, cuts *out, bool *l
     if (got != wanted) return lrb_intake_changed(source, err);
     out->count = 0;
     while (at < got && (got == left || got - at >= LRB_CHUNK_MAX_BYTES) && out->count < BATCH_MAX_CHUNKS) {
-        size_t length = lrb_records_cut(item->form, &intake->chunker, 0, worker->input + at, got - at);
+        size_t length = lrb_records_cut(item->form, &intake->chunker, intake->cut_seed, worker->input + at, got - at);
         out->lengths[out->count++] = length;
         at += length;
     }
@@ -165,13 +169,28 @@ static int deliver(lrb_open_item *item, lrb_worker *worker, uint64_t sequence, c
     return code;
 }
 
+/* What was put so far stays in the packs for nothing; the item begins anew, as plain bytes. */
+static void encode_as_bytes(lrb_open_item *item) {
+    lrb_intake_drop_vectors(item);
+    lrb_intake_count_bytes(item->intake, 0 - item->counted);
+    item->counted = 0;
+    item->cut_up = false;
+    requeue(item->intake, &item->intake->encoding, item);
+}
+
 /* The last thread out of an item whose bytes were all given out ends it. Takes the item over. */
 static int end_item(lrb_open_item *item, lrb_worker *worker, lrb_err *err) {
     lrb_intake *intake = item->intake;
     size_t position = item->position;
+    if (item->vectors && item->vectors->given_up) {
+        encode_as_bytes(item);
+        return LRB_OK;
+    }
     item->coder = worker->coder;
     int code = lrb_intake_check_unchanged(lrb_source_at(intake->source, position), item->fd, err);
+    if (!code && item->vectors) code = lrb_intake_end_vectors(item, worker, err);
     if (!code) code = lrb_recipe_builder_finish(item->recipe, &intake->notes[position].taken.root, err);
+    if (!code) lrb_intake_count_bytes(intake, lrb_source_at(intake->source, position)->identity.size_bytes - item->counted);
     lrb_intake_close_item(item);
     if (!code) lrb_intake_finished(intake, position, false);
     return code;
@@ -192,6 +211,7 @@ static int encode_batch(lrb_open_item *item, lrb_worker *worker, bool *last, lrb
     if (code) return code;
     lrb_intake_count_bytes(item->intake, (uint64_t)(at - worker->input));
     pthread_mutex_lock(&item->lock);
+    item->counted += (uint64_t)(at - worker->input);
     code = deliver(item, worker, cut.sequence, rows, cut.count, err);
     pthread_mutex_unlock(&item->lock);
     return code;
@@ -200,7 +220,7 @@ static int encode_batch(lrb_open_item *item, lrb_worker *worker, bool *last, lrb
 /* One batch of an item in the encoding queue; the caller has counted itself inside. */
 int lrb_intake_encode_step(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, lrb_err *err) {
     bool last, over;
-    int code = encode_batch(item, worker, &last, err);
+    int code = item->vectors ? lrb_intake_encode_section(item, worker, &last, err) : encode_batch(item, worker, &last, err);
     pthread_mutex_lock(&intake->lock);
     if (last && !item->cut_up) {
         item->cut_up = true;

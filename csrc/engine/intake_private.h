@@ -1,5 +1,5 @@
-/* The inside of an lrb_intake, shared by intake.c (which item next, small items) and intake_big.c (items of more than one
- * buffer), and by nobody else.
+/* The inside of an lrb_intake, shared by intake.c (which item next, small items), intake_big.c (items of more than one
+ * buffer) and intake_vectors.c (those of them that are vector files), and by nobody else.
  */
 #ifndef LRB_ENGINE_INTAKE_PRIVATE_H
 #define LRB_ENGINE_INTAKE_PRIVATE_H
@@ -8,6 +8,7 @@
 
 #include "engine/intake.h"
 #include "lightrag/records.h"
+#include "lightrag/vdb.h"
 
 typedef struct lrb_batch { /* rows of one batch that came in before its predecessors */
     struct lrb_batch *next;
@@ -16,7 +17,21 @@ typedef struct lrb_batch { /* rows of one batch that came in before its predeces
     lrb_row rows[];
 } lrb_batch;
 
-/* An item bigger than one buffer, while it is worked on. */
+typedef struct lrb_section_rows { /* what a section of a vector file became */
+    lrb_row *rows;                 /* texts, each with its vectors behind it */
+    uint32_t count;
+    lrb_row correction;
+} lrb_section_rows;
+
+typedef struct lrb_vector_item { /* a vector file, while it is encoded; under the item's lock */
+    size_t next;                   /* the section to give out next, */
+    uint64_t data_at, first_row;   /* where it begins in the file and in the matrix */
+    uint64_t matrix_at;            /* constant */
+    bool given_up;                 /* something is not as LightRAG writes it: plain bytes after all */
+    lrb_section_rows results[];    /* of every section; one is written by the thread that has it */
+} lrb_vector_item;
+
+/* An item bigger than one buffer, or a vector file, while it is worked on. */
 typedef struct lrb_open_item {
     struct lrb_open_item *next;        /* in one of the intake's queues */
     size_t position;
@@ -24,7 +39,10 @@ typedef struct lrb_open_item {
     uint64_t digested;
     lrb_records_form form;         /* seen at the first bytes */
     lrb_digest *digest;            /* until the digest is known */
+    lrb_vdb *vdb;                  /* while the file may be a vector file; constant once it is encoded */
     pthread_mutex_t lock;          /* everything below */
+    uint64_t counted;              /* bytes counted as done */
+    lrb_vector_item *vectors;      /* how it is encoded; NULL: as plain bytes */
     uint64_t offset, sequence;     /* next byte to cut, next batch number to give out */
     uint64_t delivered;            /* next batch number to enter the recipe */
     lrb_batch *early;
@@ -50,8 +68,10 @@ struct lrb_intake {
     lrb_writer *writer;
     lrb_job *job;
     lrb_chunker chunker;
+    uint64_t cut_seed;             /* the same for cuts between records */
     lrb_item_note *notes;
     lrb_start_place *order;            /* in which items are begun */
+    struct lrb_vector_scratch **scratch; /* by the number of the worker, each its thread's alone */
     pthread_mutex_t lock;          /* everything below */
     size_t started, finished;
     lrb_queue digesting, encoding;     /* open items nobody digests right now; open items with bytes to cut */
@@ -80,5 +100,15 @@ int lrb_intake_digest_slice(lrb_intake *intake, lrb_worker *worker, lrb_open_ite
 /* One batch of an item in the encoding queue; the caller has counted itself inside. */
 int lrb_intake_encode_step(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, lrb_err *err);
 void lrb_intake_close_item(lrb_open_item *item);
+
+/* ---- intake_vectors.c ---- */
+/* All bytes were seen: the item is encoded as a vector file if it is one; else its lrb_vdb goes. */
+int lrb_intake_begin_vectors(lrb_open_item *item, lrb_err *err);
+/* Encodes the next section; *last: none was left. */
+int lrb_intake_encode_section(lrb_open_item *item, lrb_worker *worker, bool *last, lrb_err *err);
+/* Puts the rows of all sections into the recipe. */
+int lrb_intake_end_vectors(lrb_open_item *item, lrb_worker *worker, lrb_err *err);
+void lrb_intake_drop_vectors(lrb_open_item *item);
+void lrb_intake_free_scratch(struct lrb_vector_scratch *scratch);
 
 #endif

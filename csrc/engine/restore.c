@@ -1,6 +1,7 @@
 #include "engine/restore_private.h"
 
 #include "base/mem.h"
+#include "engine/pool.h"
 
 static lrb_restore *restore_of(lrb_job *job) {
     return (lrb_restore *)job;
@@ -88,6 +89,8 @@ static void destroy(lrb_job *job) {
     lrb_restore *r = restore_of(job);
     for (size_t i = 0; i < LRB_RESTORE_MAX_OPEN; i++) lrb_digest_free(r->slots[i].digest);
     lrb_restore_free_plan(r);
+    for (size_t i = 0; r->scratch && i < LRB_POOL_MAX_THREADS; i++) lrb_restore_free_scratch(r->scratch[i]);
+    lrb_free(r->scratch);
     pthread_mutex_destroy(&r->lock);
     lrb_free(r);
 }
@@ -104,7 +107,8 @@ int lrb_restore_new(lrb_repo *repo, const lrb_restore_options *options, lrb_job 
     lrb_job_init(&r->job, &ops);
     r->repo = repo;
     atomic_store_explicit(&r->job.counters.phase, LRB_RESTORE_PLAN, memory_order_relaxed);
-    int code = lrb_restore_copy_options(r, options, err);
+    r->scratch = lrb_alloc_zero(LRB_POOL_MAX_THREADS, sizeof *r->scratch);
+    int code = r->scratch ? lrb_restore_copy_options(r, options, err) : lrb_err_nomem(err, "restore");
     if (code) destroy(&r->job);
     else *out = &r->job;
     return code;

@@ -90,9 +90,9 @@ static bool is_small(const lrb_restore_item *item) {
            (item->shown.type == LRB_FILE_REGULAR && item->shown.size_bytes <= LRB_RESTORE_SMALL_BYTES);
 }
 
-/* How far an item is written without a gap. */
+/* How far an item is written without a gap. The matrix of a vector file is written along with what lies before it. */
 static uint64_t frontier(const lrb_restore_slot *slot) {
-    uint64_t at = slot->rows.offset;
+    uint64_t at = slot->rows.over && !slot->writers ? slot->item->shown.size_bytes : slot->rows.offset;
     for (unsigned i = 0; i < slot->writers; i++)
         if (slot->writing[i] < at) at = slot->writing[i];
     return at;
@@ -114,15 +114,7 @@ static bool claim_check(lrb_restore_slot *slot, lrb_restore_work *work) {
 
 static int claim_rows(lrb_restore *r, lrb_worker *worker, lrb_restore_slot *slot, lrb_restore_work *work,
                       lrb_err *err) {
-    lrb_restore_rows *rows = &slot->rows;
-    bool done = false;
-    int code = LRB_OK;
-    work->from = rows->offset;
-    while (!code && !done && work->row_count < LRB_RESTORE_BATCH_ROWS &&
-           rows->offset - work->from < LRB_RESTORE_BATCH_BYTES) {
-        code = lrb_restore_rows_next(r, rows, worker->coder, &work->rows[work->row_count], &done, err);
-        if (!code && !done) work->row_count++;
-    }
+    int code = lrb_restore_claim_rows(r, worker, &slot->rows, work, err);
     if (code || !work->row_count) return code;
     work->kind = LRB_WORK_WRITE;
     work->slot = slot;
@@ -184,18 +176,18 @@ int lrb_restore_claim_file(lrb_restore *r, lrb_worker *worker, lrb_restore_work 
 
 /* ---- doing, without the lock ---- */
 
-static int begin_item(lrb_restore *r, lrb_restore_slot *slot, lrb_err *err) {
+static int begin_item(lrb_restore *r, lrb_worker *worker, lrb_restore_slot *slot, lrb_err *err) {
     const lrb_restore_item *item = slot->item;
     int code = lrb_fs_set_size(slot->fd, 0, item->shown.name, err);
     if (!code) code = lrb_fs_set_size(slot->fd, item->shown.size_bytes, item->shown.name, err);
     if (!code && !slot->digest) code = lrb_digest_new(&slot->digest, err);
     if (!code) code = lrb_digest_begin(slot->digest, err);
-    if (!code) code = lrb_restore_rows_begin(r, item, &slot->rows, err);
+    if (!code) code = lrb_restore_rows_begin(r, worker, item, slot->fd, &slot->rows, err);
     slot->checked = 0;
     return code;
 }
 
-static int open_item(lrb_restore *r, lrb_restore_slot *slot, lrb_err *err) {
+static int open_item(lrb_restore *r, lrb_worker *worker, lrb_restore_slot *slot, lrb_err *err) {
     lrb_tree tree;
     int dir;
     const char *leaf;
@@ -203,18 +195,7 @@ static int open_item(lrb_restore *r, lrb_restore_slot *slot, lrb_err *err) {
     int code = lrb_tree_parent(&tree, slot->item->shown.name, true, &dir, &leaf, err);
     if (!code && (code = lrb_fs_create(dir, leaf, 0600, &slot->fd, err))) slot->fd = -1;
     lrb_tree_clear(&tree);
-    return code ? code : begin_item(r, slot, err);
-}
-
-static int write_batch(lrb_restore *r, lrb_worker *worker, const lrb_restore_work *work, lrb_err *err) {
-    const lrb_restore_slot *slot = work->slot;
-    uint64_t offset = work->from;
-    int code = LRB_OK;
-    for (uint32_t i = 0; !code && i < work->row_count; i++) {
-        code = lrb_restore_write_row(r, worker, slot->item, slot->fd, &work->rows[i], offset, slot->check_ids, err);
-        offset += work->rows[i].count;
-    }
-    return code;
+    return code ? code : begin_item(r, worker, slot, err);
 }
 
 static int check_slice(lrb_restore *r, lrb_worker *worker, const lrb_restore_work *work, lrb_err *err) {
@@ -232,7 +213,7 @@ static int check_slice(lrb_restore *r, lrb_worker *worker, const lrb_restore_wor
 }
 
 /* All written and hashed: the file is right, or it is written once more with every chunk looked at. */
-static int settle(lrb_restore *r, lrb_restore_work *work, lrb_err *err) {
+static int settle(lrb_restore *r, lrb_worker *worker, lrb_restore_work *work, lrb_err *err) {
     lrb_restore_slot *slot = work->slot;
     uint8_t digest[LRB_DIGEST_BYTES];
     int code = lrb_digest_finish(slot->digest, digest, err);
@@ -242,7 +223,7 @@ static int settle(lrb_restore *r, lrb_restore_work *work, lrb_err *err) {
     if (slot->check_ids) return lrb_restore_mismatch(r, slot->item, err);
     slot->check_ids = true;
     lrb_restore_rows_end(&slot->rows);
-    return begin_item(r, slot, err);
+    return begin_item(r, worker, slot, err);
 }
 
 static int small_items(lrb_restore *r, lrb_worker *worker, const lrb_restore_work *work, lrb_err *err) {
@@ -261,10 +242,11 @@ static int small_items(lrb_restore *r, lrb_worker *worker, const lrb_restore_wor
 
 int lrb_restore_do_file(lrb_restore *r, lrb_worker *worker, lrb_restore_work *work, lrb_err *err) {
     switch (work->kind) {
-    case LRB_WORK_OPEN: return open_item(r, work->slot, err);
-    case LRB_WORK_WRITE: return write_batch(r, worker, work, err);
+    case LRB_WORK_OPEN: return open_item(r, worker, work->slot, err);
+    case LRB_WORK_WRITE:
+        return lrb_restore_write_rows(r, worker, &work->slot->rows, work->slot->fd, work, work->slot->check_ids, err);
     case LRB_WORK_CHECK: return check_slice(r, worker, work, err);
-    case LRB_WORK_SETTLE: return settle(r, work, err);
+    case LRB_WORK_SETTLE: return settle(r, worker, work, err);
     default: return small_items(r, worker, work, err);
     }
 }

@@ -1,5 +1,5 @@
 /* What the parts of the restore job share: restore.c drives, restore_plan.c says what to do, restore_files.c does it
- * for all files at once, restore_item.c for one.
+ * for all files at once, restore_item.c for one, restore_vectors.c for one that is a vector file.
  *
  * Everything in an lrb_restore is guarded by its mutex, but for what is fixed once a stage has begun: the list of
  * items after PLAN, and of an open item its descriptor. A slot's walker is used under the mutex, so rows come in
@@ -19,6 +19,7 @@ enum {
     LRB_RESTORE_BATCH_ROWS = 256,
     LRB_RESTORE_SLICE_BYTES = 4 << 20,   /* read back and hashed per check step */
     LRB_RESTORE_MAX_WRITERS = 16,        /* threads inside one item */
+    LRB_RESTORE_MAX_SEAMS = 2 * LRB_RESTORE_MAX_WRITERS + 2,
     LRB_RESTORE_SMALL_ITEMS = 64,        /* small items per step */
     LRB_RESTORE_SMALL_BYTES = LRB_WORKER_INPUT_BYTES /* an item of this size fits one buffer and is one thread's work */
 };
@@ -33,13 +34,42 @@ typedef struct lrb_restore_item {
     lrb_row root;
 } lrb_restore_item;
 
+typedef struct lrb_restore_correction { /* of a section's rows, in a vector file */
+    lrb_id id;
+    uint64_t first;
+    uint32_t rows;
+} lrb_restore_correction;
+
+/* Three bytes of a matrix that begin in one batch and end in the next: one quantum of base64. Batches begin in order,
+ * so that few of them can be half done. */
+typedef struct lrb_restore_seam {
+    uint64_t quantum;
+    uint8_t bytes[3];
+    unsigned have;
+} lrb_restore_seam;
+
+/* A vector file: data of `data_bytes`, middle, matrix, end. */
+typedef struct lrb_restore_vectors {
+    uint32_t dim, middle_bytes, end_bytes;
+    uint64_t row_count, data_bytes;
+    lrb_buf frame;               /* its content; middle and end are its last bytes */
+    lrb_restore_correction *corrections;
+    size_t correction_count, correction_room;
+    uint64_t next_row;           /* of the matrix, for the next span */
+    lrb_restore_seam seams[LRB_RESTORE_MAX_SEAMS]; /* these two under the mutex */
+    unsigned seam_count;
+} lrb_restore_vectors;
+
 /* The rows of an item in order, with where their bytes go. */
 typedef struct lrb_restore_rows {
     const lrb_restore_item *item;
-    lrb_recipe_walker *walker;
+    lrb_recipe_walker *walker;   /* NULL: the root is the only row */
     lrb_repo_reader reader;      /* the walker's; its coder is the calling thread's */
-    uint64_t offset;             /* of the next row's bytes */
+    lrb_row ahead;               /* read already, not used */
+    bool has_ahead, begun;
+    uint64_t offset;             /* of the next row's bytes; of a vector file's, in its data */
     bool over;
+    lrb_restore_vectors *vectors; /* NULL: plain bytes */
 } lrb_restore_rows;
 
 typedef struct lrb_restore_slot { /* one open item */
@@ -89,6 +119,7 @@ typedef struct lrb_restore {
     uint64_t needed_bytes;
     bool sync_each;              /* few enough files to fsync one by one */
 
+    struct lrb_restore_scratch **scratch; /* by the number of the worker, each its thread's alone */
     size_t next_item, next_small;
     lrb_restore_slot slots[LRB_RESTORE_MAX_OPEN];
 } lrb_restore;
@@ -109,6 +140,7 @@ typedef struct lrb_restore_work {
     lrb_restore_work_kind kind;
     lrb_restore_slot *slot;
     uint64_t from, to;           /* bytes to check; where a batch begins */
+    uint64_t first_row;          /* where it begins in the matrix of a vector file */
     size_t first, end;           /* small items */
     uint32_t row_count;
     bool over;                   /* the slot's item is done with */
@@ -135,14 +167,20 @@ void lrb_restore_release_file(lrb_restore *r, const lrb_restore_work *work);
 void lrb_restore_close_slot(lrb_restore_slot *slot);
 
 /* ---- restore_item.c ---- */
-int lrb_restore_rows_begin(lrb_restore *r, const lrb_restore_item *item, lrb_restore_rows *rows, lrb_err *err);
+/* Begins with an item whose file is open, empty and as long as it will be. After a failure end it all the same. */
+int lrb_restore_rows_begin(lrb_restore *r, lrb_worker *worker, const lrb_restore_item *item, int fd, lrb_restore_rows *rows,
+                           lrb_err *err);
 void lrb_restore_rows_end(lrb_restore_rows *rows);
-/* *done at the end; DAMAGED when the rows do not add up to the item's size, UNSUPPORTED for a kind without decoder. */
-int lrb_restore_rows_next(lrb_restore *r, lrb_restore_rows *rows, lrb_coder *coder, lrb_row *row, bool *done,
-                          lrb_err *err);
-/* Decodes one row and writes its bytes; *end is where they end. */
-int lrb_restore_write_row(lrb_restore *r, lrb_worker *worker, const lrb_restore_item *item, int fd, const lrb_row *row,
-                          uint64_t offset, bool check_ids, lrb_err *err);
+/* Takes the next batch of rows; none of them, and rows->over, at the end. DAMAGED when the rows do not add up to the
+ * item's size, or one of them cannot stand where it does. */
+int lrb_restore_claim_rows(lrb_restore *r, lrb_worker *worker, lrb_restore_rows *rows, lrb_restore_work *work, lrb_err *err);
+/* Decodes a batch and writes its bytes. */
+int lrb_restore_write_rows(lrb_restore *r, lrb_worker *worker, const lrb_restore_rows *rows, int fd, const lrb_restore_work *work,
+                           bool check_ids, lrb_err *err);
+/* The row behind the last one; *done at the end. */
+int lrb_restore_next_row(lrb_restore *r, lrb_restore_rows *rows, lrb_row *row, bool *done, lrb_err *err);
+void lrb_restore_put_back(lrb_restore_rows *rows, const lrb_row *row);
+void lrb_restore_count_written(lrb_restore *r, uint64_t bytes, bool hole);
 /* Creates, writes, checks and finishes a small file or a link. */
 int lrb_restore_small(lrb_restore *r, lrb_worker *worker, lrb_tree *tree, const lrb_restore_item *item, lrb_err *err);
 /* Owner, mode, time and (when files are synced one by one) fsync of a file whose digest is right. */
@@ -151,5 +189,15 @@ int lrb_restore_finish_file(lrb_restore *r, const lrb_restore_item *item, int fd
 int lrb_restore_mismatch(lrb_restore *r, const lrb_restore_item *item, lrb_err *err);
 /* Puts the item and the snapshot in front of the message. */
 int lrb_restore_blame(lrb_restore *r, const lrb_restore_item *item, lrb_err *err);
+
+/* ---- restore_vectors.c ---- */
+/* Reads the frame and the list of corrections behind its row. */
+int lrb_restore_vectors_begin(lrb_restore *r, lrb_restore_rows *rows, const lrb_row *frame, lrb_err *err);
+void lrb_restore_vectors_end(lrb_restore_vectors *vectors); /* NULL: nothing */
+int lrb_restore_write_frame(lrb_restore *r, const lrb_restore_rows *rows, int fd, lrb_err *err);
+int lrb_restore_claim_spans(lrb_restore *r, lrb_restore_rows *rows, lrb_restore_work *work, lrb_err *err);
+int lrb_restore_write_spans(lrb_restore *r, lrb_worker *worker, const lrb_restore_rows *rows, int fd, const lrb_restore_work *work,
+                            bool check_ids, lrb_err *err);
+void lrb_restore_free_scratch(struct lrb_restore_scratch *scratch); /* NULL: nothing */
 
 #endif

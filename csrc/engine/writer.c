@@ -262,10 +262,15 @@ int lrb_writer_rely(lrb_writer *writer, const lrb_id *id, bool *known, lrb_err *
 
 int lrb_writer_put(lrb_writer *writer, lrb_coder *coder, lrb_chunk_kind kind, uint32_t dim, const void *content, size_t count, lrb_id *id,
                    bool *added, lrb_err *err) {
+    int code = lrb_chunk_id(coder, lrb_repo_vault(writer->repo), kind, dim, content, count, id, err);
+    return code ? code : lrb_writer_put_known(writer, coder, id, kind, dim, content, count, added, err);
+}
+
+int lrb_writer_put_known(lrb_writer *writer, lrb_coder *coder, const lrb_id *id, lrb_chunk_kind kind, uint32_t dim, const void *content,
+                         size_t count, bool *added, lrb_err *err) {
     bool known;
     *added = false;
-    int code = lrb_chunk_id(coder, lrb_repo_vault(writer->repo), kind, dim, content, count, id, err);
-    if (!code) code = lrb_writer_rely(writer, id, &known, err);
+    int code = lrb_writer_rely(writer, id, &known, err);
     if (code) return code;
     if (known) {
         atomic_fetch_add_explicit(&writer->job->counters.bytes_skipped, count, memory_order_relaxed);

@@ -22,6 +22,8 @@ void lrb_writer_free(lrb_writer *writer);        /* unlinks what was not committ
 
 /* Makes sure a chunk is stored. *id receives its id, *added whether this call stored it. Counts bytes into job counters. */
 int lrb_writer_put(lrb_writer *writer, lrb_coder *coder, lrb_chunk_kind kind, uint32_t dim, const void *content, size_t count, lrb_id *id, bool *added, lrb_err *err);
+/* The same for content whose id is at hand (lrb_chunk_ids). */
+int lrb_writer_put_known(lrb_writer *writer, lrb_coder *coder, const lrb_id *id, lrb_chunk_kind kind, uint32_t dim, const void *content, size_t count, bool *added, lrb_err *err);
 /* Records that the run relies on a chunk it does not put (a reused recipe): *known false when no known pack has it. */
 int lrb_writer_rely(lrb_writer *writer, const lrb_id *id, bool *known, lrb_err *err);
 int lrb_writer_flush(lrb_writer *writer, lrb_coder *coder, lrb_err *err);

@@ -20,7 +20,9 @@ lrb_records_form lrb_records_recognise(const uint8_t *bytes, size_t count) {
 
 static bool record_begins(lrb_records_form form, const uint8_t *line, size_t count) {
     if (form == LRB_RECORDS_JSON) return begins_with(line, count, "  \"");
-    return begins_with(line, count, "    <node ") || begins_with(line, count, "    <edge ");
+    size_t spaces = 0;
+    while (spaces < count && line[spaces] == ' ') spaces++;
+    return begins_with(line + spaces, count - spaces, "<node ") || begins_with(line + spaces, count - spaces, "<edge ");
 }
 
 /* Whether a chunk ends behind this record. */

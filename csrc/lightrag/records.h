@@ -1,8 +1,8 @@
 /* Cuts of LightRAG's text files between records: key-value JSON at its rows, GraphML at its nodes and edges.
  *
  * A record begins at a line that begins with `  "` (JSON written with indent=2: only rows of the outermost object stand
- * there, since text in JSON holds no line breaks) or with `    <node ` or `    <edge ` (GraphML: text holds no `<`). A
- * chunk ends behind a record when the low bits of the hash of the record's first line, which holds its key, are below
+ * there, since text in JSON holds no line breaks) or with `<node ` or `<edge ` behind any spaces (GraphML: text holds no
+ * `<`; networkx indents by four, or not at all where lxml is installed). A chunk ends behind a record when the low bits of the hash of the record's first line, which holds its key, are below
  * its length: about every 16 KiB, and a record of more than that always. So a record that comes, goes or changes moves
  * no other end. Where no record ends within the longest chunk, FastCDC cuts (chunker.h).
  *

@@ -95,6 +95,10 @@ static uint32_t read_dim(const uint8_t *text, size_t count) {
     return at < count && text[at] == ',' && dim <= LRB_VDB_MAX_DIM ? dim : 0;
 }
 
+bool lrb_vdb_likely(const uint8_t *bytes, size_t count) {
+    return read_dim(bytes, count) > 0;
+}
+
 /* ---- sections ---- */
 
 static int close_section(lrb_vdb *vdb, lrb_err *err) {
@@ -225,9 +229,12 @@ bool lrb_vdb_hopeful(const lrb_vdb *vdb) {
 }
 
 int lrb_vdb_finish(lrb_vdb *vdb, bool *recognised, lrb_err *err) {
-    *recognised = vdb->place == IN_END && vdb->rows &&
+    *recognised = vdb->place == IN_END && vdb->rows && vdb->rows <= UINT32_MAX &&
                   vdb->matrix_bytes == lrb_vdb_base64_bytes(vdb->rows * vdb->dim * 4);
-    return *recognised ? close_section(vdb, err) : LRB_OK;
+    int code = *recognised ? close_section(vdb, err) : LRB_OK;
+    /* Ids can be made so that every record ends a section; such a file is not worth it. */
+    if (vdb->section_count > lrb_vdb_max_sections(lrb_vdb_matrix_at(vdb) + vdb->matrix_bytes)) *recognised = false;
+    return code;
 }
 
 /* ---- what was recognised ---- */
@@ -246,6 +253,12 @@ size_t lrb_vdb_section_count(const lrb_vdb *vdb) {
 
 const lrb_vdb_section *lrb_vdb_section_at(const lrb_vdb *vdb, size_t position) {
     return &vdb->sections[position];
+}
+
+uint64_t lrb_vdb_matrix_at(const lrb_vdb *vdb) {
+    uint64_t at = vdb->text.length;
+    for (size_t i = 0; i < vdb->section_count; i++) at += vdb->sections[i].bytes;
+    return at;
 }
 
 const uint8_t *lrb_vdb_middle(const lrb_vdb *vdb, size_t *count) {

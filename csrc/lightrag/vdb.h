@@ -40,6 +40,9 @@ typedef struct lrb_vdb_section {
     uint32_t rows;
 } lrb_vdb_section;
 
+/* Whether a file that begins with these bytes may be a vector file; 64 of them are enough. */
+bool lrb_vdb_likely(const uint8_t *bytes, size_t count);
+
 typedef struct lrb_vdb lrb_vdb;
 
 int lrb_vdb_new(uint64_t seed, lrb_vdb **out, lrb_err *err);
@@ -55,10 +58,15 @@ uint32_t lrb_vdb_dim(const lrb_vdb *vdb);
 uint64_t lrb_vdb_rows(const lrb_vdb *vdb);
 size_t lrb_vdb_section_count(const lrb_vdb *vdb);
 const lrb_vdb_section *lrb_vdb_section_at(const lrb_vdb *vdb, size_t position);
+uint64_t lrb_vdb_matrix_at(const lrb_vdb *vdb); /* where the matrix begins in the file */
 const uint8_t *lrb_vdb_middle(const lrb_vdb *vdb, size_t *count);
 const uint8_t *lrb_vdb_end(const lrb_vdb *vdb, size_t *count);
 
 uint64_t lrb_vdb_base64_bytes(uint64_t bytes); /* of that many bytes: 4 characters for every 3 of them or part of 3 */
+/* More sections than a file of that size can be expected to have: fewer than 16 KiB each. */
+static inline uint64_t lrb_vdb_max_sections(uint64_t size_bytes) {
+    return 64 + size_bytes / (16 << 10);
+}
 /* More than the base64 of a deflated row of float16 can have. */
 static inline uint32_t lrb_vdb_max_payload(uint32_t dim) {
     return 4 * dim + 256;

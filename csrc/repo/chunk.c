@@ -5,12 +5,14 @@
 #include "base/mem.h"
 #include "base/wire.h"
 #include "codec/compress.h"
+#include "codec/vectors.h"
 
 enum { ID_FRAME_BYTES = 20 };
 
 struct lrb_coder {
     lrb_digest *digest;
     lrb_compressor *compressor;
+    lrb_vector_coder *vectors;
     lrb_sealer *sealer; /* NULL until it is needed */
     lrb_buf stored;  /* a stored form: made by encode, or read from a pack by the caller */
     lrb_buf inverse; /* what encode reads back from it */
@@ -23,6 +25,7 @@ int lrb_coder_new(lrb_coder **out, lrb_err *err) {
     lrb_buf_init(&coder->inverse, LRB_CONTENT_MAX_BYTES);
     int code = lrb_digest_new(&coder->digest, err);
     if (!code) code = lrb_compressor_new(&coder->compressor, err);
+    if (!code) code = lrb_vector_coder_new(&coder->vectors, err);
     if (code) {
         lrb_coder_free(coder);
         return code;
@@ -35,6 +38,7 @@ void lrb_coder_free(lrb_coder *coder) {
     if (!coder) return;
     lrb_digest_free(coder->digest);
     lrb_compressor_free(coder->compressor);
+    lrb_vector_coder_free(coder->vectors);
     lrb_sealer_free(coder->sealer);
     lrb_buf_clear(&coder->stored);
     lrb_buf_clear(&coder->inverse);
@@ -56,11 +60,28 @@ int lrb_coder_room(lrb_coder *coder, size_t count, uint8_t **room, lrb_err *err)
     return code;
 }
 
-int lrb_chunk_id(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, uint32_t dim, const void *content,
-                 size_t count, lrb_id *id, lrb_err *err) {
-    uint8_t frame[ID_FRAME_BYTES] = {'l', 'r', 'b', '1', (uint8_t)kind};
+static void frame_id(lrb_chunk_kind kind, uint32_t dim, size_t count, uint8_t frame[ID_FRAME_BYTES]) {
+    memset(frame, 0, ID_FRAME_BYTES);
+    memcpy(frame, "lrb1", 4);
+    frame[4] = (uint8_t)kind;
     lrb_put_u32(frame + 8, dim);
     lrb_put_u64(frame + 12, count);
+}
+
+int lrb_chunk_ids(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, uint32_t dim, const lrb_content *contents, size_t count, lrb_id *ids, lrb_err *err) {
+    uint8_t frames[LRB_CHUNK_IDS_MAX][ID_FRAME_BYTES];
+    lrb_message messages[LRB_CHUNK_IDS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        frame_id(kind, dim, contents[i].count, frames[i]);
+        messages[i] = (lrb_message){frames[i], contents[i].bytes, ID_FRAME_BYTES, contents[i].count, ids[i].bytes};
+    }
+    return lrb_digest_many(coder->digest, lrb_vault_id_key(vault), messages, count, err);
+}
+
+int lrb_chunk_id(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, uint32_t dim, const void *content,
+                 size_t count, lrb_id *id, lrb_err *err) {
+    uint8_t frame[ID_FRAME_BYTES];
+    frame_id(kind, dim, count, frame);
     int code = lrb_digest_begin_keyed(coder->digest, lrb_vault_id_key(vault), err);
     if (!code) code = lrb_digest_update(coder->digest, frame, sizeof frame, err);
     if (!code) code = lrb_digest_update(coder->digest, content, count, err);
@@ -68,14 +89,18 @@ int lrb_chunk_id(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, 
     return code;
 }
 
-/* Fills the coder's stored buffer with the smaller of the two forms. */
+/* Fills the coder's stored buffer with the smallest of the forms a content of this kind has. */
 static int choose_form(lrb_coder *coder, const void *content, size_t count, lrb_stored *out, lrb_err *err) {
     uint8_t *room;
     size_t bound = lrb_compress_bound(count), written = 0;
     int code = lrb_coder_room(coder, bound, &room, err);
-    if (!code) code = lrb_compress(coder->compressor, content, count, room, bound, &written, err);
+    out->codec = LRB_CODEC_VECTOR;
+    if (!code && out->kind == LRB_CHUNK_VECTORS) code = lrb_vectors_encode(coder->vectors, content, count, out->dim, room, bound, &written, err);
+    if (!code && !written) {
+        out->codec = LRB_CODEC_ZSTD;
+        code = lrb_compress(coder->compressor, content, count, room, bound, &written, err);
+    }
     if (code) return code;
-    out->codec = LRB_CODEC_ZSTD;
     if (written >= count) {
         if (count) memcpy(room, content, count);
         written = count;
@@ -101,7 +126,7 @@ static int check_inverse(lrb_coder *coder, const lrb_stored *stored, const void 
 
 int lrb_chunk_encode(lrb_coder *coder, const lrb_id *id, lrb_chunk_kind kind, uint32_t dim, const void *content,
                      size_t count, lrb_stored *out, lrb_err *err) {
-    if (!lrb_chunk_kind_usable(kind) || dim)
+    if (!lrb_chunk_kind_usable(kind) || !dim == lrb_chunk_kind_has_dim(kind))
         return lrb_err_set(err, LRB_E_INVALID, "encode", "",
                            "chunks of kind %s (%u) and dimension %u cannot be written", lrb_chunk_kind_name(kind),
                            (unsigned)kind, (unsigned)dim);
@@ -110,7 +135,7 @@ int lrb_chunk_encode(lrb_coder *coder, const lrb_id *id, lrb_chunk_kind kind, ui
                            (int)LRB_CONTENT_MAX_BYTES);
     lrb_stored stored = {.id = *id, .kind = kind, .dim = dim, .content_length = (uint32_t)count};
     int code = choose_form(coder, content, count, &stored, err);
-    if (!code) code = check_inverse(coder, &stored, content, err);
+    if (!code && stored.codec != LRB_CODEC_VECTOR) code = check_inverse(coder, &stored, content, err); /* vectors.h reads back itself */
     if (!code) *out = stored;
     return code;
 }
@@ -120,13 +145,16 @@ static int check_shape(const lrb_stored *stored, const char *prefix, const char 
         return lrb_err_set(err, LRB_E_UNSUPPORTED, "decode", target,
                            "chunk %s is of kind %s (%u), which needs a newer version", prefix,
                            lrb_chunk_kind_name(stored->kind), (unsigned)stored->kind);
-    if (stored->codec != LRB_CODEC_STORED && stored->codec != LRB_CODEC_ZSTD)
+    if (stored->codec != LRB_CODEC_STORED && stored->codec != LRB_CODEC_ZSTD && stored->codec != LRB_CODEC_VECTOR)
         return lrb_err_set(err, LRB_E_UNSUPPORTED, "decode", target,
                            "chunk %s is stored by codec %s (%u), which needs a newer version", prefix,
                            lrb_chunk_codec_name(stored->codec), (unsigned)stored->codec);
-    if (stored->dim)
+    if (!stored->dim == lrb_chunk_kind_has_dim(stored->kind))
         return lrb_err_set(err, LRB_E_DAMAGED, "decode", target, "chunk %s of kind %s had dimension %u", prefix,
                            lrb_chunk_kind_name(stored->kind), (unsigned)stored->dim);
+    if (stored->codec == LRB_CODEC_VECTOR && stored->kind != LRB_CHUNK_VECTORS)
+        return lrb_err_set(err, LRB_E_DAMAGED, "decode", target, "chunk %s of kind %s was stored as vectors", prefix,
+                           lrb_chunk_kind_name(stored->kind));
     if (stored->content_length > LRB_CONTENT_MAX_BYTES)
         return lrb_err_set(err, LRB_E_DAMAGED, "decode", target, "chunk %s claimed %u bytes of content", prefix,
                            (unsigned)stored->content_length);
@@ -142,8 +170,9 @@ static int expand(lrb_coder *coder, const lrb_stored *stored, void *out, const c
         if (stored->content_length) memcpy(out, stored->bytes, stored->content_length);
         return LRB_OK;
     }
-    int code = lrb_decompress(coder->compressor, stored->bytes, stored->stored_length, out, stored->content_length,
-                              err);
+    int code = stored->codec == LRB_CODEC_VECTOR
+                   ? lrb_vectors_decode(coder->vectors, stored->bytes, stored->stored_length, stored->dim, out, stored->content_length, err)
+                   : lrb_decompress(coder->compressor, stored->bytes, stored->stored_length, out, stored->content_length, err);
     if (code != LRB_E_DAMAGED) return code;
     return lrb_err_set(err, LRB_E_DAMAGED, "decode", target, "chunk %s did not decompress to its %u bytes", prefix,
                        (unsigned)stored->content_length);

@@ -5,7 +5,7 @@
  * meaning are another chunk. `dim` is 0 but for vector kinds. A vault says whose chunk it is; NULL: of a repository that
  * is not sealed.
  *
- * An lrb_coder is the working memory of one thread: digest, compressor, sealer, two scratch buffers.
+ * An lrb_coder is the working memory of one thread: digest, compressor, vector coder, sealer, two scratch buffers.
  */
 #ifndef LRB_REPO_CHUNK_H
 #define LRB_REPO_CHUNK_H
@@ -32,6 +32,11 @@ typedef struct lrb_stored { /* a chunk ready to be appended to a pack; `bytes` l
 
 int lrb_chunk_id(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, uint32_t dim, const void *content,
                  size_t count, lrb_id *id, lrb_err *err);
+
+/* The ids of several contents of one kind and dim; faster than one after the other (digest.h). */
+typedef struct lrb_content { const uint8_t *bytes; size_t count; } lrb_content;
+enum { LRB_CHUNK_IDS_MAX = 64 };
+int lrb_chunk_ids(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, uint32_t dim, const lrb_content *contents, size_t count, lrb_id *ids, lrb_err *err);
 
 /* Encodes content whose id is known; picks the smaller of the codecs, then runs the inverse and compares. INTERNAL
  * when the inverse differs: nothing that cannot be read back is ever stored. */

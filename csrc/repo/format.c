@@ -11,6 +11,7 @@ static const char *const kind_names[] = {
     [LRB_CHUNK_CORRECTIONS] = "corrections",
     [LRB_CHUNK_RECORDS] = "records",
     [LRB_CHUNK_GRAPHML] = "graphml",
+    [LRB_CHUNK_FRAME] = "frame",
     [LRB_CHUNK_RECIPE] = "recipe",
     [LRB_CHUNK_BODY] = "body",
     [LRB_CHUNK_PAYLOAD] = "payload",
@@ -61,7 +62,21 @@ const char *lrb_entry_kind_name(unsigned kind) {
 }
 
 bool lrb_chunk_kind_usable(unsigned kind) {
-    return kind == LRB_CHUNK_RAW || kind == LRB_CHUNK_RECIPE || kind == LRB_CHUNK_BODY || kind == LRB_CHUNK_PAYLOAD;
+    switch (kind) {
+    case LRB_CHUNK_RAW:
+    case LRB_CHUNK_TEXT:
+    case LRB_CHUNK_VECTORS:
+    case LRB_CHUNK_CORRECTIONS:
+    case LRB_CHUNK_FRAME:
+    case LRB_CHUNK_RECIPE:
+    case LRB_CHUNK_BODY:
+    case LRB_CHUNK_PAYLOAD: return true;
+    default: return false;
+    }
+}
+
+bool lrb_chunk_kind_has_dim(unsigned kind) {
+    return kind == LRB_CHUNK_VECTORS || kind == LRB_CHUNK_CORRECTIONS;
 }
 
 int lrb_id_compare(const lrb_id *a, const lrb_id *b) {

@@ -24,11 +24,13 @@ enum { LRB_FORMAT_VERSION = 1, LRB_REPO_ID_BYTES = 16, LRB_NONCE_BYTES = 16, LRB
 typedef enum lrb_chunk_kind {
     LRB_CHUNK_NONE = 0,        /* no chunk: the root of an empty stream */
     LRB_CHUNK_RAW = 1,         /* bytes of an item as they are; count = bytes */
-    LRB_CHUNK_TEXT = 2,        /* reserved: text of vector-file records */
-    LRB_CHUNK_VECTORS = 3,     /* reserved: canonical vector rows */
-    LRB_CHUNK_CORRECTIONS = 4, /* reserved: differences from canonical rows */
-    LRB_CHUNK_RECORDS = 5,     /* reserved: key-value records */
-    LRB_CHUNK_GRAPHML = 6,     /* reserved: graph elements */
+    /* A vector file is one frame, corrections, and then texts, each with the vectors of its records behind it. */
+    LRB_CHUNK_TEXT = 2,        /* texts of records (lightrag/vdb_parts.h); count = bytes of the file, with the payloads */
+    LRB_CHUNK_VECTORS = 3,     /* canonical rows (codec/vectors.h); count = rows */
+    LRB_CHUNK_CORRECTIONS = 4, /* differences from canonical rows (codec/corrections.h); count = rows looked at */
+    LRB_CHUNK_RECORDS = 5,     /* never used: rows of JSON and elements of GraphML are RAW */
+    LRB_CHUNK_GRAPHML = 6,     /* never used */
+    LRB_CHUNK_FRAME = 7,       /* what holds a vector file together (lightrag/vdb_parts.h); count = its bytes of the file */
     LRB_CHUNK_RECIPE = 32,     /* rows naming chunks (recipe.h); count = rows */
     LRB_CHUNK_BODY = 33,       /* records of a snapshot's body (body.h); count = bytes */
     LRB_CHUNK_PAYLOAD = 34     /* copy of a snapshot entry's payload; found by scanning packs only */
@@ -38,7 +40,7 @@ typedef enum lrb_chunk_kind {
 typedef enum lrb_chunk_codec {
     LRB_CODEC_STORED = 0, /* the content itself */
     LRB_CODEC_ZSTD = 1,   /* one zstd frame */
-    LRB_CODEC_VECTOR = 2  /* reserved */
+    LRB_CODEC_VECTOR = 2  /* rows told from their float16 (codec/vectors.h); of kind VECTORS only */
 } lrb_chunk_codec;
 
 typedef enum lrb_seal { LRB_SEAL_NONE = 0, LRB_SEAL_AES256_GCM = 1 /* reserved */ } lrb_seal;
@@ -72,6 +74,7 @@ void lrb_id_prefix(const lrb_id *id, char out[17]); /* the first 16 hex digits, 
 
 /* Kinds this build reads and writes: none of the reserved ones, and not NONE. */
 bool lrb_chunk_kind_usable(unsigned kind);
+bool lrb_chunk_kind_has_dim(unsigned kind); /* the dim of all others is 0 */
 
 const char *lrb_chunk_kind_name(unsigned kind);   /* "raw"; "unknown" */
 const char *lrb_chunk_codec_name(unsigned codec);

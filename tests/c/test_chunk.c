@@ -90,16 +90,50 @@ TEST(unknown_kinds_and_codecs_are_refused_by_name) {
     lrb_stored good, bad;
     CHECK_OK(encode(LRB_CHUNK_RAW, 100, &good));
     bad = good;
-    bad.kind = LRB_CHUNK_VECTORS;
+    bad.kind = LRB_CHUNK_RECORDS;
     CHECK_FAILS(decode(&bad), LRB_E_UNSUPPORTED);
-    CHECK(strstr(err.message, "vectors (3)") && strcmp(err.target, "packs/test") == 0);
+    CHECK(strstr(err.message, "records (5)") && strcmp(err.target, "packs/test") == 0);
     bad.kind = (lrb_chunk_kind)99;
     CHECK_FAILS(decode(&bad), LRB_E_UNSUPPORTED);
     CHECK(strstr(err.message, "unknown (99)"));
     bad = good;
-    bad.codec = LRB_CODEC_VECTOR;
+    bad.codec = (lrb_chunk_codec)3;
     CHECK_FAILS(decode(&bad), LRB_E_UNSUPPORTED);
-    CHECK(strstr(err.message, "vector (2)"));
+    CHECK(strstr(err.message, "unknown (3)"));
+}
+
+/* Rows of zeros, whose streams are no zlib streams: stored as they are, and smaller all the same. */
+TEST(vectors_have_a_codec_of_their_own) {
+    lrb_stored good, bad;
+    lrb_id id;
+    const uint32_t dim = 500, rows = 3, count = 4 + 4 * rows + 4 * rows * dim + rows;
+    memset(content, 0, count);
+    content[0] = (uint8_t)rows;
+    for (uint32_t i = 0; i < rows; i++) content[4 + 4 * i] = 1;
+    CHECK_OK(lrb_chunk_id(coder, NULL, LRB_CHUNK_VECTORS, dim, content, count, &id, &err));
+    CHECK_OK(lrb_chunk_encode(coder, &id, LRB_CHUNK_VECTORS, dim, content, count, &good, &err));
+    CHECK_OK(decode(&good));
+    CHECK(!memcmp(decoded, content, count) && good.stored_length < count);
+    bad = good;
+    bad.dim = 0;
+    CHECK_FAILS(decode(&bad), LRB_E_DAMAGED);
+    bad = good;
+    bad.kind = LRB_CHUNK_RAW;
+    bad.dim = 0;
+    bad.codec = LRB_CODEC_VECTOR;
+    CHECK_FAILS(decode(&bad), LRB_E_DAMAGED);
+}
+
+TEST(ids_of_many_are_those_of_each) {
+    lrb_content contents[LRB_CHUNK_IDS_MAX];
+    lrb_id ids[LRB_CHUNK_IDS_MAX], one;
+    sample_fill(content, 100000, 5);
+    for (size_t i = 0; i < LRB_CHUNK_IDS_MAX; i++) contents[i] = (lrb_content){content + 7 * i, 1000 * i + i % 3};
+    CHECK_OK(lrb_chunk_ids(coder, NULL, LRB_CHUNK_VECTORS, 9, contents, LRB_CHUNK_IDS_MAX, ids, &err));
+    for (size_t i = 0; i < LRB_CHUNK_IDS_MAX; i++) {
+        CHECK_OK(lrb_chunk_id(coder, NULL, LRB_CHUNK_VECTORS, 9, contents[i].bytes, contents[i].count, &one, &err));
+        CHECK(!lrb_id_compare(&one, &ids[i]));
+    }
 }
 
 TEST(lengths_that_do_not_fit_are_damage) {
@@ -204,6 +238,8 @@ int main(void) {
     RUN(meanings_and_lengths_have_ids_of_their_own);
     RUN(what_no_reader_could_read_is_not_written);
     RUN(unknown_kinds_and_codecs_are_refused_by_name);
+    RUN(vectors_have_a_codec_of_their_own);
+    RUN(ids_of_many_are_those_of_each);
     RUN(lengths_that_do_not_fit_are_damage);
     RUN(flipped_bits_never_come_back_as_content);
     RUN(every_flip_of_an_uncompressed_chunk_is_seen);

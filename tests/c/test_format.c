@@ -5,14 +5,17 @@
 TEST(kinds_have_their_numbers_and_names) {
     CHECK(strcmp(lrb_chunk_kind_name(0), "none") == 0);
     CHECK(strcmp(lrb_chunk_kind_name(1), "raw") == 0);
+    CHECK(strcmp(lrb_chunk_kind_name(2), "text") == 0);
     CHECK(strcmp(lrb_chunk_kind_name(3), "vectors") == 0);
+    CHECK(strcmp(lrb_chunk_kind_name(4), "corrections") == 0);
+    CHECK(strcmp(lrb_chunk_kind_name(7), "frame") == 0);
     CHECK(strcmp(lrb_chunk_kind_name(32), "recipe") == 0);
     CHECK(strcmp(lrb_chunk_kind_name(33), "body") == 0);
     CHECK(strcmp(lrb_chunk_kind_name(34), "payload") == 0);
 }
 
 TEST(numbers_without_meaning_are_unknown) {
-    CHECK(strcmp(lrb_chunk_kind_name(7), "unknown") == 0);
+    CHECK(strcmp(lrb_chunk_kind_name(8), "unknown") == 0);
     CHECK(strcmp(lrb_chunk_kind_name(35), "unknown") == 0);
     CHECK(strcmp(lrb_chunk_kind_name(255), "unknown") == 0);
     CHECK(strcmp(lrb_chunk_codec_name(3), "unknown") == 0);
@@ -32,8 +35,10 @@ TEST(other_numbers_have_names) {
 
 TEST(reserved_kinds_and_none_are_not_usable) {
     for (unsigned kind = 0; kind < 256; kind++) {
-        bool usable = kind == LRB_CHUNK_RAW || (kind >= LRB_CHUNK_RECIPE && kind <= LRB_CHUNK_PAYLOAD);
+        bool usable = (kind >= LRB_CHUNK_RAW && kind <= LRB_CHUNK_CORRECTIONS) || kind == LRB_CHUNK_FRAME ||
+                      (kind >= LRB_CHUNK_RECIPE && kind <= LRB_CHUNK_PAYLOAD);
         CHECK(lrb_chunk_kind_usable(kind) == usable);
+        CHECK(lrb_chunk_kind_has_dim(kind) == (kind == LRB_CHUNK_VECTORS || kind == LRB_CHUNK_CORRECTIONS));
     }
 }
 

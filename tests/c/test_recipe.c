@@ -74,10 +74,10 @@ TEST(a_row_that_names_nothing_is_all_zero) {
 }
 
 TEST(unknown_and_reserved_kinds_are_refused_by_name) {
-    uint8_t bytes[LRB_ROW_BYTES] = {[32] = LRB_CHUNK_VECTORS};
+    uint8_t bytes[LRB_ROW_BYTES] = {[32] = LRB_CHUNK_RECORDS};
     lrb_row row;
     CHECK_FAILS(lrb_row_decode(bytes, &row, "label", &err), LRB_E_UNSUPPORTED);
-    CHECK(strstr(err.message, "vectors (3)") && strcmp(err.target, "label") == 0);
+    CHECK(strstr(err.message, "records (5)") && strcmp(err.target, "label") == 0);
     bytes[32] = 200;
     CHECK_FAILS(lrb_row_decode(bytes, &row, "label", &err), LRB_E_UNSUPPORTED);
     CHECK(strstr(err.message, "unknown (200)"));

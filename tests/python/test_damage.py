@@ -245,12 +245,12 @@ async def test_log_entries_of_a_later_version_are_refused_by_name(
         (set_u16(8, 2), "format version 2"),
         (set_u16(10, 1), "is sealed while its repository is not"),
         (set_u16(10, 9), "algorithm 9"),
-        (set_first_row(48, 3), "kind vectors (3)"),
+        (set_first_row(48, 5), "kind records (5)"),
         (set_first_row(48, 99), "kind unknown (99)"),
-        (set_first_row(49, 2), "codec vector (2)"),
+        (set_first_row(49, 2), "was stored as vectors"),
         (set_first_row(49, 99), "codec unknown (99)"),
     ],
-    ids=["version", "seal", "unknown seal", "reserved kind", "unknown kind", "reserved codec", "unknown codec"],
+    ids=["version", "seal", "unknown seal", "kind never used", "unknown kind", "codec of vectors", "unknown codec"],
 )
 async def test_packs_of_a_later_version_are_refused_by_name(
     restores: Restores, tmp_path: Path, edit: Edit, said: str

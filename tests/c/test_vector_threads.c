@@ -1,0 +1,59 @@
+/* Vector files backed up and restored by many threads at once. */
+#include "engine/mailbox.h"
+#include "engine/pool.h"
+#include "vector_bench.h"
+
+enum { THREADS = 4 };
+
+static lrb_err err;
+
+static int with_threads(lrb_job *job, lrb_pool *pool, lrb_mailbox *mailbox) {
+    lrb_pool_submit(pool, job, mailbox);
+    if (lrb_mailbox_wait(mailbox, -1) != job) exit(2);
+    err = job->err;
+    return err.code;
+}
+
+/* Batches that many threads write at once share quanta of the matrix, in three files out of four. */
+TEST(many_threads_write_what_one_wrote) {
+    bench b;
+    lrb_pool *pool;
+    lrb_mailbox *mailbox;
+    bench_open(&b);
+    static const uint32_t dims[] = {100, 384, 64, 1000};
+    for (size_t i = 0; i < 4; i++) {
+        char name[16];
+        vector_file *f = file_of(dims[i], dims[i] < 384 ? VECTOR_MANY : 1200);
+        snprintf(name, sizeof name, "vdb-%zu", i);
+        if (i == 3) f->bytes.data[f->matrix_at + 5000] = '!';
+        put_file(&b, name, f->bytes.data, f->bytes.length);
+    }
+    CHECK_OK(lrb_pool_start(THREADS, THREADS, &pool, &err));
+    CHECK_OK(lrb_mailbox_open(&mailbox, &err));
+    lrb_source *source;
+    lrb_job *job;
+    lrb_backup_options options = fixture_options();
+    CHECK_OK(fixture_list(b.f.source, &source, &err));
+    CHECK_OK(lrb_backup_new(b.repo, source, &options, &job, &err));
+    CHECK_OK(with_threads(job, pool, mailbox));
+    b.outcome = *lrb_backup_result(job);
+    lrb_job_free(job);
+    for (int round = 0; round < 3; round++) {
+        lrb_restore_options restore = bench_options(&b);
+        bench_renew_staging(&b);
+        CHECK_OK(lrb_restore_new(b.repo, &restore, &job, &err));
+        CHECK_OK(with_threads(job, pool, mailbox));
+        CHECK(atomic_load(&job->counters.bytes_stored) == atomic_load(&job->counters.bytes_total));
+        lrb_job_free(job);
+        CHECK(same_trees(b.f.source, b.staging));
+    }
+    lrb_pool_stop(pool);
+    lrb_mailbox_close(mailbox);
+    bench_close(&b);
+}
+
+int main(void) {
+    RUN(many_threads_write_what_one_wrote);
+    lrb_buf_clear(&file_of(1, 1)->bytes);
+    return check_report();
+}
