@@ -58,7 +58,7 @@ bench: $(VENV)/.built ## the measured bars: beside restic, borg, rustic and cp (
 	@$(if $(filter scale,$(BENCH)),$(PY) -m benchmarks.scale)
 
 bench-codec: $(BUILD)/bench/codec ## the vector codec on one core, stage by stage (FILE=.../vdb_entities.json GROUP=8)
-	@$< $(FILE) $(GROUP)
+	@$< $(FILE) $(GROUP) $(LEVEL)
 
 CODEC_C := $(filter csrc/base/% csrc/codec/% csrc/lightrag/%,$(CORE_C))
 $(BUILD)/bench/codec: benchmarks/codec.c $(CODEC_C) $(HEADERS)

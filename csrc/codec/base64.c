@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "codec/base64_private.h"
+
 static const char alphabet[64] __attribute__((nonstring)) = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 enum { NO_DIGIT = 0x80 };
@@ -52,8 +54,11 @@ bool lrb_base64_decode(const char *text, size_t chars, uint8_t *out, size_t *wri
     if (chars % 4) return false;
     unsigned padding = padding_of(text, chars);
     size_t whole = padding ? chars - 4 : chars;
-    uint32_t bad = 0;
-    for (size_t i = 0; i < whole; i += 4, out += 3) {
+    bool good = true;
+    size_t done = lrb_base64_decode_wide(text, whole, out, &good);
+    uint32_t bad = !good;
+    out += done / 4 * 3;
+    for (size_t i = done; i < whole; i += 4, out += 3) {
         uint32_t value = quantum(table, text + i);
         bad |= value >> 24;
         out[0] = (uint8_t)(value >> 16);
@@ -80,8 +85,8 @@ static void encode_quantum(uint32_t value, char *out) {
 }
 
 static size_t encode_whole(const uint8_t *bytes, size_t count, char *out) {
-    size_t i = 0;
-    for (; i + 3 <= count; i += 3, out += 4) {
+    size_t i = lrb_base64_encode_wide(bytes, count, out);
+    for (out += i / 3 * 4; i + 3 <= count; i += 3, out += 4) {
         encode_quantum((uint32_t)bytes[i] << 16 | (uint32_t)bytes[i + 1] << 8 | bytes[i + 2], out);
     }
     return i;

@@ -4,40 +4,48 @@
 #include <string.h>
 
 #include "base/wire.h"
+#include "codec/cpu.h"
 #include "codec/f16.h"
 #include "codec/float_env.h"
 
-enum { PAIRWISE_BLOCK = 128 };
+enum { PAIRWISE_BLOCK = 128, LANES = 8 };
 
 static float element(const uint8_t *row, size_t i) { return lrb_float_of(lrb_get_u32(row + 4 * i)); }
 
-static float square(const uint8_t *row, size_t i) {
-    float value = element(row, i);
-    return value * value;
+typedef float lanes __attribute__((vector_size(4 * LANES)));
+
+/* Up to PAIRWISE_BLOCK elements: eight partial sums, then the rest one by one. */
+LRB_BODY float sum_block_body(const uint8_t *row, size_t count) {
+    float sum = 0;
+    size_t i = 0;
+    if (count >= LANES) {
+        lanes part, next;
+        memcpy(&part, row, sizeof part);
+        part *= part;
+        for (i = LANES; i < count - count % LANES; i += LANES) {
+            memcpy(&next, row + 4 * i, sizeof next);
+            part += next * next;
+        }
+        sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+    }
+    for (; i < count; i++) sum += element(row, i) * element(row, i);
+    return sum;
 }
+LRB_VARIANTS(static, float, sum_block, (const uint8_t *row, size_t count), (row, count))
 
 /* numpy's pairwise sum (numpy/_core/src/umath/loops_utils.h.src) over the squares. */
 static float sum_of_squares(const uint8_t *row, size_t count) {
-    if (count > PAIRWISE_BLOCK) {
-        size_t half = count / 2 - count / 2 % 8;
-        return sum_of_squares(row, half) + sum_of_squares(row + 4 * half, count - half);
-    }
-    float sum = 0, part[8];
-    size_t i = 0;
-    if (count >= 8) {
-        for (; i < 8; i++) part[i] = square(row, i);
-        for (; i < count - count % 8; i++) part[i % 8] += square(row, i);
-        sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
-    }
-    for (; i < count; i++) sum += square(row, i);
-    return sum;
+    if (count <= PAIRWISE_BLOCK) return sum_block(row, count);
+    size_t half = count / 2 - count / 2 % LANES;
+    return sum_of_squares(row, half) + sum_of_squares(row + 4 * half, count - half);
 }
 
 static float length_of(const uint8_t *row, size_t dim) { return sqrtf(sum_of_squares(row, dim)); }
 
-static void divide(const uint8_t *row, size_t dim, float length, uint8_t *out) {
-    for (size_t i = 0; i < dim; i++) lrb_put_u32(out + 4 * i, lrb_bits_of(element(row, i) / length));
+LRB_BODY void divide_body(uint8_t *row, size_t dim, float length) {
+    for (size_t i = 0; i < dim; i++) lrb_put_u32(row + 4 * i, lrb_bits_of(element(row, i) / length));
 }
+LRB_VARIANTS(static, void, divide, (uint8_t *row, size_t dim, float length), (row, dim, length))
 
 float lrb_row_length(const uint8_t *row, size_t dim) {
     lrb_float_env env = lrb_float_env_begin();
@@ -48,7 +56,9 @@ float lrb_row_length(const uint8_t *row, size_t dim) {
 
 void lrb_row_normalise(const uint8_t *row, size_t dim, uint8_t *out) {
     lrb_float_env env = lrb_float_env_begin();
-    divide(row, dim, length_of(row, dim), out);
+    float length = length_of(row, dim);
+    memmove(out, row, 4 * dim);
+    divide(out, dim, length);
     lrb_float_env_end(env);
 }
 
@@ -65,7 +75,7 @@ static bool before(const uint8_t *a, const uint8_t *b, size_t dim) {
 
 /* N in place, noted on the path. */
 static void step(uint8_t *row, size_t dim, float length, lrb_canonical_path *path) {
-    divide(row, dim, length, row);
+    divide(row, dim, length);
     path->lengths[path->steps++] = length;
 }
 

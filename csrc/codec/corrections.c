@@ -1,28 +1,71 @@
 #include "codec/corrections.h"
 
 #include "base/wire.h"
+#include "codec/cpu.h"
 #include "codec/f16.h"
 #include "codec/float_env.h"
 #include "codec/ordered.h"
 
-enum { HEAD_BYTES = 12, EXCEPTION_BYTES = 8 };
+enum { HEAD_BYTES = 12, EXCEPTION_BYTES = 8, BLOCK = 64 };
 
-/* What is no number stays as it is: what a processor makes of a NaN is its own affair. */
-static uint32_t predict(const uint8_t *canonical, size_t i, const lrb_canonical_path *path) {
-    uint32_t bits = lrb_get_u32(canonical + 4 * i);
-    for (uint32_t k = path->steps; k > 0 && (bits & 0x7F800000) != 0x7F800000; k--)
-        bits = lrb_bits_of(lrb_float_of(bits) * path->lengths[k - 1]);
-    return lrb_ordered(bits);
+/* The ordered numbers of a block that was multiplied back. What is no number stays as it is: what a processor makes of a
+ * NaN is its own affair. */
+LRB_BODY void predict_body(const uint8_t *restrict canonical, size_t count, const lrb_canonical_path *path,
+                           uint32_t *restrict ordered) {
+    for (size_t i = 0; i < count; i++) ordered[i] = lrb_get_u32(canonical + 4 * i);
+    for (uint32_t k = path->steps; k > 0; k--) {
+        float length = path->lengths[k - 1];
+        for (size_t i = 0; i < count; i++) {
+            uint32_t product = lrb_bits_of(lrb_float_of(ordered[i]) * length);
+            ordered[i] = (ordered[i] & 0x7F800000) == 0x7F800000 ? ordered[i] : product;
+        }
+    }
+    for (size_t i = 0; i < count; i++) ordered[i] = lrb_ordered(ordered[i]);
+}
+LRB_VARIANTS(static, void, predict,
+             (const uint8_t *canonical, size_t count, const lrb_canonical_path *path, uint32_t *ordered),
+             (canonical, count, path, ordered))
+
+/* distances[count] from what is predicted; how many are not 0. */
+LRB_BODY uint32_t measure_body(const uint8_t *restrict row, size_t count, uint32_t *restrict distances) {
+    uint32_t exceptions = 0;
+    for (size_t i = 0; i < count; i++) {
+        distances[i] = lrb_ordered(lrb_get_u32(row + 4 * i)) - distances[i];
+        exceptions += distances[i] != 0;
+    }
+    return exceptions;
+}
+LRB_VARIANTS(static, uint32_t, measure, (const uint8_t *row, size_t count, uint32_t *distances), (row, count, distances))
+
+/* The same for block `first` of a row. */
+static uint32_t measure_block(const uint8_t *row, const uint8_t *canonical, uint32_t dim, uint32_t first,
+                              const lrb_canonical_path *path, uint32_t distances[BLOCK]) {
+    size_t count = dim - first < BLOCK ? dim - first : BLOCK;
+    predict(canonical + 4 * (size_t)first, count, path, distances);
+    return measure(row + 4 * (size_t)first, count, distances);
 }
 
-static uint32_t distance(const uint8_t *row, const uint8_t *canonical, size_t i, const lrb_canonical_path *path) {
-    return lrb_ordered(lrb_get_u32(row + 4 * i)) - predict(canonical, i, path);
+static uint8_t *write_exceptions(uint8_t *at, const uint8_t *row, const uint8_t *canonical, uint32_t dim,
+                                 const lrb_canonical_path *path) {
+    uint32_t distances[BLOCK];
+    for (uint32_t first = 0; first < dim; first += BLOCK) {
+        uint32_t left = measure_block(row, canonical, dim, first, path, distances);
+        for (uint32_t i = 0; left; i++) {
+            if (!distances[i]) continue;
+            lrb_put_u32(at, first + i);
+            lrb_put_u32(at + 4, distances[i]);
+            at += EXCEPTION_BYTES;
+            left--;
+        }
+    }
+    return at;
 }
 
 static int append_row(lrb_buf *content, uint32_t index, const uint8_t *row, const uint8_t *canonical, uint32_t dim,
                       const lrb_canonical_path *path, lrb_err *err) {
-    uint32_t exceptions = 0;
-    for (uint32_t i = 0; i < dim; i++) exceptions += distance(row, canonical, i, path) != 0;
+    uint32_t exceptions = 0, distances[BLOCK];
+    for (uint32_t first = 0; first < dim; first += BLOCK)
+        exceptions += measure_block(row, canonical, dim, first, path, distances);
     int code = lrb_buf_reserve(content, HEAD_BYTES + 4 * (size_t)path->steps + (size_t)EXCEPTION_BYTES * exceptions, err);
     if (code) return code;
     uint8_t *at = content->data + content->length;
@@ -31,13 +74,7 @@ static int append_row(lrb_buf *content, uint32_t index, const uint8_t *row, cons
     lrb_put_u32(at + 8, exceptions);
     at += HEAD_BYTES;
     for (uint32_t k = 0; k < path->steps; k++, at += 4) lrb_put_u32(at, lrb_bits_of(path->lengths[k]));
-    for (uint32_t i = 0; i < dim; i++) {
-        uint32_t d = distance(row, canonical, i, path);
-        if (!d) continue;
-        lrb_put_u32(at, i);
-        lrb_put_u32(at + 4, d);
-        at += EXCEPTION_BYTES;
-    }
+    if (exceptions) at = write_exceptions(at, row, canonical, dim, path);
     content->length = (size_t)(at - content->data);
     return LRB_OK;
 }
@@ -99,7 +136,13 @@ int lrb_corrections_next(lrb_corrections *c, bool *more, lrb_err *err) {
 
 void lrb_corrections_apply(const lrb_corrections *c, uint8_t *row) {
     lrb_float_env env = lrb_float_env_begin();
-    for (uint32_t i = 0; i < c->dim; i++) lrb_put_u32(row + 4 * i, lrb_unordered(predict(row, i, &c->path)));
+    uint32_t ordered[BLOCK];
+    for (uint32_t first = 0; first < c->dim; first += BLOCK) {
+        uint32_t count = c->dim - first < BLOCK ? c->dim - first : BLOCK;
+        uint8_t *at = row + 4 * (size_t)first;
+        predict(at, count, &c->path, ordered);
+        for (uint32_t i = 0; i < count; i++) lrb_put_u32(at + 4 * i, lrb_unordered(ordered[i]));
+    }
     for (uint32_t i = 0; i < c->exceptions; i++) {
         const uint8_t *exception = c->elements + EXCEPTION_BYTES * (size_t)i;
         uint8_t *at = row + 4 * (size_t)lrb_get_u32(exception);

@@ -108,21 +108,6 @@ int lrb_digest_finish(lrb_digest *digest, uint8_t out[LRB_DIGEST_BYTES], lrb_err
     return code ? code : finish_plain(digest, out, err);
 }
 
-static int digest_one(lrb_digest *digest, const lrb_hmac_key *key, const lrb_message *m, lrb_err *err) {
-    int code = lrb_digest_begin_keyed(digest, key, err);
-    if (!code) code = lrb_digest_update(digest, m->head, m->head_bytes, err);
-    if (!code) code = lrb_digest_update(digest, m->bytes, m->count, err);
-    if (!code) code = lrb_digest_finish(digest, m->out, err);
-    return code;
-}
-
-int lrb_digest_many(lrb_digest *digest, const lrb_hmac_key *key, const lrb_message *messages, size_t count,
-                    lrb_err *err) {
-    int code = LRB_OK;
-    for (size_t i = 0; i < count && !code; i++) code = digest_one(digest, key, &messages[i], err);
-    return code;
-}
-
 int lrb_hmac_sha256(const lrb_hmac_key *key, const void *bytes, size_t count, uint8_t out[LRB_DIGEST_BYTES],
                     lrb_err *err) {
     lrb_digest *digest;

@@ -15,15 +15,13 @@ typedef struct writer {
     size_t plane_bytes;
 } writer;
 
-static uint8_t *halves_of(const writer *w, uint32_t row) {
-    return w->coder->halves.data + 2 * (size_t)w->vectors->dim * row;
+static lrb_stream *stream_of(const writer *w, uint32_t row) {
+    return (lrb_stream *)(void *)w->coder->streams.data + row;
 }
 
 static uint8_t *head_of(const writer *w, uint32_t row) {
     return w->out + LRB_VECTORS_HEAD_BYTES + LRB_VECTOR_HEAD_BYTES * (size_t)row;
 }
-
-static uint32_t stream_bytes_of(const writer *w, uint32_t row) { return lrb_get_u32(w->vectors->lengths + 4 * (size_t)row); }
 
 static void put_stream_bytes(uint8_t *head, uint32_t bytes) {
     lrb_put_u16(head + 4, (uint16_t)bytes);
@@ -41,24 +39,25 @@ static uint8_t *claim(writer *w, size_t count) {
 
 /* ---- streams ---- */
 
-/* Inflates all streams, and takes the high bytes of those that are to be split. True when any was inflated. */
+/* Inflates all streams, and takes the high bytes of those that are to be split. True when any held halves. */
 static bool inflate_streams(writer *w) {
     const lrb_vectors *v = w->vectors;
-    const uint8_t *stream = v->streams;
+    const uint8_t *bytes = v->streams;
     bool any = false;
     for (uint32_t i = 0; i < v->rows; i++) {
-        uint32_t bytes = stream_bytes_of(w, i);
-        uint8_t *halves = halves_of(w, i);
-        bool known = lrb_inflate(w->coder->inflater, stream, bytes, halves, 2 * (size_t)v->dim);
-        bool split = known && lrb_stored_block(stream, bytes, halves, v->dim);
-        w->coder->known.data[i] = known;
-        put_stream_bytes(head_of(w, i), split ? LRB_VECTOR_SPLIT : bytes);
-        if (split) {
-            lrb_planes_split(halves, v->dim, w->coder->joined.data, w->coder->planes.data + w->plane_bytes);
-            w->plane_bytes += v->dim;
-        }
-        any |= known;
-        stream += bytes;
+        uint32_t count = lrb_get_u32(v->lengths + 4 * (size_t)i);
+        *stream_of(w, i) = (lrb_stream){bytes, count, w->coder->halves.data + 2 * (size_t)v->dim * i, false};
+        bytes += count;
+    }
+    lrb_inflate_many(w->coder->inflater, stream_of(w, 0), v->rows, 2 * (size_t)v->dim);
+    for (uint32_t i = 0; i < v->rows; i++) {
+        const lrb_stream *s = stream_of(w, i);
+        bool split = s->good && lrb_stored_block(s->bytes, s->count, s->out, v->dim);
+        put_stream_bytes(head_of(w, i), split ? LRB_VECTOR_SPLIT : (uint32_t)s->count);
+        any |= s->good;
+        if (!split) continue;
+        lrb_planes_split(s->out, v->dim, w->coder->joined.data, w->coder->planes.data + w->plane_bytes);
+        w->plane_bytes += v->dim;
     }
     return any;
 }
@@ -85,27 +84,29 @@ static int write_planes(writer *w, bool *fits, lrb_err *err) {
     return LRB_OK;
 }
 
-/* ---- rows ---- */
-
-static bool write_stream(writer *w, const uint8_t *stream, uint32_t row) {
+static bool write_stream(writer *w, uint32_t row) {
+    const lrb_stream *s = stream_of(w, row);
     bool split = is_split(head_of(w, row));
-    uint32_t bytes = stream_bytes_of(w, row), dim = w->vectors->dim;
-    uint8_t *at = claim(w, split ? dim : bytes);
+    uint32_t dim = w->vectors->dim;
+    uint8_t *at = claim(w, split ? dim : s->count);
     if (!at) return false;
-    if (split) lrb_planes_split(halves_of(w, row), dim, at, w->coder->joined.data);
-    else memcpy(at, stream, bytes);
+    if (split) lrb_planes_split(s->out, dim, at, w->coder->joined.data);
+    else memcpy(at, s->bytes, s->count);
     return true;
 }
 
+/* ---- values ---- */
+
 static bool write_values(writer *w, const uint8_t *values, uint32_t row) {
     uint32_t dim = w->vectors->dim, *distances = (uint32_t *)(void *)w->coder->distances.data;
-    uint8_t *halved = w->coder->halved.data, *head = head_of(w, row), *halves = halves_of(w, row), *at;
+    uint8_t *halved = w->coder->halved.data, *head = head_of(w, row), *at;
+    const lrb_stream *s = stream_of(w, row);
     lrb_distances_form form = {0, 0};
     float scale = 0;
-    if (w->coder->known.data[row]) {
-        scale = lrb_residual_scale(halves, values, dim);
-        lrb_residual_halved(halves, dim, scale, halved);
-        lrb_residual_take(halves, values, dim, scale, distances);
+    if (s->good) {
+        scale = lrb_residual_scale(s->out, values, dim);
+        lrb_residual_halved(s->out, dim, scale, halved);
+        lrb_residual_take(s->out, values, dim, scale, distances);
         if (!lrb_distances_choose(distances, halved, dim, &form)) form = (lrb_distances_form){0, 0};
     }
     lrb_put_u32(head, form.width ? lrb_bits_of(scale) : 0);
@@ -118,12 +119,11 @@ static bool write_values(writer *w, const uint8_t *values, uint32_t row) {
 }
 
 static bool write_rows(writer *w) {
-    const uint8_t *stream = w->vectors->streams, *values = w->vectors->values;
-    for (uint32_t i = 0; i < w->vectors->rows; i++) {
-        if (!write_stream(w, stream, i) || !write_values(w, values, i)) return false;
-        stream += stream_bytes_of(w, i);
-        values += 4 * (size_t)w->vectors->dim;
-    }
+    const lrb_vectors *v = w->vectors;
+    for (uint32_t i = 0; i < v->rows; i++)
+        if (!write_stream(w, i)) return false;
+    for (uint32_t i = 0; i < v->rows; i++)
+        if (!write_values(w, v->values + 4 * (size_t)v->dim * i, i)) return false;
     return true;
 }
 
@@ -144,17 +144,9 @@ static int check_inverse(lrb_vector_coder *coder, const void *content, size_t co
                          size_t written, lrb_err *err) {
     int code = lrb_vector_coder_room(&coder->inverse, count, err);
     if (code) return code;
-    code = lrb_vectors_decode_with(coder, stored, written, dim, coder->halves.data, coder->inverse.data, count, err);
+    code = lrb_vectors_decode_with(coder, stored, written, dim, true, coder->inverse.data, count, err);
     if (code == LRB_E_NOMEM || (!code && memcmp(coder->inverse.data, content, count) == 0)) return code;
     return lrb_err_set(err, LRB_E_INTERNAL, "encode vectors", "", "a vector chunk did not decode to its content");
-}
-
-static int reserve(lrb_vector_coder *coder, const lrb_vectors *v, lrb_err *err) {
-    int code = lrb_vector_coder_row(coder, v->dim, err);
-    if (!code) code = lrb_vector_coder_room(&coder->halves, 2 * (size_t)v->dim * v->rows, err);
-    if (!code) code = lrb_vector_coder_room(&coder->planes, (size_t)v->dim * v->rows, err);
-    if (!code) code = lrb_vector_coder_room(&coder->known, v->rows, err);
-    return code;
 }
 
 int lrb_vectors_encode(lrb_vector_coder *coder, const void *content, size_t count, uint32_t dim, uint8_t *out,
@@ -163,7 +155,7 @@ int lrb_vectors_encode(lrb_vector_coder *coder, const void *content, size_t coun
     bool whole = false;
     *written = 0;
     if (lrb_vectors_open(content, count, dim, &vectors, err)) return LRB_OK;
-    int code = reserve(coder, &vectors, err);
+    int code = lrb_vector_coder_rows(coder, dim, vectors.rows, err);
     if (code) return code;
     writer w = {.coder = coder, .vectors = &vectors, .out = out, .room = room < count ? room : count - 1};
     lrb_float_env env = lrb_float_env_begin();

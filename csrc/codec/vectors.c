@@ -46,7 +46,7 @@ int lrb_vector_coder_new(lrb_vector_coder **out, lrb_err *err) {
     lrb_vector_coder *coder = lrb_alloc_zero(1, sizeof *coder);
     if (!coder) return lrb_err_nomem(err, "make a vector coder");
     lrb_buf_init(&coder->halves, LRB_VECTORS_MAX_BYTES);
-    lrb_buf_init(&coder->known, LRB_VECTORS_MAX_ROWS);
+    lrb_buf_init(&coder->streams, LRB_VECTORS_MAX_ROWS * sizeof(lrb_stream));
     lrb_buf_init(&coder->planes, LRB_VECTORS_MAX_BYTES);
     lrb_buf_init(&coder->joined, 2 * LRB_VECTORS_MAX_DIM);
     lrb_buf_init(&coder->halved, LRB_VECTORS_MAX_DIM);
@@ -67,7 +67,7 @@ void lrb_vector_coder_free(lrb_vector_coder *coder) {
     if (!coder) return;
     lrb_inflater_free(coder->inflater);
     lrb_compressor_free(coder->compressor);
-    lrb_buf *buffers[] = {&coder->halves, &coder->known,   &coder->planes,    &coder->joined,
+    lrb_buf *buffers[] = {&coder->halves, &coder->streams, &coder->planes,    &coder->joined,
                           &coder->halved, &coder->numbers, &coder->distances, &coder->inverse};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) lrb_buf_clear(buffers[i]);
     lrb_free(coder);
@@ -78,8 +78,11 @@ int lrb_vector_coder_room(lrb_buf *buf, size_t count, lrb_err *err) {
     return lrb_buf_reserve(buf, count, err);
 }
 
-int lrb_vector_coder_row(lrb_vector_coder *coder, uint32_t dim, lrb_err *err) {
-    int code = lrb_vector_coder_room(&coder->joined, 2 * (size_t)dim, err);
+int lrb_vector_coder_rows(lrb_vector_coder *coder, uint32_t dim, uint32_t rows, lrb_err *err) {
+    int code = lrb_vector_coder_room(&coder->streams, rows * sizeof(lrb_stream), err);
+    if (!code) code = lrb_vector_coder_room(&coder->halves, 2 * (size_t)dim * rows, err);
+    if (!code) code = lrb_vector_coder_room(&coder->planes, (size_t)dim * rows, err);
+    if (!code) code = lrb_vector_coder_room(&coder->joined, 2 * (size_t)dim, err);
     if (!code) code = lrb_vector_coder_room(&coder->halved, dim, err);
     if (!code) code = lrb_vector_coder_room(&coder->numbers, dim, err);
     if (!code) code = lrb_vector_coder_room(&coder->distances, 4 * (size_t)dim, err);
