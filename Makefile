@@ -17,7 +17,7 @@ C_FLAGS    := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-trapping-math -fno-m
 C_LIBS     := -lcrypto -lzstd -ldeflate -lexpat -lpthread -lm
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
-TSAN_TESTS := test_idset test_pool test_mailbox test_task test_backup test_writer test_restore_threads test_vector_threads
+TSAN_TESTS := test_idset test_validation test_pool test_mailbox test_task test_backup test_writer test_restore_threads test_vector_threads
 
 .PHONY: help demo test test-c test-tsan test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 

@@ -47,6 +47,8 @@ from ._core import (
     restore_job,
     retention_scan,
     unlock_job,
+    validate_snapshot_job,
+    validate_source_job,
     verify_job,
 )
 from .errors import CORE_ERRORS, InvalidInputError
@@ -58,7 +60,8 @@ __all__ = [
     "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "prune_job",
     "publish_abandon", "publish_choose", "publish_commit_job", "publish_finish_job", "publish_pending",
     "publish_stage", "publish_stop_after", "refresh_job", "release_job", "remove_slot_job", "restore_job",
-    "retention_scan", "run", "run_blocking", "unlock_job", "verify_job",
+    "retention_scan", "run", "run_blocking", "unlock_job", "validate_snapshot_job",
+    "validate_source_job", "verify_job",
 ]  # fmt: skip
 
 SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]

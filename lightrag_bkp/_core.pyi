@@ -204,6 +204,16 @@ def publish_stop_after(changes: int, /) -> None:
 def verify_job(repo: Repository, snapshot_id: str | None, level: int, mark: bool, /) -> Job:
     """level 1 catalogue, 2 digests. Result: (list of (object, message), findings in all, objects, chunks, bytes)."""
 
+def validate_source_job(
+    source: Source, *, workspace: str = "", embedding_dim: int = 0, partial: bool = False
+) -> Job:
+    """Takes the sealed source over. Result: the report as JSON text (csrc/lightrag/report.h)."""
+
+def validate_snapshot_job(
+    repo: Repository, snapshot_id: str, *, workspace: str = "", embedding_dim: int = 0, partial: bool = False
+) -> Job:
+    """Result: the report as JSON text."""
+
 def prune_job(repo: Repository, *, wait_ns: int, dry_run: bool = False, repack: bool = True) -> Job:
     """Result: dict of lrb_prune_outcome's members."""
 

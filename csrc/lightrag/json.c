@@ -1,13 +1,12 @@
 #include "lightrag/json.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "lightrag/text_run.h"
 
-enum { NUMBER_KEPT = 48, LEVEL_WORDS = (LRB_JSON_MAX_DEPTH + 64) / 64, TEXT_MAX_BYTES = 64 << 20 };
+enum { NUMBER_KEPT = 48, LEVEL_WORDS = (LRB_JSON_MAX_DEPTH + 64) / 64, TEXT_MAX_BYTES = 64 << 20, WINDOW_SPARE = 64 };
 
 typedef enum place { /* where in its container the scanner stands */
     BEFORE_FIRST,
@@ -27,13 +26,16 @@ struct lrb_json {
     lrb_buf key, text;
     uint8_t escaped[4];           /* the text of an escape */
     char number[NUMBER_KEPT];
-    uint8_t window[LRB_JSON_WINDOW_BYTES];
+    size_t room;
+    uint8_t window[];             /* `room` bytes */
 };
 
 int lrb_json_new(const lrb_bytes *bytes, void *thread, lrb_json **out, lrb_err *err) {
-    lrb_json *j = lrb_alloc(sizeof *j);
+    size_t room = bytes->length < LRB_JSON_WINDOW_BYTES ? (size_t)bytes->length + WINDOW_SPARE : LRB_JSON_WINDOW_BYTES;
+    lrb_json *j = lrb_alloc(sizeof *j + room);
     if (!j) return lrb_err_nomem(err, "scan JSON");
-    memset(j, 0, offsetof(lrb_json, window));
+    memset(j, 0, sizeof *j);
+    j->room = room;
     j->bytes = *bytes;
     j->thread = thread;
     lrb_buf_init(&j->key, LRB_JSON_MAX_KEY_BYTES + 1);
@@ -79,10 +81,10 @@ static int fill(lrb_json *j, size_t want, lrb_err *err) {
     j->at = 0;
     j->end = kept;
     size_t got;
-    int code = j->bytes.read(&j->bytes, j->thread, j->base + kept, j->window + kept, sizeof j->window - kept, &got, err);
+    int code = j->bytes.read(&j->bytes, j->thread, j->base + kept, j->window + kept, j->room - kept, &got, err);
     if (code) return code;
     j->end += got;
-    j->drained = j->end < sizeof j->window;
+    j->drained = j->end < j->room;
     return LRB_OK;
 }
 

@@ -3,7 +3,7 @@
  * The caller pulls. Each lrb_json_next gives one value, or the end of an object or array; a member of an object comes
  * with its key. Of a string it gives only that it begins: its text is taken whole (lrb_json_text) or in pieces
  * (lrb_json_piece), or is passed over by the next lrb_json_next, but it is checked in any case. So a file of any size,
- * with one string of any size, costs a window of 256 KiB and the longest key and text asked for.
+ * with one string of any size, costs a window of at most 256 KiB and the longest key and text asked for.
  *
  * Everything RFC 8259 refuses is refused, and besides: a byte order mark, invalid UTF-8, keys of more than 1 MiB, more
  * than 1000 levels and numbers of more than 4300 characters (both make Python's own parser give up). Accepted is what

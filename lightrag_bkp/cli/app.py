@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from . import bring, keep, look, passphrases, take
+from . import bring, judge, keep, look, passphrases, take
 from .words import Json, KeyFile, PassphraseFile, Quiet, Storage, Verbose, add
 
 _EPILOG = (
-    "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 verification found damage, 4 busy, "
-    "130 interrupted (SIGTERM: 143, SIGHUP: 129) after cleaning up."
+    "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 verification found damage or validation no usable "
+    "graph, 4 busy, 130 interrupted (SIGTERM: 143, SIGHUP: 129) after cleaning up."
 )
 
 _COMMANDS = (
@@ -18,6 +18,7 @@ _COMMANDS = (
     look.show,
     look.stats,
     take.discover,
+    judge.validate,
     bring.verify,
     bring.restore,
     keep.delete,

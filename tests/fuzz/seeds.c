@@ -5,6 +5,7 @@
 
 #include "base/path.h"
 #include "c/logbook.h"
+#include "c/small_graph.h"
 #include "c/vector_file.h"
 #include "codec/compress.h"
 #include "engine/journal.h"
@@ -450,6 +451,31 @@ static void seed_graphml(lrb_buf *b) {
     seed_text(b, "graphml", "bare", "<graphml><graph><node id=\"x\"/></graph></graphml>");
 }
 
+static void put_file(lrb_buf *b, size_t number, const void *bytes, size_t count) {
+    uint8_t head[3] = {(uint8_t)number};
+    lrb_put_u16(head + 1, (uint16_t)count);
+    put(b, head, sizeof head);
+    put(b, bytes, count);
+}
+
+static void seed_validation(lrb_buf *b) {
+    static const char meta[] = "{\"0\": {\"__id__\": \"ent-48ed5d2db39237d7ae5e829b17581629\", \"entity_name\": \"E1\", \"content\": \"E1\\n\"}}";
+    static const char config[] = "{\"/embedding/chunks\": {\"value\": {\"dim\": 3}}, \"_lightrag_server/storage_identity\": {\"value\": {\"uuid\": \"u\"}}}";
+    static const char anchor[] = "{\"backend\": \"JsonKVStorage\", \"storage_uuid\": \"u\"}";
+    uint8_t index[45 + 12] = "IxFI\x03";
+    for (size_t i = 0; i < SMALL_FILES; i++) {
+        put_file(b, i, SMALL_GRAPH[i].text, strlen(SMALL_GRAPH[i].text));
+        end(b, "validation", SMALL_GRAPH[i].name);
+    }
+    index[8] = 1, index[32] = 1, index[37] = 3, index[48] = 0x3f, index[47] = 0x80;
+    put_file(b, SMALL_FILES, index, sizeof index);
+    put_file(b, SMALL_FILES + 1, meta, sizeof meta - 1);
+    end(b, "validation", "faiss");
+    put_file(b, SMALL_FILES + 2, config, sizeof config - 1);
+    put_file(b, SMALL_FILES + 3, anchor, sizeof anchor - 1);
+    end(b, "validation", "config");
+}
+
 int main(int argc, char **argv) {
     lrb_buf bytes, other;
     if (argc != 2) return fprintf(stderr, "usage: seeds <directory>\n"), 2;
@@ -475,6 +501,7 @@ int main(int argc, char **argv) {
     seed_lightrag(&bytes);
     seed_json(&bytes);
     seed_graphml(&bytes);
+    seed_validation(&bytes);
     lrb_coder_free(coder);
     lrb_buf_clear(&bytes);
     lrb_buf_clear(&other);

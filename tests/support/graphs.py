@@ -50,9 +50,8 @@ def make_rag(directory: Path, workspace: str = "", *, dim: int = 64, delay_s: fl
         working_dir=str(directory),
         workspace=workspace,
         embedding_func=EmbeddingFunc(embedding_dim=dim, max_token_size=8192, func=embedding_model(dim)),
-        llm_model_func=language_model(delay_s),
         tokenizer=Tokenizer("bytes", ByteTokenizer()),
-        **{"entity_extract_max_gleaning": 0, **options},
+        **{"llm_model_func": language_model(delay_s), "entity_extract_max_gleaning": 0, **options},
     )
 
 

@@ -1,0 +1,239 @@
+/* The validation as a whole, on one small graph in memory: steps, threads, files in any state, and memory running out.
+ * That each invariant is found when it is broken is shown on real directories, tests/python/test_validation.py. */
+#include "lightrag/validation.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "small_graph.h"
+
+static lrb_err err;
+
+typedef struct change { /* of one file; a NULL text leaves it out */
+    const char *name, *text;
+    size_t length;
+} change;
+#define BECOMES(file, literal) (const change){file, literal, sizeof(literal) - 1}
+
+static int give(lrb_validation *v, const change *changed, lrb_bytes bytes[SMALL_FILES + 1], lrb_err *error) {
+    bool taken, met = !changed;
+    int code = LRB_OK;
+    for (int i = 0; !code && i < SMALL_FILES; i++) {
+        const small_file *file = &SMALL_GRAPH[i];
+        bool this = changed && !strcmp(changed->name, file->name);
+        met |= this;
+        if (this && !changed->text) continue;
+        bytes[i] = this ? lrb_bytes_of_memory(changed->text, changed->length) : lrb_bytes_of_memory(file->text, strlen(file->text));
+        code = lrb_validation_add(v, file->name, &bytes[i], &taken, error);
+    }
+    if (code || met) return code;
+    bytes[SMALL_FILES] = lrb_bytes_of_memory(changed->text, changed->length);
+    return lrb_validation_add(v, changed->name, &bytes[SMALL_FILES], &taken, error);
+}
+
+static int step_to_the_end(lrb_validation *v, lrb_err *error) {
+    lrb_validation_state state = LRB_VALIDATION_MORE;
+    int code = LRB_OK;
+    while (!code && state != LRB_VALIDATION_DONE) {
+        code = lrb_validation_step(v, NULL, &state, error);
+        if (!code && state == LRB_VALIDATION_IDLE) sched_yield();
+    }
+    return code;
+}
+
+/* The report in JSON, NUL-terminated. */
+static int validate(const change *changed, const lrb_validation_options *options, lrb_buf *json) {
+    lrb_validation *v;
+    lrb_bytes bytes[SMALL_FILES + 1];
+    lrb_buf_empty(json);
+    int code = lrb_validation_new(options, &v, &err);
+    if (code) return code;
+    code = give(v, changed, bytes, &err);
+    if (!code) code = step_to_the_end(v, &err);
+    if (!code) code = lrb_report_json(lrb_validation_report(v), json, &err);
+    if (!code) code = lrb_buf_append(json, "", 1, &err);
+    lrb_validation_free(v);
+    return code;
+}
+
+static const lrb_validation_options PLAIN = {.workspace = ""};
+
+TEST(the_small_graph_is_usable) {
+    lrb_buf json;
+    lrb_buf_init(&json, 1 << 20);
+    CHECK_OK(validate(NULL, &PLAIN, &json));
+    CHECK(!strcmp((char *)json.data,
+                  "{\"verdict\": \"usable\", \"findings\": [], \"amounts\": {\"nodes\": 2, \"edges\": 1, \"entity_vectors\": 2, "
+                  "\"relation_vectors\": 1, \"chunk_vectors\": 1, \"embedding_dim\": 3, \"chunks\": 1, \"documents\": 1, "
+                  "\"processed\": 1, \"in_flight\": 0, \"failed\": 0, \"llm_answers\": 1}}"));
+    lrb_buf_clear(&json);
+}
+
+static void says(const change *changed, const lrb_validation_options *options, const char *wanted) {
+    lrb_buf json;
+    lrb_buf_init(&json, 1 << 20);
+    CHECK_OK(validate(changed, options, &json));
+    if (!strstr((char *)json.data, wanted)) printf("%s is not in %s\n", wanted, (char *)json.data);
+    CHECK(strstr((char *)json.data, wanted));
+    lrb_buf_clear(&json);
+}
+
+TEST(what_is_missing_is_said_where_others_need_it) {
+    says(&(change){"kv_store_text_chunks.json", NULL, 0}, &PLAIN, "\"check\": \"file_missing\"");
+    says(&(change){"vdb_chunks.json", NULL, 0}, &PLAIN, "\"verdict\": \"repairable\", \"findings\": [{\"invariant\": 1, \"check\": \"vectors_missing\"");
+    says(&(change){"vdb_chunks.json", NULL, 0}, &(lrb_validation_options){.workspace = "", .partial = true}, "\"verdict\": \"usable\"");
+    says(&(change){"kv_store_llm_response_cache.json", NULL, 0}, &PLAIN, "\"verdict\": \"usable\"");
+    says(&(change){"kv_store_entity_chunks.json", NULL, 0}, &PLAIN, "\"verdict\": \"usable\"");
+}
+
+TEST(dimensions_are_compared_with_what_is_configured) {
+    const change config = BECOMES("_lightrag_config/kv_server_config.json", "{\"/embedding/entities\": {\"workspace\": \"\", \"value\": {\"model\": \"m\", \"dim\": 4}},"
+                                 "\"other/embedding/chunks\": {\"value\": {\"dim\": 9}}}");
+    says(NULL, &(lrb_validation_options){.workspace = "", .embedding_dim = 3}, "\"verdict\": \"usable\"");
+    says(NULL, &(lrb_validation_options){.workspace = "", .embedding_dim = 4}, "\"check\": \"dim_unwanted\"");
+    says(&config, &PLAIN, "\"ids\": [\"entities: 4, not 3\"]");
+}
+
+TEST(an_anchor_has_to_name_the_store) {
+    const change anchor = BECOMES("_lightrag_config/storage_anchor.json", "{\"backend\": \"JsonKVStorage\", \"storage_uuid\": \"u\"}");
+    const change elsewhere = BECOMES("_lightrag_config/storage_anchor.json", "{\"backend\": \"PGKVStorage\", \"storage_uuid\": \"u\"}");
+    says(&anchor, &PLAIN, "\"check\": \"anchor_differs\"");
+    says(&elsewhere, &PLAIN, "\"findings\": []");
+    says(&(change){anchor.name, anchor.text, 9}, &PLAIN, "\"check\": \"config_broken\"");
+}
+
+/* ---- any file in any state ---- */
+
+TEST(every_truncation_of_every_file_is_a_finding) {
+    lrb_buf json;
+    lrb_buf_init(&json, 1 << 20);
+    for (int i = 0; i < SMALL_FILES; i++) {
+        size_t length = strlen(SMALL_GRAPH[i].text);
+        for (size_t count = 0; count < length; count += 1 + count / 40) {
+            CHECK_OK(validate(&(change){SMALL_GRAPH[i].name, SMALL_GRAPH[i].text, count}, &PLAIN, &json));
+            CHECK(strstr((char *)json.data, "_broken\", \"severity\": \"error\""));
+        }
+    }
+    lrb_buf_clear(&json);
+}
+
+TEST(every_changed_byte_is_answered) {
+    lrb_buf json, copy;
+    lrb_buf_init(&json, 1 << 20);
+    lrb_buf_init(&copy, 1 << 20);
+    for (int i = 0; i < SMALL_FILES; i++) {
+        size_t length = strlen(SMALL_GRAPH[i].text);
+        lrb_buf_empty(&copy);
+        CHECK_OK(lrb_buf_append(&copy, SMALL_GRAPH[i].text, length, &err));
+        for (size_t at = 0; at < length; at++) {
+            copy.data[at] ^= (uint8_t)(1 << at % 8);
+            CHECK_OK(validate(&(change){SMALL_GRAPH[i].name, (char *)copy.data, length}, &PLAIN, &json));
+            copy.data[at] ^= (uint8_t)(1 << at % 8);
+        }
+    }
+    lrb_buf_clear(&json);
+    lrb_buf_clear(&copy);
+}
+
+TEST(a_file_given_twice_is_refused_and_a_foreign_one_passed_over) {
+    lrb_validation *v;
+    bool taken;
+    lrb_bytes bytes = lrb_bytes_of_memory("{}", 2);
+    CHECK_OK(lrb_validation_new(&PLAIN, &v, &err));
+    CHECK_OK(lrb_validation_add(v, "kv_store_full_docs.json", &bytes, &taken, &err));
+    CHECK(taken && lrb_validation_takes("kv_store_full_docs.json") && !lrb_validation_takes("notes.txt"));
+    CHECK_OK(lrb_validation_add(v, "notes.txt", &bytes, &taken, &err));
+    CHECK(!taken);
+    CHECK_FAILS(lrb_validation_add(v, "kv_store_full_docs.json", &bytes, &taken, &err), LRB_E_EXISTS);
+    for (int i = 0; i < 100; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "kv_store_x%d.json", i);
+        CHECK_OK(lrb_validation_add(v, name, &bytes, &taken, &err));
+        CHECK(taken == (i < 64));
+    }
+    CHECK_OK(step_to_the_end(v, &err));
+    lrb_validation_free(v);
+}
+
+/* ---- threads, memory, reading ---- */
+
+static void *work(void *arg) {
+    lrb_err own;
+    return step_to_the_end(arg, &own) ? arg : NULL;
+}
+
+TEST(threads_find_the_same) {
+    enum { THREADS = 4, ROUNDS = 20 };
+    lrb_buf alone, together;
+    const change changed = BECOMES("vdb_entities.json", "{\"embedding_dim\": 3, \"data\": [], \"matrix\": \"\"}");
+    lrb_buf_init(&alone, 1 << 20);
+    lrb_buf_init(&together, 1 << 20);
+    CHECK_OK(validate(&changed, &PLAIN, &alone));
+    for (int round = 0; round < ROUNDS; round++) {
+        lrb_validation *v;
+        pthread_t threads[THREADS];
+        lrb_bytes bytes[SMALL_FILES + 1];
+        void *failed;
+        CHECK_OK(lrb_validation_new(&PLAIN, &v, &err));
+        CHECK_OK(give(v, &changed, bytes, &err));
+        for (int i = 0; i < THREADS; i++) CHECK(!pthread_create(&threads[i], NULL, work, v));
+        for (int i = 0; i < THREADS; i++) CHECK(!pthread_join(threads[i], &failed) && !failed);
+        lrb_buf_empty(&together);
+        CHECK_OK(lrb_report_json(lrb_validation_report(v), &together, &err));
+        CHECK(together.length + 1 == alone.length && !memcmp(together.data, alone.data, together.length));
+        lrb_validation_free(v);
+    }
+    lrb_buf_clear(&alone);
+    lrb_buf_clear(&together);
+}
+
+TEST(every_failing_allocation_is_survived) {
+    const change changes[] = {
+        BECOMES("kv_store_entity_chunks.json", "{\"E1\": {\"chunk_ids\": [\"x\"], \"count\": 1}, \"E3\": {\"chunk_ids\": []}}"),
+        BECOMES("vdb_relationships.json", "{\"data\": [{\"__id__\": \"r\", \"src_id\": \"a\", \"tgt_id\": \"b\", \"content\": \"\", "
+                                          "\"vector\": \"e\\/\"}], \"matrix\": \"AAAAAAAAAAAAA\\u0041AA\", \"embedding_dim\": 3}"),
+        BECOMES("faiss_index_chunks.index.meta.json", "{\"0\": {\"__id__\": \"c\", \"content\": \"\"}}")};
+    lrb_buf json;
+    lrb_buf_init(&json, 1 << 20);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        for (int64_t countdown = 0;; countdown++) {
+            lrb_mem_fail_after(countdown, false);
+            int code = validate(&changes[i], &PLAIN, &json);
+            lrb_mem_fail_after(-1, false);
+            if (!code) break;
+            CHECK_FAILS(code, LRB_E_NOMEM);
+        }
+    }
+    lrb_buf_clear(&json);
+}
+
+static int failing_read(const lrb_bytes *self, void *thread, uint64_t offset, void *into, size_t room, size_t *got, lrb_err *error) {
+    (void)self, (void)thread, (void)offset, (void)into, (void)room, (void)got;
+    return lrb_err_set(error, LRB_E_IO, "read", "disk", "no such sector");
+}
+
+TEST(what_cannot_be_read_is_no_finding) {
+    lrb_validation *v;
+    bool taken;
+    lrb_bytes bytes = {.read = failing_read, .length = 10};
+    CHECK_OK(lrb_validation_new(&PLAIN, &v, &err));
+    CHECK_OK(lrb_validation_add(v, "vdb_entities.json", &bytes, &taken, &err));
+    CHECK_FAILS(step_to_the_end(v, &err), LRB_E_IO);
+    lrb_validation_free(v);
+}
+
+int main(void) {
+    RUN(the_small_graph_is_usable);
+    RUN(what_is_missing_is_said_where_others_need_it);
+    RUN(dimensions_are_compared_with_what_is_configured);
+    RUN(an_anchor_has_to_name_the_store);
+    RUN(every_truncation_of_every_file_is_a_finding);
+    RUN(every_changed_byte_is_answered);
+    RUN(a_file_given_twice_is_refused_and_a_foreign_one_passed_over);
+    RUN(threads_find_the_same);
+    RUN(every_failing_allocation_is_survived);
+    RUN(what_cannot_be_read_is_no_finding);
+    return check_report();
+}

@@ -1,0 +1,475 @@
+"""The validator on real LightRAG directories: each invariant broken by itself, and found by its name."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import breaking, check, graphs
+from support.breaking import (
+    GRAPH,
+    SEPARATOR,
+    any_edge,
+    any_node,
+    digest,
+    edge_key,
+    graph,
+    half,
+    rows,
+    store,
+    vector_file,
+    vectors,
+)
+
+from lightrag_bkp.errors import InvalidInputError
+from lightrag_bkp.validation import Severity, Validation, Verdict, validate_directory
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+Break = Callable[[Path], object]
+Case = tuple[str, int, Verdict, Break]
+"""(name of the check, its invariant, the verdict, what breaks it)."""
+
+
+@pytest.fixture(scope="module")
+def dense_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete directory in which entities and relations come from several documents; look, do not touch."""
+    directory = tmp_path_factory.mktemp("dense") / "rag_storage"
+    asyncio.run(graphs.build_pipeline_graph(directory, documents=8, entities=6))
+    return directory
+
+
+@pytest.fixture
+def dense_dir(dense_graph: Path, tmp_path: Path) -> Path:
+    """A copy of `dense_graph` of one's own."""
+    return Path(shutil.copytree(dense_graph, tmp_path / "rag_storage"))
+
+
+def seen(found: Validation) -> dict[str, list[str]]:
+    """Errors and warnings by name, with their ids."""
+    return {one.check: list(one.ids) for one in found.findings if one.severity is not Severity.INFO}
+
+
+# ---- 1 to 5: files, matrices and records ----
+
+
+def _matrix_is_short(directory: Path) -> None:
+    with vector_file(directory, "entities") as file:
+        file.matrix = file.matrix[:-1]
+
+
+def _other_dimension(directory: Path) -> None:
+    with vector_file(directory, "chunks") as file:
+        wide = np.ones((len(file.data), 96), "<f4") / np.sqrt(96)
+        file.matrix = wide
+        file.raw["embedding_dim"] = 96
+        for row in file.data:
+            row["vector"] = half(wide[0])
+
+
+def _matrix_is_no_base64(directory: Path) -> None:
+    breaking.replace_bytes(directory, vectors("relationships"), b'"matrix": "', b'"matrix": "!!!!')
+    truncated = (directory / vectors("relationships")).read_bytes()
+    at = truncated.index(b'"matrix": "!!!!') + len(b'"matrix": "!!!!')
+    (directory / vectors("relationships")).write_bytes(truncated[:at] + truncated[at + 4 :])
+
+
+def _row(name: str, value: float) -> Break:
+    def change(directory: Path) -> None:
+        with vector_file(directory, name) as file:
+            file.matrix[3, :] = value
+
+    return change
+
+
+def _long_row(directory: Path) -> None:
+    with vector_file(directory, "entities") as file:
+        file.matrix[3] *= 1.01
+
+
+def _rows_exchanged(directory: Path) -> None:
+    with vector_file(directory, "entities") as file:
+        file.matrix[[0, 1]] = file.matrix[[1, 0]]
+
+
+def _other_vector(directory: Path) -> None:
+    with vector_file(directory, "chunks") as file:
+        file.data[2]["vector"] = half(np.arange(64) - 31.5)
+
+
+def _garbled_vector(directory: Path) -> None:
+    with vector_file(directory, "relationships") as file:
+        file.data[1]["vector"] = file.data[1]["vector"][:-8]
+
+
+def _record_twice(directory: Path) -> None:
+    with vector_file(directory, "chunks") as file:
+        file.data.append(file.data[0])
+        file.matrix = np.vstack([file.matrix, file.matrix[:1]])
+
+
+def _record_lacks(field: str) -> Break:
+    def change(directory: Path) -> None:
+        with vector_file(directory, "chunks") as file:
+            del file.data[0][field]
+
+    return change
+
+
+def _empty(name: str) -> Break:
+    return lambda directory: (directory / name).write_bytes(b"")
+
+
+def _gone(name: str) -> Break:
+    return lambda directory: (directory / name).unlink()
+
+
+def _cut(name: str) -> Break:
+    return lambda directory: breaking.truncate(directory, name)
+
+
+FILES: list[Case] = [
+    ("file_broken", 1, Verdict.UNUSABLE, _cut(store("text_chunks"))),
+    ("file_broken", 1, Verdict.UNUSABLE, _empty(GRAPH)),
+    ("file_broken", 1, Verdict.UNUSABLE, _cut(GRAPH)),
+    ("file_broken", 1, Verdict.UNUSABLE, _empty(store("doc_status"))),
+    ("file_broken", 1, Verdict.UNUSABLE, lambda d: (d / store("full_docs")).write_text("[]")),
+    ("file_missing", 1, Verdict.UNUSABLE, _gone(store("text_chunks"))),
+    ("file_missing", 1, Verdict.UNUSABLE, _gone(store("full_docs"))),
+    ("file_missing", 1, Verdict.UNUSABLE, _gone(store("doc_status"))),
+    ("file_missing", 1, Verdict.UNUSABLE, _gone(GRAPH)),
+    ("vectors_broken", 1, Verdict.REPAIRABLE, _cut(vectors("relationships"))),
+    ("vectors_missing", 1, Verdict.REPAIRABLE, _gone(vectors("entities"))),
+    ("index_broken", 1, Verdict.REPAIRABLE, _cut(store("entity_chunks"))),
+    ("index_broken", 1, Verdict.REPAIRABLE, _empty(store("full_relations"))),
+    ("cache_broken", 1, Verdict.REPAIRABLE, _cut(store("llm_response_cache"))),
+    ("other_broken", 1, Verdict.USABLE, lambda d: (d / store("of_tomorrow")).write_text("{")),
+    ("matrix_length", 2, Verdict.REPAIRABLE, _matrix_is_short),
+    ("dim_differs", 2, Verdict.REPAIRABLE, _other_dimension),
+    ("matrix_text", 2, Verdict.REPAIRABLE, _matrix_is_no_base64),
+    ("row_not_finite", 3, Verdict.REPAIRABLE, _row("chunks", np.nan)),
+    ("row_not_finite", 3, Verdict.REPAIRABLE, _row("relationships", np.inf)),
+    ("row_norm", 3, Verdict.REPAIRABLE, _row("entities", 0.0)),
+    ("row_norm", 3, Verdict.REPAIRABLE, _long_row),
+    ("row_cosine", 4, Verdict.REPAIRABLE, _rows_exchanged),
+    ("row_cosine", 4, Verdict.REPAIRABLE, _other_vector),
+    ("row_vector", 4, Verdict.REPAIRABLE, _garbled_vector),
+    ("row_vector", 4, Verdict.REPAIRABLE, _record_lacks("vector")),
+    ("record_twice", 5, Verdict.REPAIRABLE, _record_twice),
+    ("record_fields", 5, Verdict.REPAIRABLE, _record_lacks("content")),
+]
+
+
+# ---- 6 to 14: ids, the graph, its vectors and its tracking ----
+
+
+def _entity(change: Callable[[dict[str, str]], None]) -> Break:
+    def apply(directory: Path) -> None:
+        with vector_file(directory, "entities") as file:
+            change(file.data[2])
+
+    return apply
+
+
+def _relation_id(directory: Path) -> None:
+    with vector_file(directory, "relationships") as file:
+        file.data[0]["__id__"] = "rel-" + digest("something else")
+
+
+def _in_graph(change: Callable[[object, str, tuple[str, str]], None]) -> Break:
+    def apply(directory: Path) -> None:
+        with graph(directory) as g:
+            change(g, any_node(g), any_edge(g))
+
+    return apply
+
+
+def _element(text: str, kind: str) -> str:
+    return text[text.index(f"<{kind} ") : text.index(f"</{kind}>") + len(f"</{kind}>")]
+
+
+def _second_edge(directory: Path) -> None:
+    text = (directory / GRAPH).read_text()
+    edge = _element(text, "edge")
+    source, target = edge.split('"')[1], edge.split('"')[3]
+    turned = edge.replace(f'source="{source}" target="{target}"', f'source="{target}" target="{source}"')
+    (directory / GRAPH).write_text(text.replace("</graph>", turned + "</graph>"))
+
+
+def _directed_edge(directory: Path) -> None:
+    breaking.replace_bytes(directory, GRAPH, b"<edge ", b'<edge directed="true" ')
+
+
+def _second_node(directory: Path) -> None:
+    text = (directory / GRAPH).read_text()
+    node = _element(text, "node")
+    (directory / GRAPH).write_text(text.replace(node, node + node, 1))
+
+
+def _stray_edge(directory: Path) -> None:
+    """An edge to a node that is nowhere; all else has it."""
+    with graph(directory) as g:
+        name = any_node(g)
+    text = (directory / GRAPH).read_text()
+    at = text.index(f'<node id="{name}">')
+    end = text.index("</node>", at) + len("</node>")
+    (directory / GRAPH).write_text(text[:at] + text[end:])
+    with vector_file(directory, "entities") as file:
+        place = next(i for i, row in enumerate(file.data) if row["entity_name"] == name)
+        del file.data[place]
+        file.matrix = np.delete(file.matrix, place, axis=0)
+    with rows(directory, "entity_chunks") as tracked:
+        del tracked[name]
+
+
+def _without_vector(name: str, key: Callable[[dict[str, str]], bool] | None = None) -> Break:
+    def apply(directory: Path) -> None:
+        with vector_file(directory, name) as file:
+            del file.data[1]
+            file.matrix = np.delete(file.matrix, 1, axis=0)
+
+    return apply
+
+
+def _other_sources(name: str) -> Break:
+    def apply(directory: Path) -> None:
+        with vector_file(directory, name) as file:
+            row = next(row for row in file.data if SEPARATOR in row["source_id"])
+            row["source_id"] = row["source_id"].split(SEPARATOR)[0]
+
+    return apply
+
+
+def _source(word: str) -> Break:
+    """A node and all that follows it name another source."""
+
+    def apply(directory: Path) -> None:
+        with graph(directory) as g:
+            name = any_node(g)
+            g.nodes[name]["source_id"] += SEPARATOR + word
+            sources = g.nodes[name]["source_id"]
+        with vector_file(directory, "entities") as file:
+            next(row for row in file.data if row["entity_name"] == name)["source_id"] = sources
+        with rows(directory, "entity_chunks") as tracked:
+            tracked[name] |= {"chunk_ids": sources.split(SEPARATOR), "count": sources.count(SEPARATOR) + 1}
+
+    return apply
+
+
+def _tracked(change: Callable[[dict[str, dict[str, object]], str], None], kind: str = "entity") -> Break:
+    def apply(directory: Path) -> None:
+        with graph(directory) as g:
+            objects = g.nodes if kind == "entity" else {edge_key(edge): g.edges[edge] for edge in g.edges}
+            # Of the least sources: what has the most may have been cut at LightRAG's cap.
+            counts = {n: objects[n]["source_id"].count(SEPARATOR) for n in objects}
+            name = min((n for n in counts if counts[n]), key=lambda n: (counts[n], n))
+            assert counts[name] < max(counts.values())
+        with rows(directory, f"{kind}_chunks") as tracked:
+            change(tracked, name)
+
+    return apply
+
+
+def _fewer(tracked: dict[str, dict[str, object]], name: str) -> None:
+    ids = tracked[name]["chunk_ids"]
+    assert isinstance(ids, list)
+    tracked[name] |= {"chunk_ids": ids[:-1], "count": len(ids) - 1}
+
+
+def _more(tracked: dict[str, dict[str, object]], name: str) -> None:
+    ids = tracked[name]["chunk_ids"]
+    assert isinstance(ids, list)
+    tracked[name] |= {"chunk_ids": [*ids, "chunk-" + digest("more")], "count": len(ids) + 1}
+
+
+def _vector_orphan(directory: Path) -> None:
+    with vector_file(directory, "entities") as file:
+        row = dict(file.data[0], entity_name="Nobody", content="Nobody\nis here", __id__="ent-" + digest("Nobody"))
+        file.data.append(row)
+        file.matrix = np.vstack([file.matrix, file.matrix[:1]])
+
+
+GRAPHS: list[Case] = [
+    ("entity_id", 6, Verdict.REPAIRABLE, _entity(lambda row: row.update(__id__="ent-" + "0" * 32))),
+    ("entity_content", 6, Verdict.REPAIRABLE, _entity(lambda row: row.update(content="of something else"))),
+    ("relation_id", 7, Verdict.REPAIRABLE, _relation_id),
+    ("graph_directed", 8, Verdict.UNUSABLE, lambda d: breaking.replace_bytes(d, GRAPH, b'"undirected"', b'"directed"')),
+    ("graph_directed", 8, Verdict.UNUSABLE, _directed_edge),
+    ("edge_endpoint", 8, Verdict.UNUSABLE, _stray_edge),
+    ("edge_twice", 8, Verdict.UNUSABLE, _second_edge),
+    ("node_twice", 8, Verdict.UNUSABLE, _second_node),
+    ("node_id", 8, Verdict.UNUSABLE, _in_graph(lambda g, node, _: g.nodes[node].update(entity_id="Somebody"))),
+    ("node_attributes", 9, Verdict.USABLE, _in_graph(lambda g, node, _: g.nodes[node].pop("description"))),
+    ("edge_attributes", 9, Verdict.USABLE, _in_graph(lambda g, _, edge: g.edges[edge].update(weight="heavy"))),
+    ("node_no_vector", 10, Verdict.REPAIRABLE, _without_vector("entities")),
+    ("edge_no_vector", 10, Verdict.REPAIRABLE, _without_vector("relationships")),
+    ("node_sources", 11, Verdict.REPAIRABLE, _other_sources("entities")),
+    ("edge_sources", 11, Verdict.REPAIRABLE, _other_sources("relationships")),
+    ("source_gone", 12, Verdict.UNUSABLE, _source("chunk-" + digest("gone"))),
+    ("source_foreign", 12, Verdict.USABLE, _source("my own notes")),
+    ("tracking_lacks", 13, Verdict.REPAIRABLE, _tracked(_fewer)),
+    ("tracking_lacks", 13, Verdict.REPAIRABLE, _tracked(_fewer, "relation")),
+    ("tracking_absent", 13, Verdict.USABLE, _tracked(lambda tracked, name: tracked.pop(name))),
+    ("tracking_differs", 13, Verdict.USABLE, _tracked(_more)),
+    ("tracking_differs", 13, Verdict.USABLE, _tracked(_more, "relation")),
+    ("tracking_count", 13, Verdict.USABLE, _tracked(lambda tracked, name: tracked[name].update(count=99))),
+    ("tracking_orphan", 14, Verdict.USABLE, _tracked(lambda tracked, name: tracked.update(Nobody=tracked[name]))),
+    ("vector_orphan", 14, Verdict.USABLE, _vector_orphan),
+]
+
+
+# ---- 15 to 24: chunks and documents ----
+
+
+def _in_rows(name: str, change: Callable[[dict[str, dict[str, object]], str], object]) -> Break:
+    def apply(directory: Path) -> None:
+        with rows(directory, name) as found:
+            change(found, min(found))
+
+    return apply
+
+
+def _vector_of_no_chunk(directory: Path) -> None:
+    with vector_file(directory, "chunks") as file:
+        file.data.append(dict(file.data[0], __id__="chunk-" + digest("nothing")))
+        file.matrix = np.vstack([file.matrix, file.matrix[:1]])
+
+
+def _chunk_of_another(directory: Path) -> None:
+    """A chunk says it is of another document than its id does; that document lists it."""
+    with rows(directory, "text_chunks") as chunks:
+        first, second = sorted(chunks)[:2]
+        chunks[first]["full_doc_id"] = other = chunks[second]["full_doc_id"]
+    with rows(directory, "doc_status") as status:
+        status[other]["chunks_list"].append(first)
+        status[other]["chunks_count"] += 1
+    for name in ("full_entities", "full_relations"):
+        with rows(directory, name) as anchors:
+            field = "entity_names" if name == "full_entities" else "relation_pairs"
+            anchors[other][field] += anchors[first.split("-chunk-")[0]][field]
+
+
+def _unlisted(status: dict[str, dict[str, object]], name: str) -> None:
+    status[name] |= {"chunks_list": [], "chunks_count": 0}
+
+
+def _chunk_gone(directory: Path) -> None:
+    """A processed document lists a chunk that nothing else knows."""
+    with rows(directory, "doc_status") as status:
+        name = min(status)
+        status[name]["chunks_list"].append(name + "-chunk-777")
+        status[name]["chunks_count"] += 1
+
+
+def _unanchored(name: str, field: str) -> Break:
+    return _in_rows(name, lambda found, doc: found[doc].update({field: found[doc][field][1:]}))  # type: ignore[index]
+
+
+DOCUMENTS: list[Case] = [
+    ("chunk_no_vector", 15, Verdict.REPAIRABLE, _without_vector("chunks")),
+    ("vector_no_chunk", 15, Verdict.REPAIRABLE, _vector_of_no_chunk),
+    ("chunk_other_doc", 16, Verdict.UNUSABLE, _chunk_of_another),
+    ("chunk_unlisted", 16, Verdict.UNUSABLE, _in_rows("doc_status", _unlisted)),
+    ("status_unknown", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(status="done"))),
+    ("chunks_count", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(chunks_count=7))),
+    ("chunk_gone", 17, Verdict.UNUSABLE, _chunk_gone),
+    (
+        "duplicate_mark",
+        17,
+        Verdict.USABLE,
+        _in_rows("doc_status", lambda s, doc: s.update({"dup-1": {"status": "failed", "metadata": {}}})),
+    ),
+    ("document_gone", 19, Verdict.UNUSABLE, _in_rows("full_docs", lambda texts, doc: texts.pop(doc))),
+    ("no_anchors", 19, Verdict.USABLE, _in_rows("full_entities", lambda found, doc: found.pop(doc))),
+    ("unanchored", 20, Verdict.USABLE, _unanchored("full_entities", "entity_names")),
+    ("unanchored", 20, Verdict.USABLE, _unanchored("full_relations", "relation_pairs")),
+    ("answer_gone", 21, Verdict.USABLE, _in_rows("llm_response_cache", lambda found, key: found.pop(key))),
+    (
+        "sidecar_gone",
+        23,
+        Verdict.USABLE,
+        _in_rows("full_docs", lambda texts, doc: texts[doc].update(sidecar_location="file:///no/such%20place/x.jsonl")),
+    ),
+    ("status_extra", 24, Verdict.USABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(scheme_name="rag"))),
+]
+
+
+CASES = [*FILES, *GRAPHS, *DOCUMENTS]
+
+
+@pytest.mark.parametrize(
+    ("name", "invariant", "verdict", "breaks"), CASES, ids=[f"{number}-{name}" for name, number, *_ in CASES]
+)
+async def test_each_invariant_is_found_when_it_alone_is_broken(
+    name: str, invariant: int, verdict: Verdict, breaks: Break, dense_dir: Path
+) -> None:
+    breaks(dense_dir)
+    found = await validate_directory(dense_dir)
+    assert set(seen(found)) == {name}
+    assert found.verdict is verdict
+    (finding,) = (one for one in found.findings if one.check == name)
+    assert finding.invariant == invariant
+    assert finding.count >= len(finding.ids) >= 1
+
+
+def _checks() -> dict[str, tuple[int, str]]:
+    """Invariant and severity of every check there is."""
+    table = (ROOT / "csrc/lightrag/check.def").read_text()
+    rows = re.findall(r"^LRB_CHECK\((\w+), +(\d+), (\w+),", table, re.M)
+    return {name.lower(): (int(number), severity) for name, number, severity in rows}
+
+
+def test_every_check_that_can_alarm_is_broken_by_a_test() -> None:
+    elsewhere = {
+        "placeholder",  # tests/python/test_validation_alarms.py
+        "faiss_torn",
+        "faiss_broken",
+        "self_loop",  # test_what_networkx_would_not_write
+        "dim_unwanted",  # test_the_configured_dimension
+        "config_broken",  # tests/c/test_validation.c
+        "config_dim",
+        "anchor_differs",
+    }
+    known = _checks()
+    assert {name: number for name, number, *_ in CASES} | dict.fromkeys(elsewhere, 0) == {
+        name: 0 if name in elsewhere else number for name, (number, severity) in known.items() if severity != "INFO"
+    }
+
+
+def test_the_page_lists_every_check() -> None:
+    page = (ROOT / "docs/validation.md").read_text()
+    listed = re.findall(r"^\| (\d*) *\|.*?\| `(\w+)` \| (\w+) \|", page, re.M)
+    number, found = 0, {}
+    for written, name, severity in listed:
+        number = int(written) if written else number
+        found[name] = (number, severity)
+    words = {"ERROR": "error", "WARN": "warning", "INFO": "info"}
+    assert found == {name: (number, words[severity]) for name, (number, severity) in _checks().items()}
+
+
+async def test_what_networkx_would_not_write(dense_dir: Path) -> None:
+    text = (dense_dir / GRAPH).read_text()
+    edge = _element(text, "edge")
+    source, target = edge.split('"')[1], edge.split('"')[3]
+    loop = edge.replace(f'target="{target}"', f'target="{source}"')
+    (dense_dir / GRAPH).write_text(text.replace("</graph>", loop + "</graph>"))
+    found = await validate_directory(dense_dir)
+    assert set(seen(found)) == {"self_loop", "edge_no_vector", "tracking_absent", "unanchored"}
+
+
+async def test_the_configured_dimension(dense_graph: Path) -> None:
+    assert (await validate_directory(dense_graph, embedding_dim=64)).findings == ()
+    assert set(seen(await validate_directory(dense_graph, embedding_dim=96))) == {"dim_unwanted"}
+    with pytest.raises(InvalidInputError):
+        await validate_directory(dense_graph, embedding_dim=0)
+
+
+async def test_a_whole_graph_has_no_finding(built_graph: Path) -> None:
+    assert check.findings(built_graph) == []
+    found = await validate_directory(built_graph)
+    assert (found.verdict, found.findings) == (Verdict.USABLE, ())
+    assert found.amounts["processed"] == found.amounts["documents"] == 6
+    assert found.amounts["embedding_dim"] == 64
