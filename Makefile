@@ -17,7 +17,7 @@ C_FLAGS    := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-trapping-math -fno-m
 C_LIBS     := -lcrypto -lzstd -ldeflate -lexpat -lpthread -lm
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
-TSAN_TESTS := test_idset test_validation test_pool test_mailbox test_task test_backup test_writer test_restore_threads test_vector_threads
+TSAN_TESTS := $(sort test_task test_writer test_validation $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start" tests/c/test_*.c)))
 
 .PHONY: help demo test test-c test-tsan test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 
@@ -48,9 +48,10 @@ $(VENV)/.built: $(VENV)/.installed setup.py $(CORE_C) $(HEADERS)
 test-py: $(VENV)/.built ## pytest and the house test
 	@$(PY) -m pytest
 
-lint: $(VENV)/.built ## ruff, mypy --strict, and the C core without a warning
+lint: $(VENV)/.built ## ruff, mypy --strict, the stub against the core, and the C core without a warning
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
+	@$(PY) -m mypy.stubtest lightrag_bkp._core >/dev/null || $(PY) -m mypy.stubtest lightrag_bkp._core
 
 BENCH ?= peers scale
 bench: $(VENV)/.built ## the measured bars: beside restic, borg, rustic and cp (SIZE_MB=600), and at scale (BENCH=scale)
@@ -68,9 +69,8 @@ $(BUILD)/bench/codec: benchmarks/codec.c $(CODEC_C) $(HEADERS)
 compat: $(VENV)/.built ## cuts and restores with older LightRAG releases, each in an environment of its own
 	@$(PY) tests/compat/make_old.py --out $(BUILD)/compat --cut
 
-wheel: $(VENV)/.built ## a wheel of this platform in dist/
-	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
-	@ls -l dist
+wheel: $(VENV)/.built ## a repaired manylinux wheel in dist/, tried in an empty environment of every CPython here
+	@scripts/wheel $(PY) $(BUILD)
 
 # ---- the C side: one archive per sanitizer, one program per test file ----
 

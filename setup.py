@@ -5,6 +5,7 @@ LRB_WERROR=1 makes warnings errors.
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,17 @@ UNHELPFUL_WARNINGS = [
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
+MACHINES = ("x86_64", "aarch64")
+
+
+def unsupported() -> str:
+    """Why this program cannot run here, in one sentence; empty where it can."""
+    here = f"{platform.python_implementation()} {platform.python_version()} on {sys.platform} {platform.machine()}"
+    if sys.platform == "linux" and platform.machine() in MACHINES and platform.python_implementation() == "CPython":
+        return ""
+    return f"lightrag-bkp runs on Linux (x86-64 or aarch64) with CPython 3.11 or newer, and this is {here}"
+
+
 def is_installed(library: str) -> bool:
     return subprocess.run(["pkg-config", "--exists", library]).returncode == 0
 
@@ -54,6 +66,8 @@ class BuildCore(build_ext):
     """Looks for the libraries only when something is compiled, so that metadata can be had without them."""
 
     def build_extensions(self) -> None:
+        if sentence := unsupported():
+            sys.exit(sentence)
         if missing := missing_packages():
             sys.exit(f"lightrag-bkp cannot be built here yet; on Debian run: apt-get install {' '.join(missing)}")
         for extension in self.extensions:

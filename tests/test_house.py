@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,3 +149,12 @@ def test_importing_the_package_starts_nothing() -> None:
         "import sys; assert 'lightrag' not in sys.modules and 'numpy' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+
+
+def test_elsewhere_the_installation_says_where_it_runs(tmp_path: Path) -> None:
+    build = f"['setup.py', '-q', 'build_ext', '--build-temp', {str(tmp_path)!r}, '--build-lib', {str(tmp_path)!r}]"
+    program = f"import platform, runpy, sys; platform.machine = lambda: 'sparc64'; sys.argv = {build}"
+    words = [sys.executable, "-c", f"{program}; runpy.run_path('setup.py')"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("lightrag-bkp runs on Linux (x86-64 or aarch64) with CPython 3.11")
