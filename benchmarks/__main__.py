@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from . import inside, machine, measure, report, tools
+from . import inside, machine, measure, report, sealing, tools
 from .cases import CASES, Bench
 from .data import ROOT, Shape, Sources
 
@@ -77,6 +77,8 @@ def _figures(ours: tools.Ours, sources: Sources, work: Path, snapshots: int) -> 
         "retention": inside.ask("retention", 100_000),
         "floors": inside.ask("floors", sources.place / "vdb_relationships.json", place),
     }
+    _say("what sealing costs")
+    figures["sealing"] = sealing.figures(ours.program, place / "sealing", sources.place)
     _say(f"listing {snapshots} snapshots")
     shutil.rmtree(ours.repository, ignore_errors=True)
     figures["history"] = inside.ask("history", ours.repository, small, snapshots)

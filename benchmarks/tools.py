@@ -87,7 +87,7 @@ class Tool(ABC):
 
 
 class Ours(Tool):
-    """This program. Its repositories are not encrypted yet."""
+    """This program, not encrypting; what that costs is measured in `sealing`."""
 
     name = "lightrag-bkp"
     peer = False

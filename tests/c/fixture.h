@@ -19,6 +19,15 @@ typedef struct fixture {
     lrb_worker worker;
 } fixture;
 
+/* What repositories of a test are sealed with; NULL: they are not. A program whose tests must hold either way runs them
+ * twice. */
+static const lrb_key *fixture_key;
+static const lrb_key fixture_some_key = {{'k', 'e', 'y'}};
+
+static inline int fixture_repo_open(const char *storage, const char *graph, bool create, lrb_repo **out, lrb_err *err) {
+    return lrb_repo_open_with(storage, graph, create, fixture_key, out, err);
+}
+
 /* xorshift64*: the same bytes on every machine. */
 static inline void fixture_fill(uint8_t *bytes, size_t count, uint64_t seed) {
     uint64_t x = seed * 0x9e3779b97f4a7c15u + 1;

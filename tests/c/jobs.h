@@ -19,7 +19,7 @@ typedef struct shelf {
 static inline void shelf_open(shelf *s) {
     lrb_err err;
     fixture_open(&s->f);
-    if (lrb_repo_open(s->f.storage, "g", true, &s->repo, &err)) printf("%s\n", err.message), exit(2);
+    if (fixture_repo_open(s->f.storage, "g", true, &s->repo, &err)) printf("%s\n", err.message), exit(2);
 }
 
 static inline void shelf_close(shelf *s) {
@@ -31,7 +31,7 @@ static inline void shelf_close(shelf *s) {
 static inline void shelf_reopen(shelf *s) {
     lrb_err err;
     lrb_repo_close(s->repo);
-    if (lrb_repo_open(s->f.storage, "g", false, &s->repo, &err)) printf("%s: %s\n", err.target, err.message), exit(2);
+    if (fixture_repo_open(s->f.storage, "g", false, &s->repo, &err)) printf("%s: %s\n", err.target, err.message), exit(2);
 }
 
 static inline void shelf_path(const shelf *s, const char *below, char *out) {

@@ -504,7 +504,7 @@ TEST(entries_of_others_make_it_plan_again) {
         lrb_repo *other;
         lrb_prune_outcome out;
         shelf_to_repack(&s);
-        CHECK_OK(lrb_repo_open(s.f.storage, "g", false, &other, &err));
+        CHECK_OK(fixture_repo_open(s.f.storage, "g", false, &other, &err));
         CHECK_OK(prune_against_writer(&s, other, busy_steps, &out, &err));
         CHECK(out.packs_repacked == 1 && out.packs_swept == 1 && tidy(&s) && sound(&s));
         lrb_repo_close(other);
@@ -518,7 +518,7 @@ TEST(endless_writing_by_others_is_said) {
     lrb_repo *other;
     lrb_prune_outcome out;
     shelf_to_repack(&s);
-    CHECK_OK(lrb_repo_open(s.f.storage, "g", false, &other, &err));
+    CHECK_OK(fixture_repo_open(s.f.storage, "g", false, &other, &err));
     unsigned files = shelf_files(&s, "packs");
     CHECK_FAILS(prune_against_writer(&s, other, 1000, &out, &err), LRB_E_BUSY);
     CHECK(shelf_files(&s, "packs") == files && sound(&s)); /* copies it could not enter are gone again */
@@ -543,7 +543,7 @@ TEST(a_snapshot_in_between_keeps_what_it_needs) {
         for (int i = 0; next != LRB_STEP_DONE; i++) {
             CHECK_OK(job->ops->step(job, &s.f.worker, &next, &err));
             if (i != at) continue;
-            CHECK_OK(lrb_repo_open(s.f.storage, "g", false, &s.repo, &err));
+            CHECK_OK(fixture_repo_open(s.f.storage, "g", false, &s.repo, &err));
             shelf_backup(&s, NULL);
             lrb_repo_close(s.repo);
             s.repo = mine;
@@ -566,7 +566,7 @@ static bool crash_after(shelf *s, int steps) {
         lrb_job *job;
         lrb_err err;
         lrb_step next = LRB_STEP_MORE;
-        if (lrb_repo_open(s->f.storage, "g", false, &own.repo, &err)) _exit(9);
+        if (fixture_repo_open(s->f.storage, "g", false, &own.repo, &err)) _exit(9);
         if (lrb_prune_new(own.repo, &options, &job, &err)) _exit(9);
         for (int i = 0; i < steps && next != LRB_STEP_DONE; i++)
             if (job->ops->step(job, &own.f.worker, &next, &err)) _exit(9);
@@ -658,7 +658,7 @@ TEST(running_out_of_memory_is_survived) {
     }
 }
 
-int main(void) {
+static void run_all(void) {
     RUN(nothing_to_do_changes_nothing);
     RUN(garbage_is_retired_first_and_swept_later);
     RUN(without_waiting_all_goes_at_once);
@@ -689,5 +689,11 @@ int main(void) {
     RUN(a_cancelled_prune_leaves_nothing_half_done);
     RUN(the_pool_runs_it_with_several_threads);
     RUN(running_out_of_memory_is_survived);
+}
+
+int main(void) {
+    run_all();
+    fixture_key = &fixture_some_key;
+    run_all();
     return check_report();
 }

@@ -10,6 +10,7 @@
 #include "codec/compress.h"
 #include "engine/journal.h"
 #include "fuzz.h"
+#include "repo/key_slot.h"
 #include "repo/pack.h"
 #include "repo/record.h"
 
@@ -97,11 +98,18 @@ static void add_chunk(lrb_pack_builder *builder, lrb_chunk_kind kind, const void
     MUST_OK(lrb_pack_builder_add(builder, &stored, &ordinal, &err));
 }
 
+/* Not drawn at random, so that writing the seeds anew writes the same. */
+static void set_no_salt(lrb_pack_builder *builder) {
+    static const uint8_t none[LRB_SALT_BYTES];
+    MUST_OK(lrb_pack_builder_set_salt(builder, none, &err));
+}
+
 static void end_pack(lrb_pack_builder *builder, const char *name) {
     lrb_id id;
     MUST_OK(lrb_pack_builder_finish(builder, lrb_coder_digest(coder), &id, &err));
     save("pack", name, &builder->bytes);
     MUST_OK(lrb_pack_builder_reset(builder, &err));
+    set_no_salt(builder);
 }
 
 static void seed_packs(void) {
@@ -114,6 +122,7 @@ static void seed_packs(void) {
     memset(text, 'e', sizeof text);
     MUST_OK(lrb_vault_open(&vault, logbook_id(1, 'r').bytes, "g", NULL, &err));
     MUST_OK(lrb_pack_builder_init(&b, &vault, &err));
+    set_no_salt(&b);
     add_chunk(&b, LRB_CHUNK_RAW, "one", 3);
     end_pack(&b, "one_chunk");
     add_chunk(&b, LRB_CHUNK_RAW, text, sizeof text);
@@ -173,6 +182,71 @@ static void seed_entries(lrb_buf *b, lrb_buf *payload) {
     end_entry(b, LRB_ENTRY_DROP, payload, 0, "drop");
     pack_payload(payload, 1);
     end_entry(b, LRB_ENTRY_RETIRE, payload, 0, "retire");
+}
+
+/* ---- what is sealed: the targets put seals, digests and MACs right, the seeds leave room for them ---- */
+
+static void seed_sealed_entries(lrb_buf *b, lrb_buf *payload) {
+    enum { AT_PAYLOAD_LENGTH = 144 };
+    lrb_pack_ref refs[2] = {logbook_pack(1), logbook_pack(2)};
+    for (uint32_t packs = 0; packs < 3; packs++) {
+        lrb_state state;
+        lrb_state_init(&state);
+        snapshot_payload(payload, 1, packs);
+        uint32_t sealed_length = (uint32_t)payload->length + LRB_TAG_BYTES;
+        lrb_entry entry = logbook_next(&state, LRB_ENTRY_SNAPSHOT, payload);
+        entry.packs = refs;
+        entry.pack_count = packs;
+        MUST_OK(lrb_entry_encode(&entry, NULL, b, &err));
+        put_zeros(b, LRB_TAG_BYTES);
+        lrb_put_u32(b->data + AT_PAYLOAD_LENGTH, sealed_length);
+        end(b, "sealed_entry", packs ? packs > 1 ? "two_packs" : "one_pack" : "no_packs");
+    }
+}
+
+static void put_row(lrb_buf *b, const char *content, uint32_t offset) {
+    uint8_t row[LRB_PACK_ROW_BYTES] = {0};
+    uint32_t length = (uint32_t)strlen(content);
+    lrb_put_u32(row + 32, offset);
+    lrb_put_u32(row + 36, length + LRB_TAG_BYTES);
+    lrb_put_u32(row + 40, length);
+    row[48] = LRB_CHUNK_RAW;
+    put(b, row, sizeof row);
+}
+
+static void seed_sealed_packs(lrb_buf *b) {
+    static const char *const contents[] = {"one", "", "another chunk"};
+    uint8_t header[LRB_PACK_HEADER_BYTES] = "lrbpack1", footer[LRB_PACK_FOOTER_BYTES] = {0};
+    header[8] = LRB_FORMAT_VERSION;
+    memcpy(footer + 56, "lrbpend1", 8);
+    for (uint32_t chunks = 1; chunks <= 3; chunks++) {
+        uint32_t offset = LRB_PACK_HEADER_BYTES;
+        put(b, header, sizeof header);
+        for (uint32_t i = 0; i < chunks; i++) {
+            put(b, contents[i], strlen(contents[i]));
+            put_zeros(b, LRB_TAG_BYTES);
+        }
+        for (uint32_t i = 0; i < chunks; i++) {
+            put_row(b, contents[i], offset);
+            offset += (uint32_t)strlen(contents[i]) + LRB_TAG_BYTES;
+        }
+        put_zeros(b, LRB_TAG_BYTES);
+        lrb_put_u32(footer + 4, chunks);
+        put(b, footer, sizeof footer);
+        end(b, "sealed_pack", chunks == 1 ? "one_chunk" : chunks == 2 ? "an_empty_chunk" : "three_chunks");
+    }
+}
+
+static void seed_key_slots(lrb_buf *b) {
+    static const lrb_key key = {{1}};
+    lrb_passphrase passphrase = {(const uint8_t *)"passphrase", 10};
+    lrb_key_slot slot, removal;
+    MUST_OK(lrb_key_slot_new(&key, &passphrase, (lrb_scrypt_cost){4, 8, 1}, 1, &slot, &err));
+    put(b, slot.bytes, sizeof slot.bytes), end(b, "key_slot", "passphrase");
+    MUST_OK(lrb_key_slot_removal(&key, &slot, 2, &removal, &err));
+    put(b, removal.bytes, sizeof removal.bytes), end(b, "key_slot", "removed");
+    MUST_OK(lrb_key_slot_new(&key, NULL, lrb_passphrase_cost, 3, &slot, &err));
+    put(b, slot.bytes, sizeof slot.bytes), end(b, "key_slot", "key_file");
 }
 
 /* A record of fuzz_state.c. */
@@ -488,6 +562,9 @@ int main(int argc, char **argv) {
     seed_frames(&bytes);
     seed_packs();
     seed_entries(&bytes, &other);
+    seed_sealed_entries(&bytes, &other);
+    seed_sealed_packs(&bytes);
+    seed_key_slots(&bytes);
     seed_logs(&bytes, &other);
     seed_checkpoint(&bytes, &other);
     seed_records(&bytes);
