@@ -89,6 +89,15 @@ void lrb_err_clear(lrb_err *err) {
     memset(err, 0, sizeof *err);
 }
 
+bool lrb_err_is_own(const lrb_err *err) {
+    switch (err->code) {
+    case LRB_E_NOMEM:
+    case LRB_E_CANCELLED:
+    case LRB_E_INTERNAL: return true;
+    default: return err->sys_errno == EMFILE || err->sys_errno == ENFILE || err->sys_errno == EACCES;
+    }
+}
+
 static int known(int code) {
     return code >= LRB_OK && code < LRB_CODE_COUNT;
 }

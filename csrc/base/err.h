@@ -12,6 +12,7 @@
 #define LRB_BASE_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 typedef enum lrb_code {
     LRB_OK = 0,
@@ -45,6 +46,10 @@ int lrb_err_nomem(lrb_err *err, const char *op);
 int lrb_err_context(lrb_err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void lrb_err_clear(lrb_err *err);
+
+/* Whether this process was short of something (memory, descriptors), may not look, was told to stop, or is at fault itself:
+ * that says nothing about the object, and taking it for damaged would be wrong. EIO is a medium's answer, and says something. */
+bool lrb_err_is_own(const lrb_err *err);
 
 const char *lrb_code_symbol(int code);  /* "NOMEM"; "OK" for 0; "?" for an unknown number */
 const char *lrb_code_python(int code);  /* the exception class, "OutOfMemoryError"; "" for OK and unknown */

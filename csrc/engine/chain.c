@@ -110,7 +110,7 @@ static int read_entry(lrb_chain *chain, uint64_t number, lrb_err *err) {
     lrb_entry entry;
     lrb_id digest;
     int code = lrb_log_read(lrb_repo_log_dir(chain->repo), number, &expect, &chain->bytes, &entry, &digest, err);
-    if (code == LRB_E_NOMEM) return code;
+    if (code && lrb_err_is_own(err)) return code;
     chain->chained = !code;
     if (code) {
         lrb_err reason = *err;

@@ -4,6 +4,7 @@
  * whole, each chained to the one before it, and nothing gone that was seen before. What does not hold is reported and
  * the reading goes on behind it: after an entry that is missing or broken the next one is believed on its own.
  * Entries below the floor of the newest checkpoint may be missing; those that are there are read like all others.
+ * What says nothing about the log (err.h: lrb_err_is_own) is an error and no defect.
  *
  * Cut into steps; one thread at a time.
  */

@@ -84,9 +84,21 @@ static int step_list(prune *self, lrb_worker *worker, lrb_err *err) {
     return code ? code : lrb_reach_new(self->repo, NULL, &self->reach, err);
 }
 
-/* A body or recipe that cannot be read hides which chunks are live. */
-static int check_sight(const prune *self, const lrb_target *target, lrb_err *err) {
+/* Whether somebody else's entry came since the plan was made. */
+static int look_for_news(prune *self, bool *news, lrb_err *err) {
+    int code = refresh(self, err);
+    *news = lrb_repo_begin_read(self->repo)->last_number != self->plan.at;
+    lrb_repo_end_read(self->repo);
+    return code;
+}
+
+/* A body or recipe that cannot be read hides which chunks are live. Unless another prune took it to another pack meanwhile. */
+static int check_sight(prune *self, const lrb_target *target, lrb_err *err) {
+    bool news;
     if (!lrb_reach_blind_count(self->reach)) return LRB_OK;
+    int code = look_for_news(self, &news, err);
+    if (code) return code;
+    if (news) return lrb_err_set(err, LRB_E_BUSY, "prune", target->id, "the log grew while the snapshot was read");
     return lrb_err_set(err, LRB_E_DAMAGED, "prune", target->id,
                        "nothing was pruned, because what snapshot %s needs cannot be read: %s; delete the snapshot or "
                        "repair the repository first", target->id, lrb_reach_blind_reason(self->reach)->message);

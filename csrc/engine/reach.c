@@ -126,11 +126,6 @@ static int choose(lrb_reach *reach, const lrb_id *id, size_t *copies, bool *good
 
 /* ---- the walk ---- */
 
-/* Whether a failed read is the machine's fault, not the stored object's: then there is no result. */
-static bool machine_failed(int code) {
-    return code == LRB_E_NOMEM || code == LRB_E_CANCELLED || code == LRB_E_INTERNAL;
-}
-
 static void go_blind(lrb_reach *reach, const lrb_err *reason) {
     if (!reach->blind_count++) reach->blind_reason = *reason;
     reach->lost_count++;
@@ -142,7 +137,7 @@ static int open_node(lrb_reach *reach, lrb_coder *coder, const lrb_row *node, lr
     size_t count = 0;
     int code = reach->depth < MAX_FRAMES ? lrb_node_load(reach->repo, coder, node, &reach->content, &rows, &count, err)
                                          : lrb_node_malformed(node, "lies deeper than any snapshot goes", err);
-    if (machine_failed(code)) return code;
+    if (code && lrb_err_is_own(err)) return code;
     if (code) {
         go_blind(reach, err);
         lrb_err_clear(err);
@@ -290,7 +285,7 @@ static int descend(lrb_reach *reach, lrb_coder *coder, lrb_row *row, bool *here,
     size_t count;
     *here = true;
     int code = lrb_node_load(reach->repo, coder, row, &reach->content, &rows, &count, err);
-    if (machine_failed(code)) return code;
+    if (code && lrb_err_is_own(err)) return code;
     if (code) {
         lrb_err_clear(err);
         return LRB_OK;

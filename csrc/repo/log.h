@@ -2,7 +2,8 @@
  *
  * Names are 20 decimal digits. An entry is created by writing and fdatasyncing tmp/<nonce>.entry, link()ing it to its
  * number (the commit, visible at once) and fsyncing log/ (durable; all entries share the directory, so this makes every
- * earlier one durable too). Numbers have no gaps: a missing number below the highest is damage.
+ * earlier one durable too). Numbers have no gaps: a missing number below the highest is damage. So that no power cut
+ * makes one, an entry is created only once the one before it is durable (repo_append.c).
  *
  * Functions take directory descriptors and keep no state; callers (repo.h) serialise.
  */

@@ -163,6 +163,13 @@ static int open_vault(lrb_repo *repo, const lrb_entry_peek *peek, uint64_t numbe
     return lrb_vault_open(&repo->vault, peek->repository_id, repo->graph_id, key, err);
 }
 
+/* Whoever commits first answers for the whole way to the log: another process may have made a part of it and not synced it yet. */
+static int make_way_durable(lrb_repo *repo, lrb_err *err) {
+    int code = lrb_fs_sync(repo->log_dir, "log", err);
+    if (!code) repo->durable_entries = repo->state.last_number + 1;
+    return code ? code : lrb_storage_sync(repo->path, err);
+}
+
 static int load_log(lrb_repo *repo, bool create, const lrb_key *key, lrb_err *err) {
     bool found;
     uint64_t highest = 0, number;
@@ -177,6 +184,7 @@ static int load_log(lrb_repo *repo, bool create, const lrb_key *key, lrb_err *er
     while (number <= highest && !(code = apply_number(repo, number, err))) number++;
     lrb_state_end_batch(&repo->state);
     if (code == LRB_E_NOT_FOUND) return missing_entry(number, err);
+    if (!code && create && !repo->state.last_number) code = make_way_durable(repo, err);
     return code ? code : lrb_repo_read_new_entries(repo, err);
 }
 
@@ -232,6 +240,7 @@ static void look_back(lrb_repo *repo) {
     if (lrb_fs_read_file(repo->cache_dir, "head", HEAD_BYTES, &head, &count, &ignored)) return;
     if (head_is_whole(head, count)) {
         uint64_t number = lrb_get_u64(head + 8);
+        if (number > repo->state.last_number) (void)lrb_repo_read_new_entries(repo, &ignored); /* written since the log was read */
         if (number > repo->state.last_number)
             snprintf(repo->alarm, sizeof repo->alarm, "the log ends at entry %llu, but entry %llu had been written here: entries were lost or rolled back",
                      (unsigned long long)repo->state.last_number, (unsigned long long)number);

@@ -29,6 +29,15 @@ static int encode_next(lrb_repo *repo, lrb_draft *draft, lrb_repo_precommit prec
     return lrb_entry_encode(&entry, &repo->vault, bytes, err);
 }
 
+/* Nothing is linked behind an entry that is not durable: of two new names in log/ a power cut may keep the later one alone, and a
+ * hole would damage the log. What this handle saw synced needs no second sync. */
+static int make_durable_before(lrb_repo *repo, uint64_t number, lrb_err *err) {
+    if (repo->durable_entries >= number) return LRB_OK;
+    int code = lrb_fs_sync(repo->log_dir, "log", err);
+    if (!code) repo->durable_entries = number;
+    return code;
+}
+
 /* After an unclear answer: is entry `number` there, and is it this writer's? */
 static bool is_mine(lrb_repo *repo, uint64_t number, const uint8_t *nonce) {
     lrb_log_expect expect = {repo->graph_id, repo->vault.repository_id, NULL, &repo->vault};
@@ -56,7 +65,9 @@ int lrb_repo_append(lrb_repo *repo, const lrb_draft *original, lrb_repo_precommi
     bool created = false;
     pthread_mutex_lock(&repo->append_lock);
     for (int tries = 0; tries < MAX_TRIES; tries++) {
-        if ((code = lrb_repo_refresh(repo, err)) || (code = encode_next(repo, &draft, precommit, arg, nonce, &bytes, number, err))) break;
+        if ((code = lrb_repo_refresh(repo, err)) || (code = encode_next(repo, &draft, precommit, arg, nonce, &bytes, number, err)) ||
+            (code = make_durable_before(repo, *number, err)))
+            break;
         code = lrb_log_create(repo->log_dir, repo->tmp_dir, *number, nonce, bytes.data, bytes.length, &created, err);
         if (code && !created && is_mine(repo, *number, nonce)) { /* the link was made although its answer was lost, or came twice */
             created = true;
@@ -77,8 +88,10 @@ int lrb_repo_append(lrb_repo *repo, const lrb_draft *original, lrb_repo_precommi
             code = refreshed;
         }
         if (!code) {
+            repo->durable_entries = *number + 1;
             pthread_rwlock_rdlock(&repo->state_lock);
-            lrb_repo_remember_head(repo);
+            /* A later entry may be there already, and not be durable: its writer remembers it. */
+            if (repo->state.last_number == *number) lrb_repo_remember_head(repo);
             pthread_rwlock_unlock(&repo->state_lock);
         }
     }

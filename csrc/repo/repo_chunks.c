@@ -1,5 +1,4 @@
 /* Where chunks are: the index kept in step with the state, the cache of open packs, finding and reading. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -135,19 +134,13 @@ int lrb_pack_file_present(int packs_dir, const lrb_id *id, uint64_t size_bytes, 
 
 /* ---- the index ---- */
 
-/* This process is short of something, or may not look: that says nothing about the pack, and taking it for broken would store
- * everything again. */
-static bool is_shortage(const lrb_err *err) {
-    return err->code == LRB_E_NOMEM || err->sys_errno == EMFILE || err->sys_errno == ENFILE || err->sys_errno == EACCES;
-}
-
 /* Adds the rows of one pack. A pack that cannot be opened has no rows: its chunks count as unknown, so the next backup
- * stores them again; verify says what is wrong with it. */
+ * stores them again; verify says what is wrong with it. A shortage of this process says nothing about it. */
 static int cover_pack(lrb_repo *repo, uint32_t position, lrb_err *err) {
     if (repo->state.packs[position].status == LRB_PACK_SWEPT) return LRB_OK;
     lrb_pack *pack;
     int code = acquire(repo, position, &pack, err);
-    if (code && is_shortage(err)) return code;
+    if (code && lrb_err_is_own(err)) return code;
     if (code) {
         lrb_err_clear(err);
         return LRB_OK;
@@ -198,7 +191,7 @@ static int confirm(lrb_repo *repo, const lrb_id *id, lrb_place place, bool *hold
     *holds = false;
     lrb_pack *pack;
     int code = acquire(repo, place.pack, &pack, err);
-    if (code && is_shortage(err)) return code;
+    if (code && lrb_err_is_own(err)) return code;
     if (code) {
         lrb_err_clear(err);
         return LRB_OK;

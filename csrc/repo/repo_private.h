@@ -33,6 +33,7 @@ struct lrb_repo {
     pthread_rwlock_t state_lock;
     lrb_state state;
     char alarm[320];         /* "" or what is wrong with the log as a whole */
+    uint64_t durable_entries; /* so many from entry 0 on are known to be on disk; under append_lock */
 
     lrb_index index;
     bool index_loaded;
@@ -47,7 +48,8 @@ struct lrb_repo {
 
 /* Reads entries after the last one applied, until there is none. The caller holds state_lock exclusively. */
 int lrb_repo_read_new_entries(lrb_repo *repo, lrb_err *err);
-/* Remembers in cache/head that entry state.last_number is durable, so that a log that goes back is noticed. Best effort. */
+/* Remembers in cache/head that entry state.last_number, which must be durable, was there, so that a log that goes back is noticed. Best
+ * effort. */
 void lrb_repo_remember_head(lrb_repo *repo);
 void lrb_repo_drop_packs(lrb_repo *repo);
 

@@ -33,6 +33,20 @@ static int sync_parent(char *partial, size_t length, lrb_err *err) {
     return code;
 }
 
+int lrb_storage_sync(const char *path, lrb_err *err) {
+    char at[LRB_PATH_MAX];
+    lrb_err ignored;
+    int fd, code = lrb_path_join(at, "", path, err);
+    for (char *slash = at; !code && slash;) {
+        if (!lrb_fs_open_dir(AT_FDCWD, at[0] ? at : "/", &fd, &ignored)) {
+            code = lrb_fs_sync(fd, at, err);
+            lrb_fs_close(fd);
+        }
+        if ((slash = strrchr(at, '/'))) *slash = '\0';
+    }
+    return code || path[0] == '/' ? code : lrb_fs_sync_dir(AT_FDCWD, ".", err);
+}
+
 /* Opens the directory `path`, making every missing component. */
 static int open_path(const char *path, bool create, int *fd, lrb_err *err) {
     int code = lrb_fs_open_dir(AT_FDCWD, path, fd, err);

@@ -15,6 +15,9 @@
 int lrb_storage_open(const char *path, bool create, int *graphs_dir, lrb_err *err);
 /* Opens a directory below an open one. */
 int lrb_storage_subdir(int parent, const char *name, bool create, int *fd, lrb_err *err);
+/* Makes the names on the way to `path`, and those in it, durable: also names that another process made a moment ago and has not
+ * synced yet. A directory that may not be opened was not made by a process of this user, and is passed over. */
+int lrb_storage_sync(const char *path, lrb_err *err);
 
 enum { LRB_GRAPH_NAME_BYTES = 129 };
 typedef struct lrb_graph_names {

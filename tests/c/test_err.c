@@ -103,6 +103,23 @@ TEST(unknown_codes_are_answered) {
     }
 }
 
+TEST(what_says_nothing_about_the_object) {
+    lrb_err err;
+    static const int own[] = {ENOMEM, EMFILE, ENFILE, EACCES}, others[] = {EIO, ENOSPC, ENOENT, EROFS, ESTALE};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        lrb_err_sys(&err, own[i], "open", "f");
+        CHECK(lrb_err_is_own(&err));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        lrb_err_sys(&err, others[i], "open", "f");
+        CHECK(!lrb_err_is_own(&err));
+    }
+    lrb_err_set(&err, LRB_E_CANCELLED, "", "", "stop");
+    CHECK(lrb_err_is_own(&err));
+    lrb_err_set(&err, LRB_E_DAMAGED, "", "", "rotten");
+    CHECK(!lrb_err_is_own(&err));
+}
+
 int main(void) {
     RUN(set_fills_every_field);
     RUN(missing_op_and_target_are_empty);
@@ -115,5 +132,6 @@ int main(void) {
     RUN(clear_leaves_nothing);
     RUN(every_code_has_a_symbol_a_class_and_a_meaning);
     RUN(unknown_codes_are_answered);
+    RUN(what_says_nothing_about_the_object);
     return check_report();
 }

@@ -31,6 +31,15 @@ TEST(missing_directories_are_made_when_asked) {
     fixture_close(&f);
 }
 
+/* That it makes them durable is the matter of tests/faults; here that it goes the whole way, and past what it may not open. */
+TEST(syncing_goes_up_to_the_top) {
+    fixture f;
+    fixture_open(&f);
+    CHECK_OK(lrb_storage_sync(f.source, &err));
+    CHECK_OK(lrb_storage_sync("tests", &err));
+    fixture_close(&f);
+}
+
 TEST(graphs_are_listed_by_name_and_nothing_else) {
     fixture f;
     char path[400];
@@ -65,6 +74,7 @@ TEST(graphs_are_listed_by_name_and_nothing_else) {
 
 int main(void) {
     RUN(missing_directories_are_made_when_asked);
+    RUN(syncing_goes_up_to_the_top);
     RUN(graphs_are_listed_by_name_and_nothing_else);
     return check_report();
 }
