@@ -11,6 +11,7 @@ CORE_C     := $(sort $(wildcard csrc/*/*.c))
 ENGINE_C   := $(filter-out csrc/py/%,$(CORE_C))
 HEADERS    := $(wildcard csrc/*/*.h csrc/*/*.def)
 C_TESTS    := $(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/test_*.c)))
+HARM       := $(addprefix tests/faults/,seam.c disk.c world.c power.c)
 REPLAYS    := $(patsubst tests/fuzz/fuzz_%.c,replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CC         ?= gcc
 C_FLAGS    := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-trapping-math -fno-math-errno -Wall -Wextra -Wno-format-truncation -Werror -g -O1 -fno-omit-frame-pointer -Icsrc
@@ -19,7 +20,7 @@ ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
 TSAN_TESTS := $(sort test_task test_writer test_validation $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start" tests/c/test_*.c)))
 
-.PHONY: help demo test test-c test-tsan test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
+.PHONY: help demo test test-c test-tsan test-faults test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,7 +28,7 @@ help: ## this list
 demo: $(VENV)/.built ## install what is missing, build, and run the main job on real data
 	@$(PY) examples/demo.py
 
-test: lint test-c test-tsan test-py ## everything: lint, C tests under sanitizers, pytest, the house test
+test: lint test-c test-tsan test-faults test-py ## everything: lint, C tests under sanitizers, pytest, the house test
 
 # ---- the Python side ----
 
@@ -72,7 +73,7 @@ compat: $(VENV)/.built ## cuts and restores with older LightRAG releases, each i
 wheel: $(VENV)/.built ## a repaired manylinux wheel in dist/, tried in an empty environment of every CPython here
 	@scripts/wheel $(PY) $(BUILD)
 
-# ---- the C side: one archive per sanitizer, one program per test file ----
+# ---- the C side: one archive per sanitizer and one without, one program per test file ----
 
 define sanitized # name, flags
 $(BUILD)/$(1)/%.o: csrc/%.c $(HEADERS)
@@ -85,12 +86,16 @@ $(BUILD)/$(1)/core.a: $(patsubst csrc/%.c,$(BUILD)/$(1)/%.o,$(ENGINE_C))
 $(BUILD)/$(1)/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(BUILD)/$(1)/core.a
 	@$(CC) $(C_FLAGS) $(2) -Itests/c $$< $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
 
+$(BUILD)/$(1)/test_%: tests/faults/test_%.c $(HARM) $(wildcard tests/faults/*.h tests/c/*.h) $(BUILD)/$(1)/core.a
+	@$(CC) $(C_FLAGS) $(2) -Itests/c -Itests/faults $$< $(HARM) $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
+
 $(BUILD)/$(1)/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(wildcard tests/*/*.h) $(BUILD)/$(1)/core.a
 	@$(CC) $(C_FLAGS) $(2) -Itests -DLRB_CORPUS='"tests/fuzz/corpus/$$*"' \
 		$$< tests/fuzz/replay.c $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
 endef
 $(eval $(call sanitized,asan,$(ASAN)))
 $(eval $(call sanitized,tsan,$(TSAN)))
+$(eval $(call sanitized,plain,-O2 -Wno-maybe-uninitialized))
 
 test-c: $(VENV)/.packages ## C unit tests and the fuzz corpus under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory -j2 $(addprefix $(BUILD)/asan/,$(C_TESTS) $(REPLAYS))
@@ -99,6 +104,11 @@ test-c: $(VENV)/.packages ## C unit tests and the fuzz corpus under AddressSanit
 test-tsan: $(VENV)/.packages ## the threaded C tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory -j2 $(addprefix $(BUILD)/tsan/,$(TSAN_TESTS))
 	@scripts/run-c-tests $(addprefix $(BUILD)/tsan/,$(TSAN_TESTS))
+
+FAULTS := $(addprefix $(BUILD)/,asan/test_refusals plain/test_power plain/test_power_two plain/test_power_restore plain/test_between)
+test-faults: $(VENV)/.packages ## power cuts, refused calls and every order of two writers (tests/faults)
+	@$(MAKE) --no-print-directory -j2 $(FAULTS)
+	@scripts/run-c-tests $(FAULTS)
 
 fuzz: $(VENV)/.packages ## fuzz every parser of stored bytes (FUZZ_SECONDS=60 each)
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/fuzz $(BUILD)/fuzz

@@ -27,7 +27,7 @@ static int check_failures, check_failed_tests, check_tests;
 #define CHECK_FAILS(call, wanted) do { int got_ = (call); if (got_ != (wanted)) { check_failures++; \
         printf("%s:%d: %s: got %s, wanted %s\n", __FILE__, __LINE__, #call, lrb_code_symbol(got_), lrb_code_symbol(wanted)); return; } } while (0)
 
-static int check_report(void) {
+__attribute__((unused)) static int check_report(void) {
     printf("%d passed, %d failed\n", check_tests - check_failed_tests, check_failed_tests);
     fflush(stdout); /* a sanitizer may end the program before exit() does */
     return check_failures || !check_tests;
