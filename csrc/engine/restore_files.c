@@ -126,19 +126,14 @@ static bool claim_large(lrb_restore *r, lrb_restore_work *work) {
     lrb_restore_slot *slot = NULL;
     for (size_t i = 0; i < LRB_RESTORE_MAX_OPEN && !slot; i++)
         if (!r->slots[i].item) slot = &r->slots[i];
-    if (!slot) return false;
-    while (r->next_item < r->count) {
-        lrb_restore_item *item = &r->items[r->next_item++];
-        if (!item->staged || item->shown.type != LRB_FILE_REGULAR || is_small(item)) continue;
-        slot->item = item;
-        slot->fd = -1;
-        slot->busy = true;
-        slot->check_ids = false;
-        work->kind = LRB_WORK_OPEN;
-        work->slot = slot;
-        return true;
-    }
-    return false;
+    if (!slot || r->next_large == r->large_count) return false;
+    slot->item = r->large[r->next_large++];
+    slot->fd = -1;
+    slot->busy = true;
+    slot->check_ids = false;
+    work->kind = LRB_WORK_OPEN;
+    work->slot = slot;
+    return true;
 }
 
 static bool claim_small(lrb_restore *r, lrb_restore_work *work) {

@@ -12,6 +12,7 @@ void lrb_restore_free_plan(lrb_restore *r) {
     lrb_body_reader_free(r->body);
     lrb_free(r->only);
     lrb_free(r->only_met);
+    lrb_free(r->large);
     lrb_free(r->items);
     lrb_arena_clear(&r->texts);
 }
@@ -177,6 +178,28 @@ static int check_room(const lrb_restore *r, lrb_err *err) {
                        mebibytes(wanted_bytes), mebibytes(free_bytes));
 }
 
+static bool is_large(const lrb_restore_item *item) {
+    return item->staged && item->shown.type == LRB_FILE_REGULAR && item->shown.size_bytes > LRB_RESTORE_SMALL_BYTES;
+}
+
+static int largest_first(const void *a, const void *b) {
+    const lrb_restore_item *x = *(lrb_restore_item *const *)a, *y = *(lrb_restore_item *const *)b;
+    if (x->shown.size_bytes != y->shown.size_bytes) return x->shown.size_bytes > y->shown.size_bytes ? -1 : 1;
+    return x < y ? -1 : 1;
+}
+
+static int list_large(lrb_restore *r, lrb_err *err) {
+    size_t count = 0;
+    for (size_t i = 0; i < r->count; i++) count += is_large(&r->items[i]);
+    if (!count) return LRB_OK;
+    r->large = lrb_alloc_zero(count, sizeof *r->large);
+    if (!r->large) return lrb_err_nomem(err, "restore");
+    for (size_t i = 0; i < r->count; i++)
+        if (is_large(&r->items[i])) r->large[r->large_count++] = &r->items[i];
+    qsort(r->large, count, sizeof *r->large, largest_first);
+    return LRB_OK;
+}
+
 int lrb_restore_room(lrb_restore *r, lrb_err *err) {
     uint64_t bytes = 0;
     size_t items = 0;
@@ -196,5 +219,6 @@ int lrb_restore_room(lrb_restore *r, lrb_err *err) {
     atomic_store_explicit(&r->job.counters.items_done, r->count - items, memory_order_relaxed);
     atomic_store_explicit(&r->job.counters.bytes_in, 0, memory_order_relaxed);
     atomic_store_explicit(&r->job.counters.bytes_total, bytes, memory_order_relaxed);
-    return check_room(r, err);
+    int code = check_room(r, err);
+    return code ? code : list_large(r, err);
 }

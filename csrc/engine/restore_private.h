@@ -121,6 +121,8 @@ typedef struct lrb_restore {
 
     struct lrb_restore_scratch **scratch; /* by the number of the worker, each its thread's alone */
     size_t next_item, next_small;
+    lrb_restore_item **large;    /* staged files of more than one buffer, the largest first: none is left for the end */
+    size_t large_count, next_large;
     lrb_restore_slot slots[LRB_RESTORE_MAX_OPEN];
 } lrb_restore;
 
