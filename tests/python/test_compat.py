@@ -1,6 +1,7 @@
 """Directories written by three generations of LightRAG are kept and brought back; tests/compat/make_old.py made
 them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,25 @@ async def test_a_directory_of_that_release_comes_back(version: str, tmp_path: Pa
         names = await rag.get_graph_labels()
         param = QueryParam(mode="local", ll_keywords=names[:1], hl_keywords=["cooperation"], only_need_context=True)
         assert names[0] in str(await rag.aquery(f"Who works with {names[0]}?", param=param))
+
+
+async def test_a_repository_of_plain_bytes_goes_on_with_vectors(tmp_path: Path) -> None:
+    """Made before vector files had an encoding of their own: it restores, and what comes later lives beside it."""
+    written = DIRECTORIES / "1.5.7"
+    storage = tmp_path / "backups"
+    shutil.copytree(DIRECTORIES.parent / "repositories" / "plain-bytes", storage)
+    async with BackupManager(storage) as manager:
+        graph = manager.register_graph("old", written)
+        (old,) = graph.list_snapshots()
+        assert await graph.restore_snapshot(old.backup_id, tmp_path / "old")
+        assert contents(tmp_path / "old") == contents(written)
+        other = tmp_path / "other"
+        shutil.copytree(written, other)
+        async with graphs.opened(other, dim=16) as rag:
+            await rag.ainsert_custom_kg(graphs.custom_graph(60, 120, 12))
+        new = await graph.create_snapshot(other, on_busy="crash")
+        assert (await graph.verify_snapshot(old.backup_id)).ok and (await graph.verify_snapshot(new.backup_id)).ok
+        assert await graph.restore_snapshot(new.backup_id, tmp_path / "new")
+        assert await graph.restore_snapshot(old.backup_id, tmp_path / "old again")
+    assert contents(tmp_path / "new") == contents(other)
+    assert contents(tmp_path / "old again") == contents(written)
