@@ -5,11 +5,15 @@
 
 #include "base/path.h"
 #include "c/logbook.h"
+#include "c/rows.h"
 #include "c/small_graph.h"
 #include "c/vector_file.h"
 #include "codec/compress.h"
+#include "codec/corrections.h"
+#include "codec/vectors.h"
 #include "engine/journal.h"
 #include "fuzz.h"
+#include "lightrag/vdb_parts.h"
 #include "repo/key_slot.h"
 #include "repo/pack.h"
 #include "repo/record.h"
@@ -501,6 +505,59 @@ static void seed_lightrag(lrb_buf *b) {
     put(b, graphml, sizeof graphml - 1), end(b, "records", "graphml");
 }
 
+/* ---- what is stored of vector files ---- */
+
+enum { VECTOR_DIM = 16, VECTOR_ROWS = 3, STREAM_BYTES = 2 * VECTOR_DIM + 11 };
+
+/* What it is, dim less one, how many bytes are expected: then its bytes. */
+static void put_part(lrb_buf *out, uint8_t what, uint32_t expected, const void *bytes, size_t count) {
+    uint8_t head[7] = {what, VECTOR_DIM - 1, 0};
+    lrb_put_u32(head + 3, expected);
+    put(out, head, sizeof head);
+    put(out, bytes, count);
+}
+
+static void seed_vectors(lrb_buf *b) {
+    uint8_t content[1024], stored[1024], halves[2 * VECTOR_DIM], row[4 * VECTOR_DIM], scratch[4 * VECTOR_DIM];
+    lrb_vector_coder *vectors;
+    lrb_vectors_shape shape;
+    lrb_buf corrections;
+    uint64_t seed = 9;
+    size_t written;
+    lrb_buf_init(&corrections, SEED_MAX_BYTES);
+    MUST_OK(lrb_vector_coder_new(&vectors, &err));
+    MUST_OK(lrb_vectors_shape_of(VECTOR_DIM, VECTOR_ROWS, VECTOR_ROWS * STREAM_BYTES, &shape, &err));
+    lrb_put_u32(content, VECTOR_ROWS);
+    for (uint32_t i = 0; i < VECTOR_ROWS; i++) {
+        lrb_canonical_path path;
+        uint8_t *canonical = content + shape.values + 4 * VECTOR_DIM * i;
+        row_make(&seed, VECTOR_DIM, 1, halves, row);
+        lrb_row_canonical(row, VECTOR_DIM, canonical, scratch, &path);
+        row[5] ^= 1;
+        MUST_OK(lrb_corrections_append(&corrections, i, row, canonical, VECTOR_DIM, &path, &err));
+        lrb_put_u32(content + shape.lengths + 4 * i, STREAM_BYTES);
+        row_stream(halves, sizeof halves, content + shape.streams + i * STREAM_BYTES);
+    }
+    MUST_OK(lrb_vectors_encode(vectors, content, shape.total, VECTOR_DIM, stored, sizeof stored, &written, &err));
+    put_part(b, 0, (uint32_t)shape.total, stored, written), end(b, "vectors", "stored");
+    put_part(b, 1, 0, content, shape.total), end(b, "vectors", "content");
+    put_part(b, 2, 0, corrections.data, corrections.length), end(b, "vectors", "corrections");
+    lrb_vector_coder_free(vectors);
+    lrb_buf_clear(&corrections);
+}
+
+static void seed_vector_parts(lrb_buf *b) {
+    static const uint8_t texts[] = {2, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 'a', 'b', 'c', 'd'};
+    lrb_vdb_frame frame = {.rows = 3, .dim = VECTOR_DIM, .middle_bytes = 1, .end_bytes = 2,
+                           .middle = (const uint8_t *)"m", .end = (const uint8_t *)"ee"};
+    lrb_buf content;
+    lrb_buf_init(&content, SEED_MAX_BYTES);
+    put_part(b, 3, 0, texts, sizeof texts), end(b, "vectors", "texts");
+    MUST_OK(lrb_vdb_frame_encode(&frame, &content, &err));
+    put_part(b, 4, 0, content.data, content.length), end(b, "vectors", "frame");
+    lrb_buf_clear(&content);
+}
+
 /* ---- the validator's files ---- */
 
 static void seed_text(lrb_buf *b, const char *target, const char *name, const char *text) {
@@ -576,6 +633,8 @@ int main(int argc, char **argv) {
     seed_sources(&bytes, 0, "other_identities");
     seed_journals();
     seed_lightrag(&bytes);
+    seed_vectors(&bytes);
+    seed_vector_parts(&bytes);
     seed_json(&bytes);
     seed_graphml(&bytes);
     seed_validation(&bytes);
