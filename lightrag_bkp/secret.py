@@ -5,7 +5,6 @@ itself: 32 bytes, or the text of a recovery kit (`kit`). Whoever can read it can
 owner's alone (mode 0600); a passphrase file is often mounted by an orchestrator, so its mode is not looked at.
 """
 
-import hashlib
 import os
 import stat
 from collections.abc import Mapping
@@ -155,4 +154,6 @@ def key_of(content: bytes, path: str) -> bytes:
 
 
 def _check(key: bytes) -> str:
+    import hashlib  # only for kits: it costs start-up time
+
     return hashlib.sha256(_MARK.encode() + key).hexdigest()[:_CHECK_DIGITS]

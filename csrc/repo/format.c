@@ -23,11 +23,6 @@ static const char *const codec_names[] = {
     [LRB_CODEC_VECTOR] = "vector",
 };
 
-static const char *const seal_names[] = {
-    [LRB_SEAL_NONE] = "none",
-    [LRB_SEAL_AES256_GCM] = "aes256-gcm",
-};
-
 static const char *const entry_names[] = {
     [LRB_ENTRY_SNAPSHOT] = "snapshot",
     [LRB_ENTRY_HOLD] = "hold",
@@ -51,10 +46,6 @@ const char *lrb_chunk_kind_name(unsigned kind) {
 
 const char *lrb_chunk_codec_name(unsigned codec) {
     return name_of(codec_names, sizeof codec_names / sizeof *codec_names, codec);
-}
-
-const char *lrb_seal_name(unsigned seal) {
-    return name_of(seal_names, sizeof seal_names / sizeof *seal_names, seal);
 }
 
 const char *lrb_entry_kind_name(unsigned kind) {

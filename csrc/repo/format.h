@@ -2,6 +2,7 @@
  *
  *   <storage>/graphs/<graph_id>/log/<20 digits>   entry.h     create-only; creating one is a commit
  *                              /packs/<sha256>    pack.h      immutable; the name is the SHA-256 of the bytes
+ *                              /keys/<slot>       key_slot.h, keyring.h; of sealed repositories
  *                              /tmp/<nonce>.<k>   files being written; litter after a crash, reaped by prune
  *                              /cache/...         index_file.h, disposable
  *                              /reserve           64 KiB given up first when the disk is full
@@ -43,7 +44,7 @@ typedef enum lrb_chunk_codec {
     LRB_CODEC_VECTOR = 2  /* rows told from their float16 (codec/vectors.h); of kind VECTORS only */
 } lrb_chunk_codec;
 
-typedef enum lrb_seal { LRB_SEAL_NONE = 0, LRB_SEAL_AES256_GCM = 1 /* reserved */ } lrb_seal;
+typedef enum lrb_seal { LRB_SEAL_NONE = 0, LRB_SEAL_AES256_GCM = 1 } lrb_seal;
 
 typedef enum lrb_entry_kind {
     LRB_ENTRY_SNAPSHOT = 1,
@@ -78,7 +79,6 @@ bool lrb_chunk_kind_has_dim(unsigned kind); /* the dim of all others is 0 */
 
 const char *lrb_chunk_kind_name(unsigned kind);   /* "raw"; "unknown" */
 const char *lrb_chunk_codec_name(unsigned codec);
-const char *lrb_seal_name(unsigned seal);
 const char *lrb_entry_kind_name(unsigned kind);
 
 #endif

@@ -19,7 +19,6 @@ TEST(numbers_without_meaning_are_unknown) {
     CHECK(strcmp(lrb_chunk_kind_name(35), "unknown") == 0);
     CHECK(strcmp(lrb_chunk_kind_name(255), "unknown") == 0);
     CHECK(strcmp(lrb_chunk_codec_name(3), "unknown") == 0);
-    CHECK(strcmp(lrb_seal_name(2), "unknown") == 0);
     CHECK(strcmp(lrb_entry_kind_name(0), "unknown") == 0);
     CHECK(strcmp(lrb_entry_kind_name(11), "unknown") == 0);
 }
@@ -28,7 +27,6 @@ TEST(other_numbers_have_names) {
     CHECK(strcmp(lrb_chunk_codec_name(0), "stored") == 0);
     CHECK(strcmp(lrb_chunk_codec_name(1), "zstd") == 0);
     CHECK(strcmp(lrb_chunk_codec_name(2), "vector") == 0);
-    CHECK(strcmp(lrb_seal_name(1), "aes256-gcm") == 0);
     CHECK(strcmp(lrb_entry_kind_name(1), "snapshot") == 0);
     CHECK(strcmp(lrb_entry_kind_name(10), "checkpoint") == 0);
 }

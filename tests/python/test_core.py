@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,21 @@ def test_every_allocation_failure_is_survived(tmp_path: Path, small_file: Path) 
         _bridge.run_blocking(backup(repo, small_file))
         assert repo.body(repo.snapshots()[-1][0])[1]
 
+    survives_every_allocation_failure(attempt)
+
+
+def test_every_allocation_failure_is_survived_when_sealed(tmp_path: Path, small_file: Path) -> None:
+    def attempt() -> None:
+        key = _bridge.run_blocking(_bridge.unlock_job(str(tmp_path), "graph", True, None, b"k" * 32))
+        repo = _bridge.run_blocking(_bridge.open_job(str(tmp_path), "graph", True, key))
+        _bridge.run_blocking(backup(repo, small_file))
+        assert repo.body(repo.snapshots()[-1][0])[1]
+        assert len(_bridge.run_blocking(_bridge.key_slots_job(str(tmp_path)))) == 1
+
+    survives_every_allocation_failure(attempt)
+
+
+def survives_every_allocation_failure(attempt: Callable[[], None]) -> None:
     attempt()
     failures = 0
     for countdown in range(5000):
