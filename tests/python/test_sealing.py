@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -163,6 +164,29 @@ def test_the_program_neither_logs_nor_passes_on_the_passphrase(program: Program,
     assert "swordfish" not in ran.out + ran.err
     help_ = program.bare("snapshot", "-h").out
     assert "--passphrase-file" in help_ and not re.search(r"--passphrase[ =]", help_)
+
+
+def test_a_holder_without_the_key_can_check_chain_sizes_and_names(tmp_path: Path, folder: Path) -> None:
+    """What a replica's host can do: follow docs/format.md's clear headers, and hash."""
+    graph = sync.BackupManager(tmp_path / "storage", passphrase="p").register_graph("g", folder)
+    for text in ("first", "second"):
+        (folder / "notes").write_text(text)
+        graph.create_snapshot()
+    root, previous, named = tmp_path / "storage/graphs/g", bytes(32), {}
+    for number, path in enumerate(sorted((root / "log").iterdir())):
+        entry = path.read_bytes()
+        magic, seal, said, before = entry[:8], entry[12], struct.unpack_from("<Q", entry, 32)[0], entry[72:104]
+        graph_bytes, packs = struct.unpack_from("<HxxI", entry, 136)
+        assert (magic, seal, said, before) == (b"lrblog01", 1, number, previous)
+        assert entry[152 : 152 + graph_bytes] == b"g"
+        for place in range(packs):
+            name, size = struct.unpack_from("<32sQ", entry, 152 + graph_bytes + 40 * place)
+            named[name.hex()] = size
+        previous = hashlib.sha256(entry).digest()
+    assert len(named) == 2
+    for name, size in named.items():
+        pack = (root / "packs" / name).read_bytes()
+        assert (hashlib.sha256(pack).hexdigest(), len(pack)) == (name, size)
 
 
 # ---- coming back ----
