@@ -20,10 +20,10 @@ ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
 TSAN_TESTS := $(sort test_task test_writer test_validation $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start" tests/c/test_*.c)))
 
-.PHONY: help demo test test-c test-tsan test-faults test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
+.PHONY: help demo test test-c test-tsan test-aarch64 test-faults test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(VENV)/.built ## install what is missing, build, and run the main job on real data
 	@$(PY) examples/demo.py
@@ -109,6 +109,11 @@ FAULTS := $(addprefix $(BUILD)/,asan/test_refusals plain/test_power plain/test_p
 test-faults: $(VENV)/.packages ## power cuts, refused calls and every order of two writers (tests/faults)
 	@$(MAKE) --no-print-directory -j2 $(FAULTS)
 	@scripts/run-c-tests $(FAULTS)
+
+AARCH64_TESTS := test_f16 test_ordered test_float_env test_base64 test_inflate test_canonical test_corrections test_radix \
+	test_distances test_residual test_planes test_vectors test_digest
+test-aarch64: ## the codec's C tests built for aarch64, under qemu-user: the stored bytes are the same
+	@scripts/test-aarch64 $(BUILD)/aarch64 $(AARCH64_TESTS)
 
 fuzz: $(VENV)/.packages ## fuzz every parser of stored bytes (FUZZ_SECONDS=60 each)
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/fuzz $(BUILD)/fuzz

@@ -3,6 +3,7 @@
 The reader uses none of the package's code and checks whatever the page says about bytes.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -10,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import reader_vectors as vectors
 from compat import reader
+from support import graphs
 from support.folders import fingerprint
 
 from lightrag_bkp.sync import BackupManager, GraphBackup
@@ -64,6 +67,21 @@ def test_a_repository_is_read_by_the_page_alone(
     assert [dict(reader.split_fields(payload)) for kind, payload in chunks if kind == 34] == [fields]
     (skipped,) = map(dict, map(reader.split_fields, packs.body(fields[8])[reader.SKIPPED]))
     assert skipped[48] == b"fifo" and skipped[18]
+
+
+@pytest.mark.parametrize("dim", [384, 1000])
+def test_vector_files_are_read_by_the_page_alone(tmp_path: Path, repository: Path, dim: int) -> None:
+    asyncio.run(graphs.build_custom_graph(tmp_path / "graph", 24, 36, 8, dim=dim))
+    BackupManager(tmp_path / "storage").register_graph("kept", tmp_path / "graph").create_snapshot()
+    reader.restore(repository, "latest", tmp_path / "by hand")
+    found, there = fingerprint(tmp_path / "by hand"), fingerprint(tmp_path / "graph")
+    assert {name: there[name] for name in found} == found
+    assert b"vdb_entities.json" in found
+
+    packs = opened(repository)[1]
+    kinds = [(row[48], row[49]) for _, _, row in packs.rows.values()]
+    assert (vectors.VECTORS, 2) in kinds and (vectors.VECTORS, 1) not in kinds
+    assert {vectors.TEXT, vectors.CORRECTIONS, vectors.FRAME} <= {kind for kind, _ in kinds}
 
 
 def test_a_log_is_followed_from_its_start_and_from_a_checkpoint(

@@ -7,8 +7,9 @@
  * U(r) is the fixed point that r, N(r), N(N(r)), ... reaches; where it ends in a cycle, the cycle's member whose
  * elements, as a row of unsigned little-endian 32-bit numbers, come first in order. So U(N(r)) = U(r), and content made
  * of U(r) is the same before and after a restart. U(r) is r itself when r's length is not within 1 +- 2^-12 (such a
- * row was not written by LightRAG), is not a number, or no end is reached in LRB_CANONICAL_STEPS. Should N here ever
- * differ from numpy's, deduplication suffers and nothing else: the difference r - U(r) is stored (corrections.h).
+ * row was not written by LightRAG), is not a number, or no end is reached in half of LRB_CANONICAL_STEPS (rows made of a
+ * few repeated numbers may wander for long; embeddings do not). Should N here ever differ from numpy's, deduplication
+ * suffers and nothing else: the difference r - U(r) is stored (corrections.h).
  *
  * Rows are little-endian floats at any alignment. Pure functions, any thread.
  */

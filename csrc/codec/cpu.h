@@ -22,8 +22,12 @@ void lrb_cpu_limit(lrb_cpu highest);
 #if defined(__x86_64__)
 #define LRB_HAS_X86 1
 #define LRB_FOR_AVX2 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
-#define LRB_FOR_AVX512                                                                                            \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,bmi,bmi2,lzcnt,popcnt,prefer-vector-width=512")))
+#define LRB_AVX512_SET "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,bmi,bmi2,lzcnt,popcnt"
+#if defined(__clang__)
+#define LRB_FOR_AVX512 __attribute__((target(LRB_AVX512_SET)))
+#else
+#define LRB_FOR_AVX512 __attribute__((target(LRB_AVX512_SET ",prefer-vector-width=512")))
+#endif
 #else
 #define LRB_HAS_X86 0
 #endif

@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "codec/cpu.h"
+#include "codec/digest.h"
 #include "rows.h"
 
 enum { MOST_DIM = 1100, ROOM = 1 << 20 };
@@ -125,6 +127,35 @@ TEST(every_flip_is_damage_or_stays_in_its_room) {
     }
 }
 
+/* The stored form of some contents, as a digest: it is the same on every processor and in every variant, and may never
+ * change unnoticed. Streams are not split here, so that no zstd has a say. */
+static bool stored_is(uint32_t dim, float length, const char *expected) {
+    char text[2 * LRB_DIGEST_BYTES + 1];
+    uint8_t sum[LRB_DIGEST_BYTES];
+    lrb_err err;
+    size_t written, count = make_content(dim, 5, length, dim), stream_bytes = 2 * (size_t)dim + 11;
+    for (size_t i = 0; i < 5; i++) content[4 + 5 * 4 + 5 * 4 * (size_t)dim + stream_bytes * i + 1] = 0x01;
+    if (lrb_vectors_encode(coder, content, count, dim, stored, sizeof stored, &written, &err) || !written) return false;
+    if (lrb_sha256(stored, written, sum, &err)) return false;
+    lrb_hex(sum, sizeof sum, text);
+    bool same = !strcmp(text, expected) && !lrb_vectors_decode(coder, stored, written, dim, back, count, &err) &&
+                !memcmp(back, content, count);
+    if (!same) printf("dim %u: %s\n", (unsigned)dim, text);
+    return same;
+}
+
+TEST(the_stored_form_never_changes) {
+    for (lrb_cpu level = LRB_CPU_PLAIN; level < LRB_CPU_LEVELS; level++) {
+        lrb_cpu_limit(level);
+        bool same = stored_is(61, 1, "3da355409607be241a7c53ac4ffccebf219623d9ade71ba03b040523af0ac1e9") &&
+                    stored_is(384, 1, "9d8e405eb741f2c86e1aa2850f86d83efb58b888002ceecc8581a342bcc99560") &&
+                    stored_is(1000, 1.37f, "e6dc9da741d4868e404f1fc4fc48b7f5395a4fa98b5d636a70381882583343de") &&
+                    stored_is(1024, 20, "ae3c93a308747415c9dd74c1d1a7dd6746ac9e3f01679c1b2c69d16c38cf316b");
+        lrb_cpu_limit(LRB_CPU_LEVELS);
+        CHECK(same);
+    }
+}
+
 TEST(failed_allocations_are_told) {
     lrb_err err;
     size_t written, count = make_content(64, 3, 1, 11);
@@ -150,6 +181,7 @@ int main(void) {
     RUN(impossible_shapes_are_refused);
     RUN(every_truncation_and_other_length_is_damage);
     RUN(every_flip_is_damage_or_stays_in_its_room);
+    RUN(the_stored_form_never_changes);
     RUN(failed_allocations_are_told);
     lrb_vector_coder_free(coder);
     return check_report();

@@ -2,8 +2,8 @@
 
     python reader.py <storage>/graphs/<graph id> SNAPSHOT|latest TARGET [--passphrase-file FILE | --key-file FILE]
 
-Needs the packages `zstandard` and `cryptography`, and nothing of this project. It checks what the page says about
-bytes: magics, versions, zeros, digests, MACs, the chain, ids, tiling, order; each item against its SHA-256.
+Needs the packages `zstandard` and `cryptography`, and of this project only `reader_vectors.py`. It checks what the page
+says about bytes: magics, versions, zeros, digests, MACs, the chain, ids, tiling, order; each item against its SHA-256.
 """
 
 import argparse
@@ -15,19 +15,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import zstandard
+import reader_vectors as vectors
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from reader_vectors import require
 
 NONE, RAW, RECIPE, BODY = 0, 1, 32, 33  # kinds of chunks, of entries, of records in a body, types of items
 SNAPSHOT, HOLD, RELEASE, DROP, CHECKPOINT = 1, 2, 3, 4, 10
 FACTS, ITEM, SKIPPED, FILE, DIRECTORY, SYMLINK = 1, 2, 3, 1, 2, 3
 ROWS = 2**32 - 1  # the number under which a pack's rows are sealed
-
-
-def require(condition: object, what: object) -> None:
-    if not condition:
-        raise ValueError(f"{what} is damaged, or of a kind this reader does not know")
 
 
 def sha256(data: bytes) -> bytes:
@@ -167,23 +163,26 @@ class Packs:
             head, _, content = file.read(64), file.seek(offset), file.read(stored)
         about = head + struct.pack("<I", ordinal) + row + self.seal.graph_id
         content = self.seal.open(b"pack", head[32:], ordinal, content, about)
-        require(codec == 0 or (codec == 1 and zstandard.frame_content_size(content) == length), f"codec {codec}")
-        content = zstandard.decompress(content) if codec == 1 else content
+        content = vectors.plain(content, codec, kind, dim)
         framed = b"lrb1" + struct.pack("<B3xIQ", kind, dim, length) + content
         require(len(content) == length and self.seal.digest(b"id", framed) == name, f"chunk {name.hex()}")
         return kind, content
 
-    def stream(self, row: bytes) -> Iterator[bytes]:
-        """The content of all data chunks below a row, in order."""
+    def pieces(self, row: bytes) -> Iterator[vectors.Piece]:
+        """All data chunks below a row, in order."""
         name, kind, zeros, count = struct.unpack("<32sB3sI", row)
-        require(zeros == bytes(3) and kind in (NONE, RAW, RECIPE, BODY), f"a row of kind {kind}")
         found, content = self.chunk(name) if kind != NONE else (NONE, b"")
-        require(found == kind and len(content) == (40 * count if kind == RECIPE else count), f"chunk {name.hex()}")
+        length = {NONE: 0, RAW: count, BODY: count, RECIPE: 40 * count}.get(kind, len(content))
+        require((found, zeros, len(content)) == (kind, bytes(3), length), f"a row of kind {kind}")
         if kind == RECIPE:
             for at in range(0, len(content), 40):
-                yield from self.stream(content[at : at + 40])
+                yield from self.pieces(content[at : at + 40])
         else:
-            yield content
+            yield kind, count, content
+
+    def stream(self, row: bytes) -> Iterator[bytes]:
+        """The bytes of an item, or of a body."""
+        return vectors.joined(self.pieces(row), plain=(NONE, RAW, BODY))
 
     def body(self, root: bytes) -> dict[int, list[bytes]]:
         """The values of all records of a snapshot's body, by type; the types come in order."""

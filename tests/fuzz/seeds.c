@@ -1,6 +1,7 @@
 /* Writes the corpus the fuzz targets start from: seeds <directory>. For each target a handful of inputs, nearly all of
  * them accepted, so that fuzzing begins behind the first checks. `make fuzz-seeds` runs it; what it writes is checked
  * in, and the input of every finding beside it. */
+#include <libdeflate.h>
 #include <sys/stat.h>
 
 #include "base/path.h"
@@ -8,6 +9,7 @@
 #include "c/rows.h"
 #include "c/small_graph.h"
 #include "c/vector_file.h"
+#include "codec/base64.h"
 #include "codec/compress.h"
 #include "codec/corrections.h"
 #include "codec/vectors.h"
@@ -558,6 +560,87 @@ static void seed_vector_parts(lrb_buf *b) {
     lrb_buf_clear(&content);
 }
 
+/* ---- the vector codec alone ---- */
+
+/* A content of rows with streams that are stored blocks, of zlib's usual level or another. */
+static size_t vectors_content(uint8_t *out, uint32_t dim, uint32_t rows, bool usual) {
+    uint64_t seed = dim;
+    uint8_t *lengths = out + 4, *values = lengths + 4 * rows, *stream = values + 4 * (size_t)dim * rows, halves[256];
+    lrb_put_u32(out, rows);
+    for (uint32_t i = 0; i < rows; i++) {
+        row_make(&seed, dim, 1, halves, values + 4 * (size_t)dim * i);
+        size_t length = row_stream(halves, 2 * (size_t)dim, stream);
+        if (!usual) stream[1] = 0x01;
+        lrb_put_u32(lengths + 4 * i, (uint32_t)length);
+        stream += length;
+    }
+    return (size_t)(stream - out);
+}
+
+static void put_vectors_head(lrb_buf *b, uint32_t dim, size_t expected) {
+    MUST_OK(lrb_wire_u16(b, (uint16_t)dim, &err));
+    MUST_OK(lrb_wire_u32(b, (uint32_t)expected, &err));
+}
+
+static void seed_rows(lrb_buf *b) {
+    static uint8_t content[8192], stored[8192];
+    static const char *const names[2][2] = {{"content", "stored"}, {"content_split", "stored_split"}};
+    lrb_vector_coder *vectors;
+    MUST_OK(lrb_vector_coder_new(&vectors, &err));
+    for (int usual = 0; usual < 2; usual++) {
+        size_t written, count = vectors_content(content, 100, 3, usual);
+        MUST_OK(lrb_vectors_encode(vectors, content, count, 100, stored, count, &written, &err));
+        MUST(written);
+        put_vectors_head(b, 100, 0), put(b, content, count), end(b, "rows", names[usual][0]);
+        put_vectors_head(b, 100, count), put(b, stored, written), end(b, "rows", names[usual][1]);
+    }
+    lrb_vector_coder_free(vectors);
+}
+
+static void seed_corrections(lrb_buf *b) {
+    uint8_t halves[200], row[400], canonical[400], scratch[400];
+    uint64_t seed = 3;
+    MUST_OK(lrb_wire_u16(b, 99, &err));
+    for (uint32_t i = 0; i < 12; i++) {
+        lrb_canonical_path path;
+        row_make(&seed, 100, 1, halves, row);
+        lrb_row_canonical(row, 100, canonical, scratch, &path);
+        if (i % 3 == 0) row[5] ^= 1;
+        MUST_OK(lrb_corrections_append(b, i, row, canonical, 100, &path, &err));
+    }
+    end(b, "corrections", "twelve_rows");
+    MUST_OK(lrb_wire_u16(b, 99, &err));
+    put(b, row, sizeof row), end(b, "corrections", "a_row");
+}
+
+static void seed_streams(lrb_buf *b) {
+    uint8_t halves[800], row[1600], stream[1024];
+    uint64_t seed = 4;
+    MUST_OK(lrb_wire_u16(b, sizeof halves, &err));
+    for (int level = 1; level < 12; level += 2) {
+        struct libdeflate_compressor *c = libdeflate_alloc_compressor(level);
+        row_make(&seed, 400, 1, halves, row);
+        if (level > 5) memset(halves + 90, level, 300);
+        size_t length = libdeflate_zlib_compress(c, halves, sizeof halves, stream, sizeof stream);
+        libdeflate_free_compressor(c);
+        MUST_OK(lrb_wire_u16(b, (uint16_t)length, &err));
+        put(b, stream, length);
+    }
+    end(b, "inflate", "rows");
+}
+
+static void seed_base64(lrb_buf *b) {
+    uint8_t bytes[301];
+    char text[404];
+    sample_fill(bytes, sizeof bytes, 5);
+    for (size_t count = 299; count <= 301; count++) {
+        char name[16];
+        lrb_base64_encode(bytes, count, text);
+        snprintf(name, sizeof name, "of_%zu", count);
+        put(b, text, lrb_base64_encoded_length(count)), end(b, "base64", name);
+    }
+}
+
 /* ---- the validator's files ---- */
 
 static void seed_text(lrb_buf *b, const char *target, const char *name, const char *text) {
@@ -635,6 +718,10 @@ int main(int argc, char **argv) {
     seed_lightrag(&bytes);
     seed_vectors(&bytes);
     seed_vector_parts(&bytes);
+    seed_rows(&bytes);
+    seed_corrections(&bytes);
+    seed_streams(&bytes);
+    seed_base64(&bytes);
     seed_json(&bytes);
     seed_graphml(&bytes);
     seed_validation(&bytes);
