@@ -20,7 +20,7 @@ ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
 TSAN_TESTS := $(sort test_task test_writer test_validation $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start" tests/c/test_*.c)))
 
-.PHONY: help demo test test-c test-tsan test-aarch64 test-faults test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
+.PHONY: help demo test test-c test-tsan test-aarch64 test-faults coverage test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -96,6 +96,7 @@ endef
 $(eval $(call sanitized,asan,$(ASAN)))
 $(eval $(call sanitized,tsan,$(TSAN)))
 $(eval $(call sanitized,plain,-O2 -Wno-maybe-uninitialized))
+$(eval $(call sanitized,cov,--coverage -O0))
 
 test-c: $(VENV)/.packages ## C unit tests and the fuzz corpus under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory -j2 $(addprefix $(BUILD)/asan/,$(C_TESTS) $(REPLAYS))
@@ -114,6 +115,11 @@ AARCH64_TESTS := test_f16 test_ordered test_float_env test_base64 test_inflate t
 	test_distances test_residual test_planes test_vectors test_digest
 test-aarch64: ## the codec's C tests built for aarch64, under qemu-user: the stored bytes are the same
 	@scripts/test-aarch64 $(BUILD)/aarch64 $(AARCH64_TESTS)
+
+COVERING := $(addprefix $(BUILD)/cov/,$(C_TESTS) $(REPLAYS) test_refusals)
+coverage: $(VENV)/.packages ## branches of csrc/ that the C tests take; not below tests/coverage-floor
+	@$(MAKE) --no-print-directory -j2 $(COVERING)
+	@scripts/coverage $(BUILD) $(COVERING)
 
 fuzz: $(VENV)/.packages ## fuzz every parser of stored bytes (FUZZ_SECONDS=60 each)
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/fuzz $(BUILD)/fuzz
