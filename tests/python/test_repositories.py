@@ -16,7 +16,8 @@ from support.folders import fingerprint
 from lightrag_bkp.sync import BackupManager
 
 KEPT = Path(make_repositories.__file__).parent / "repositories"
-STORAGES = [storage for version in sorted(KEPT.iterdir()) for storage in sorted(version.glob("*/")) if storage.is_dir()]
+VERSIONS = sorted(manifest.parent for manifest in KEPT.glob("*/manifest.json"))
+STORAGES = [version / name for version in VERSIONS for name in ("open", "sealed")]
 
 
 @pytest.fixture(params=STORAGES, ids=lambda storage: f"{storage.parent.name}-{storage.name}")
