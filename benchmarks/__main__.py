@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from . import inside, machine, measure, report, sealing, tools
+from . import inside, machine, measure, report, sealing, tools, vectors
 from .cases import CASES, Bench
 from .data import ROOT, Shape, Sources
 
@@ -30,6 +30,7 @@ def main() -> int:
         subprocess.run([ROOT / "benchmarks" / "peers", arguments.peers, sys.executable], check=True)
     results = report.Results(machine=list(machine.lines(work)), own_mb=measure.own_peak_mb())
     with _sources(work / "data", Shape.sized(arguments.size_mb, arguments.dim)) as sources:
+        results.source_mb = measure.apparent_bytes(sources.directory / "base") / 1e6
         results.source = _described(sources.directory / "base", arguments.dim)
         peers = _measure(arguments, work, sources, results)
     print(report.text(results, peers))
@@ -54,7 +55,7 @@ def _measure(arguments: argparse.Namespace, work: Path, sources: Sources, result
             results.cases[case.name] = bench.measure(case)
         ours = next((tool for tool in found if isinstance(tool, tools.Ours)), None)
         if ours and arguments.only is None:
-            results.figures = _figures(ours, sources, work, arguments.snapshots)
+            results.figures = _figures(ours, sources, work, arguments)
     finally:
         for place in ("tools", "target", "inside"):
             shutil.rmtree(work / place, ignore_errors=True)
@@ -62,8 +63,13 @@ def _measure(arguments: argparse.Namespace, work: Path, sources: Sources, result
     return frozenset(tool.name for tool in found if tool.peer)
 
 
-def _figures(ours: tools.Ours, sources: Sources, work: Path, snapshots: int) -> dict[str, inside.Figures]:
+def _figures(
+    ours: tools.Ours, sources: Sources, work: Path, arguments: argparse.Namespace
+) -> dict[str, inside.Figures]:
     """What is measured beside the cases, on repositories of its own."""
+    snapshots = arguments.snapshots
+    _say("snapshots within a process")
+    once = {state: _once(ours, sources, state, arguments.runs) for state in ("rewritten", "restarted")}
     sources.put("base")
     place = work / "inside"
     shutil.rmtree(place, ignore_errors=True)
@@ -77,6 +83,14 @@ def _figures(ours: tools.Ours, sources: Sources, work: Path, snapshots: int) -> 
         "retention": inside.ask("retention", 100_000),
         "floors": inside.ask("floors", sources.place / "vdb_relationships.json", place),
     }
+    figures["once"] = once
+    _say("vector files of other dimensions")
+    states = (sources.place, sources.directory / "appended")
+    figures["metadata"] = vectors.metadata(ours.program, place / "metadata", states)
+    figures["vectors"] = {"source": vectors.stored_ratio(ours.program, place / "vectors", sources.place)}
+    if not arguments.brief:
+        figures["vectors"] |= vectors.by_dimension(ours.program, place / "dims", work / "data", arguments.size_mb)
+        figures["codec"] = vectors.codec(sources.place / "vdb_entities.json")
     _say("what sealing costs")
     figures["sealing"] = sealing.figures(ours.program, place / "sealing", sources.place)
     _say(f"listing {snapshots} snapshots")
@@ -88,6 +102,18 @@ def _figures(ours: tools.Ours, sources: Sources, work: Path, snapshots: int) -> 
         "list --json": _process_seconds(ours.does("list", "--json")),
     }
     return figures
+
+
+def _once(ours: tools.Ours, sources: Sources, state: str, runs: int) -> float:
+    """Seconds of a snapshot of that state within a process, after a first one of the base."""
+    sources.put(state)
+    found = []
+    for _ in range(runs):
+        ours.load("first")
+        measure.warm(sources.place)
+        done = inside.ask("once", ours.repository, sources.place, environment=ours.environment())
+        found.append(done["seconds"])
+    return statistics.median(found)
 
 
 def _median_of(ask: Callable[[], inside.Figures]) -> inside.Figures:
@@ -128,6 +154,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", metavar="CASE,...", help="only these: " + ", ".join(case.name for case in CASES))
     parser.add_argument("--tools", metavar="TOOL,...", default=",".join(tools.KINDS), help="default %(default)s")
     parser.add_argument("--snapshots", type=int, default=10_000, help="snapshots to list (default 10000)")
+    parser.add_argument("--brief", action="store_true", help="without other dimensions and the codec by itself")
     parser.add_argument("--no-install", dest="install", action="store_false", help="do not install missing peers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE")
     parser.add_argument("--work", type=Path, default=Path("build/bench"), help="where to work (default build/bench)")

@@ -1,5 +1,6 @@
 """The figures as text: a table of cases and tools, the machine's floors, and the bars with met or MISSED."""
 
+import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from .tools import Ours
 
 _HEADS = ("case", "tool", "seconds", "best", "ratio", "cpu s", "added MB", "peak MB")
 _UNDER_SECOND = 0.0995
+_COMPRESSED = 0.9
+"""A tool whose first backup is smaller than this, in parts of the source, is one that compresses."""
+_REFERENCE_MB = 584
 
 
 @dataclass
@@ -18,8 +22,8 @@ class Results:
 
     Attributes:
         machine: lines about it. tools: versions of those that took part. missing: names of those that did not.
-        source: what the directories hold. cases: runs by the case's name.
-        figures: what `inside` found, by function, and `commands`: seconds of whole processes.
+        source: what the directories hold. source_mb: the freshly built one. cases: runs by the case's name.
+        figures: what `inside`, `sealing` and `vectors` found, and `commands`: seconds of whole processes.
         own_mb: the memory of this process, below which no command's peak can be seen.
     """
 
@@ -28,6 +32,7 @@ class Results:
     tools: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     source: str = ""
+    source_mb: float = 0.0
     cases: dict[str, Runs] = field(default_factory=dict)
     figures: dict[str, Figures] = field(default_factory=dict)
 
@@ -40,16 +45,20 @@ class Bar:
     measured: float | None
     limit: float
     unit: str
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
-        return self.measured is not None and self.measured <= self.limit
+        if self.measured is None:
+            return False
+        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
     def line(self) -> str:
         if self.measured is None:
             return f"{self.title:<58} not measured"
         verdict = "met" if self.met else "MISSED"
-        return f"{self.title:<58} {_number(self.measured):>7} of {_number(self.limit):>6} {self.unit:<14} {verdict}"
+        order = "of at least" if self.at_least else "of"
+        return f"{self.title:<58} {_fine(self.measured):>7} {order} {_fine(self.limit):>6} {self.unit:<14} {verdict}"
 
 
 def text(results: Results, peers: frozenset[str]) -> str:
@@ -64,6 +73,7 @@ def text(results: Results, peers: frozenset[str]) -> str:
         list(_table(results.cases, peers)),
         _legend(results),
         list(_floors(results.figures)),
+        list(_closeness(results)),
         [bar.line() for bar in bars(results, peers)],
     ]
     return "\n\n".join("\n".join(section) for section in sections if section)
@@ -96,7 +106,76 @@ def bars(results: Results, peers: frozenset[str]) -> list[Bar]:
         Bar("retention scan of 100,000 snapshots", figure("retention", scale=1e3), 50, "ms"),
         Bar("first backup beside the fastest peer", beside_peers("first"), 1, "of its time"),
         Bar("restore beside the fastest peer", beside_peers("restore"), 1, "of its time"),
+        *_vector_bars(results, peers),
     ]
+
+
+def _vector_bars(results: Results, peers: frozenset[str]) -> Iterator[Bar]:
+    """What is promised of vector files, and what knowing them gives."""
+    figures, source_mb = results.figures, results.source_mb
+
+    def runs(case: str) -> Runs:
+        return results.cases.get(case, {})
+
+    def added_mb(case: str, tool: str) -> float | None:
+        return _median(runs(case)[tool], lambda run: run.added_bytes / 1e6) if tool in runs(case) else None
+
+    def share(case: str) -> float | None:
+        added = added_mb(case, Ours.name)
+        return None if added is None or not source_mb else 100 * added / source_mb
+
+    def beside(case: str, chosen: frozenset[str], seconds: float | None = None) -> float | None:
+        """Our time, or the seconds given, over that of the fastest of the peers chosen."""
+        times = [_median(runs(case)[tool], lambda run: run.usage.seconds) for tool in runs(case).keys() & chosen]
+        if seconds is None and Ours.name in runs(case):
+            seconds = _median(runs(case)[Ours.name], lambda run: run.usage.seconds)
+        return seconds / min(times) if times and seconds is not None else None
+
+    sizes = {tool: size for tool in peers if (size := added_mb("first", tool)) is not None}
+    compressing = frozenset(tool for tool, size in sizes.items() if size < _COMPRESSED * source_mb)
+    mine = added_mb("first", Ours.name)
+    cpu_s = _median(runs("first")[Ours.name], lambda run: run.usage.cpu_seconds) if mine is not None else None
+    stored, once = figures.get("vectors", {}), figures.get("once", {})
+    metadata = figures.get("metadata", {}).get("added")
+    yield Bar("vector files stored", stored.get("source"), 0.455, "of their size")
+    yield Bar("the same, unit vectors of 384 components", stored.get("384 unit"), 0.43, "of their size")
+    yield Bar(
+        "first backup stored beside the smallest peer",
+        mine / min(sizes.values()) if mine and sizes else None,
+        0.65,
+        "of its size",
+    )
+    yield Bar("restart + 1 % appended, added", share("appended"), 0.8, "% of source")
+    yield Bar("restart + 2 documents deleted, added", share("deleted"), 0.5, "% of source")
+    yield Bar("2 documents deleted, no restart, added", share("removed"), 0.5, "% of source")
+    yield Bar(
+        "lists of chunks and log, 1 % appended, added",
+        None if metadata is None else 100 * metadata,
+        0.05,
+        "% of source",
+    )
+    yield Bar("first backup beside the fastest that compresses", beside("first", compressing), 1 / 4, "of its time")
+    yield Bar(
+        f"processor seconds of a first backup of {_REFERENCE_MB} MB",
+        cpu_s * _REFERENCE_MB / source_mb if cpu_s and source_mb else None,
+        1.4,
+        "s",
+    )
+    yield Bar(
+        "rewritten, within a process, beside the fastest",
+        beside("rewritten", peers, once.get("rewritten", -1.0)) if "rewritten" in once else None,
+        1 / 6,
+        "of its time",
+    )
+    yield Bar(
+        "restarted, within a process, beside the fastest",
+        beside("restarted", peers, once.get("restarted", -1.0)) if "restarted" in once else None,
+        1 / 3.5,
+        "of its time",
+    )
+    yield Bar("restore, verified and durable, beside the fastest", beside("restore", peers), 1 / 1.7, "of its time")
+    yield Bar("verify beside the fastest", beside("verify", peers), 1 / 4, "of its time")
+    yield Bar("codec on one core", figures.get("codec", {}).get("gb_s"), 0.7, "GB/s", at_least=True)
 
 
 def _table(cases: dict[str, Runs], peers: frozenset[str]) -> Iterator[str]:
@@ -148,9 +227,39 @@ def _floors(figures: dict[str, Figures]) -> Iterator[str]:
             f"  vectors in 64 KiB blocks: zstd -1 {found['zstd_1']:.0f}, back {found['unzstd']:.0f}, "
             f"to {found['zstd_ratio']:.3f} of their size"
         )
+    dims = figures.get("vectors")
+    if dims:
+        yield "vector files stored, of their size:  " + "   ".join(
+            f"{name} {ratio:.3f}" for name, ratio in dims.items()
+        )
+    once = figures.get("once")
+    if once:
+        yield "within a process, s:  " + "   ".join(f"{name} {seconds:.3f}" for name, seconds in once.items())
     whole = figures.get("commands")
     if whole:
         yield "whole processes, s:  " + "   ".join(f"{name} {seconds:.3f}" for name, seconds in whole.items())
+
+
+def _closeness(results: Results) -> Iterator[str]:
+    """How near the floors are: what hashing every byte once and writing what was stored would take by themselves."""
+    floors = results.figures.get("floors")
+    if not floors:
+        return
+    cores = len(os.sched_getaffinity(0))
+    hashed_s = results.source_mb / floors["sha256"] / cores
+    for case in ("first", "restarted", "restore", "verify"):
+        runs = results.cases.get(case, {}).get(Ours.name)
+        if not runs:
+            continue
+        written_mb = (
+            results.source_mb if case == "restore" else max(0, _median(runs, lambda run: run.added_bytes / 1e6))
+        )
+        written_s = written_mb / floors["write_fsync"]
+        seconds = _median(runs, lambda run: run.usage.seconds)
+        yield (
+            f"{case}: {_number(seconds)} s; SHA-256 of the source on {cores} cores {_number(hashed_s)} s, "
+            f"writing {written_mb:.0f} MB and fsync {_number(written_s)} s"
+        )
 
 
 def _ratio(runs: Runs, tool: str, peers: frozenset[str]) -> float | None:
@@ -162,6 +271,10 @@ def _ratio(runs: Runs, tool: str, peers: frozenset[str]) -> float | None:
 
 def _median(runs: Iterable[Run], value: Callable[[Run], float]) -> float:
     return statistics.median(map(value, runs))
+
+
+def _fine(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
 
 
 def _number(value: float) -> str:

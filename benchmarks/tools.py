@@ -87,10 +87,13 @@ class Tool(ABC):
 
 
 class Ours(Tool):
-    """This program, not encrypting; what that costs is measured in `sealing`."""
+    """This program, encrypting with a key file."""
 
     name = "lightrag-bkp"
     peer = False
+
+    def environment(self) -> dict[str, str]:
+        return {"LIGHTRAG_BACKUP_KEY_FILE": str(self.present / "key")}
 
     def size(self) -> int:
         return apparent_bytes(self.repository, without="cache")
@@ -98,9 +101,12 @@ class Ours(Tool):
     def version(self) -> str:
         from lightrag_bkp import __version__
 
-        return f"{self.name} {__version__}, not encrypted"
+        return f"{self.name} {__version__}"
 
     def init(self) -> list[Command]:
+        key = self.present / "key"
+        key.touch(0o600)
+        key.write_bytes(os.urandom(32))
         return []
 
     def backup(self, snapshot: str) -> list[Command]:

@@ -29,6 +29,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Small:
         "--tools=cp,ours",
         "--runs=1",
         "--snapshots=20",
+        "--brief",
         "--no-install",
         "--work=work",
         "--json=runs.json",
@@ -52,9 +53,10 @@ def test_the_table_has_a_row_for_every_case_and_tool(small_run: Small) -> None:
 def test_bars_that_need_no_peer_are_measured(small_run: Small) -> None:
     text, _ = small_run
     measured = [line for line in text.splitlines() if line.endswith((" met", "MISSED"))]
-    assert len(measured) == 10
+    assert len(measured) == 16
     not_measured = [line for line in text.splitlines() if line.endswith("not measured")]
-    assert len(not_measured) == 2 and all("beside the fastest peer" in line for line in not_measured)
+    assert len(not_measured) == 10
+    assert sum("beside the" in line for line in not_measured) == 8
 
 
 def test_an_unchanged_source_adds_little_and_a_changed_one_more(small_run: Small) -> None:
@@ -62,7 +64,8 @@ def test_an_unchanged_source_adds_little_and_a_changed_one_more(small_run: Small
     added = {name: runs[Ours.name][0]["added_bytes"] for name, runs in results["cases"].items()}
     assert 0 < added["unchanged"] <= 4096
     assert added["unchanged"] < added["appended"] < added["first"]
-    assert added["deleted"] > added["rewritten"]
+    assert added["deleted"] > added["restarted"] > added["rewritten"]
+    assert added["removed"] > added["rewritten"]
     assert added["prune"] < 0
 
 
@@ -97,3 +100,15 @@ def test_a_bar_compares_the_median_with_the_fastest_peer() -> None:
     assert by_title["first backup beside the fastest peer"].measured == 3 / 4
     assert by_title["restore beside the fastest peer"].measured is None
     assert all(bar.measured is None for bar in report.bars(Results(), frozenset()))
+
+
+def test_a_peer_that_hardly_compresses_is_no_measure_for_one_that_does() -> None:
+    def took(seconds: float, added_mb: float) -> list[Run]:
+        return [Run(Usage(seconds, seconds, seconds, 20), round(added_mb * 1e6))]
+
+    runs = {Ours.name: took(1, 40), "restic": took(6, 70), "borg": took(2, 95)}
+    results = Results(source_mb=100, cases={"first": runs})
+    bars = {bar.title: bar for bar in report.bars(results, frozenset({"restic", "borg"}))}
+    assert bars["first backup beside the fastest that compresses"].measured == 1 / 6
+    assert bars["first backup stored beside the smallest peer"].measured == 40 / 70
+    assert bars["codec on one core"].at_least

@@ -26,30 +26,32 @@ _open: list[LightRAG] = []
 
 
 async def open_rag(
-    directory: Path, workspace: str = "", *, dim: int = 64, delay_s: float = 0.0, **options: Any
+    directory: Path, workspace: str = "", *, dim: int = 64, unit: bool = False, delay_s: float = 0.0, **options: Any
 ) -> LightRAG:
     """Opens `directory` with LightRAG.
 
     Args:
         directory: the working directory; made when missing.
         workspace: "" for the unnamed one.
-        dim: components per vector.
+        dim: components per vector. unit: vectors of length 1.
         delay_s: how long the LLM takes for an extraction, in seconds.
         options: further fields of LightRAG.
     """
-    rag = make_rag(directory, workspace, dim=dim, delay_s=delay_s, **options)
+    rag = make_rag(directory, workspace, dim=dim, unit=unit, delay_s=delay_s, **options)
     await rag.initialize_storages()
     _open.append(rag)
     return rag
 
 
-def make_rag(directory: Path, workspace: str = "", *, dim: int = 64, delay_s: float = 0.0, **options: Any) -> LightRAG:
+def make_rag(
+    directory: Path, workspace: str = "", *, dim: int = 64, unit: bool = False, delay_s: float = 0.0, **options: Any
+) -> LightRAG:
     """As `open_rag`, but nothing is opened: what a server makes before it forks its workers."""
     directory.mkdir(parents=True, exist_ok=True)
     return LightRAG(
         working_dir=str(directory),
         workspace=workspace,
-        embedding_func=EmbeddingFunc(embedding_dim=dim, max_token_size=8192, func=embedding_model(dim)),
+        embedding_func=EmbeddingFunc(embedding_dim=dim, max_token_size=8192, func=embedding_model(dim, unit=unit)),
         tokenizer=Tokenizer("bytes", ByteTokenizer()),
         **{"llm_model_func": language_model(delay_s), "entity_extract_max_gleaning": 0, **options},
     )

@@ -78,11 +78,16 @@ def _direction(word: str, dim: int) -> Vector:
     return np.random.Generator(np.random.PCG64(seed)).standard_normal(dim, dtype=np.float32)
 
 
-def embedding_model(dim: int) -> Callable[..., Awaitable[Vector]]:
-    """The function LightRAG's `EmbeddingFunc` wraps."""
+def embedding_model(dim: int, *, unit: bool = False) -> Callable[..., Awaitable[Vector]]:
+    """The function LightRAG's `EmbeddingFunc` wraps.
+
+    Args:
+        unit: vectors of length 1, as many models give.
+    """
 
     async def embed_all(texts: list[str], **options: Any) -> Vector:
-        return np.stack([embed(text, dim) for text in texts])
+        rows: Vector = np.stack([embed(text, dim) for text in texts])
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True) if unit else rows
 
     return embed_all
 
