@@ -33,6 +33,9 @@ from ._core import (
     mem_count,
     mem_fail_after,
     open_job,
+    point_append,
+    point_delete,
+    point_read,
     prune_job,
     publish_abandon,
     publish_choose,
@@ -57,11 +60,11 @@ from .models import Progress, ProgressCallback
 __all__ = [
     "ERROR_TABLE", "FORMAT_VERSION", "PUBLISH_EXCHANGE", "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS",
     "ItemRow", "Job", "Key", "Repository", "SnapshotRow", "Source", "add_passphrase_job", "backup_job", "drop_job",
-    "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "prune_job",
-    "publish_abandon", "publish_choose", "publish_commit_job", "publish_finish_job", "publish_pending",
-    "publish_stage", "publish_stop_after", "refresh_job", "release_job", "remove_slot_job", "restore_job",
-    "retention_scan", "run", "run_blocking", "unlock_job", "validate_snapshot_job",
-    "validate_source_job", "verify_job",
+    "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "point_append",
+    "point_delete", "point_read", "prune_job", "publish_abandon", "publish_choose", "publish_commit_job",
+    "publish_finish_job", "publish_pending", "publish_stage", "publish_stop_after", "refresh_job", "release_job",
+    "remove_slot_job", "restore_job", "retention_scan", "run", "run_blocking", "unlock_job",
+    "validate_snapshot_job", "validate_source_job", "verify_job",
 ]  # fmt: skip
 
 SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]

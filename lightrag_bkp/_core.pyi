@@ -198,15 +198,22 @@ def publish_pending(target: str, /) -> bool: ...
 def publish_finish_job(target: str, /) -> Job:
     """Result: bool, whether there was something to finish."""
 
+def point_append(storage_path: str, point_id: str, create: bool, text: str, key: Key | None = None, /) -> int:
+    """Appends a document to a recovery point (repo/point.h), or makes the point; its number. GIL released."""
+
+def point_read(storage_path: str, point_id: str, key: Key | None = None, /) -> list[tuple[int, int, str]]:
+    """All documents in order: (number, claimed time in ns, text). GIL released."""
+
+def point_delete(storage_path: str, point_id: str, /) -> bool:
+    """Whether there was such a point. GIL released."""
+
 def publish_stop_after(changes: int, /) -> None:
     """For tests: see csrc/engine/publish.h."""
 
 def verify_job(repo: Repository, snapshot_id: str | None, level: int, mark: bool, /) -> Job:
     """level 1 catalogue, 2 digests. Result: (list of (object, message), findings in all, objects, chunks, bytes)."""
 
-def validate_source_job(
-    source: Source, *, workspace: str = "", embedding_dim: int = 0, partial: bool = False
-) -> Job:
+def validate_source_job(source: Source, *, workspace: str = "", embedding_dim: int = 0, partial: bool = False) -> Job:
     """Takes the sealed source over. Result: the report as JSON text (csrc/lightrag/report.h)."""
 
 def validate_snapshot_job(

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from . import config, secret
-from .errors import ConfigurationError, ConflictError, InvalidInputError, LightragBkpError
+from .errors import ConfigurationError, ConflictError, InvalidInputError, LightragBkpError, NotFoundError
 from .graph import GraphBackup
 from .keyring import Keyring
 from .models import BackupSnapshot, BackupStatus, KeySlot, RetentionPolicy
@@ -63,7 +63,8 @@ class BackupManager:
             settings.retention_days if retention_days is None else retention_days
         )
         self.retention = retention or settings.retention
-        self._keyring = Keyring(chosen, secret.named(passphrase, passphrase_file, key_file) or settings.secret)
+        self.recovery = settings.recovery
+        self.keyring = Keyring(chosen, secret.named(passphrase, passphrase_file, key_file) or settings.secret)
         self._lock = threading.RLock()
         self._graphs: dict[str, GraphBackup] = {}
         for graph in settings.graphs:
@@ -111,7 +112,7 @@ class BackupManager:
             server_url=server_url,
             retention_days=self.retention_days,
             retention=self.retention,
-            keyring=self._keyring,
+            keyring=self.keyring,
         )
         with self._lock:
             known = self._graphs.setdefault(graph_id, wanted)
@@ -128,6 +129,20 @@ class BackupManager:
         return known
 
     get_graph_backup = get_graph
+
+    def require_graph(self, graph_id: str) -> GraphBackup:
+        """As `get_graph`.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        graph = self.get_graph(graph_id)
+        if graph is None:
+            known = ", ".join(self.graph_ids()) or "none"
+            raise NotFoundError(
+                f"no graph {graph_id!r} below {self.storage_path!r}: graphs there are {known}", target=graph_id
+            )
+        return graph
 
     def graph_ids(self) -> list[str]:
         """Ids of all graphs that are registered or have a repository here, sorted."""
@@ -174,7 +189,7 @@ class BackupManager:
 
     async def list_key_slots(self) -> list[KeySlot]:
         """What opens this storage path, oldest first: passphrases, and a mark for a key file."""
-        return await self._keyring.slots()
+        return await self.keyring.slots()
 
     async def add_passphrase(self, passphrase: str | bytes) -> str:
         """Adds a passphrase for all graphs, new ones too; returns the id of its slot.
@@ -182,7 +197,7 @@ class BackupManager:
         Raises:
             LockedError: the manager's own passphrase or key file is missing or wrong. InvalidInputError: it is empty.
         """
-        return await self._keyring.add(secret.Secret.passphrase(passphrase))
+        return await self.keyring.add(secret.Secret.passphrase(passphrase))
 
     async def remove_passphrase(self, slot_id: str) -> str:
         """Closes a slot in all graphs, by its id or a unique beginning of it; returns its id. Who has seen the master
@@ -191,11 +206,11 @@ class BackupManager:
         Raises:
             NotFoundError: no such slot. InvalidInputError: it is the last one. LockedError: as `add_passphrase`.
         """
-        return await self._keyring.remove(slot_id)
+        return await self.keyring.remove(slot_id)
 
     async def recovery_kit(self) -> str:
         """The master key as a text to keep elsewhere; saved with mode 0600 it is a key file."""
-        return await self._keyring.kit()
+        return await self.keyring.kit()
 
     def close(self) -> None:
         """Lets go of all repositories; the next call opens them again."""

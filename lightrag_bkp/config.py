@@ -13,6 +13,11 @@ here touches a repository; the modules that do the work take values, never setti
     [retention]                                 # the members of RetentionPolicy
     keep_daily = 7
 
+    [recovery]                                  # the members of RecoverySettings
+    max_backup_age_hours = 26                   # LIGHTRAG_RECOVERY_MAX_BACKUP_AGE_HOURS
+    max_drill_age_days = 31                     # LIGHTRAG_RECOVERY_MAX_DRILL_AGE_DAYS
+    scratch_dir = "/var/tmp"                    # LIGHTRAG_RECOVERY_SCRATCH_DIR
+
     [graphs.support]                            # LIGHTRAG_BACKUP_GRAPHS="support=/srv/rag_storage:support,..."
     source_dir = "/srv/rag_storage"
     workspace = "support"
@@ -25,11 +30,12 @@ Relative paths in the file start at the file's directory. The path of the file i
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from .errors import ConfigurationError, InvalidInputError
+from .limits import RECOVERY_VARIABLES, RecoverySettings
 from .models import RetentionPolicy
 from .secret import Secret, from_environment, named
 
@@ -74,6 +80,7 @@ class Settings:
     graphs: tuple[GraphSettings, ...] = ()
     retention_days: int = DEFAULT_RETENTION_DAYS
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
+    recovery: RecoverySettings = field(default_factory=RecoverySettings)
     threads: int | None = None
     jobs: int | None = None
     secret: Secret | None = None
@@ -113,6 +120,13 @@ def load(environ: Mapping[str, str] | None = None, directory: str | os.PathLike[
     secret = from_environment(env, directory)
     if secret is not None:
         values["secret"], origin["secret"] = secret, f"environment {secret.origin}"
+    for name, value in _recovery_from_environment(env, Path(directory)).items():
+        variable = RECOVERY_VARIABLES[name]
+        try:
+            values["recovery"] = replace(values.get("recovery", RecoverySettings()), **{name: value})
+        except InvalidInputError as error:
+            raise ConfigurationError(f"{variable} cannot be used: {error}", target=variable) from None
+        origin["recovery"] = f"environment {variable}"
     return Settings(**values, origin=origin)
 
 
@@ -220,9 +234,24 @@ def _from_environment(env: Mapping[str, str], directory: Path) -> dict[str, Any]
         "threads": lambda text: _count(_whole(text), "threads", MAX_THREADS),
         "jobs": lambda text: _count(_whole(text), "jobs", MAX_JOBS),
     }
+    return _read_variables(env, _VARIABLES, readers)
+
+
+def _recovery_from_environment(env: Mapping[str, str], directory: Path) -> dict[str, Any]:
+    readers: dict[str, Callable[[str], Any]] = {
+        "max_backup_age_hours": _number,
+        "max_drill_age_days": _number,
+        "scratch_dir": lambda text: _path(text, directory),
+    }
+    return _read_variables(env, RECOVERY_VARIABLES, readers)
+
+
+def _read_variables(
+    env: Mapping[str, str], variables: Mapping[str, str], readers: Mapping[str, Callable[[str], Any]]
+) -> dict[str, Any]:
     values = {}
     for name, read in readers.items():
-        variable = _VARIABLES[name]
+        variable = variables[name]
         text = env.get(variable, "")
         if not text:
             continue
@@ -247,6 +276,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         "graphs": lambda value: _graphs_table(value, directory),
         "retention_days": check_retention_days,
         "retention": _policy,
+        "recovery": lambda value: _recovery(value, directory),
         "threads": lambda value: _count(value, "threads", MAX_THREADS),
         "jobs": lambda value: _count(value, "jobs", MAX_JOBS),
         "passphrase_file": lambda value: _path(_text(value, "passphrase_file"), directory),
@@ -295,6 +325,19 @@ def _policy(value: Any) -> RetentionPolicy:
         raise InvalidInputError(f"[retention] {error}") from None
 
 
+def _recovery(value: Any, directory: Path) -> RecoverySettings:
+    if not isinstance(value, dict):
+        raise InvalidInputError("recovery must be a table")
+    _refuse_unknown(value, RECOVERY_VARIABLES, "[recovery]")
+    scratch = value.get("scratch_dir")
+    try:
+        return RecoverySettings(
+            **value | ({} if scratch is None else {"scratch_dir": _path(_text(scratch, "scratch_dir"), directory)})
+        )
+    except InvalidInputError as error:
+        raise InvalidInputError(f"[recovery] {error}") from None
+
+
 def _refuse_unknown(table: Mapping[str, Any], known: Any, where: str) -> None:
     unknown = sorted(set(table) - set(known))
     if unknown:
@@ -309,6 +352,13 @@ def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise InvalidInputError(f"{name} must be a text")
     return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInputError(f"{text!r} is no number") from None
 
 
 def _whole(text: str) -> int:

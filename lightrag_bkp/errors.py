@@ -146,6 +146,12 @@ class IncompleteSourceError(LightragBkpError):
     code = "INCOMPLETE"
 
 
+class RefusedError(LightragBkpError):
+    """What must be so first is not: a recovery point that is not valid, a failover that cannot be undone any more."""
+
+    code = "REFUSED"
+
+
 class ServerError(LightragBkpError):
     """The LightRAG server asked about its pipeline did not answer, refused the key, or answered something else."""
 

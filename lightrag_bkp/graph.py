@@ -184,6 +184,49 @@ class GraphBackup:
         await self.restore(snapshot_id, target_dir)
         return True
 
+    async def bring_home(
+        self, snapshot_id: str, *, dry_run: bool = False, progress: ProgressCallback | None = None
+    ) -> RestoreOutcome:
+        """Restores a snapshot where the graph lives: to its registered directory, or else that it was taken from.
+        Uploads that are missing come back into its `input_dir`; others of the same name stay.
+
+        Args: as `restore`.
+
+        Raises:
+            NotFoundError: no such snapshot, or nobody knows where the graph lives. And what `restore` raises.
+        """
+        snapshot = await self._require(snapshot_id)
+        home = self.source_dir
+        if home is None:
+            place = (await asyncio.to_thread(lambda: snapshot.facts)).get("source_dir")
+            if not isinstance(place, str):
+                raise NotFoundError(
+                    f"where graph {self.graph_id!r} lives is not known: configure its source_dir", target=self.graph_id
+                )
+            home = place
+        request = restoring.Request(
+            snapshot,
+            home,
+            dry_run=dry_run,
+            input_dir=self.input_dir,
+            keep_uploads=True,
+            progress=progress,
+            rag=self.rag,
+        )
+        return await restoring.restore(self._repository, request)
+
+    async def undo_restore(self, outcome: RestoreOutcome) -> None:
+        """Makes the target of a restore what it was before: from the safety snapshot, or, where nothing of the graph
+        was there, by taking away what was restored.
+
+        Args:
+            outcome: what that `restore` returned.
+
+        Raises:
+            NotFoundError: the safety snapshot is gone. And what `restore` raises.
+        """
+        await restoring.undo(self._repository, outcome, self.rag)
+
     async def finish_restore(self, target_dir: str | os.PathLike[str] | None = None) -> bool:
         """Finishes a restore that was interrupted: rolls it forward, or clears what never committed.
 

@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from . import _bridge
-from .errors import ConflictError
+from .awaiting import to_the_end
+from .errors import ConflictError, UnsupportedError
 from .models import BackupSnapshot, Consistency
 from .repository import GraphRepository
 from .safety import keep_present
@@ -87,6 +88,27 @@ async def hand_over(
         )
 
 
+async def take_away(graph_id: str, root: str, names: list[str], rag: Any) -> None:
+    """Removes items from the directory of a running LightRAG, and from its memory what they held.
+
+    Raises:
+        Busy, UnsupportedError: as `hand_over`; UnsupportedError also when its memory cannot be switched.
+    """
+    from .sources import takeover
+
+    async def while_held(held: Any) -> None:
+        async with Staging(root, _bridge.PUBLISH_JOURNAL) as staging:
+            contents = await held.contents(partial(_path_after, staging, set(names)))
+            await held.exchange(partial(staging.publish, [], names), contents)
+
+    without = takeover.lacking(rag)["reload"]
+    if without:
+        raise UnsupportedError(f"this LightRAG has no {', '.join(without)}: stop it first", op="restore", target=root)
+    await takeover.alone(
+        rag, while_held, job="taking a restored snapshot back", operation={"scope": "restore", "graph": graph_id}
+    )
+
+
 async def _while_held(this: _Handover, staging: Staging, staged: Staged, held: Any) -> Done:
     """What happens while nobody writes to LightRAG."""
     consistency = await _settle(this, held)
@@ -124,7 +146,7 @@ async def _exchange(
     without = takeover.lacking(this.rag)["reload"]
     if without:
         logger.warning("event=no_reload graph=%s lacks=%s", this.repository.graph_id, ", ".join(without))
-        await takeover.to_the_end(staging.publish(put, removed))
+        await to_the_end(staging.publish(put, removed))
         await held.keep("its files were restored; restart LightRAG to work with them")
         return False
 
@@ -134,7 +156,7 @@ async def _exchange(
     except Exception as error:
         logger.error("event=restore_undone graph=%s error=%r", this.repository.graph_id, error)
         await staging.settle()
-        await takeover.to_the_end(_undo(this, put, safety, held))
+        await to_the_end(_undo(this, put, safety, held))
         raise
     return True
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import _bridge
-from .errors import ConflictError, InvalidInputError, RestoreUnfinishedError
-from .handover import Done, hand_over
+from .errors import ConflictError, InvalidInputError, NotFoundError, RestoreUnfinishedError
+from .handover import Done, hand_over, take_away
 from .models import (
     BackupSnapshot,
     Consistency,
@@ -31,7 +31,7 @@ from .safety import keep_present
 from .sources import files, trees
 from .staging import CREATE, DIRECTORY, FILE, REPLACE, SAME, SYMLINK, Row, Staging, Wanted, plan, surplus
 from .target import Target, holds_staging, layout_of, look, root_mode_of, same_attributes
-from .uploads import place
+from .uploads import Others, place
 from .workspaces import check_new
 
 logger = logging.getLogger("lightrag_bkp")
@@ -42,7 +42,10 @@ _TYPES = {FILE: ItemType.FILE, DIRECTORY: ItemType.DIRECTORY, SYMLINK: ItemType.
 
 @dataclass(frozen=True)
 class Request:
-    """What to restore, where to and how; see `GraphBackup.restore`. `rag` is the graph's running LightRAG, or None."""
+    """What to restore, where to and how; see `GraphBackup.restore`.
+
+    `rag` is the graph's running LightRAG, or None; `keep_uploads`: other uploads of the same name stay.
+    """
 
     snapshot: BackupSnapshot
     target_dir: str | os.PathLike[str]
@@ -51,6 +54,7 @@ class Request:
     workspace: str | None = None
     input_dir: str | None = None
     replace: bool = False
+    keep_uploads: bool = False
     progress: ProgressCallback | None = None
     rag: Any = None
 
@@ -76,6 +80,11 @@ class _Restore:
         return bool(self.facts.get("inputs")) and self.input_root is not None and self.request.items is None
 
     @property
+    def others(self) -> Others:
+        """What becomes of other uploads of the same name."""
+        return Others.KEEP if self.request.keep_uploads else Others.REPLACE if self.request.replace else Others.REFUSE
+
+    @property
     def wanted(self) -> Wanted:
         """What of the snapshot goes to the target itself."""
         request = self.request
@@ -91,8 +100,7 @@ class _Restore:
         rag = self.request.rag
         if rag is None or self.layout.kind is not files.Kind.LIGHTRAG:
             return None
-        home = files.Layout.at(files.Kind.LIGHTRAG, rag.working_dir, rag.workspace or "")
-        return rag if home.root == self.layout.root else None
+        return rag if _home_of(rag).root == self.layout.root else None
 
 
 async def restore(repository: GraphRepository, request: Request) -> RestoreOutcome:
@@ -111,7 +119,7 @@ async def restore(repository: GraphRepository, request: Request) -> RestoreOutco
         await finish(this.layout.root)
         if this.uploads_apart and this.input_root is not None:  # first: the graph names what is there
             await finish(this.input_root)
-            uploads = await place(repository, snapshot.backup_id, this.input_root, replace=request.replace)
+            uploads = await place(repository, snapshot.backup_id, this.input_root, this.others)
         rag = this.rag()
         if rag is not None:
             done = await hand_over(repository, snapshot, this.wanted, rag, this.look, root_mode_of(facts))
@@ -218,6 +226,48 @@ async def _may_stay(this: _Restore, target: Target, rows: Sequence[Row]) -> bool
         return same_attributes(target.layout.root, (item for item in items if chosen is None or item[0] in chosen))
 
     return await asyncio.to_thread(compare)
+
+
+async def undo(repository: GraphRepository, outcome: RestoreOutcome, rag: Any) -> None:
+    """Makes a target what it was before a restore; `rag` is the graph's running LightRAG, or None.
+
+    Raises:
+        NotFoundError: a snapshot that is needed is gone. As `restore`, too.
+    """
+    if outcome.dry_run or not outcome.changed:
+        return
+    root = outcome.target_dir
+    if outcome.safety_snapshot is not None:
+        kept = await _known(repository, outcome.safety_snapshot, "what the restore replaced cannot be had again")
+        facts = await asyncio.to_thread(lambda: kept.facts)
+        directory = os.path.dirname(root) if facts.get("workspace") else root
+        await restore(repository, Request(kept, directory, replace=True, rag=rag))
+        return
+    restored = await _known(repository, outcome.snapshot_id, "what the restore brought cannot be told from the rest")
+    names = await asyncio.to_thread(_present_of, restored, root)
+    if rag is not None and _home_of(rag).root == root:
+        await take_away(repository.graph_id, root, names, rag)
+        return
+    async with Staging(root, _bridge.PUBLISH_JOURNAL) as staging:
+        await staging.publish([], names)
+
+
+async def _known(repository: GraphRepository, snapshot_id: str, otherwise: str) -> BackupSnapshot:
+    core = await repository.require()
+    row = core.snapshot(snapshot_id)
+    if row is None:
+        raise NotFoundError(
+            f"snapshot {snapshot_id} of graph {repository.graph_id!r} is gone: {otherwise}", target=snapshot_id
+        )
+    return repository.snapshot(core, row)
+
+
+def _present_of(snapshot: BackupSnapshot, root: str) -> list[str]:
+    return [item.name for item in snapshot.items if os.path.lexists(os.path.join(root, item.name))]
+
+
+def _home_of(rag: Any) -> files.Layout:
+    return files.Layout.at(files.Kind.LIGHTRAG, rag.working_dir, rag.workspace or "")
 
 
 async def finish(root: str) -> bool:

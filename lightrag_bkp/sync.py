@@ -1,4 +1,4 @@
-"""The same as `lightrag_bkp.backup` without `await`, for scripts and notebooks.
+"""The same as `lightrag_bkp.backup` and `lightrag_bkp.recovery` without `await`, for scripts and notebooks.
 
 Every call runs its coroutine on an event loop of its own in a thread of its own, so it also works where a loop is
 running already. An interrupt (Ctrl-C) cancels the work, waits until nothing is half-done, and goes on.
@@ -63,6 +63,22 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
     finally:
         thread.join()
+
+
+def refuse_deadlock(graph: backup.GraphBackup, method: str) -> None:
+    """Raises InvalidInputError when the graph's LightRAG may run on the loop the caller would block."""
+    if graph.rag is None:
+        return
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise InvalidInputError(
+        "the LightRAG of this graph may run on the loop this call would block:"
+        f" use the classes of lightrag_bkp itself and await {method}()",
+        op=method,
+        target=graph.graph_id,
+    )
 
 
 class GraphBackup:
@@ -140,6 +156,26 @@ class GraphBackup:
         """As the original."""
         return run(self.graph.restore_snapshot(snapshot_id, target_dir))
 
+    def bring_home(
+        self, snapshot_id: str, *, dry_run: bool = False, progress: ProgressCallback | None = None
+    ) -> RestoreOutcome:
+        """As the original; `progress` is called on another thread.
+
+        Raises:
+            InvalidInputError: the graph's LightRAG runs on the loop this call would block.
+        """
+        self._refuse_deadlock("bring_home")
+        return run(self.graph.bring_home(snapshot_id, dry_run=dry_run, progress=progress))
+
+    def undo_restore(self, outcome: RestoreOutcome) -> None:
+        """As the original.
+
+        Raises:
+            InvalidInputError: the graph's LightRAG runs on the loop this call would block.
+        """
+        self._refuse_deadlock("undo_restore")
+        run(self.graph.undo_restore(outcome))
+
     def finish_restore(self, target_dir: str | os.PathLike[str] | None = None) -> bool:
         """As the original."""
         return run(self.graph.finish_restore(target_dir))
@@ -195,18 +231,7 @@ class GraphBackup:
         return run(self.graph.cleanup_old_snapshots())
 
     def _refuse_deadlock(self, method: str) -> None:
-        if self.graph.rag is None:
-            return
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        raise InvalidInputError(
-            "the LightRAG of this graph may run on the loop this call would block:"
-            f" use lightrag_bkp.BackupManager and await {method}()",
-            op=method,
-            target=self.graph.graph_id,
-        )
+        refuse_deadlock(self.graph, method)
 
 
 class BackupManager:
@@ -255,6 +280,10 @@ class BackupManager:
 
     get_graph_backup = get_graph
 
+    def require_graph(self, graph_id: str) -> GraphBackup:
+        """As the original."""
+        return GraphBackup(self.manager.require_graph(graph_id))
+
     def graph_ids(self) -> list[str]:
         """As the original."""
         return self.manager.graph_ids()
@@ -296,3 +325,11 @@ class BackupManager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def __getattr__(name: str) -> object:
+    if name not in ("DisasterRecoveryManager", "HealthValidator"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import sync_recovery  # only for who asks
+
+    return getattr(sync_recovery, name)

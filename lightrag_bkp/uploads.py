@@ -6,6 +6,8 @@ They are added to what is there: files of the same name must be equal, unless th
 import asyncio
 import filecmp
 import os
+from collections.abc import Iterator
+from enum import Enum
 
 from . import _bridge
 from .errors import ConflictError
@@ -15,12 +17,20 @@ from .sources.trees import names_below
 from .staging import Staging, Wanted
 
 
-async def place(repository: GraphRepository, snapshot_id: str, input_root: str, *, replace: bool) -> int:
+class Others(Enum):
+    """What becomes of another file of the same name."""
+
+    REFUSE = "refuse"
+    REPLACE = "replace"
+    KEEP = "keep"
+
+
+async def place(repository: GraphRepository, snapshot_id: str, input_root: str, others: Others) -> int:
     """Brings uploads and `__parsed__` back; returns how many names that are.
 
     Args:
         input_root: where the workspace's uploads lie, absolute; made when missing.
-        replace: whether other files of the same name may be replaced.
+        others: what becomes of other files of the same name.
 
     Raises:
         ConflictError: another file is there, and nothing was changed.
@@ -29,8 +39,16 @@ async def place(repository: GraphRepository, snapshot_id: str, input_root: str, 
         await staging.fill(repository, Wanted(snapshot_id, items=[INPUTS]), whole=True, compare=False)
         await asyncio.to_thread(_lift, staging.path)
         names = sorted(names_below(staging.path), key=os.fsencode)
-        if not replace:
-            await asyncio.to_thread(_refuse_others, staging.path, input_root, names)
+        if others is not Others.REPLACE:
+            other = await asyncio.to_thread(lambda: set(_others(staging.path, input_root, names)))
+            if other and others is Others.REFUSE:
+                first = os.path.join(input_root, min(other))
+                raise ConflictError(
+                    f"{first!r} is there already and is another file: move it away, or pass replace=True (--replace)",
+                    op="restore",
+                    target=first,
+                )
+            names = [name for name in names if name not in other]
         await staging.publish(names, [])
     return len(names)
 
@@ -49,14 +67,11 @@ def _lift(staged: str) -> None:
         os.close(fd)
 
 
-def _refuse_others(staged: str, root: str, names: list[str]) -> None:
+def _others(staged: str, root: str, names: list[str]) -> Iterator[str]:
+    """Names that are there already and are other files."""
     for name in names:
         new, old = os.path.join(staged, name), os.path.join(root, name)
         if os.path.isdir(new) or not os.path.lexists(old):
             continue
         if os.path.islink(new) or os.path.islink(old) or not filecmp.cmp(new, old, shallow=False):
-            raise ConflictError(
-                f"{old!r} is there already and is another file: move it away, or pass replace=True (--replace)",
-                op="restore",
-                target=old,
-            )
+            yield name

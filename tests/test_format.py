@@ -4,11 +4,13 @@ The reader uses none of the package's code and checks whatever the page says abo
 """
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import reader_vectors as vectors
@@ -17,6 +19,7 @@ from support import graphs
 from support.folders import fingerprint
 
 from lightrag_bkp.sync import BackupManager, GraphBackup
+from lightrag_bkp.sync_recovery import DisasterRecoveryManager
 
 READER = Path(reader.__file__)
 PASSPHRASE = "correct horse"
@@ -138,3 +141,40 @@ def test_the_reader_stays_small_and_stands_alone() -> None:
     assert len(text.splitlines()) <= MOST_LINES
     program = "import sys; sys.modules.update(dict.fromkeys(['lightrag_bkp', 'support', 'lightrag'])); import reader"
     subprocess.run([sys.executable, "-c", program], cwd=READER.parent, check=True, timeout=60)
+
+
+class Records(reader.Log):
+    """A recovery point, read as the log it is."""
+
+    def __init__(self, directory: Path, seal: reader.Seal) -> None:
+        self.documents: list[dict[str, Any]] = []
+        super().__init__(directory, seal)
+
+    def _apply(self, kind: int, fields: list[tuple[int, bytes]]) -> None:
+        assert kind == 11
+        ((tag, document),) = fields
+        assert tag == 64
+        self.documents.append(json.loads(document))
+
+
+@pytest.mark.parametrize("passphrase", [None, PASSPHRASE])
+def test_a_recovery_point_is_read_by_the_page_alone(tmp_path: Path, folder: Path, passphrase: str | None) -> None:
+    manager = BackupManager(tmp_path / "storage", passphrase=passphrase)
+    manager.register_graph("kept", folder)
+    recovery = DisasterRecoveryManager(manager)
+    point = recovery.create_recovery_point(["kept"], "the page")
+    assert recovery.validate_recovery_point(point.checkpoint_id)
+    assert recovery.initiate_failover(point.checkpoint_id)
+
+    keys = tmp_path / "storage" / "graphs" / "kept" / "keys"
+    master = None if passphrase is None else reader.master_key(keys, passphrase.encode())
+    directory = tmp_path / "storage" / "recovery_points" / point.checkpoint_id
+    first, *later = Records(directory, reader.Seal(master, point.checkpoint_id)).documents
+    assert (first["record"], first["description"]) == ("point", "the page")
+    assert first["snapshots"]["kept"]["id"] == point.snapshots["kept"].id
+    assert [(one["record"], one.get("state")) for one in later] == [
+        ("validation", None),
+        ("failover", "begun"),
+        ("failover", "restored"),
+        ("failover", "ended"),
+    ]

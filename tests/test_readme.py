@@ -116,6 +116,19 @@ def test_the_commands_keep_a_graph_and_bring_it_back(desk: Path) -> None:
     run_shell(clone, desk)
     assert check.findings(desk / "rag_storage", "trial") == check.findings(desk / "elsewhere") == []
 
+    (recover,) = blocks("Several graphs as one", "sh")
+    run_shell(recover, desk)
+    assert check.findings(desk / "rag_storage") == []
+
+
+async def test_the_python_that_protects_several_graphs(desk: Path) -> None:
+    (block,) = blocks("Several graphs as one", "python")
+    async with graphs.opened(desk / "rag_storage") as rag:
+        manager = AsyncManager("backups")
+        manager.register_graph("support", rag=rag)
+        ok, rto_s, rpo_s = await run_python(block)["protect"](manager)
+    assert ok and 0 < rto_s < 60 and 0 <= rpo_s < 60
+
 
 def test_the_commands_that_seal_work(desk: Path) -> None:
     (block,) = blocks("Sealing", "sh")
@@ -140,9 +153,10 @@ def test_the_command_for_a_running_server(desk: Path) -> None:
 
 
 def test_every_command_is_shown() -> None:
-    commands = "".join(blocks("Command line", "sh") + blocks("Bringing a graph back", "sh"))
+    sections = ("Command line", "Bringing a graph back", "Several graphs as one")
+    commands = "".join("".join(blocks(heading, "sh")) for heading in sections)
     shown = set(re.findall(r"^lightrag-bkp(?: --storage \S+)? (\w+)", commands, re.M))
-    assert shown == {str(command.name) for command in app.registered_commands}
+    assert shown - {"recovery"} == {str(command.name) for command in app.registered_commands}
 
 
 def test_the_make_targets_are_there() -> None:

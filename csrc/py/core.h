@@ -110,6 +110,6 @@ PyObject *lrb_py_retention_reasons(void);
 
 /* ---- functions of the module that make jobs, one table per file ---- */
 extern PyMethodDef lrb_py_repository_functions[], lrb_py_backup_functions[], lrb_py_restore_functions[],
-    lrb_py_care_functions[], lrb_py_key_functions[], lrb_py_validate_functions[];
+    lrb_py_care_functions[], lrb_py_key_functions[], lrb_py_validate_functions[], lrb_py_point_functions[];
 
 #endif

@@ -102,7 +102,7 @@ static int add_types(PyObject *module, lrb_core *core) {
 static int add_functions(PyObject *module) {
     PyMethodDef *const tables[] = {functions, lrb_py_repository_functions, lrb_py_backup_functions,
                                    lrb_py_restore_functions, lrb_py_care_functions, lrb_py_key_functions,
-                                   lrb_py_validate_functions};
+                                   lrb_py_validate_functions, lrb_py_point_functions};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         if (PyModule_AddFunctions(module, tables[i])) return -1;
     return 0;

@@ -16,7 +16,7 @@ enum {
 };
 
 static bool kind_known(unsigned kind) {
-    return kind >= LRB_ENTRY_SNAPSHOT && kind <= LRB_ENTRY_CHECKPOINT;
+    return kind >= LRB_ENTRY_SNAPSHOT && kind <= LRB_ENTRY_RECORD;
 }
 
 static bool all_zero(const uint8_t *bytes, size_t count) {

@@ -46,7 +46,9 @@ typedef enum lrb_field_tag {
     LRB_F_MTIME_NS = 51,       /* i64 */
     LRB_F_SHA256 = 52,         /* 32 bytes, of the original bytes */
     LRB_F_ROOT = 53,           /* one recipe row, 40 bytes */
-    LRB_F_LINK_TARGET = 54     /* a symlink's text */
+    LRB_F_LINK_TARGET = 54,    /* a symlink's text */
+    /* records of recovery points */
+    LRB_F_DOCUMENT = 64        /* JSON object, UTF-8, at most 1 MiB */
 } lrb_field_tag;
 
 int lrb_field_put(lrb_buf *out, uint16_t tag, const void *value, size_t count, lrb_err *err);

@@ -34,6 +34,7 @@ static const char *const entry_names[] = {
     [LRB_ENTRY_REPACK] = "repack",
     [LRB_ENTRY_DAMAGED] = "damaged",
     [LRB_ENTRY_CHECKPOINT] = "checkpoint",
+    [LRB_ENTRY_RECORD] = "record",
 };
 
 static const char *name_of(const char *const *names, size_t count, unsigned number) {

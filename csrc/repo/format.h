@@ -6,6 +6,7 @@
  *                              /tmp/<nonce>.<k>   files being written; litter after a crash, reaped by prune
  *                              /cache/...         index_file.h, disposable
  *                              /reserve           64 KiB given up first when the disk is full
+ *   <storage>/recovery_points/<id>/<20 digits>    point.h     create-only
  *
  * All numbers are little-endian. Ids are never reused. A reader refuses an id it does not know, by name: it does
  * not guess. Kinds and codecs marked "reserved" have their number, so that later encodings add no layout.
@@ -56,7 +57,8 @@ typedef enum lrb_entry_kind {
     LRB_ENTRY_SWEEP = 7,
     LRB_ENTRY_REPACK = 8,
     LRB_ENTRY_DAMAGED = 9,
-    LRB_ENTRY_CHECKPOINT = 10
+    LRB_ENTRY_CHECKPOINT = 10,
+    LRB_ENTRY_RECORD = 11 /* of a recovery point (point.h); never in a graph's log */
 } lrb_entry_kind;
 
 /* Ceilings for what is read back. Nothing stored can ask for more memory than these. */

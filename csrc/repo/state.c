@@ -272,6 +272,7 @@ static int apply_kind(lrb_state *state, const lrb_entry *entry, size_t entry_byt
     case LRB_ENTRY_REPACK:
     case LRB_ENTRY_DAMAGED: return apply_packs(state, entry, label, err);
     case LRB_ENTRY_CHECKPOINT: return apply_checkpoint(state, entry, label, err);
+    case LRB_ENTRY_RECORD: return lrb_err_set(err, LRB_E_FOREIGN, "apply", label, "log entry belongs to a recovery point");
     }
     return lrb_err_set(err, LRB_E_UNSUPPORTED, "apply", label, "log entry has kind %u, which this build does not know",
                        (unsigned)entry->kind);

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bring, judge, keep, look, passphrases, take
+from . import bring, judge, keep, look, passphrases, recover, take
 from .words import Json, KeyFile, PassphraseFile, Quiet, Storage, Verbose, add
 
 _EPILOG = (
@@ -17,6 +17,7 @@ _COMMANDS = (
     look.list_,
     look.show,
     look.stats,
+    recover.status,
     take.discover,
     judge.validate,
     bring.verify,
@@ -59,9 +60,13 @@ def _program(
 for _function in _COMMANDS:
     add(app, _function)
 
-_passphrase = typer.Typer(rich_markup_mode=None, help="Add, remove and list what opens sealed snapshots.")
-for _command in passphrases.COMMANDS:
-    add(_passphrase, _command)
-app.add_typer(_passphrase, name="passphrase")
+for _name, _help, _group in (
+    ("recovery", "Protect several graphs as one, and bring them back as one.", recover.COMMANDS),
+    ("passphrase", "Add, remove and list what opens sealed snapshots.", passphrases.COMMANDS),
+):
+    _commands = typer.Typer(rich_markup_mode=None, help=_help)
+    for _command in _group:
+        add(_commands, _command)
+    app.add_typer(_commands, name=_name)
 
 command = typer.main.get_command(app)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..backup import BackupManager
     from ..graph import GraphBackup
     from ..models import ProgressCallback, RetentionPolicy
+    from ..recovery import DisasterRecoveryManager
 
 T = TypeVar("T")
 Document = Mapping[str, Any]
@@ -100,16 +101,22 @@ class Session:
 
     def graph(self, graph_id: str) -> "GraphBackup":
         """A graph that is configured or has a repository."""
-        return known_graph(self.manager(), graph_id)
+        return self.manager().require_graph(graph_id)
+
+    def recovery(self, *, new: bool = False) -> "DisasterRecoveryManager":
+        """The recovery points over those graphs; `new` as for `manager`."""
+        from ..recovery import DisasterRecoveryManager
+
+        return DisasterRecoveryManager(self.manager(new=new))
 
     def on_each(self, manager: "BackupManager", graph_id: str | None, work: "Callable[[GraphBackup], T]") -> list[T]:
         """Does `work` on the graph of this id, or on all; of those one may fail, and the others get their turn."""
         if graph_id is not None:
-            return [work(known_graph(manager, graph_id))]
+            return [work(manager.require_graph(graph_id))]
         done = []
         for name in manager.graph_ids():
             try:
-                done.append(work(known_graph(manager, name)))
+                done.append(work(manager.require_graph(name)))
             except (LightragBkpError, OSError) as error:
                 self.note(name, failure_of(error))
         return done
@@ -118,7 +125,7 @@ class Session:
         """Keeps the failure of one graph for the answer."""
         self.failures.append((graph_id, failure))
         if not self.json:
-            self._complain(f"graph {graph_id}: {failure.message}")
+            self.complain(f"graph {graph_id}: {failure.message}")
 
     # ---- work ----
 
@@ -133,7 +140,7 @@ class Session:
             return Exit.SIGNALLED + _SIGPIPE
         except _OutputLost as lost:
             _drop_output()
-            self._complain(str(lost))
+            self.complain(str(lost))
             return Exit.FAILED
         except (Exception, KeyboardInterrupt) as error:
             return self._fail(error)
@@ -213,15 +220,16 @@ class Session:
             if self.json:
                 self._print_document({"error": failure.document()})
             else:
-                self._complain(failure.message)
+                self.complain(failure.message)
             _flush()
         except (_OutputLost, BrokenPipeError):
             _drop_output()
             if self.json:
-                self._complain(failure.message)
+                self.complain(failure.message)
         return failure.exit_code
 
-    def _complain(self, sentence: str) -> None:
+    def complain(self, sentence: str) -> None:
+        """One sentence on stderr."""
         print(f"{self.program}: {shown(sentence)}", file=sys.stderr)
 
     def _print_document(self, document: Document) -> None:
@@ -256,21 +264,6 @@ def _put_out(put: Callable[..., Any], *text: str) -> None:
 def _drop_output() -> None:
     """Nobody gets the answer any more; what is left of it must not fail again when the interpreter ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def known_graph(manager: "BackupManager", graph_id: str) -> "GraphBackup":
-    """A graph that is configured or has a repository.
-
-    Raises:
-        NotFoundError: there is none of this id.
-    """
-    graph = manager.get_graph(graph_id)
-    if graph is None:
-        known = ", ".join(manager.graph_ids()) or "none"
-        raise NotFoundError(
-            f"no graph {graph_id!r} below {manager.storage_path!r}: graphs there are {known}", target=graph_id
-        )
-    return graph
 
 
 def _log_to_stderr() -> None:

@@ -53,6 +53,11 @@ SnapshotId = Annotated[
     ),
 ]
 
+PointId = Annotated[
+    str,
+    typer.Argument(metavar="POINT", help="Id of the recovery point, a unique beginning of one, or 'latest'."),
+]
+
 Command = Callable[..., int | None]
 """A command's function: takes a `Session` and its own words, returns an exit code; None is 0."""
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+from ..awaiting import to_the_end
 from ..errors import Busy, UnsupportedError
 from . import live
 from .gate import Gate, NotDrained
@@ -120,20 +121,6 @@ async def refuse_busy(rag: Any) -> None:
     in_the_way = obstacle(await pipeline_status(rag))
     if in_the_way is not None:
         raise _busy(rag, in_the_way)
-
-
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Awaits `work` to its end also when the caller is cancelled meanwhile, who hears of that afterwards."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None and not task.cancelled() and task.exception() is None:
-        raise cancelled
-    return task.result()
 
 
 async def _behind(gates: list[Gate], work: Callable[[], Coroutine[Any, Any, T]], rag: Any) -> T:

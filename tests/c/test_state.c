@@ -220,6 +220,8 @@ TEST(a_defect_anywhere_in_a_payload_refuses_all_of_it) {
     CHECK_OK(lrb_field_put(&payload, LRB_F_PACK_REF, "short", 5, &err));
     lrb_entry entry = logbook_next(&state, LRB_ENTRY_RETIRE, &payload);
     CHECK_FAILS(logbook_apply(&state, &entry, &err), LRB_E_DAMAGED);
+    entry = logbook_next(&state, LRB_ENTRY_RECORD, &payload);
+    CHECK_FAILS(logbook_apply(&state, &entry, &err), LRB_E_FOREIGN); /* of a recovery point */
     CHECK(logbook_same(&state, &twin));
     lrb_buf_clear(&payload);
     lrb_state_clear(&state);

@@ -83,7 +83,8 @@ static void model_apply(model *m, const step *s, uint64_t number) {
     case LRB_ENTRY_DAMAGED:
         if (m->status[s->pack] != LRB_PACK_SWEPT) model_status(m, s->pack, LRB_PACK_DAMAGED, number);
         break;
-    case LRB_ENTRY_CHECKPOINT: break;
+    case LRB_ENTRY_CHECKPOINT:
+    case LRB_ENTRY_RECORD: break; /* no steps */
     }
 }
 

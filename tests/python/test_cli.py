@@ -12,9 +12,12 @@ from support.program import Program
 import lightrag_bkp
 from lightrag_bkp.sync import GraphBackup
 
-COMMANDS = ["snapshot", "list", "show", "stats", "discover", "verify", "restore", "delete", "hold", "release", "prune"]
-COMMANDS += ["passphrase"]
-PASSPHRASE_COMMANDS = ["add", "remove", "list", "export"]
+COMMANDS = ["snapshot", "list", "show", "stats", "status", "discover", "validate", "verify", "restore", "delete"]
+COMMANDS += ["hold", "release", "prune", "recovery", "passphrase"]
+GROUPS = {
+    "recovery": ["create", "list", "show", "validate", "drill", "failover", "delete"],
+    "passphrase": ["add", "remove", "list", "export"],
+}
 
 
 def test_help_names_every_command_and_the_exit_codes(program: Program) -> None:
@@ -24,7 +27,20 @@ def test_help_names_every_command_and_the_exit_codes(program: Program) -> None:
     assert "..." not in told.partition("Commands:")[2]
 
 
-@pytest.mark.parametrize("command", [*COMMANDS[:-1], *(f"passphrase {verb}" for verb in PASSPHRASE_COMMANDS)])
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_names_its_commands(program: Program, group: str) -> None:
+    told = program.bare(group, "--help").out.partition("Commands:\n")[2]
+    assert [line.split()[0] for line in told.partition("\n\n")[0].splitlines()] == GROUPS[group]
+    assert "..." not in told
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(one for one in COMMANDS if one not in GROUPS),
+        *(f"{group} {verb}" for group, verbs in GROUPS.items() for verb in verbs),
+    ],
+)
 def test_every_command_has_help(program: Program, command: str) -> None:
     told = program.bare(*command.split(), "-h").out
     assert told.startswith(f"Usage: lightrag-bkp {command} ")

@@ -9,6 +9,7 @@ import pytest
 
 from lightrag_bkp.config import GraphSettings, Settings, load, parse_graphs
 from lightrag_bkp.errors import ConfigurationError, InvalidInputError
+from lightrag_bkp.limits import RecoverySettings
 
 
 def write_config(directory: Path, text: str) -> Path:
@@ -38,6 +39,35 @@ def test_everything_from_the_environment(tmp_path: Path) -> None:
     assert settings.graphs == (GraphSettings("one", "/data/one"), GraphSettings("two", str(tmp_path / "two"), "ws"))
     assert (settings.retention_days, settings.threads, settings.jobs) == (7, 2, 5)
     assert settings.origin["storage_path"] == "environment LIGHTRAG_BACKUP_STORAGE_PATH"
+
+
+def test_recovery_from_file_and_environment(tmp_path: Path) -> None:
+    write_config(tmp_path, '[recovery]\nmax_backup_age_hours = 2\nmax_drill_age_days = 7\nscratch_dir = "scratch"')
+    settings = load({"LIGHTRAG_RECOVERY_MAX_DRILL_AGE_DAYS": "0.5"}, tmp_path)
+    assert settings.recovery == RecoverySettings(2, 0.5, str(tmp_path / "scratch"))
+    assert settings.origin["recovery"] == "environment LIGHTRAG_RECOVERY_MAX_DRILL_AGE_DAYS"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[recovery]\nmax_backup_age_hours = 0", "max_backup_age_hours 0"),
+        ("[recovery]\nmax_drill_age_days = true", "max_drill_age_days True"),
+        ("[recovery]\nmax_age = 1", "unknown key 'max_age'"),
+        ("recovery = 1", "recovery must be a table"),
+        ("[recovery]\nscratch_dir = 1", "scratch_dir must be a text"),
+    ],
+)
+def test_what_recovery_cannot_be(tmp_path: Path, text: str, said: str) -> None:
+    write_config(tmp_path, text)
+    with pytest.raises(ConfigurationError, match=said):
+        load({}, tmp_path)
+
+
+def test_recovery_from_the_environment_must_be_numbers(tmp_path: Path) -> None:
+    for text in ("soon", "nan", "-1"):
+        with pytest.raises(ConfigurationError, match="LIGHTRAG_RECOVERY_MAX_BACKUP_AGE_HOURS cannot be used"):
+            load({"LIGHTRAG_RECOVERY_MAX_BACKUP_AGE_HOURS": text}, tmp_path)
 
 
 def test_everything_from_the_file(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_no_repr_and_no_message_says_the_passphrase(tmp_path: Path, folder: Path
     graph.create_snapshot()
     with pytest.raises(LockedError) as wrong:
         sync.BackupManager(tmp_path / "s", passphrase="swordfisH").register_graph("g").list_snapshots()
-    shown = [repr(settings), repr(manager.manager._keyring), repr(Secret.passphrase("swordfish")), str(wrong.value)]
+    shown = [repr(settings), repr(manager.manager.keyring), repr(Secret.passphrase("swordfish")), str(wrong.value)]
     shown += [repr(vars(manager.manager)), repr(vars(graph.graph)), repr(wrong.value)]
     assert not any("swordfis" in text for text in shown)
 

@@ -7,10 +7,11 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from lightrag_bkp import backup, sync
+from lightrag_bkp import backup, recovery, sync
 from lightrag_bkp.errors import InvalidInputError, NotFoundError
 
 
@@ -65,6 +66,10 @@ async def test_lightrag_of_the_callers_loop_is_refused(tmp_path: Path) -> None:
     graph = sync.BackupManager(tmp_path / "storage").register_graph("g", rag=Rag())
     with pytest.raises(InvalidInputError, match="await create_snapshot"):
         graph.create_snapshot()
+    manager = sync.BackupManager(tmp_path / "other")
+    manager.register_graph("g", rag=Rag())
+    with pytest.raises(InvalidInputError, match="await failover"):
+        sync.DisasterRecoveryManager(manager).failover("unknown")
 
 
 def test_an_interrupt_cancels_the_work_and_waits_for_it() -> None:
@@ -89,9 +94,31 @@ def test_an_interrupt_cancels_the_work_and_waits_for_it() -> None:
     assert events == ["started", "settled"]
 
 
-@pytest.mark.parametrize("name", ["GraphBackup", "BackupManager"])
-def test_twins_have_the_same_methods_and_arguments(name: str) -> None:
-    original, twin = getattr(backup, name), getattr(sync, name)
+def test_recovery_without_a_loop(graph: sync.GraphBackup, tmp_path: Path) -> None:
+    with sync.BackupManager(tmp_path / "storage") as manager:
+        manager.register_graph("g", tmp_path / "source")
+        recovery = sync.DisasterRecoveryManager(manager)
+        point = recovery.create_recovery_point(["g"], "mine")
+        assert recovery.run_drill(point.checkpoint_id).ok
+        (tmp_path / "source" / "file").write_text("spoilt")
+        assert recovery.initiate_failover(point.checkpoint_id)
+        assert (tmp_path / "source" / "file").read_text() == "content"
+        assert recovery.health_check()["status"] == "healthy"
+        assert sync.HealthValidator(manager).validate_backups("g")["last_drill"]["ok"]
+        assert recovery.delete_recovery_point(point.checkpoint_id)
+
+
+@pytest.mark.parametrize(
+    ("home", "name"),
+    [
+        (backup, "GraphBackup"),
+        (backup, "BackupManager"),
+        (recovery, "DisasterRecoveryManager"),
+        (recovery, "HealthValidator"),
+    ],
+)
+def test_twins_have_the_same_methods_and_arguments(home: ModuleType, name: str) -> None:
+    original, twin = getattr(home, name), getattr(sync, name)
     for method, function in inspect.getmembers(original, inspect.isfunction):
         if method.startswith("_") or method in ("close", "stats"):
             continue

@@ -1,0 +1,124 @@
+"""Drills: every graph of a recovery point restored to a scratch directory, looked at, timed, and cleaned up."""
+
+import asyncio
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .errors import LightragBkpError
+from .graph import GraphBackup
+from .points import DRILL, PointStore, Record, RecoveryPoint
+
+logger = logging.getLogger("lightrag_bkp")
+
+LEVEL = "drill"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphDrill:
+    """How the drill of one graph went.
+
+    Attributes:
+        graph_id, snapshot_id: what was restored. ok: it came back whole. problems: what is wrong with it, if anything.
+        verdict: of the validator, or None. restore_s, validate_s: how long each took, in seconds.
+    """
+
+    graph_id: str
+    snapshot_id: str
+    ok: bool
+    verdict: str | None
+    problems: tuple[str, ...]
+    restore_s: float
+    validate_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DrillOutcome:
+    """How a drill went.
+
+    Attributes:
+        checkpoint_id: of the recovery point. ok: every graph came back whole. graphs: how each went.
+        started_at: aware, UTC. seconds: of everything, cleaning up as well.
+        rto_s: what restoring and looking at all graphs took: what a failover would take about.
+    """
+
+    checkpoint_id: str
+    ok: bool
+    started_at: datetime
+    graphs: tuple[GraphDrill, ...]
+    rto_s: float
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self) | {"started_at": self.started_at.isoformat()}
+
+
+def newest(records: Mapping[str, list[Record]]) -> dict[str, Any] | None:
+    """The newest drill: {checkpoint_id, at, age_s, ok, rto_s}; None when there was none.
+
+    Args:
+        records: of every recovery point, by its id.
+    """
+    held = [(one.at, name, one.document) for name, found in records.items() for one in found if one.kind == DRILL]
+    if not held:
+        return None
+    at, checkpoint_id, document = max(held, key=lambda drill: drill[0])
+    age_s = max((datetime.now(UTC) - at).total_seconds(), 0.0)
+    ok, rto_s = bool(document.get("ok")), document.get("rto_s")
+    return {"checkpoint_id": checkpoint_id, "at": at.isoformat(), "age_s": age_s, "ok": ok, "rto_s": rto_s}
+
+
+async def run(
+    store: PointStore, find: Callable[[str], GraphBackup], point: RecoveryPoint, scratch_dir: str | None
+) -> DrillOutcome:
+    """Drills a recovery point and records the outcome in it.
+
+    Args:
+        scratch_dir: where to restore to; the system's directory for temporary files when None.
+
+    Raises:
+        OSError: no scratch directory can be made. What is wrong with a graph is no exception.
+    """
+    started_at, started = datetime.now(UTC), time.monotonic()
+    graphs = [await _drill(find(graph_id), point, scratch_dir) for graph_id in point.graphs]
+    outcome = DrillOutcome(
+        checkpoint_id=point.checkpoint_id,
+        ok=all(one.ok for one in graphs),
+        started_at=started_at,
+        graphs=tuple(graphs),
+        rto_s=sum(one.restore_s + one.validate_s for one in graphs),
+        seconds=time.monotonic() - started,
+    )
+    await store.add(point.checkpoint_id, DRILL, {"level": LEVEL, **outcome.document()})
+    logger.info("event=drill point=%s ok=%s rto_s=%.3f", point.checkpoint_id, outcome.ok, outcome.rto_s)
+    return outcome
+
+
+async def _drill(graph: GraphBackup, point: RecoveryPoint, scratch_dir: str | None) -> GraphDrill:
+    named = point.snapshots[graph.graph_id]
+    problems: list[str] = []
+    restored_s = validated_s = 0.0
+    scratch = await asyncio.to_thread(tempfile.mkdtemp, prefix="lightrag-bkp-drill-", dir=scratch_dir)
+    try:
+        target, started = Path(scratch) / "graph", time.monotonic()
+        restored = await graph.restore(named.id, target)
+        restored_s, started = time.monotonic() - started, time.monotonic()
+        snapshot = graph.get_snapshot(named.id)
+        if snapshot is None or snapshot.data_hash != named.digest:
+            problems.append("the snapshot is not the one the recovery point names")
+        again = await graph.restore(named.id, target, dry_run=True)
+        problems += [f"{one.name} is not what was restored" for one in again.changed]
+        validated_s = time.monotonic() - started
+        del restored
+    except LightragBkpError as error:
+        problems.append(str(error))
+    finally:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True))
+    return GraphDrill(graph.graph_id, named.id, not problems, None, tuple(problems), restored_s, validated_s)

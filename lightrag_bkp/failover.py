@@ -1,0 +1,246 @@
+"""Bringing all graphs of a recovery point back, or none: validate, restore each, verify each, record.
+
+The first failure rolls back every graph that was restored. What is done is written into the point as it happens, so
+that a failover whose process died can be seen, finished by another one, and undone.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from .awaiting import to_the_end
+from .errors import DamagedError, LightragBkpError
+from .failover_history import BEGUN, ENDED, RESTORED, UNDONE, FailoverOutcome, GraphFailover, PastFailover, Phase
+from .graph import GraphBackup
+from .models import RestoreAction, RestoredItem, RestoreOutcome, moment
+from .points import FAILOVER, PointStore, RecoveryPoint
+from .sources.names import LLM_CACHE
+
+logger = logging.getLogger("lightrag_bkp")
+
+FindGraph = Callable[[str], GraphBackup]
+
+
+class Failover:
+    """One failover of a recovery point.
+
+    Args:
+        store: where it is recorded. find: gives a graph by id. point: what is brought back.
+    """
+
+    def __init__(self, store: PointStore, find: FindGraph, point: RecoveryPoint) -> None:
+        self._store, self._find, self._point = store, find, point
+        self._id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        self._started_at, self._started = datetime.now(UTC), time.monotonic()
+        self._phases: list[Phase] = []
+        self._done: dict[str, GraphFailover] = {}
+
+    async def plan(self) -> FailoverOutcome:
+        """What would be done."""
+        for graph_id in self._point.graphs:
+            await self._restore(graph_id, dry_run=True)
+        return replace(self._outcome(), rto_s=0.0, dry_run=True)
+
+    async def run(self, validated_s: float) -> FailoverOutcome:
+        """Restores and verifies every graph; the outcome says whether that worked. `validated_s`: how long the
+        validation before it took.
+        """
+        self._started -= validated_s
+        self._phases.append(Phase("validate", None, validated_s, True))
+        await self._record(BEGUN, {"graphs": {name: one.id for name, one in self._point.snapshots.items()}})
+        try:
+            for graph_id in self._point.graphs:
+                async with self._phase("restore", graph_id):
+                    await to_the_end(self._restore(graph_id, dry_run=False))
+                await self._record(RESTORED, asdict(self._done[graph_id]))
+            for graph_id in self._point.graphs:
+                async with self._phase("verify", graph_id):
+                    await self._verify(graph_id)
+        except BaseException as error:
+            outcome = await to_the_end(self._roll_back(error))
+            if not isinstance(error, Exception):
+                raise
+            return outcome
+        outcome = self._outcome()
+        await self._record(ENDED, outcome.document())
+        _log(outcome)
+        return outcome
+
+    async def undo(self, past: PastFailover) -> FailoverOutcome:
+        """Makes every graph of an earlier failover what it was before that; the last one first."""
+        failed = ""
+        for one in reversed(past.restored):
+            try:
+                async with self._phase("undo", one.graph_id):
+                    await self._find(one.graph_id).undo_restore(_as_restore(one))
+            except LightragBkpError as error:
+                failed = failed or f"graph {one.graph_id}: {error}"
+        outcome = replace(self._outcome(), graphs=past.restored, ok=not failed, error=failed, undo=True)
+        await self._record(UNDONE, {"undoes": past.failover_id, **outcome.document()})
+        _log(outcome)
+        return outcome
+
+    # ---- steps ----
+
+    async def _restore(self, graph_id: str, *, dry_run: bool) -> None:
+        graph, named = self._find(graph_id), self._point.snapshots[graph_id]
+        outcome = await graph.bring_home(named.id, dry_run=dry_run)
+        done = GraphFailover(
+            graph_id=graph_id,
+            snapshot_id=named.id,
+            target_dir=outcome.target_dir,
+            changed=len(outcome.changed),
+            safety_snapshot=outcome.safety_snapshot,
+            reloaded=outcome.reloaded,
+            restart_required=outcome.restart_required,
+            data_loss_s=0.0,
+        )
+        self._done[graph_id] = done  # from here on it is rolled back, whatever comes
+        if outcome.changed:
+            last = await asyncio.to_thread(_last_change, graph, outcome, self._started_at)
+            lost_s = max((last - named.created_at).total_seconds(), 0.0)
+            self._done[graph_id] = replace(done, data_loss_s=lost_s)
+
+    async def _verify(self, graph_id: str) -> None:
+        """The files are the snapshot's. Where LightRAG runs it may have gone on already: there the restore itself has
+        compared them before they were exchanged.
+        """
+        done = self._done[graph_id]
+        if done.reloaded:
+            return
+        again = await self._find(graph_id).bring_home(done.snapshot_id, dry_run=True)
+        if again.changed:
+            names = ", ".join(one.name for one in again.changed[:3])
+            raise DamagedError(
+                f"graph {graph_id!r} is not what was restored: {names} changed meanwhile; is LightRAG running?",
+                target=done.target_dir,
+            )
+
+    async def _roll_back(self, error: BaseException) -> FailoverOutcome:
+        """Undoes what was restored, the last one first; goes on when one cannot be undone."""
+        reason = str(error) or type(error).__name__
+        left = []
+        for graph_id in reversed(self._point.graphs):
+            graph, snapshot_id = self._find(graph_id), self._point.snapshots[graph_id].id
+            try:
+                # A restore may fail after its commit: then only its safety snapshot tells.
+                done = self._done.get(graph_id) or interrupted(graph, snapshot_id, self._started_at)
+                if done is not None:
+                    async with self._phase("roll back", graph_id):
+                        await graph.undo_restore(_as_restore(done))
+            except LightragBkpError as failed:
+                left.append(f"graph {graph_id} was not rolled back: {failed}")
+        outcome = replace(self._outcome(), ok=False, error="; ".join([reason, *left]), rolled_back=not left, rpo_s=0.0)
+        await self._record(ENDED, outcome.document())
+        _log(outcome)
+        return outcome
+
+    @asynccontextmanager
+    async def _phase(self, name: str, graph_id: str) -> AsyncIterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        except BaseException as error:
+            said = str(error) or type(error).__name__
+            self._phases.append(Phase(name, graph_id, time.monotonic() - started, False, said))
+            raise
+        self._phases.append(Phase(name, graph_id, time.monotonic() - started, True))
+
+    def _outcome(self) -> FailoverOutcome:
+        graphs = tuple(self._done.values())
+        return FailoverOutcome(
+            checkpoint_id=self._point.checkpoint_id,
+            failover_id=self._id,
+            ok=True,
+            started_at=self._started_at,
+            phases=tuple(self._phases),
+            graphs=graphs,
+            rto_s=time.monotonic() - self._started,
+            rpo_s=_largest(graphs),
+        )
+
+    async def _record(self, state: str, document: Mapping[str, Any]) -> None:
+        await self._store.add(
+            self._point.checkpoint_id, FAILOVER, {"state": state, "failover_id": self._id, **document}
+        )
+
+
+def interrupted(graph: GraphBackup, snapshot_id: str, since: datetime) -> GraphFailover | None:
+    """A restore of this snapshot that began since then and of which nobody knows how it ended, as its safety snapshot
+    tells; None when it kept none, and so changed nothing.
+    """
+    for kept in reversed(graph.list_snapshots()):
+        if kept.safety and kept.created_at >= since and kept.metadata.get("replaced_by") == snapshot_id:
+            facts = kept.facts
+            target_dir = os.path.join(str(facts.get("source_dir", "")), str(facts.get("workspace", "")))
+            return GraphFailover(
+                graph_id=graph.graph_id,
+                snapshot_id=snapshot_id,
+                target_dir=os.path.normpath(target_dir),
+                changed=1,
+                safety_snapshot=kept.backup_id,
+                reloaded=False,
+                restart_required=True,
+                data_loss_s=0.0,
+            )
+    return None
+
+
+def _as_restore(one: GraphFailover) -> RestoreOutcome:
+    """What the restore of a graph returned, as far as undoing it needs: whether any names changed, but not which."""
+    return RestoreOutcome(
+        snapshot_id=one.snapshot_id,
+        target_dir=one.target_dir,
+        items=(RestoredItem("", None, RestoreAction.REPLACE, 0),) if one.changed else (),
+        needed_bytes=0,
+        safety_snapshot=one.safety_snapshot,
+        restart_required=one.restart_required,
+        dry_run=False,
+        seconds=0.0,
+    )
+
+
+def _last_change(graph: GraphBackup, outcome: RestoreOutcome, otherwise: datetime) -> datetime:
+    """When the graph that is replaced was last changed: as its safety snapshot says, or, when nothing was changed yet,
+    its files. The LLM cache does not count: queries write it, and nothing of the graph is in it.
+    """
+    if outcome.dry_run:
+        changed = _times_in(outcome.target_dir)
+    else:
+        kept = None if outcome.safety_snapshot is None else graph.get_snapshot(outcome.safety_snapshot)
+        changed = [] if kept is None else [item.mtime_ns for item in kept.items if item.name != LLM_CACHE]
+    return moment(max(changed)) if changed else otherwise
+
+
+def _times_in(root: str) -> list[int]:
+    try:
+        with os.scandir(root) as entries:
+            return [one.stat().st_mtime_ns for one in entries if one.is_file() and one.name != LLM_CACHE]
+    except OSError:
+        return []
+
+
+def _largest(graphs: tuple[GraphFailover, ...]) -> float:
+    return max((one.data_loss_s for one in graphs), default=0.0)
+
+
+def _log(outcome: FailoverOutcome) -> None:
+    logger.info(
+        "event=failover point=%s id=%s ok=%s undo=%s rolled_back=%s graphs=%d rto_s=%.3f rpo_s=%.0f error=%r",
+        outcome.checkpoint_id,
+        outcome.failover_id,
+        outcome.ok,
+        outcome.undo,
+        outcome.rolled_back,
+        len(outcome.graphs),
+        outcome.rto_s,
+        outcome.rpo_s,
+        outcome.error,
+    )

@@ -1,0 +1,147 @@
+"""What a failover did, as it is handed out and as the records of its recovery point tell it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any
+
+from .errors import RefusedError
+from .points import FAILOVER, Record
+
+BEGUN, RESTORED, ENDED, UNDONE = "begun", "restored", "ended", "undone"
+"""States in the records of a failover."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step of a failover: what, of which graph (None: all), how long in seconds, and how it went."""
+
+    name: str
+    graph_id: str | None
+    seconds: float
+    ok: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFailover:
+    """What a failover did with one graph, or with `dry_run` would do.
+
+    Attributes:
+        graph_id, snapshot_id: what was brought back. target_dir: where its files lie.
+        changed: how many names differ. safety_snapshot: keeps what was there; None when nothing was.
+        reloaded, restart_required: as `RestoreOutcome` says.
+        data_loss_s: seconds between the snapshot and the last change of what it replaced; where nothing was left,
+            until the failover began.
+    """
+
+    graph_id: str
+    snapshot_id: str
+    target_dir: str
+    changed: int
+    safety_snapshot: str | None
+    reloaded: bool
+    restart_required: bool
+    data_loss_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverOutcome:
+    """How a failover went.
+
+    Attributes:
+        checkpoint_id: of the recovery point. failover_id: of this failover.
+        ok: every graph was brought back. error: why not, in one sentence.
+        rolled_back: every graph that had been restored by then is what it was before.
+        dry_run: nothing was changed. undo: this one undid another.
+        started_at: aware, UTC. phases: every step with its duration. graphs: what was done with each.
+        rto_s: from the beginning until the last graph was verified, in seconds. rpo_s: the largest data loss.
+    """
+
+    checkpoint_id: str
+    failover_id: str
+    ok: bool
+    started_at: datetime
+    phases: tuple[Phase, ...]
+    graphs: tuple[GraphFailover, ...]
+    rto_s: float
+    rpo_s: float
+    error: str = ""
+    rolled_back: bool = False
+    dry_run: bool = False
+    undo: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self) | {"started_at": self.started_at.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class PastFailover:
+    """A failover as the records of its point tell it.
+
+    Attributes:
+        checkpoint_id: of the recovery point.
+        state: "begun" when its process died or is at it; "ended", or "undone". ok: as it ended.
+        began_at, at: of its first and its newest record. restored: what was restored by then and not rolled back.
+        outcome: what it said in the end, or {}.
+    """
+
+    checkpoint_id: str
+    failover_id: str
+    state: str
+    ok: bool
+    began_at: datetime
+    at: datetime
+    restored: tuple[GraphFailover, ...] = ()
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "checkpoint_id": self.checkpoint_id,
+            "failover_id": self.failover_id,
+            "state": self.state,
+            "ok": self.ok,
+            "began_at": self.began_at.isoformat(),
+            "rto_s": self.outcome.get("rto_s"),
+            "rpo_s": self.outcome.get("rpo_s"),
+            "error": self.outcome.get("error", ""),
+            "rolled_back": bool(self.outcome.get("rolled_back")),
+        }
+
+
+def history(checkpoint_id: str, records: list[Record]) -> list[PastFailover]:
+    """All failovers of a point, oldest first. One that was undone says so; the undoing is no entry of its own."""
+    found: dict[str, PastFailover] = {}
+    for record in (one for one in records if one.kind == FAILOVER):
+        document = dict(record.document)
+        name, state = str(document.get("undoes") or document.get("failover_id")), str(document.get("state"))
+        past = found.get(name, PastFailover(checkpoint_id, name, BEGUN, False, record.at, record.at))
+        match state:
+            case "restored":
+                past = replace(past, restored=(*past.restored, _read(document)))
+            case "ended":
+                kept = () if document.get("rolled_back") else past.restored
+                past = replace(past, state=ENDED, ok=bool(document.get("ok")), outcome=document, restored=kept)
+            case "undone":
+                past = replace(past, state=UNDONE if document.get("ok") else past.state)
+        found[name] = replace(past, at=record.at)
+    return list(found.values())
+
+
+def to_undo(past: list[PastFailover], checkpoint_id: str) -> PastFailover:
+    """The newest failover that changed something and was not undone.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    for one in reversed(past):
+        if one.state != UNDONE and one.restored:
+            return one
+    raise RefusedError(f"recovery point {checkpoint_id} has no failover to undo", op="undo", target=checkpoint_id)
+
+
+def _read(document: Mapping[str, Any]) -> GraphFailover:
+    members: Mapping[str, Any] = {one.name: document.get(one.name) for one in fields(GraphFailover)}
+    return GraphFailover(**members)

@@ -1,0 +1,271 @@
+"""Whether a graph could be had again, part by part: the graph itself, its backups, its replicas.
+
+Everything is read from repositories, recovery points and the file system; nothing is remembered.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from . import _bridge
+from .backup import BackupManager
+from .errors import LightragBkpError
+from .graph import GraphBackup
+from .limits import RecoverySettings
+from .models import BackupSnapshot, Consistency, moment
+from .points import DRILL, VALIDATION, PointStore
+from .sources import files
+from .target import holds_staging
+
+_GROWTH_DAYS = 30
+_FULL_SOON_DAYS = 14
+_DAY_S = 86_400
+
+
+class HealthStatus(StrEnum):
+    """HEALTHY: nothing to do. DEGRADED: still safe, but something should be done. CRITICAL: what was promised is not so
+    now.
+    """
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentHealth:
+    """One part: how it is, and why in one sentence. `last_check` is aware, UTC."""
+
+    component: str
+    status: HealthStatus
+    message: str
+    last_check: datetime
+
+    def document(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self) | {"last_check": self.last_check.isoformat()}
+
+
+def worst(parts: "list[HealthStatus]") -> HealthStatus:
+    """The worst of several; HEALTHY when there are none."""
+    order = list(HealthStatus)
+    return max(parts, key=order.index, default=HealthStatus.HEALTHY)
+
+
+class HealthValidator:
+    """Looks at the graphs of one storage path.
+
+    Args:
+        backup: knows the graphs; the configured ones when None. replication: knows the targets; None: there are none.
+        settings: what counts as too old; as configured when None.
+    """
+
+    def __init__(
+        self,
+        backup: BackupManager | None = None,
+        replication: Any = None,
+        *,
+        settings: RecoverySettings | None = None,
+    ) -> None:
+        self.backup = backup or BackupManager()
+        self.replication = replication
+        self.settings = settings or self.backup.recovery
+        self._store = PointStore(self.backup.storage_path, self.backup.keyring)
+
+    async def validate_graph(self, graph_id: str) -> dict[str, Any]:
+        """How the live graph is.
+
+        Returns:
+            {graph_id, status, message, checked_at, source_dir, files (number), changed_at (of the newest file but the
+            LLM cache, or None)}.
+
+        Raises:
+            NotFoundError: no such graph.
+        """
+        graph = self._graph(graph_id)
+        found: dict[str, Any] = {"source_dir": graph.source_dir, "files": 0, "changed_at": None}
+        status, message = await asyncio.to_thread(_look_at_graph, graph, found)
+        return _answer(graph_id, status, message, found)
+
+    async def validate_backups(self, graph_id: str) -> dict[str, Any]:
+        """How the graph's backups are.
+
+        Returns:
+            {graph_id, status, message, checked_at, components: [ComponentHealth as objects], latest (id or None),
+            latest_age_s, last_validation and last_drill ({at, ok, level, age_s, ...} or None), free_bytes,
+            days_until_full (None when nothing grows)}.
+
+        Raises:
+            NotFoundError: no such graph.
+        """
+        graph = self._graph(graph_id)
+        return await asyncio.to_thread(self._look_at_backups, graph)
+
+    async def validate_replication(self, graph_id: str) -> dict[str, Any]:
+        """How the graph's replicas are.
+
+        Returns:
+            {graph_id, status, message, checked_at, targets}.
+
+        Raises:
+            NotFoundError: no such graph.
+        """
+        self._graph(graph_id)
+        return _answer(graph_id, HealthStatus.HEALTHY, "none configured", {"targets": []})
+
+    def _graph(self, graph_id: str) -> GraphBackup:
+        return self.backup.require_graph(graph_id)
+
+    def _look_at_backups(self, graph: GraphBackup) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        found: dict[str, Any] = {"latest": None, "latest_age_s": None, "last_validation": None, "last_drill": None}
+        parts = [self._repository(graph, now)]
+        if parts[0].status is not HealthStatus.CRITICAL:
+            snapshots = graph.list_snapshots()
+            parts += [
+                self._age(snapshots, found, now),
+                self._proof(graph.graph_id, found, now),
+                self._space(snapshots, found, now),
+            ]
+        status = worst([part.status for part in parts])
+        message = "; ".join(part.message for part in parts if part.status is status)
+        return _answer(graph.graph_id, status, message, {"components": [part.document() for part in parts], **found})
+
+    def _repository(self, graph: GraphBackup, now: datetime) -> ComponentHealth:
+        """Whether the repository can be read and written."""
+        if not os.path.isdir(self.backup.storage_path):
+            return ComponentHealth("repository", HealthStatus.CRITICAL, "nothing was ever stored", now)
+        try:
+            graph.list_snapshots()
+        except (LightragBkpError, OSError) as error:
+            return ComponentHealth("repository", HealthStatus.CRITICAL, f"cannot be read: {error}", now)
+        try:
+            with tempfile.TemporaryFile(dir=self.backup.storage_path) as file:
+                file.write(b"\0")
+        except OSError as error:
+            return ComponentHealth("repository", HealthStatus.DEGRADED, f"cannot be written: {error.strerror}", now)
+        return ComponentHealth("repository", HealthStatus.HEALTHY, "can be read and written", now)
+
+    def _age(self, snapshots: list[BackupSnapshot], found: dict[str, Any], now: datetime) -> ComponentHealth:
+        good = [one for one in snapshots if not one.safety and one.consistency != Consistency.CRASH]
+        if not good:
+            return ComponentHealth("age", HealthStatus.CRITICAL, "there is no good backup", now)
+        age = max(now - good[-1].created_at, timedelta())
+        found |= {"latest": good[-1].backup_id, "latest_age_s": age.total_seconds()}
+        limit = timedelta(hours=self.settings.max_backup_age_hours)
+        if age > 2 * limit:
+            status = HealthStatus.CRITICAL
+        else:
+            status = HealthStatus.DEGRADED if age > limit else HealthStatus.HEALTHY
+        return ComponentHealth("age", status, f"the newest good backup is {_told(age)} old", now)
+
+    def _proof(self, graph_id: str, found: dict[str, Any], now: datetime) -> ComponentHealth:
+        """When a backup of the graph was last proved good, by reading it or by bringing it back."""
+        points, failed = self._store.points()
+        proofs: dict[str, dict[str, Any]] = {}
+        for point in points:
+            if graph_id not in point.graphs:
+                continue
+            for record in self._store.records(point.checkpoint_id):
+                if record.kind in (VALIDATION, DRILL):
+                    kind = "last_drill" if record.kind == DRILL else "last_validation"
+                    if kind not in proofs or proofs[kind]["at"] <= record.at:
+                        proofs[kind] = _proof(record.at, point.checkpoint_id, record.document)
+        for kind, proof in proofs.items():
+            age_s = max((now - proof["at"]).total_seconds(), 0.0)
+            found[kind] = proof | {"at": proof["at"].isoformat(), "age_s": age_s}
+        if failed:
+            said = f"recovery point {min(failed)} cannot be read: {failed[min(failed)]}"
+            return ComponentHealth("proof", HealthStatus.CRITICAL, said, now)
+        return self._judge_proof(found, now)
+
+    def _judge_proof(self, found: dict[str, Any], now: datetime) -> ComponentHealth:
+        newest = max((one for one in (found["last_validation"], found["last_drill"]) if one), key=_at, default=None)
+        if newest is not None and not newest["ok"]:
+            said = f"recovery point {newest['checkpoint_id']} was found not to be good"
+            return ComponentHealth("proof", HealthStatus.CRITICAL, said, now)
+        drill = found["last_drill"]
+        if drill is None:
+            said = "no backup was ever brought back for trial: run a drill"
+            return ComponentHealth("proof", HealthStatus.DEGRADED, said, now)
+        age = timedelta(seconds=drill["age_s"])
+        late = age > timedelta(days=self.settings.max_drill_age_days)
+        status = HealthStatus.DEGRADED if late else HealthStatus.HEALTHY
+        return ComponentHealth("proof", status, f"the last drill was {_told(age)} ago", now)
+
+    def _space(self, snapshots: list[BackupSnapshot], found: dict[str, Any], now: datetime) -> ComponentHealth:
+        free = _bridge.free_bytes(self.backup.storage_path)
+        days = _days_until_full(snapshots, free, now)
+        found |= {"free_bytes": free, "days_until_full": days}
+        if free == 0:
+            return ComponentHealth("space", HealthStatus.CRITICAL, "no room is left", now)
+        if days is not None and days < _FULL_SOON_DAYS:
+            said = f"the device is full in {days:.0f} days at this rate"
+            return ComponentHealth("space", HealthStatus.DEGRADED, said, now)
+        return ComponentHealth("space", HealthStatus.HEALTHY, f"{free / 1e9:.1f} GB are free", now)
+
+
+def _at(proof: Mapping[str, Any]) -> str:
+    return str(proof["at"])
+
+
+def _proof(at: datetime, checkpoint_id: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "at": at,
+        "checkpoint_id": checkpoint_id,
+        "ok": bool(document.get("ok")),
+        "level": document.get("level"),
+        "rto_s": document.get("rto_s"),
+    }
+
+
+def _answer(graph_id: str, status: HealthStatus, message: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    checked_at = datetime.now(UTC).isoformat()
+    return {"graph_id": graph_id, "status": status, "message": message, "checked_at": checked_at, **more}
+
+
+def _look_at_graph(graph: GraphBackup, found: dict[str, Any]) -> tuple[HealthStatus, str]:
+    if graph.source_dir is None:
+        return HealthStatus.DEGRADED, "where it lives is not configured"
+    root = os.path.join(graph.source_dir, graph.workspace)
+    if holds_staging(root) and _bridge.publish_pending(root):
+        return HealthStatus.CRITICAL, "an interrupted restore waits there: finish it before LightRAG starts"
+    try:
+        layout = files.detect(graph.source_dir, graph.workspace)
+    except LightragBkpError as error:
+        return HealthStatus.CRITICAL, str(error)
+    if layout.kind is files.Kind.PLAIN:
+        return HealthStatus.HEALTHY, "its directory is there"
+    pins = files.pin(layout)
+    try:
+        changed = [found_at[3] for name, found_at in pins.identities.items() if name != files.LLM_CACHE]
+        found |= {"files": len(pins.names), "changed_at": moment(max(changed, default=0)).isoformat()}
+        files.refuse_incomplete(pins)
+    except LightragBkpError as error:
+        return HealthStatus.CRITICAL, str(error)
+    finally:
+        pins.close()
+    return HealthStatus.HEALTHY, "all its files are there"
+
+
+def _days_until_full(snapshots: list[BackupSnapshot], free_bytes: int, now: datetime) -> float | None:
+    """How long the room lasts at the rate of the last 30 days, in days; None when nothing was added."""
+    since = now - timedelta(days=_GROWTH_DAYS)
+    recent = [one for one in snapshots if one.created_at > since]
+    if len(recent) < 2:
+        return None
+    added = sum(one.stored_bytes for one in recent[1:])
+    took_s = (recent[-1].created_at - recent[0].created_at).total_seconds()
+    return None if added <= 0 or took_s <= 0 else free_bytes / (added / took_s) / _DAY_S
+
+
+def _told(age: timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    return (
+        f"{hours * 60:.0f} minutes" if hours < 2 else f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+    )

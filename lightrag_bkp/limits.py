@@ -1,0 +1,34 @@
+"""What recovery is measured against."""
+
+from dataclasses import dataclass
+
+from .errors import InvalidInputError
+
+RECOVERY_VARIABLES = {
+    "max_backup_age_hours": "LIGHTRAG_RECOVERY_MAX_BACKUP_AGE_HOURS",
+    "max_drill_age_days": "LIGHTRAG_RECOVERY_MAX_DRILL_AGE_DAYS",
+    "scratch_dir": "LIGHTRAG_RECOVERY_SCRATCH_DIR",
+}
+"""The environment's name of each member of `RecoverySettings`."""
+
+_LONGEST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverySettings:
+    """When a graph counts as in danger.
+
+    Attributes:
+        max_backup_age_hours: an older newest backup is a problem. max_drill_age_days: so is an older newest drill.
+        scratch_dir: where drills restore to; the system's directory for temporary files by default.
+    """
+
+    max_backup_age_hours: float = 26
+    max_drill_age_days: float = 31
+    scratch_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_backup_age_hours", "max_drill_age_days"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
+                raise InvalidInputError(f"{name} {value!r} must be a number above 0 and at most {_LONGEST}")

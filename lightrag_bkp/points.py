@@ -1,0 +1,254 @@
+"""Recovery points as objects: documents that are written once, in a directory of each point.
+
+    <storage>/recovery_points/<id>/0     the point: what it is called, and which snapshots it is
+                                  /1 ... what became of it: validations, drills, failovers
+
+The C core writes them as it writes the log (repo/point.h). Nothing of a point is kept elsewhere, so that it survives
+the loss of any database, and every process sees the same.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from . import _bridge
+from .errors import Busy, DamagedError, LightragBkpError, LockedError
+from .keyring import Keyring
+from .models import moment
+
+DIRECTORY = "recovery_points"
+POINT, VALIDATION, DRILL, FAILOVER = "point", "validation", "drill", "failover"
+"""Kinds of records."""
+
+_LOCK = ".lock"
+_HOLDER = "recovery:"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSnapshot:
+    """A snapshot a recovery point names.
+
+    Attributes:
+        id: of the snapshot. digest: its `data_hash`: what was meant, whatever the id leads to later.
+        created_at: when it was taken, aware, UTC.
+    """
+
+    id: str
+    digest: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPoint:
+    """One checkpoint over several graphs: what a failover brings back.
+
+    Attributes:
+        checkpoint_id: its name, e.g. "20261123T130112Z-1f3c9a2e". graphs: ids of all graphs, sorted.
+        description, created_at (aware, UTC): of whoever made it.
+        validated: what the newest validation or drill said; False before the first.
+        validation_timestamp: when that was.
+        snapshots: what is brought back, by graph. level: how deep the newest validation went, or None.
+        replication: what was known of replicas when it was made; {} when none were configured.
+    """
+
+    checkpoint_id: str
+    graphs: tuple[str, ...]
+    description: str
+    created_at: datetime
+    validated: bool = False
+    validation_timestamp: datetime | None = None
+    snapshots: Mapping[str, NamedSnapshot] = field(default_factory=dict)
+    level: str | None = None
+    replication: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def holder(self) -> str:
+        """On whose behalf its snapshots are held."""
+        return holder_of(self.checkpoint_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One document of a point: its number, when it was written (claimed), and what it says."""
+
+    number: int
+    at: datetime
+    kind: str
+    document: Mapping[str, Any]
+
+
+def holder_of(checkpoint_id: str) -> str:
+    """On whose behalf a point holds its snapshots."""
+    return f"{_HOLDER}{checkpoint_id}"
+
+
+def point_of(holder: str) -> str | None:
+    """The point that holds under this name; None when it is no point."""
+    return holder.removeprefix(_HOLDER) if holder.startswith(_HOLDER) else None
+
+
+def new_id() -> str:
+    """A name for a new point, which no other has."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+class PointStore:
+    """All recovery points of a storage path; sealed where its repositories are.
+
+    Raises, beside what methods say: LockedError for a passphrase or key file that is missing, wrong or too much.
+    """
+
+    def __init__(self, storage_path: str, keyring: Keyring) -> None:
+        self.storage_path = storage_path
+        self._keyring = keyring
+
+    def ids(self) -> list[str]:
+        """Ids of all points, oldest first."""
+        try:
+            with os.scandir(os.path.join(self.storage_path, DIRECTORY)) as entries:
+                found = [entry.name for entry in entries if not entry.name.startswith(".")]
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in found if os.path.exists(self._path(name, 0)))
+
+    def records(self, checkpoint_id: str) -> list[Record]:
+        """Everything written about a point, in order.
+
+        Raises:
+            NotFoundError: no such point. DamagedError: a record is missing or is not what was written.
+            InvalidInputError: this cannot be an id.
+        """
+        rows = _bridge.point_read(self._resolved(), checkpoint_id, self._keyring.key_now())
+        return [Record(number, moment(at_ns), *_parsed(text, checkpoint_id)) for number, at_ns, text in rows]
+
+    def point(self, checkpoint_id: str) -> RecoveryPoint:
+        """One point. Raises what `records` raises."""
+        return _point(checkpoint_id, self.records(checkpoint_id))
+
+    def points(self) -> tuple[list[RecoveryPoint], dict[str, LightragBkpError]]:
+        """All points that can be read, oldest first, and why the others cannot."""
+        found, failed = [], {}
+        for checkpoint_id in self.ids():
+            try:
+                found.append(self.point(checkpoint_id))
+            except LockedError:
+                raise  # it is the same with all of them
+            except LightragBkpError as error:
+                failed[checkpoint_id] = error
+        return found, failed
+
+    async def create(self, checkpoint_id: str, document: Mapping[str, Any]) -> RecoveryPoint:
+        """Makes a point of this document; it is durable afterwards."""
+        await self._append(checkpoint_id, True, POINT, document)
+        return self.point(checkpoint_id)
+
+    async def add(self, checkpoint_id: str, kind: str, document: Mapping[str, Any]) -> None:
+        """Adds a record to a point; it is durable afterwards."""
+        await self._append(checkpoint_id, False, kind, document)
+
+    async def delete(self, checkpoint_id: str) -> bool:
+        """Removes a point and all its records; False when there is none."""
+        return await asyncio.to_thread(_bridge.point_delete, self._resolved(), checkpoint_id)
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Keeps other failovers of this storage path out, in any process.
+
+        Raises:
+            Busy: one is under way.
+        """
+        os.makedirs(os.path.join(self.storage_path, DIRECTORY), mode=0o750, exist_ok=True)
+        path = os.path.join(self.storage_path, DIRECTORY, _LOCK)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Busy(f"another failover is under way: {what} when it is done", op=what, target=path) from None
+            yield
+        finally:
+            os.close(fd)
+
+    def under_way(self) -> bool:
+        """Whether a failover is under way in some process."""
+        if not os.path.exists(os.path.join(self.storage_path, DIRECTORY, _LOCK)):
+            return False
+        try:
+            with self.alone("look"):
+                return False
+        except Busy:
+            return True
+
+    async def _append(self, checkpoint_id: str, create: bool, kind: str, document: Mapping[str, Any]) -> None:
+        text = json.dumps({"record": kind, **document}, ensure_ascii=True)
+        key = await self._keyring.key()
+        await asyncio.to_thread(_bridge.point_append, self._resolved(), checkpoint_id, create, text, key)
+
+    def _resolved(self) -> str:
+        """The storage path behind any symlinks of its owner; the core itself follows none."""
+        return os.path.realpath(self.storage_path)
+
+    def _path(self, checkpoint_id: str, number: int) -> str:
+        return os.path.join(self.storage_path, DIRECTORY, checkpoint_id, f"{number:020}")
+
+
+def proof_of(records: list[Record]) -> Record | None:
+    """The newest validation or drill."""
+    return next((one for one in reversed(records) if one.kind in (VALIDATION, DRILL)), None)
+
+
+def problems(records: list[Record]) -> list[tuple[str, str]]:
+    """What the newest validation or drill found wrong: (graph id, what)."""
+    proof = proof_of(records)
+    return [] if proof is None else [(graph_id, said) for graph_id, found in _found(proof) for said in found]
+
+
+def _found(proof: Record) -> Iterator[tuple[str, list[str]]]:
+    graphs = proof.document.get("graphs")
+    if proof.kind == VALIDATION and isinstance(graphs, dict):
+        yield from ((str(graph_id), [str(said) for said in found]) for graph_id, found in graphs.items())
+    elif isinstance(graphs, list):
+        yield from ((str(one.get("graph_id")), [str(said) for said in one.get("problems", ())]) for one in graphs)
+
+
+def _parsed(text: str, checkpoint_id: str) -> tuple[str, Mapping[str, Any]]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("record"), str):
+        raise DamagedError(f"a record of recovery point {checkpoint_id} is no JSON object", target=checkpoint_id)
+    return document.pop("record"), document
+
+
+def _point(checkpoint_id: str, records: list[Record]) -> RecoveryPoint:
+    first = records[0]
+    try:
+        snapshots = {
+            graph_id: NamedSnapshot(named["id"], named["digest"], datetime.fromisoformat(named["created_at"]))
+            for graph_id, named in first.document["snapshots"].items()
+        }
+        description, replication = str(first.document["description"]), dict(first.document.get("replication", {}))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(
+            f"recovery point {checkpoint_id} does not say what it is: {error!r}", target=checkpoint_id
+        ) from None
+    proof = proof_of(records)
+    return RecoveryPoint(
+        checkpoint_id=checkpoint_id,
+        graphs=tuple(sorted(snapshots)),
+        description=description,
+        created_at=first.at,
+        validated=proof is not None and bool(proof.document.get("ok")),
+        validation_timestamp=None if proof is None else proof.at,
+        snapshots=snapshots,
+        level=None if proof is None else str(proof.document.get("level")),
+        replication=replication,
+    )

@@ -1,0 +1,355 @@
+"""Disaster recovery: several graphs protected as one, brought back as one, and proved before the day it counts.
+
+    from lightrag_bkp.recovery import DisasterRecoveryManager
+
+    recovery = DisasterRecoveryManager()                      # the graphs of the configuration
+    point = await recovery.create_recovery_point(["support", "sales"], "before the upgrade")
+    assert await recovery.validate_recovery_point(point.checkpoint_id)
+    outcome = await recovery.failover(point.checkpoint_id)    # both graphs, or none
+    await recovery.undo_failover(point.checkpoint_id)
+
+Everything that is known of a recovery point lies in files of its own (see `points`); no server and no database is
+needed to come back.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from . import drills, recovery_status
+from .awaiting import to_the_end
+from .backup import BackupManager
+from .drills import DrillOutcome, GraphDrill
+from .errors import InvalidInputError, LightragBkpError, NotFoundError, RefusedError
+from .failover import Failover, interrupted
+from .failover_history import BEGUN, FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
+from .graph import GraphBackup
+from .health import ComponentHealth, HealthStatus, HealthValidator, worst
+from .models import BackupSnapshot, VerifyLevel
+from .points import VALIDATION, NamedSnapshot, PointStore, RecoveryPoint, holder_of, new_id, problems
+
+__all__ = [
+    "ComponentHealth", "DisasterRecoveryManager", "DrillOutcome", "FailoverOutcome", "GraphDrill", "GraphFailover",
+    "HealthStatus", "HealthValidator", "NamedSnapshot", "Phase", "RecoveryPoint",
+]  # fmt: skip
+
+logger = logging.getLogger("lightrag_bkp")
+
+_CANDIDATES_NAMED = 5
+FRESH_S = 24 * 3600
+"""A validation this young is believed by a failover; what it brings back is compared with its digests in any case."""
+
+
+class DisasterRecoveryManager:
+    """Recovery points over the graphs of one storage path.
+
+    Args:
+        backup: knows the graphs; the configured ones when None. replication: knows the targets; None: there are none.
+
+    Raises:
+        ConfigurationError: no storage path is configured, or a setting cannot be used.
+    """
+
+    def __init__(self, backup: BackupManager | None = None, replication: Any = None) -> None:
+        self.backup = backup or BackupManager()
+        self.replication = replication
+        self.health = HealthValidator(self.backup, replication)
+        self._store = PointStore(self.backup.storage_path, self.backup.keyring)
+
+    # ---- recovery points ----
+
+    async def create_recovery_point(self, graph_ids: Sequence[str], description: str = "") -> RecoveryPoint:
+        """Takes a snapshot of every graph and makes a recovery point of them; of all graphs or of none.
+
+        The snapshots are held before the point exists, until it is deleted.
+
+        Raises:
+            InvalidInputError: no graph is named. NotFoundError: a graph is unknown. What `create_snapshot` raises; then
+                nothing is left.
+        """
+        if isinstance(graph_ids, str) or not graph_ids:
+            raise InvalidInputError("name the graphs of the recovery point as a list of ids", op="create")
+        checkpoint_id = new_id()
+        graphs = [self.backup.require_graph(graph_id) for graph_id in sorted(set(graph_ids))]
+        taking = [asyncio.create_task(self._take(graph, checkpoint_id, description)) for graph in graphs]
+        try:
+            await asyncio.wait(taking)
+            snapshots = {one.graph_id: one for one in (task.result() for task in taking)}
+            document = _document(checkpoint_id, description, snapshots)
+            point = await self._store.create(checkpoint_id, document)
+        except BaseException:
+            await to_the_end(self._give_up(taking, checkpoint_id))
+            raise
+        logger.info("event=recovery_point id=%s graphs=%s", checkpoint_id, ",".join(point.graphs))
+        return point
+
+    def list_recovery_points(self) -> list[RecoveryPoint]:
+        """All recovery points that can be read, oldest first. `get_recovery_status` names those that cannot."""
+        return self._store.points()[0]
+
+    def get_recovery_point(self, checkpoint_id: str) -> RecoveryPoint | None:
+        """The recovery point of this id, None when there is none.
+
+        Raises:
+            DamagedError: what is written about it is not what was written. InvalidInputError: this cannot be an id.
+        """
+        try:
+            return self._store.point(checkpoint_id)
+        except NotFoundError:
+            return None
+
+    def find_recovery_point(self, beginning: str) -> RecoveryPoint:
+        """The one recovery point whose id is `beginning`, or begins with it; or the newest one, for "latest".
+
+        Raises:
+            NotFoundError: there is none. InvalidInputError: there are several; the message names them.
+        """
+        ids = self._store.ids()
+        found = ids[-1:] if beginning == "latest" else [one for one in ids if beginning and one.startswith(beginning)]
+        if not found:
+            raise NotFoundError(f"there is no recovery point {beginning!r}: a listing names all", target=beginning)
+        if len(found) > 1 and beginning not in found:
+            named = ", ".join(found[-_CANDIDATES_NAMED:])
+            raise InvalidInputError(
+                f"{len(found)} recovery points begin with {beginning!r}, the last ones {named}: write more of the id",
+                target=beginning,
+            )
+        return self._store.point(beginning if beginning in found else found[0])
+
+    async def delete_recovery_point(self, checkpoint_id: str) -> bool:
+        """Deletes a recovery point and lets go of the snapshots it held, also of what a creation that died left held.
+
+        Returns:
+            False when there was neither.
+        """
+        existed = await self._store.delete(checkpoint_id)
+        released = await self._let_go(holder_of(checkpoint_id))
+        logger.info("event=recovery_point_deleted id=%s existed=%s released=%d", checkpoint_id, existed, released)
+        return existed or released > 0
+
+    async def validate_recovery_point(self, checkpoint_id: str, level: VerifyLevel | str = "digests") -> bool:
+        """Checks that a recovery point can be brought back, and writes down the answer.
+
+        Args:
+            level: "catalogue" (every object is there), "digests" (every byte is read and hashed) or "drill" (besides,
+                it is brought back to a scratch directory).
+
+        Raises:
+            NotFoundError: no such point. InvalidInputError: an unknown level.
+        """
+        point = self._store.point(checkpoint_id)
+        if level == drills.LEVEL:
+            return (await self.run_drill(checkpoint_id)).ok
+        started = time.monotonic()
+        graphs = {graph_id: await self._problems(point, graph_id, level) for graph_id in point.graphs}
+        ok = not any(graphs.values())
+        seconds = time.monotonic() - started
+        document = {"ok": ok, "level": str(level), "graphs": graphs, "seconds": seconds}
+        await self._store.add(checkpoint_id, VALIDATION, document)
+        logger.info("event=validation point=%s level=%s ok=%s seconds=%.3f", checkpoint_id, level, ok, seconds)
+        return ok
+
+    def problems(self, checkpoint_id: str) -> list[tuple[str, str]]:
+        """What the newest validation or drill found wrong: (graph id, what); empty when it found nothing, or there was
+        none.
+
+        Raises:
+            NotFoundError: no such point.
+        """
+        return problems(self._store.records(checkpoint_id))
+
+    async def run_drill(self, checkpoint_id: str) -> DrillOutcome:
+        """Brings every graph of a recovery point back to a scratch directory, looks at it, and cleans up; the outcome
+        is written down.
+
+        Raises:
+            NotFoundError: no such point.
+        """
+        point = self._store.point(checkpoint_id)
+        return await drills.run(self._store, self.backup.require_graph, point, self.backup.recovery.scratch_dir)
+
+    # ---- failover ----
+
+    async def initiate_failover(self, checkpoint_id: str) -> bool:
+        """As `failover`; returns whether every graph was brought back."""
+        return (await self.failover(checkpoint_id)).ok
+
+    async def failover(self, checkpoint_id: str, *, dry_run: bool = False) -> FailoverOutcome:
+        """Brings every graph of a recovery point back where it lives, or none: any failure rolls all of them back.
+
+        A LightRAG of this process that has a graph open goes on with it; another one must not run.
+
+        Args:
+            dry_run: only validate and say what would change.
+
+        Returns:
+            How it went; a failure that was rolled back is no exception.
+
+        Raises:
+            NotFoundError: no such point. RefusedError: the point is not valid. Busy: another failover is under way.
+        """
+        point = self._store.point(checkpoint_id)
+        with self._store.alone("failover"):
+            started = time.monotonic()
+            if not await self._valid(point):
+                raise RefusedError(
+                    f"recovery point {checkpoint_id} is not valid: `validate` says why, and another one may be",
+                    op="failover",
+                    target=checkpoint_id,
+                )
+            this = Failover(self._store, self.backup.require_graph, point)
+            return await (this.plan() if dry_run else this.run(time.monotonic() - started))
+
+    async def undo_failover(self, checkpoint_id: str) -> FailoverOutcome:
+        """Makes every graph what it was before the newest failover of this point, also one whose process died.
+
+        Raises:
+            NotFoundError: no such point. RefusedError: there is nothing to undo. Busy: a failover is under way.
+        """
+        point = self._store.point(checkpoint_id)
+        with self._store.alone("undo"):
+            records = self._store.records(checkpoint_id)
+            past = await asyncio.to_thread(self._with_interrupted, history(checkpoint_id, records), point)
+            return await Failover(self._store, self.backup.require_graph, point).undo(to_undo(past, checkpoint_id))
+
+    def failovers(self, checkpoint_id: str) -> list[PastFailover]:
+        """All failovers of a point, oldest first.
+
+        Raises:
+            NotFoundError: no such point.
+        """
+        return history(checkpoint_id, self._store.records(checkpoint_id))
+
+    # ---- how it stands ----
+
+    async def health_check(self) -> dict[str, Any]:
+        """Looks at every graph, its backups and replicas, and at the recovery points.
+
+        Returns:
+            {status (the worst), checked_at, components: [ComponentHealth as objects], graphs: {id: {graph, backups,
+            replication}} as `HealthValidator` answers}.
+        """
+        graphs, parts = {}, []
+        for graph_id in self.backup.graph_ids():
+            answers = {
+                "graph": await self.health.validate_graph(graph_id),
+                "backups": await self.health.validate_backups(graph_id),
+                "replication": await self.health.validate_replication(graph_id),
+            }
+            graphs[graph_id] = answers
+            for part, answer in answers.items():
+                at = datetime.fromisoformat(answer["checked_at"])
+                parts.append(ComponentHealth(f"{graph_id}/{part}", answer["status"], answer["message"], at))
+        parts.append(await asyncio.to_thread(recovery_status.health, self.backup, self._store))
+        return {
+            "status": worst([part.status for part in parts]),
+            "checked_at": datetime.now(UTC).isoformat(),
+            "components": [part.document() for part in parts],
+            "graphs": graphs,
+        }
+
+    def get_recovery_status(self) -> dict[str, Any]:
+        """What could be brought back, as far as it is written down; nothing is checked.
+
+        Returns:
+            {recovery_points (number), latest (the newest point as an object, or None), latest_validated (id of the
+            newest valid one, or None), last_drill ({checkpoint_id, at, age_s, ok, rto_s} or None), failovers: newest
+            last, interrupted (id of the point whose failover died, or None), unreadable: {id: why}, left_held: ids of
+            points that do not exist and hold snapshots, graphs: {id: {latest, latest_at, points}}}.
+        """
+        return recovery_status.of(self.backup, self._store)
+
+    # ---- steps ----
+
+    async def _take(self, graph: GraphBackup, checkpoint_id: str, description: str) -> BackupSnapshot:
+        tags = {"recovery_point": checkpoint_id, **({"description": description} if description else {})}
+        snapshot = await graph.create_snapshot(metadata=tags)
+        try:
+            await graph.hold(snapshot.backup_id, holder_of(checkpoint_id))
+        except BaseException:
+            await to_the_end(_forget(graph, snapshot, checkpoint_id))
+            raise
+        return snapshot
+
+    async def _give_up(self, taking: "list[asyncio.Task[BackupSnapshot]]", checkpoint_id: str) -> None:
+        """Undoes what was taken for a point that will not be."""
+        for task in taking:
+            task.cancel()
+        for taken in await asyncio.gather(*taking, return_exceptions=True):
+            if isinstance(taken, BackupSnapshot):
+                await _forget(self.backup.require_graph(taken.graph_id), taken, checkpoint_id)
+
+    async def _problems(self, point: RecoveryPoint, graph_id: str, level: VerifyLevel | str) -> list[str]:
+        """What keeps one graph from being brought back."""
+        named = point.snapshots[graph_id]
+        try:
+            graph = self.backup.require_graph(graph_id)
+            snapshot = graph.get_snapshot(named.id)
+            if snapshot is None:
+                return [f"snapshot {named.id} is gone"]
+            problems = [] if snapshot.data_hash == named.digest else [f"snapshot {named.id} is another one now"]
+            if point.holder not in snapshot.holders:
+                problems.append(f"snapshot {named.id} is not held, so a clean-up may take it")
+            outcome = await graph.verify_snapshot(named.id, level)
+            return problems + [f"{one.object}: {one.message}" for one in outcome.findings]
+        except InvalidInputError:
+            raise
+        except LightragBkpError as error:
+            return [str(error)]
+
+    async def _valid(self, point: RecoveryPoint) -> bool:
+        """Whether the point is valid now: as a fresh validation said, or a new one says."""
+        at = point.validation_timestamp
+        fresh = at is not None and timedelta() <= datetime.now(UTC) - at < timedelta(seconds=FRESH_S)
+        if fresh and point.validated and point.level != VerifyLevel.CATALOGUE:
+            return True
+        return await self.validate_recovery_point(point.checkpoint_id)
+
+    def _with_interrupted(self, past: list[PastFailover], point: RecoveryPoint) -> list[PastFailover]:
+        """The history, with what a failover that died had restored and could not write down any more."""
+        if not past or past[-1].state != BEGUN:
+            return past
+        known = {one.graph_id for one in past[-1].restored}
+        missing = (
+            interrupted(self.backup.require_graph(graph_id), point.snapshots[graph_id].id, past[-1].began_at)
+            for graph_id in point.graphs
+            if graph_id not in known
+        )
+        restored = (*past[-1].restored, *(one for one in missing if one is not None))
+        return [*past[:-1], replace(past[-1], restored=restored)]
+
+    async def _let_go(self, holder: str) -> int:
+        """Ends all holds of a holder; returns how many there were."""
+        released = 0
+        for graph_id in self.backup.graph_ids():
+            graph = self.backup.require_graph(graph_id)
+            for snapshot in await asyncio.to_thread(graph.list_snapshots):
+                if holder in snapshot.holders:
+                    released += await graph.release(snapshot.backup_id, holder)
+        return released
+
+
+def _document(checkpoint_id: str, description: str, snapshots: dict[str, BackupSnapshot]) -> dict[str, Any]:
+    """What is written of a new point."""
+    return {
+        "checkpoint_id": checkpoint_id,
+        "description": description,
+        "snapshots": {
+            graph_id: {"id": one.backup_id, "digest": one.data_hash, "created_at": one.created_at.isoformat()}
+            for graph_id, one in snapshots.items()
+        },
+        "replication": {},
+    }
+
+
+async def _forget(graph: GraphBackup, snapshot: BackupSnapshot, checkpoint_id: str) -> None:
+    """Lets go of and deletes a snapshot that was taken for a point that will not be."""
+    try:
+        await graph.release(snapshot.backup_id, holder_of(checkpoint_id))
+        await graph.delete_snapshot(snapshot.backup_id)
+    except LightragBkpError as error:
+        logger.warning("event=snapshot_left graph=%s id=%s error=%r", graph.graph_id, snapshot.backup_id, str(error))

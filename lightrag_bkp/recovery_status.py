@@ -1,0 +1,98 @@
+"""What could be brought back, as far as it is written down: recovery points, failovers, holds. Nothing is checked."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from . import drills
+from .backup import BackupManager
+from .errors import LightragBkpError
+from .failover_history import BEGUN, ENDED, history
+from .health import ComponentHealth, HealthStatus
+from .points import PointStore, RecoveryPoint, point_of
+
+
+def of(backup: BackupManager, store: PointStore) -> dict[str, Any]:
+    """As `DisasterRecoveryManager.get_recovery_status` says."""
+    points, failed = store.points()
+    records = {point.checkpoint_id: store.records(point.checkpoint_id) for point in points}
+    past = sorted((one for name, found in records.items() for one in history(name, found)), key=lambda one: one.at)
+    died = [one.checkpoint_id for one in past if one.state == BEGUN]
+    valid = [point.checkpoint_id for point in points if point.validated]
+    return {
+        "recovery_points": len(points),
+        "latest": point_document(points[-1]) if points else None,
+        "latest_validated": valid[-1] if valid else None,
+        "last_drill": drills.newest(records),
+        "failovers": [one.document() for one in past],
+        "interrupted": died[-1] if died and not store.under_way() else None,
+        "unreadable": {name: str(error) for name, error in failed.items()},
+        "left_held": sorted(_holding(backup) - set(store.ids())),
+        "graphs": {graph_id: _graph(backup, graph_id, points) for graph_id in backup.graph_ids()},
+    }
+
+
+def health(backup: BackupManager, store: PointStore) -> ComponentHealth:
+    """How the recovery points stand."""
+    status = of(backup, store)
+    judged, said = _judge(status)
+    return ComponentHealth("recovery points", judged, said, datetime.now(UTC))
+
+
+def point_document(point: RecoveryPoint) -> dict[str, Any]:
+    """A recovery point as a JSON object."""
+    return {
+        "checkpoint_id": point.checkpoint_id,
+        "graphs": list(point.graphs),
+        "description": point.description,
+        "created_at": point.created_at.isoformat(),
+        "validated": point.validated,
+        "validation_timestamp": point.validation_timestamp and point.validation_timestamp.isoformat(),
+        "level": point.level,
+        "snapshots": {
+            graph_id: {"id": one.id, "digest": one.digest, "created_at": one.created_at.isoformat()}
+            for graph_id, one in point.snapshots.items()
+        },
+        "replication": dict(point.replication),
+    }
+
+
+def _judge(status: dict[str, Any]) -> tuple[HealthStatus, str]:
+    if status["interrupted"]:
+        said = f"the failover of recovery point {status['interrupted']} died: repeat or undo it"
+        return HealthStatus.CRITICAL, said
+    newest = status["failovers"][-1] if status["failovers"] else None
+    if newest and newest["state"] == ENDED and not newest["ok"] and not newest["rolled_back"]:
+        said = f"the failover of recovery point {newest['checkpoint_id']} failed and was not rolled back whole"
+        return HealthStatus.CRITICAL, said
+    if status["unreadable"]:
+        return HealthStatus.CRITICAL, f"recovery point {min(status['unreadable'])} cannot be read"
+    if status["left_held"]:
+        said = f"recovery point {status['left_held'][0]} was never finished and holds snapshots: delete it"
+        return HealthStatus.DEGRADED, said
+    if status["latest_validated"] is None:
+        return HealthStatus.DEGRADED, "there is no valid recovery point"
+    return HealthStatus.HEALTHY, f"{status['latest_validated']} is valid"
+
+
+def _holding(backup: BackupManager) -> set[str]:
+    """Points on whose behalf snapshots are held."""
+    found = set()
+    for graph_id in backup.graph_ids():
+        try:
+            snapshots = backup.require_graph(graph_id).list_snapshots()
+        except LightragBkpError:
+            continue  # `validate_backups` says so
+        found |= {point_of(holder) for snapshot in snapshots for holder in snapshot.holders}
+    return {name for name in found if name is not None}
+
+
+def _graph(backup: BackupManager, graph_id: str, points: list[RecoveryPoint]) -> dict[str, Any]:
+    try:
+        latest = backup.require_graph(graph_id).get_snapshot("latest")
+    except LightragBkpError as error:
+        return {"error": str(error)}
+    return {
+        "latest": latest and latest.backup_id,
+        "latest_at": latest and latest.created_at.isoformat(),
+        "points": [point.checkpoint_id for point in points if graph_id in point.graphs],
+    }

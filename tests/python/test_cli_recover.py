@@ -1,0 +1,118 @@
+"""`recovery ...` and `status`, with no LightRAG running."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.folders import fingerprint
+from support.program import Program
+
+GRAPH = "graph_chunk_entity_relation.graphml"
+
+
+@pytest.fixture
+def places(program: Program, built_graph: Path) -> dict[str, Path]:
+    """Two configured graphs."""
+    found = {name: program.directory / name for name in ("sales", "support")}
+    for place in found.values():
+        shutil.copytree(built_graph, place)
+    program.environ["LIGHTRAG_BACKUP_GRAPHS"] = ",".join(f"{name}={place}" for name, place in found.items())
+    return found
+
+
+@pytest.fixture
+def point(program: Program, places: dict[str, Path]) -> str:
+    answer = program.json("recovery", "create", "--description", "nightly")
+    return str(answer["recovery_point"]["checkpoint_id"])
+
+
+def kept(places: dict[str, Path]) -> list[Any]:
+    return [fingerprint(place) for place in places.values()]
+
+
+def test_the_whole_life_of_a_point(program: Program, places: dict[str, Path], point: str) -> None:
+    original = kept(places)
+    assert "not validated" in program("recovery", "list").out
+    assert "is valid (digests)" in program("recovery", "validate", point[:12]).out
+    assert "came back whole" in program("recovery", "drill", "latest").out
+    shutil.rmtree(places["sales"])
+    (places["support"] / GRAPH).write_text("spoilt")
+    assert "nothing was changed" in program("recovery", "failover", point, "--dry-run").out
+    assert "all graphs are back" in program("recovery", "failover", point, "--yes").out
+    assert kept(places) == original
+    assert "was undone" in program("recovery", "failover", point, "--undo", "--yes").out
+    assert (places["support"] / GRAPH).read_text() == "spoilt"
+    shown = program("recovery", "show", point)
+    assert "nightly" in shown.out and "undone" in shown.out
+    assert "is deleted" in program("recovery", "delete", point).out
+    assert program("recovery", "list").out == "no recovery points\n"
+    assert program.json("list", "sales")["snapshots"][-1]["holders"] == []
+
+
+def test_a_failover_asks_before_it_replaces(program: Program, places: dict[str, Path], point: str) -> None:
+    (places["sales"] / GRAPH).write_text("worked on since")
+    before = kept(places)
+    assert "--yes does it without asking" in program.sentence("recovery", "failover", point, code=2)
+    declined = program.at_terminal("n", "recovery", "failover", point, code=1)
+    assert "bring back sales, support" in declined.err and "nothing was changed" in declined.err
+    assert kept(places) == before
+    assert "all graphs are back" in program.at_terminal("y", "recovery", "failover", point).out
+
+
+def test_a_failover_that_fails_says_so_and_that_all_is_as_before(
+    program: Program, places: dict[str, Path], point: str
+) -> None:
+    (places["sales"] / GRAPH).write_text("worked on since")
+    shutil.rmtree(places["support"])
+    places["support"].write_text("in the way")
+    failed = program("recovery", "failover", point, "--yes", code=1)
+    assert "failed: " in failed.out and "everything is what it was before" in failed.out
+    assert (places["sales"] / GRAPH).read_text() == "worked on since"
+    document = program.json("recovery", "failover", point, "--yes", code=1)
+    assert (document["ok"], document["rolled_back"]) == (False, True)
+
+
+def test_what_cannot_be_brought_back_is_named(program: Program, places: dict[str, Path], point: str) -> None:
+    for pack in (program.storage / "graphs" / "sales" / "packs").iterdir():
+        pack.unlink()
+    for words in (("validate", point), ("drill", point)):
+        ran = program("recovery", *words, code=3)
+        assert "sales" in ran.out
+    assert program.json("recovery", "validate", point, code=3)["problems"][0][0] == "sales"
+    assert "is not valid" in program.sentence("recovery", "failover", point, "--yes", code=1)
+    assert "unknown" in program.sentence("recovery", "validate", point, "--level", "unknown", code=2)
+    assert "no recovery point 'x'" in program.sentence("recovery", "show", "x", code=1)
+
+
+def test_status_is_one_page(program: Program, places: dict[str, Path], point: str) -> None:
+    page = program("status").out
+    assert page.splitlines()[0].split("  ")[0] == "GRAPH"
+    assert "run a drill" in page
+    program("recovery", "drill", point)
+    well = program("status").out
+    assert well.splitlines()[-1] == "all is well"
+    assert f"newest valid one: {point}" in well
+    assert "nothing" in well.splitlines()[1], "nothing was changed since"
+    document = program.json("status")
+    assert document["health"]["status"] == "healthy"
+    assert document["recovery"]["last_drill"]["checkpoint_id"] == point
+    shutil.rmtree(places["sales"])
+    lost = program("status", code=1)
+    assert "CRITICAL sales/graph" in lost.out
+
+
+def test_a_damaged_point_is_complained_about(program: Program, places: dict[str, Path], point: str) -> None:
+    other = program.json("recovery", "create", "sales")["recovery_point"]["checkpoint_id"]
+    (written,) = (program.storage / "recovery_points" / point).iterdir()
+    written.chmod(0o640)
+    written.write_bytes(written.read_bytes()[:-1])
+    listed = program("recovery", "list", code=1)
+    assert point in listed.err and other in listed.out
+    assert list(program.json("recovery", "list", code=1)["unreadable"]) == [point]
+
+
+def test_documents_are_json(program: Program, places: dict[str, Path], point: str) -> None:
+    for words in (("list",), ("show", point), ("validate", point), ("drill", point), ("failover", point, "--dry-run")):
+        assert isinstance(json.loads(json.dumps(program.json("recovery", *words))), dict)
