@@ -137,8 +137,31 @@ def files(work: Path, share: float) -> Measured:
     ]
 
 
+def vectors(work: Path, share: float) -> Measured:
+    """A vector file of 1 GB, and one of 4 GB: memory does not grow with them."""
+    found: Measured = []
+    for gigabytes in (1, 4):
+        source, storage, target = work / f"source{gigabytes}", work / f"storage{gigabytes}", work / "back"
+        rows = max(100, round(gigabytes * 1e9 / 8270 * share))
+        inside.ask("vector_file", source, rows, module=_INSIDE)
+        taken = _run(storage, "snapshot", "g", source)
+        verified = _run(storage, "verify", "g", "latest")
+        back = _run(storage, "restore", "g", "latest", target)
+        size, stored = measure.apparent_bytes(source), measure.apparent_bytes(storage, without="cache")
+        peak_mb = max(usage.peak_mb for usage in (taken, verified, back))
+        found += [
+            Bar(f"a vector file of {gigabytes * share:g} GB: memory of the program", peak_mb, 128, "MB"),
+            f"{size / 1e9:.2f} GB, {rows:,} rows: stored {stored / size:.3f} of it; snapshot {taken.seconds:.1f} s,"
+            f" {taken.cpu_seconds:.1f} cpu s, {taken.peak_mb:.0f} MB; verify {verified.seconds:.1f} s,"
+            f" {verified.peak_mb:.0f} MB; restore {back.seconds:.1f} s, {back.peak_mb:.0f} MB",
+        ]
+        for place in (source, storage, target):
+            shutil.rmtree(place)
+    return found
+
+
 PARTS: dict[str, Callable[[Path, float], Measured]] = {
-    part.__name__: part for part in (index, history, churn, graphs, holes, files)
+    part.__name__: part for part in (index, history, churn, graphs, holes, files, vectors)
 }
 
 

@@ -4,15 +4,17 @@
 """
 
 import asyncio
+import base64
 import json
 import os
 import random
 import statistics
 import sys
 import time
+import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lightrag_bkp import BackupManager, RetentionPolicy, _bridge
 from lightrag_bkp.graph import GraphBackup
@@ -32,6 +34,9 @@ _FILE_BYTES = 16_000
 _KEEP = 10
 _PRUNE_EVERY = 100
 _LOOK_S = 0.005
+_DIM = 1024
+_BLOCK_ROWS = 3000
+_SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
 
 
 def forge(storage: str, source: str, chunks: str) -> Figures:
@@ -177,6 +182,32 @@ async def _take_all(storage: str, places: list[Path]) -> Figures:
     return {**peaks, "grown_mb": grown_mb, "displaced": displaced, "first_s": seconds[0], "again_s": seconds[1]}
 
 
+def vector_file(directory: str, rows: str) -> Figures:
+    """Writes `vectors.json` as LightRAG would, with so many random rows of 1024 components, in little memory."""
+    import numpy as np
+
+    def block(first: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
+        generator = np.random.Generator(np.random.PCG64(first))
+        return generator.standard_normal((min(_BLOCK_ROWS, count - first), _DIM), dtype=np.float32)
+
+    count = int(rows)
+    Path(directory).mkdir()
+    with open(Path(directory, "vectors.json"), "wb") as file:
+        file.write(b'{"embedding_dim": %d, "data": [' % _DIM)
+        for first in range(0, count, _BLOCK_ROWS):
+            for number, row in enumerate(block(first).astype(np.float16), first):
+                payload = base64.b64encode(zlib.compress(row.tobytes()))
+                name = number * _SPREAD % 2**128
+                words = b'"__id__": "ent-%032x", "content": "Entity %d is one of many."' % (name, number)
+                file.write(b'%s{%s, "vector": "%s"}' % (b", " if number else b"", words, payload))
+        file.write(b'], "matrix": "')
+        for first in range(0, count, _BLOCK_ROWS):  # a multiple of 3 rows, so that its base64 needs no padding
+            some = block(first)
+            file.write(base64.b64encode((some / np.linalg.norm(some, axis=1, keepdims=True)).tobytes()))
+        file.write(b'"}')
+    return {"rows": count}
+
+
 def _core_threads() -> int:
     found = 0
     for task in os.listdir("/proc/self/task"):
@@ -193,7 +224,7 @@ async def _with_graph(storage: str, source: str, work: Callable[[GraphBackup], A
 
 
 _NAMES: dict[str, Callable[..., Figures]] = {
-    f.__name__: f for f in (forge, snapshot, look_up, history, listing, churn, graphs)
+    f.__name__: f for f in (forge, snapshot, look_up, history, listing, churn, graphs, vector_file)
 }
 
 if __name__ == "__main__":
