@@ -1,8 +1,9 @@
 /* The bytes of a snapshot's item, read anywhere: for whoever looks into a file without restoring it.
  *
- * Opening walks the recipe once and remembers where each chunk begins (40 bytes per chunk). Reading decodes the chunks
- * that are asked for, each checked against its id, and keeps the last few: who reads on from where it stopped, at one
- * or two places at a time, decodes every chunk once per place. Any thread may read, at the same time as others.
+ * Opening walks the recipe once and keeps it (40 bytes per chunk). Reading decodes what is asked for, each chunk checked
+ * against its id, and keeps the last few: who reads on from where it stopped, at one or two places at a time, decodes
+ * every chunk once per place. Plain items and vector files are read alike. Any thread may read, at the same time as
+ * others.
  */
 #ifndef LRB_ENGINE_ITEM_BYTES_H
 #define LRB_ENGINE_ITEM_BYTES_H

@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "jobs.h"
+#include "vector_file.h"
 
 static lrb_err err;
 
@@ -61,6 +62,55 @@ TEST(any_part_of_any_item_is_read) {
     shelf_close(&s);
 }
 
+static void write_bytes(const char *dir, const char *name, const lrb_buf *bytes) {
+    char path[512];
+    fixture_path(path, dir, name);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(bytes->data, 1, bytes->length, file) != bytes->length) perror(path), exit(2);
+    fclose(file);
+}
+
+static bool begins_with_a_frame(shelf *s, const lrb_body_item *item) {
+    lrb_repo_reader fetch = {s->repo, s->f.worker.coder};
+    lrb_recipe_walker *walker;
+    lrb_row row;
+    bool done;
+    if (item->root.kind != LRB_CHUNK_RECIPE || lrb_recipe_walker_new(&item->root, lrb_repo_fetch, &fetch, &walker, &err)) return false;
+    bool frame = !lrb_recipe_walker_next(walker, false, &row, &done, &err) && row.kind == LRB_CHUNK_FRAME;
+    lrb_recipe_walker_free(walker);
+    return frame;
+}
+
+/* A vector file is stored in two parts that have to come together again: read across every seam. */
+static void a_vector_file_is_read(uint32_t dim, size_t rows) {
+    shelf s;
+    lrb_body_item item;
+    lrb_item_bytes *bytes;
+    char snapshot[LRB_SNAPSHOT_ID_MAX];
+    vector_file f = vector_file_of(dim, rows);
+    shelf_open(&s);
+    write_bytes(s.f.source, "vdb_entities.json", &f.bytes);
+    shelf_backup(&s, snapshot);
+    CHECK_OK(find_item(&s, snapshot, "vdb_entities.json", &item));
+    CHECK_OK(lrb_item_bytes_open(s.repo, &item, s.f.worker.coder, &bytes, &err));
+    CHECK(begins_with_a_frame(&s, &item) == (rows > 100));
+    size_t size = f.bytes.length, stride = size / 50 + 1;
+    for (uint64_t at = 0; at <= size; at += stride) CHECK(reads(bytes, &s, f.bytes.data, size, at, stride + 5));
+    CHECK(reads(bytes, &s, f.bytes.data, size, 0, 1 << 20));
+    for (size_t room = 1; room < 9; room++)
+        for (uint64_t at = size < 400 ? 0 : size - 400; at <= size; at++) CHECK(reads(bytes, &s, f.bytes.data, size, at, room));
+    lrb_item_bytes_close(bytes);
+    lrb_buf_clear(&f.bytes);
+    shelf_close(&s);
+}
+
+TEST(vector_files_are_read_like_others) {
+    a_vector_file_is_read(1024, 250);
+    a_vector_file_is_read(100, 1200);
+    a_vector_file_is_read(7, 5000);
+    a_vector_file_is_read(4, 3);
+}
+
 TEST(rows_that_do_not_add_up_are_damage) {
     shelf s;
     lrb_body_item item;
@@ -103,6 +153,7 @@ TEST(every_failing_allocation_is_survived) {
 
 int main(void) {
     RUN(any_part_of_any_item_is_read);
+    RUN(vector_files_are_read_like_others);
     RUN(rows_that_do_not_add_up_are_damage);
     RUN(every_failing_allocation_is_survived);
     return check_report();
