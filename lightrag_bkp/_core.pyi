@@ -163,8 +163,11 @@ def backup_job(
     use_source_cache: bool = True,
     source_label: str = "",
     verdict: str = "",
+    validate: str | None = None,
+    partial: bool = False,
 ) -> Job:
-    """Takes the sealed source over. Result: (snapshot id, stored bytes, items reused, items encoded)."""
+    """Takes the sealed source over. validate: the workspace to judge; None judges nothing, and `verdict` stands for a
+    report that `facts` has already. Result: (snapshot id, stored bytes, items reused, items encoded)."""
 
 def restore_job(
     repo: Repository,

@@ -21,7 +21,8 @@ logger = logging.getLogger("lightrag_bkp")
 ON_BUSY = ("wait", "fail", "crash")
 METADATA_MAX_BYTES = 16 << 10
 DEADLINE_MAX_S = 366 * 86400
-_PHASES = {"1": "compare", "2": "encode", "3": "commit"}
+_PHASES = {"1": "compare", "2": "encode", "3": "commit", "4": "validate"}
+VALIDATE = ("on", "off")
 _warned: set[str] = set()
 _TRIES = 4
 """How often a source that changes while it is read is read anew."""
@@ -43,6 +44,7 @@ class Request:
     on_busy: str
     deadline_s: float
     partial: bool
+    validate: str
     progress: ProgressCallback | None
 
 
@@ -51,15 +53,19 @@ async def create(repository: GraphRepository, request: Request) -> BackupSnapsho
     started = time.monotonic()
     if request.on_busy not in ON_BUSY:
         raise InvalidInputError(f"on_busy {request.on_busy!r} is unknown: take one of {', '.join(ON_BUSY)}")
+    if request.validate not in VALIDATE:
+        raise InvalidInputError(f"validate {request.validate!r} is unknown: take one of {', '.join(VALIDATE)}")
     _check_deadline(request.deadline_s)
     known = _rag_facts(request) if request.rag is not None else {}
     async with turns.snapshots().turn():
         snapshot = await _take(repository, request, known)
     logger.info(
-        "event=snapshot graph=%s id=%s consistency=%s items=%d size_bytes=%d stored_bytes=%d held_ms=%.1f seconds=%.3f",
+        "event=snapshot graph=%s id=%s consistency=%s verdict=%s items=%d size_bytes=%d stored_bytes=%d"
+        " held_ms=%.1f seconds=%.3f",
         snapshot.graph_id,
         snapshot.backup_id,
         snapshot.consistency,
+        snapshot.verdict,
         snapshot.item_count,
         snapshot.size_bytes,
         snapshot.stored_bytes,
@@ -108,9 +114,11 @@ async def store(
     metadata_json: str,
     retention_days: int,
     safety: bool = False,
+    validate: str | None = None,
+    partial: bool = False,
     progress: ProgressCallback | None = None,
 ) -> BackupSnapshot:
-    """Stores a sealed source as a snapshot."""
+    """Stores a sealed source as a snapshot; with `validate`, the workspace, the graph in it is judged."""
     core = await repository.open(create=True)
     assert core is not None
     job = _bridge.backup_job(
@@ -122,6 +130,8 @@ async def store(
         retention_days=retention_days,
         safety=safety,
         source_label=label,
+        validate=validate,
+        partial=partial,
     )
     backup_id = (await _bridge.run(job, named(progress, _PHASES)))[0]
     row = core.snapshot(backup_id)
@@ -180,6 +190,8 @@ async def _attempt(
         facts=facts,
         metadata_json=request.metadata_json,
         retention_days=request.retention_days,
+        validate=None if layout.kind is files.Kind.PLAIN or request.validate == "off" else layout.workspace,
+        partial=request.partial,
         progress=request.progress,
     )
     return replace(snapshot, held_ms=held_ms)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from . import _bridge, capture, config, restoring
+from . import _bridge, capture, config, restoring, validation
 from .errors import ConflictError, DamagedError, InvalidInputError, NotFoundError
 from .keyring import Keyring
 from .models import (
@@ -24,6 +24,7 @@ from .models import (
 )
 from .repository import EXPIRED, GraphRepository, scan
 from .sources.files import Kind, Layout
+from .verdicts import Validation
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -85,6 +86,7 @@ class GraphBackup:
         deadline_s: float = 300,
         partial: bool = False,
         server_url: str | None = None,
+        validate: str = "on",
         progress: ProgressCallback | None = None,
     ) -> BackupSnapshot:
         """Takes a snapshot of the graph as it is at one moment. LightRAG may go on working.
@@ -96,6 +98,7 @@ class GraphBackup:
             deadline_s: how long to wait, in seconds.
             partial: keep what is in files of a graph that is not all in files.
             server_url: of the LightRAG server that has the graph open; its key is read from LIGHTRAG_API_KEY.
+            validate: "on" judges whether the graph fits together and stores the verdict, "off" does not.
             progress: called on the loop's thread, at most 10 times a second.
 
         Raises:
@@ -120,6 +123,7 @@ class GraphBackup:
             on_busy=on_busy,
             deadline_s=deadline_s,
             partial=partial,
+            validate=validate,
             progress=progress,
         )
         with self._repository.advising_on_space():
@@ -392,6 +396,27 @@ class GraphBackup:
             outcome.seconds,
         )
         return outcome
+
+    async def validate_snapshot(
+        self, snapshot_id: str, *, embedding_dim: int | None = None, progress: ProgressCallback | None = None
+    ) -> Validation:
+        """Judges a snapshot anew, straight from what is stored; `BackupSnapshot.validation` is what was found when it
+        was taken.
+
+        Args:
+            snapshot_id: or "latest".
+            embedding_dim: the dimension LightRAG is configured with, to compare with.
+            progress: called on the loop's thread, at most 10 times a second.
+
+        Raises:
+            NotFoundError: no such snapshot. InvalidInputError: it is of a plain directory, or an argument cannot be
+                used. DamagedError: what is stored cannot be read.
+        """
+        dim = validation.check_dim(embedding_dim)
+        snapshot = await self._require(snapshot_id)
+        core = await self._repository.require()
+        facts = stored_object(await asyncio.to_thread(core.facts, snapshot.backup_id), "facts", snapshot.backup_id)
+        return await validation.validate_snapshot(core, snapshot, facts, embedding_dim=dim, progress=progress)
 
     async def prune(
         self,

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, TypeVar, overload
 
 from .errors import DamagedError, InvalidInputError
+from .verdicts import Validation, parse
 
 V = TypeVar("V")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -240,6 +241,17 @@ class BackupSnapshot:
     def facts(self) -> dict[str, Any]:
         """Where and how it was taken (layout, workspace, storage classes, versions)."""
         return self.body.facts
+
+    @property
+    def validation(self) -> Validation | None:
+        """What was found when it was taken; None when it was not judged. Raises DamagedError when it cannot be read."""
+        report = self.facts.get("validation")
+        if not isinstance(report, dict) or "verdict" not in report:
+            return None
+        try:
+            return parse(report)
+        except ValueError as wrong:
+            raise DamagedError(f"the validation of snapshot {self.backup_id} cannot be read: {wrong}") from None
 
 
 _COUNTS = ("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "minimum")

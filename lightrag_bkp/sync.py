@@ -29,6 +29,7 @@ from .models import (
     VerifyLevel,
     VerifyOutcome,
 )
+from .verdicts import Validation
 
 T = TypeVar("T")
 
@@ -101,6 +102,7 @@ class GraphBackup:
         deadline_s: float = 300,
         partial: bool = False,
         server_url: str | None = None,
+        validate: str = "on",
         progress: ProgressCallback | None = None,
     ) -> BackupSnapshot:
         """As the original; `progress` is called on another thread.
@@ -117,6 +119,7 @@ class GraphBackup:
                 deadline_s=deadline_s,
                 partial=partial,
                 server_url=server_url,
+                validate=validate,
                 progress=progress,
             )
         )
@@ -213,6 +216,12 @@ class GraphBackup:
     ) -> VerifyOutcome:
         """As the original; `progress` is called on another thread."""
         return run(self.graph.verify_snapshot(snapshot_id, level, progress=progress))
+
+    def validate_snapshot(
+        self, snapshot_id: str, *, embedding_dim: int | None = None, progress: ProgressCallback | None = None
+    ) -> Validation:
+        """As the original; `progress` is called on another thread."""
+        return run(self.graph.validate_snapshot(snapshot_id, embedding_dim=embedding_dim, progress=progress))
 
     def prune(
         self,

@@ -5,156 +5,26 @@ what they were; this says that what they mean can be used.
 """
 
 import asyncio
-import enum
-import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from . import _bridge
 from .errors import InvalidInputError, NotFoundError
-from .models import ProgressCallback
+from .models import BackupSnapshot, ProgressCallback
 from .sources import files
+from .verdicts import GraphFinding as GraphFinding
+from .verdicts import Severity as Severity
+from .verdicts import Validation as Validation
+from .verdicts import Verdict as Verdict
+from .verdicts import parse
 
 logger = logging.getLogger("lightrag_bkp")
 
 _MAX_DIM = 65_535
-_SHOWN_IDS = 5
-_SHOWN_WIDTH = 100
-
-
-class Verdict(enum.StrEnum):
-    """What a graph is good for, best first.
-
-    USABLE: no error. USABLE_WITH_REPROCESSING: no error, and documents in flight, which LightRAG processes again when
-    it starts. REPAIRABLE: every error is in what can be made again from the rest; the findings say how. UNUSABLE:
-    something that nothing else holds is lost, or contradicts itself.
-    """
-
-    USABLE = "usable"
-    USABLE_WITH_REPROCESSING = "usable_with_reprocessing"
-    REPAIRABLE = "repairable"
-    UNUSABLE = "unusable"
-
-    @property
-    def usable(self) -> bool:
-        """Whether LightRAG can work with the graph as it is."""
-        return self in (Verdict.USABLE, Verdict.USABLE_WITH_REPROCESSING)
-
-
-class Severity(enum.StrEnum):
-    """ERROR decides the verdict; WARNING and INFO do not."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class GraphFinding:
-    """One kind of thing a validation found.
-
-    Attributes:
-        invariant: its number, 1 to 25, in docs/validation.md. check: the name of what was looked for.
-        severity: what it means for the verdict. text: what was found, in the plural.
-        remedy: what brings it back to order, a command or a sentence; "" when there is nothing to do, or nothing to be
-            done.
-        count: how many. ids: the first of them in byte order, at most 20.
-    """
-
-    invariant: int
-    check: str
-    severity: Severity
-    text: str
-    remedy: str
-    count: int
-    ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """What a validation found.
-
-    Attributes:
-        verdict: what follows from the findings. findings: errors first, then by invariant.
-        amounts: how much there is of what: nodes, edges, entity_vectors, relation_vectors, chunk_vectors,
-            embedding_dim, chunks, documents, processed, in_flight, failed, llm_answers.
-        seconds: how long it took.
-    """
-
-    verdict: Verdict
-    findings: tuple[GraphFinding, ...]
-    amounts: Mapping[str, int]
-    seconds: float = 0.0
-
-    @property
-    def usable(self) -> bool:
-        """Whether LightRAG can work with the graph as it is."""
-        return self.verdict.usable
-
-    @property
-    def errors(self) -> tuple[GraphFinding, ...]:
-        """The findings that decide the verdict."""
-        return tuple(one for one in self.findings if one.severity is Severity.ERROR)
-
-    def document(self) -> dict[str, Any]:
-        """As a JSON object: the members, tuples as lists."""
-        return {
-            "verdict": str(self.verdict),
-            "findings": [asdict(one) | {"ids": list(one.ids)} for one in self.findings],
-            "amounts": dict(self.amounts),
-            "seconds": self.seconds,
-        }
-
-    def page(self) -> Iterator[str]:
-        """As lines to read."""
-        amounts = self.amounts
-        yield f"verdict: {self.verdict}"
-        yield (
-            f"{amounts['nodes']} nodes, {amounts['edges']} edges, {amounts['chunks']} chunks, "
-            f"{amounts['documents']} documents ({amounts['processed']} processed, {amounts['in_flight']} in flight, "
-            f"{amounts['failed']} failed), vectors of {amounts['embedding_dim']} numbers"
-        )
-        for one in self.findings:
-            yield ""
-            yield f"{one.severity} (invariant {one.invariant}): {one.text}: {one.count}"
-            yield from (f"    {_short(name)}" for name in one.ids[:_SHOWN_IDS])
-            if one.count > _SHOWN_IDS:
-                yield f"    and {one.count - _SHOWN_IDS} more"
-            if one.remedy:
-                yield f"  remedy: {one.remedy}"
-
-
-def parse(report: str | Mapping[str, Any], seconds: float = 0.0) -> Validation:
-    """The core's report, which is also what a snapshot stores, as a `Validation`.
-
-    Raises:
-        ValueError: it is none.
-    """
-    raw = json.loads(report) if isinstance(report, str) else report
-    try:
-        return Validation(
-            Verdict(raw["verdict"]),
-            tuple(
-                GraphFinding(
-                    int(one["invariant"]),
-                    str(one["check"]),
-                    Severity(one["severity"]),
-                    str(one["text"]),
-                    str(one["remedy"]),
-                    int(one["count"]),
-                    tuple(map(str, one["ids"])),
-                )
-                for one in raw["findings"]
-            ),
-            {str(name): int(count) for name, count in raw["amounts"].items()},
-            seconds,
-        )
-    except (KeyError, TypeError, AttributeError) as wrong:
-        raise ValueError(f"no report of a validation: {wrong}") from None
 
 
 async def validate_directory(
@@ -179,7 +49,7 @@ async def validate_directory(
         NotFoundError: no files of LightRAG are there. SourceChangedError: a file was rewritten in place meanwhile.
         InvalidInputError: an argument cannot be used. StorageError: the system refused a read.
     """
-    dim = _check_dim(embedding_dim)
+    dim = check_dim(embedding_dim)
     layout = await asyncio.to_thread(files.detect, source_dir, workspace)
     if layout.kind is files.Kind.PLAIN:
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}", op="validate", target=layout.root)
@@ -203,10 +73,39 @@ async def validate_pins(
     return await run(job, pins.layout.root, progress)
 
 
+async def validate_snapshot(
+    core: _bridge.Repository,
+    snapshot: BackupSnapshot,
+    facts: Mapping[str, Any],
+    *,
+    embedding_dim: int = 0,
+    progress: ProgressCallback | None = None,
+) -> Validation:
+    """Judges a snapshot straight from its repository.
+
+    Raises:
+        InvalidInputError: it is of a plain directory.
+    """
+    if facts.get("layout") != files.Kind.LIGHTRAG:
+        raise InvalidInputError(
+            f"snapshot {snapshot.backup_id} is of a plain directory: there is no graph to judge",
+            op="validate",
+            target=snapshot.backup_id,
+        )
+    job = _bridge.validate_snapshot_job(
+        core,
+        snapshot.backup_id,
+        workspace=str(facts.get("workspace") or ""),
+        embedding_dim=embedding_dim,
+        partial=bool(facts.get("missing") or facts.get("foreign_stores")),
+    )
+    return await run(job, snapshot.backup_id, progress)
+
+
 async def run(job: _bridge.Job, target: str, progress: ProgressCallback | None = None) -> Validation:
     """Runs a validate job of the core."""
     started = time.monotonic()
-    found = parse(await _bridge.run(job, progress), 0.0)
+    found = parse(await _bridge.run(job, progress))
     seconds = time.monotonic() - started
     logger.info(
         "event=validate target=%r verdict=%s errors=%d findings=%d seconds=%.3f",
@@ -216,21 +115,17 @@ async def run(job: _bridge.Job, target: str, progress: ProgressCallback | None =
         len(found.findings),
         seconds,
     )
-    return Validation(found.verdict, found.findings, found.amounts, seconds)
+    return replace(found, seconds=seconds)
 
 
-def _check_dim(embedding_dim: int | None) -> int:
+def check_dim(embedding_dim: int | None) -> int:
+    """The dimension as the core takes it, 0 for None.
+
+    Raises:
+        InvalidInputError: it cannot be one.
+    """
     if embedding_dim is None:
         return 0
     if isinstance(embedding_dim, bool) or not isinstance(embedding_dim, int) or not 1 <= embedding_dim <= _MAX_DIM:
         raise InvalidInputError(f"embedding_dim {embedding_dim!r} must be a whole number from 1 to {_MAX_DIM}")
     return embedding_dim
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _SHOWN_WIDTH else name[: _SHOWN_WIDTH - 1] + "…"
-
-
-def summary(findings: Sequence[GraphFinding]) -> str:
-    """The errors in one line."""
-    return "; ".join(f"{one.text}: {one.count}" for one in findings if one.severity is Severity.ERROR)

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "engine/assess.h"
 #include "engine/intake.h"
 #include "engine/reserve.h"
 #include "engine/source_cache.h"
@@ -21,10 +22,14 @@ typedef struct backup {
     lrb_intake *intake;
     lrb_snapshot snapshot;         /* what will be committed; holders and numbers unused */
     char *facts, *label;
+    lrb_validation_options judged_with;
+    char *judged_workspace;
+    lrb_assess *assess;            /* NULL: the graph is not judged, or not yet */
+    bool validate, assessed;       /* assessed: the verdict and the facts say what came of it */
     bool use_cache;
     int64_t observed_ns;
     pthread_mutex_t lock;
-    enum { PREPARE, PREPARING, TAKING, COMMITTING } phase; /* under the lock */
+    enum { PREPARE, PREPARING, TAKING, COMMITTING, JUDGING } phase; /* under the lock */
     unsigned restarts;             /* under the lock */
     lrb_backup_outcome outcome;
 } backup;
@@ -101,10 +106,9 @@ static int write_item(backup *b, lrb_body_writer *body, size_t position, lrb_err
     return lrb_body_writer_item(body, &entry, err);
 }
 
-static int write_body(backup *b, lrb_worker *worker, lrb_err *err) {
-    put_context context = {b, worker};
+static int write_body(backup *b, lrb_recipe_store store, void *arg, lrb_err *err) {
     lrb_body_writer *body = NULL;
-    int code = lrb_body_writer_new(put_meta, &context, &body, err);
+    int code = lrb_body_writer_new(store, arg, &body, err);
     if (!code) code = lrb_body_writer_facts(body, b->facts, strlen(b->facts), err);
     for (size_t i = 0, count = lrb_source_count(b->source); !code && i < count; i++) code = write_item(b, body, i, err);
     for (size_t i = 0, count = lrb_source_skip_count(b->source); !code && i < count; i++) {
@@ -195,7 +199,8 @@ static int commit(backup *b, lrb_worker *worker, lrb_err *err) {
     if (code) return code;
     b->snapshot.created_ns = lrb_clock_wall_ns();
     name_snapshot(b, nonce);
-    if ((code = write_body(b, worker, err)) || (code = repeat_payloads(b, worker, err)) || (code = append(b, worker, err))) return code;
+    put_context context = {b, worker};
+    if ((code = write_body(b, put_meta, &context, err)) || (code = repeat_payloads(b, worker, err)) || (code = append(b, worker, err))) return code;
     memcpy(b->outcome.snapshot_id, b->snapshot.id, sizeof b->outcome.snapshot_id);
     const lrb_state *state = lrb_repo_begin_read(b->repo);
     const lrb_snapshot *made = lrb_state_find(state, b->snapshot.id);
@@ -204,6 +209,46 @@ static int commit(backup *b, lrb_worker *worker, lrb_err *err) {
     lrb_intake_counts(b->intake, &b->outcome.items_reused, &b->outcome.items_encoded);
     tidy_up(b);
     return LRB_OK;
+}
+
+/* ---- the verdict ---- */
+
+static int put_nowhere(void *arg, lrb_chunk_kind kind, const void *content, size_t count, lrb_id *id, lrb_err *err) {
+    (void)arg, (void)kind, (void)content, (void)count, (void)err;
+    memset(id, 0, sizeof *id);
+    return LRB_OK;
+}
+
+/* Puts the report into the facts, an object, as "validation". Without room for it the verdict alone stays. */
+static int put_report(backup *b, const char *report, lrb_err *err) {
+    const char *end = strrchr(b->facts, '}');
+    size_t kept = end ? (size_t)(end - b->facts) : 0, room = kept + strlen(report) + 32;
+    if (!end || room > LRB_FACTS_MAX_BYTES) return LRB_OK;
+    bool empty = strspn(b->facts, "{ ") == kept;
+    char *facts = lrb_alloc(room);
+    if (!facts) return lrb_err_nomem(err, "store a verdict");
+    snprintf(facts, room, "%.*s%s\"validation\": %s}", (int)kept, b->facts, empty ? "" : ", ", report);
+    lrb_free(b->facts);
+    b->facts = facts;
+    return LRB_OK;
+}
+
+static int take_verdict(backup *b, lrb_err *err) {
+    int code = lrb_assess_finish(b->assess, err);
+    if (code) return code;
+    b->assessed = true;
+    snprintf(b->snapshot.verdict, sizeof b->snapshot.verdict, "%s", lrb_assess_verdict(b->assess));
+    return put_report(b, lrb_assess_report(b->assess), err);
+}
+
+/* *known: the verdict is there already, or none is wanted. */
+static int begin_judging(backup *b, lrb_worker *worker, bool *known, lrb_err *err) {
+    *known = !b->validate || b->assessed;
+    if (*known) return LRB_OK;
+    int code = write_body(b, put_nowhere, NULL, err); /* for the data's hash alone */
+    if (!code) code = lrb_assess_new(b->repo, &b->job, b->source, &b->judged_with, &b->assess, err);
+    if (!code) code = lrb_assess_begin(b->assess, b->intake, b->snapshot.data_hash.bytes, worker, known, err);
+    return code || !*known ? code : take_verdict(b, err);
 }
 
 /* ---- the job ---- */
@@ -236,6 +281,15 @@ static bool claim_commit(backup *b, unsigned round) {
     return mine;
 }
 
+/* DONE from the assessment: exactly one thread goes on. */
+static bool claim_verdict(backup *b) {
+    pthread_mutex_lock(&b->lock);
+    bool mine = b->phase == JUDGING;
+    if (mine) b->phase = COMMITTING;
+    pthread_mutex_unlock(&b->lock);
+    return mine;
+}
+
 static void begin_round(backup *b) {
     pthread_mutex_lock(&b->lock);
     b->restarts++;
@@ -256,6 +310,26 @@ static int commit_or_restart(backup *b, lrb_worker *worker, lrb_step *next, lrb_
     return LRB_OK;
 }
 
+static int judge_or_commit(backup *b, lrb_worker *worker, lrb_step *next, lrb_err *err) {
+    bool known;
+    show_phase(b, LRB_BACKUP_JUDGE);
+    int code = begin_judging(b, worker, &known, err);
+    if (code) return code;
+    if (known) return commit_or_restart(b, worker, next, err);
+    set_phase(b, JUDGING);
+    *next = LRB_STEP_MORE;
+    return LRB_OK;
+}
+
+static int judge(backup *b, lrb_worker *worker, lrb_step *next, lrb_err *err) {
+    int code = lrb_assess_step(b->assess, worker, next, err);
+    if (code || *next != LRB_STEP_DONE) return code;
+    *next = LRB_STEP_IDLE;
+    if (!claim_verdict(b)) return LRB_OK;
+    code = take_verdict(b, err);
+    return code ? code : commit_or_restart(b, worker, next, err);
+}
+
 static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) {
     backup *b = (backup *)job;
     unsigned round;
@@ -271,15 +345,18 @@ static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) 
         return LRB_OK;
     case TAKING:
         if ((code = lrb_intake_step(b->intake, worker, next, err)) || *next != LRB_STEP_DONE) return code;
-        if (claim_commit(b, round)) return commit_or_restart(b, worker, next, err);
+        if (claim_commit(b, round)) return judge_or_commit(b, worker, next, err);
         *next = LRB_STEP_IDLE;
         return LRB_OK;
+    case JUDGING: return judge(b, worker, next, err);
     default: return LRB_OK;
     }
 }
 
 /* The descriptors go as soon as the work is over, not when the host gets round to freeing the job. */
 static void release(backup *b) {
+    lrb_assess_free(b->assess);
+    b->assess = NULL;
     lrb_intake_free(b->intake);
     lrb_writer_free(b->writer);
     lrb_source_free(b->source);
@@ -302,6 +379,7 @@ static void free_job(lrb_job *job) {
     lrb_free(b->snapshot.metadata);
     lrb_free(b->facts);
     lrb_free(b->label);
+    lrb_free(b->judged_workspace);
     lrb_free(b);
 }
 
@@ -337,7 +415,10 @@ int lrb_backup_new(lrb_repo *repo, lrb_source *source, const lrb_backup_options 
     b->snapshot.metadata = lrb_copy_string(options->metadata);
     b->facts = lrb_copy_string(options->facts);
     b->label = lrb_copy_string(options->source_label);
-    if (!b->snapshot.metadata || !b->facts || !b->label) {
+    b->validate = options->validate != NULL;
+    if (options->validate) b->judged_with = *options->validate;
+    b->judged_with.workspace = b->judged_workspace = lrb_copy_string(options->validate ? options->validate->workspace : "");
+    if (!b->snapshot.metadata || !b->facts || !b->label || !b->judged_workspace) {
         free_job(&b->job);
         return lrb_err_nomem(err, "start a backup");
     }

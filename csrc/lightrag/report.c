@@ -229,7 +229,9 @@ static int put_amounts(lrb_buf *out, const lrb_report *report, lrb_err *err) {
 
 int lrb_report_json(const lrb_report *report, lrb_buf *out, lrb_err *err) {
     size_t before = out->length;
-    int code = put(out, "{\"verdict\": ", err);
+    int code = put(out, "{\"version\": ", err);
+    if (!code) code = put_number(out, LRB_REPORT_VERSION, err);
+    if (!code) code = put(out, ", \"verdict\": ", err);
     if (!code) code = put_string(out, lrb_verdict_name(lrb_report_verdict(report)), err);
     if (!code) code = put(out, ", \"findings\": [", err);
     if (!code) code = put_findings(out, report, err);

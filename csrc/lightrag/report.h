@@ -101,7 +101,10 @@ int lrb_report_addf(lrb_report *report, lrb_check check, lrb_err *err, const cha
 void lrb_report_count(lrb_report *report, lrb_amount amount, uint64_t by);
 lrb_verdict lrb_report_verdict(const lrb_report *report);
 
-/* One JSON object: {"verdict", "findings": [{"check", "invariant", "severity", "text", "remedy", "count", "ids"}],
+/* Grows when checks come, go or change: a report of another version is no report of today's checks. */
+enum { LRB_REPORT_VERSION = 1 };
+
+/* One JSON object: {"version", "verdict", "findings": [{"check", "invariant", "severity", "text", "remedy", "count", "ids"}],
  * "amounts"}; findings that were made, errors first, then by invariant. Pure ASCII. */
 int lrb_report_json(const lrb_report *report, lrb_buf *out, lrb_err *err);
 

@@ -36,6 +36,10 @@ bool lrb_validation_takes(const char *name);
  * has to last until the last step. EXISTS for a name given twice. */
 int lrb_validation_add(lrb_validation *validation, const char *name, const lrb_bytes *bytes, bool *taken, lrb_err *err);
 
+/* Of a vector file of this name: its numbers were compared before, and nothing was wrong with them, so that its records
+ * alone are read. Before the first step. */
+void lrb_validation_trust(lrb_validation *validation, const char *name);
+
 /* One step of a few milliseconds, by any thread; `thread` is handed to the bytes' read. IDLE: only others' work is left
  * right now. A failure is one of reading or memory, or of cancelling from within a read; nothing can follow it. */
 int lrb_validation_step(lrb_validation *validation, void *thread, lrb_validation_state *state, lrb_err *err);

@@ -111,7 +111,8 @@ typedef struct lrb_vector_file {
     int64_t dim;               /* 0: not seen */
     uint64_t matrix_offset, matrix_chars;
     bool has_data, has_matrix, matrix_plain;
-    bool checkable;            /* rows and matrix fit: the rows can be compared */
+    bool trusted;              /* the rows need not be compared */
+    bool checkable;            /* they can be: rows and matrix fit */
     bool matrix_garbled;       /* part of it is no base64; under the lock */
     uint64_t next_row;         /* to compare; under the validation's lock */
     unsigned inside;           /* threads comparing; under the validation's lock */

@@ -108,7 +108,7 @@ int lrb_judge_matrix(lrb_validation *v, lrb_file *file, lrb_err *err) {
                                (unsigned long long)vectors->rows, (long long)vectors->dim,
                                (unsigned long long)vectors->matrix_chars);
     }
-    vectors->checkable = true;
+    vectors->checkable = !vectors->trusted;
     if (vectors->rows && vectors->without_vector == vectors->rows)
         return lrb_report_addf(&v->report, LRB_CHECK_NO_F16, err, "%s", file->name);
     return LRB_OK;

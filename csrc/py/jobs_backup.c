@@ -13,7 +13,9 @@ typedef struct arguments {
     PyObject *repository, *source;
     lrb_backup_options options;
     Py_ssize_t retention_days;
-    int safety, use_source_cache;
+    int safety, use_source_cache, partial;
+    const char *workspace; /* to validate; NULL: nothing is validated */
+    lrb_validation_options validate;
     PyObject *label; /* bytes; owned */
 } arguments;
 
@@ -21,12 +23,12 @@ typedef struct arguments {
  * has no word for them. */
 static bool parse(PyObject *args, PyObject *kwargs, arguments *a) {
     static char *names[] = {"repo",   "source",           "consistency",  "metadata", "facts", "retention_days",
-                            "safety", "use_source_cache", "source_label", "verdict",  NULL};
+                            "safety", "use_source_cache", "source_label", "verdict",  "validate", "partial", NULL};
     *a = (arguments){.use_source_cache = true, .options.verdict = "", .retention_days = -1};
     lrb_backup_options *o = &a->options;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$sssnppO&s:backup_job", names, &a->repository, &a->source,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$sssnppO&szp:backup_job", names, &a->repository, &a->source,
                                      &o->consistency, &o->metadata, &o->facts, &a->retention_days, &a->safety,
-                                     &a->use_source_cache, PyUnicode_FSConverter, &a->label, &o->verdict))
+                                     &a->use_source_cache, PyUnicode_FSConverter, &a->label, &o->verdict, &a->workspace, &a->partial))
         return false;
     bool days_fit = a->retention_days >= 0 && (unsigned long long)a->retention_days <= UINT32_MAX;
     if (o->consistency && o->metadata && o->facts && days_fit) return true;
@@ -44,6 +46,8 @@ static PyObject *make(lrb_core *core, arguments *a, PyObject *handle) {
     }
     a->options.retention_days = (uint32_t)a->retention_days;
     a->options.safety = a->safety;
+    a->validate = (lrb_validation_options){.workspace = a->workspace, .partial = a->partial};
+    if (a->workspace) a->options.validate = &a->validate;
     a->options.use_source_cache = a->use_source_cache;
     a->options.source_label = a->label ? PyBytes_AsString(a->label) : "";
     lrb_repo *repo = lrb_py_handle_repo(handle);
@@ -72,8 +76,8 @@ static PyObject *backup_job(PyObject *module, PyObject *args, PyObject *kwargs) 
 PyDoc_STRVAR(
     backup_doc,
     "backup_job(repo, source, *, consistency, metadata, facts, retention_days, safety=False, use_source_cache=True, "
-    "source_label='', verdict='')\n--\n\n"
-    "Takes the sealed source over. Result: (snapshot id, stored bytes, items reused, items encoded).");
+    "source_label='', verdict='', validate=None, partial=False)\n--\n\n"
+    "Takes the sealed source over. validate: the workspace to judge. Result: (snapshot id, stored bytes, items reused, items encoded).");
 
 PyMethodDef lrb_py_backup_functions[] = {
     {"backup_job", (PyCFunction)(void (*)(void))backup_job, METH_VARARGS | METH_KEYWORDS, backup_doc},

@@ -55,7 +55,7 @@ def notes(one: "BackupSnapshot") -> str:
 
 
 def _listing(found: "list[BackupSnapshot]") -> Iterator[str]:
-    heads = ("GRAPH", "ID", "TAKEN (UTC)", "SIZE", "ADDED", "CONSISTENCY", "RETENTION", "NOTES")
+    heads = ("GRAPH", "ID", "TAKEN (UTC)", "SIZE", "ADDED", "CONSISTENCY", "VERDICT", "RETENTION", "NOTES")
     rows = (
         (
             one.graph_id,
@@ -64,6 +64,7 @@ def _listing(found: "list[BackupSnapshot]") -> Iterator[str]:
             size(one.size_bytes),
             size(one.stored_bytes),
             one.consistency,
+            one.verdict or "-",
             one.retention_reason,
             notes(one),
         )
@@ -89,11 +90,15 @@ def _details(one: "BackupSnapshot") -> Iterator[str]:
     if one.safety:
         said["safety"] = "the state a restore replaced"
     said |= {f"tag {key}": str(value) for key, value in one.metadata.items()}
-    said |= {f"fact {key}": str(value) for key, value in one.facts.items() if value not in ("", [], None)}
+    facts = {key: value for key, value in one.facts.items() if value not in ("", [], None) and key != "validation"}
+    said |= {f"fact {key}": str(value) for key, value in facts.items()}
     width = max(map(len, said))
     yield from (f"{shown(key):{width}}  {shown(value)}" for key, value in said.items())
     yield ""
     yield from table(("SIZE", "MODE", "TYPE", "ITEM"), Listing(one.items, _item_cells), ("SIZE",))
+    if one.validation is not None and one.validation.findings:
+        yield ""
+        yield from map(shown, one.validation.page())
     if one.skipped:
         yield ""
         yield from table(("LEFT OUT", "WHY"), ((left_out.name, left_out.reason) for left_out in one.skipped))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInputError
+from ..verdicts import Verdict
 from .documents import snapshot_document
 from .session import Session
 from .text import counted, shown, size, table, when
@@ -26,6 +27,13 @@ class OnBusy(StrEnum):
     WAIT = "wait"
     FAIL = "fail"
     CRASH = "crash"
+
+
+class Validate(StrEnum):
+    """The choices of `--validate`."""
+
+    ON = "on"
+    OFF = "off"
 
 
 def snapshot(
@@ -53,6 +61,7 @@ def snapshot(
     partial: Annotated[
         bool, typer.Option("--partial", help="Keep the files of a graph that is not all in files.")
     ] = False,
+    validate: Annotated[Validate, typer.Option(help="Judge whether the graph fits together.")] = Validate.ON,
 ) -> int:
     """Take a snapshot of a graph, live or not.
 
@@ -68,6 +77,7 @@ def snapshot(
                 deadline_s=deadline,
                 partial=partial,
                 server_url=server_url,
+                validate=validate.value,
                 progress=progress,
             )
         )
@@ -129,7 +139,10 @@ def _register(
 
 def _taken(taken: "BackupSnapshot", source_dir: str | None) -> list[str]:
     what = f"{counted(taken.item_count, 'item')}, {size(taken.size_bytes)}, {size(taken.stored_bytes)} added"
-    lines = [f"snapshot {taken.backup_id} of {taken.graph_id}: {what}, {taken.consistency}"]
+    verdict = f", {taken.verdict}" if taken.verdict else ""
+    lines = [f"snapshot {taken.backup_id} of {taken.graph_id}: {what}, {taken.consistency}{verdict}"]
+    if taken.verdict in (Verdict.REPAIRABLE, Verdict.UNUSABLE):
+        lines.append(f"the graph is {taken.verdict}: see lightrag-bkp show {taken.graph_id} {taken.backup_id}")
     if taken.skipped:
         left_out = counted(len(taken.skipped), "name")
         lines.append(f"{left_out} left out: see lightrag-bkp show {taken.graph_id} {taken.backup_id}")

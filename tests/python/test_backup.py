@@ -43,7 +43,7 @@ async def test_create_snapshot(manager: BackupManager, graph_dir: Path) -> None:
     assert snapshot.size_bytes == sum(path.stat().st_size for path in graph_dir.iterdir())
     assert 0 < snapshot.stored_bytes < snapshot.size_bytes
     assert snapshot.retention_until == snapshot.created_at + timedelta(days=30)
-    assert (snapshot.consistency, snapshot.verdict, snapshot.held) == ("unfenced", None, False)
+    assert (snapshot.consistency, snapshot.verdict, snapshot.held) == ("unfenced", "usable", False)
     assert snapshot.metadata == {"tag": "first"}
     assert [item.name for item in snapshot.items] == sorted(path.name for path in graph_dir.iterdir())
     assert snapshot.facts["layout"] == "lightrag"

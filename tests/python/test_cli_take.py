@@ -75,7 +75,7 @@ def test_snapshot_of_a_plain_directory(program: Program, folder: Path) -> None:
 def test_snapshot_of_a_lightrag_graph_says_what_it_left_out(program: Program, graph_dir: Path) -> None:
     (graph_dir / "diary.txt").write_text("mine")
     ran = program("snapshot", "g", graph_dir)
-    assert ", unfenced\n1 name left out: see lightrag-bkp show g " in ran.out
+    assert ", unfenced, usable\n1 name left out: see lightrag-bkp show g " in ran.out
     taken = program.json("snapshot", "g", graph_dir)["snapshot"]
     assert [left_out["name"] for left_out in taken["skipped"]] == ["diary.txt"]
     assert taken["size_bytes"] == sum(path.stat().st_size for path in graph_dir.glob("*.*") if path.suffix != ".txt")

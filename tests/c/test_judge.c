@@ -1,0 +1,84 @@
+/* A graph judged within a job: trusted files, and what every caller hears at the end. */
+#include "engine/judge.h"
+
+#include "check.h"
+#include "jobs.h"
+#include "small_graph.h"
+
+static lrb_err err;
+static const lrb_validation_options OPTIONS = {.workspace = ""};
+
+static int source_of(const char *dir, lrb_source **out) {
+    for (int i = 0; i < SMALL_FILES; i++) {
+        char path[512];
+        fixture_path(path, dir, SMALL_GRAPH[i].name);
+        FILE *file = fopen(path, "wb");
+        if (!file || fputs(SMALL_GRAPH[i].text, file) < 0) perror(path), exit(2);
+        fclose(file);
+    }
+    return fixture_list(dir, out, &err);
+}
+
+static const lrb_job_ops NO_OPS = {NULL, NULL, NULL};
+
+TEST(done_is_said_to_everyone) {
+    fixture f;
+    lrb_job job;
+    lrb_source *source;
+    lrb_judge *judge;
+    lrb_step next = LRB_STEP_MORE;
+    fixture_open(&f);
+    lrb_job_init(&job, &NO_OPS);
+    CHECK_OK(source_of(f.source, &source));
+    CHECK_OK(lrb_judge_new(&job, true, &OPTIONS, &judge, &err));
+    CHECK_OK(lrb_judge_open_source(judge, source, &err));
+    CHECK(atomic_load(&job.counters.items_total) == SMALL_FILES);
+    while (next != LRB_STEP_DONE) CHECK_OK(lrb_judge_step(judge, &f.worker, &next, &err));
+    CHECK_OK(lrb_judge_step(judge, &f.worker, &next, &err));
+    CHECK(next == LRB_STEP_DONE && lrb_report_verdict(lrb_judge_report(judge)) == LRB_VERDICT_USABLE);
+    CHECK(atomic_load(&job.counters.bytes_in) <= atomic_load(&job.counters.bytes_total));
+    lrb_judge_close(judge);
+    CHECK(lrb_judge_report(judge)->amounts[LRB_AMOUNT_NODES] == 2);
+    lrb_judge_free(judge);
+    lrb_source_free(source);
+    fixture_close(&f);
+}
+
+/* The file's matrix is wrong, and nobody looks; its records are read all the same. */
+TEST(a_trusted_file_is_read_for_its_records) {
+    fixture f;
+    lrb_job job;
+    lrb_source *source;
+    char path[512];
+    fixture_open(&f);
+    lrb_job_init(&job, &NO_OPS);
+    CHECK_OK(source_of(f.source, &source));
+    lrb_source_free(source);
+    fixture_path(path, f.source, "vdb_chunks.json");
+    FILE *file = fopen(path, "r+b");
+    CHECK(file);
+    fseek(file, -18, SEEK_END); /* the matrix's sixteen characters, a quote and a brace */
+    fputs("AAAAAAAAAAAAAAAA", file);
+    fclose(file);
+    for (int trust = 0; trust < 2; trust++) {
+        lrb_judge *judge;
+        lrb_step next = LRB_STEP_MORE;
+        CHECK_OK(fixture_list(f.source, &source, &err));
+        CHECK_OK(lrb_judge_new(&job, false, &OPTIONS, &judge, &err));
+        CHECK_OK(lrb_judge_open_source(judge, source, &err));
+        if (trust) lrb_judge_trust(judge, "vdb_chunks.json"), lrb_judge_trust(judge, "notes.txt");
+        while (next != LRB_STEP_DONE) CHECK_OK(lrb_judge_step(judge, &f.worker, &next, &err));
+        const lrb_report *report = lrb_judge_report(judge);
+        CHECK(report->lines[LRB_CHECK_ROW_NORM].count == !trust && report->amounts[LRB_AMOUNT_CHUNK_VECTORS] == 1);
+        CHECK((lrb_report_verdict(report) == LRB_VERDICT_USABLE) == trust);
+        lrb_judge_free(judge);
+        lrb_source_free(source);
+    }
+    fixture_close(&f);
+}
+
+int main(void) {
+    RUN(done_is_said_to_everyone);
+    RUN(a_trusted_file_is_read_for_its_records);
+    return check_report();
+}
