@@ -1,5 +1,5 @@
 """Random histories of one repository against a model in a few lines: which snapshots there are, who holds them, and
-what each must bring back. Handles are closed and caches lost at any moment.
+what each must bring back. Handles are closed, and caches lost, damaged or set back, at any moment.
 """
 
 import os
@@ -23,6 +23,9 @@ from lightrag_bkp.sync import BackupManager, GraphBackup
 
 NAMES = st.sampled_from(["a", "b", "c/d"])
 HOLDERS = st.sampled_from(["one", "another"])
+CACHES = st.sampled_from(["index", "head", "sources-*", "*"])
+INDEXED = 16
+"""Packs before the core writes its first cache/index (repo_chunks.c)."""
 
 
 class Repository(RuleBasedStateMachine):
@@ -35,15 +38,34 @@ class Repository(RuleBasedStateMachine):
         self.source.mkdir()
         self.content: dict[str, bytes] = {}
         self.model: dict[str, tuple[dict[str, bytes], set[str]]] = {}
+        self.older: dict[str, bytes] = {}
         self.write("a", 1, 0)
         self.open()
+        for seed in range(INDEXED + 1):
+            self.write("b", 1000, seed)
+            self.snapshot()
+        assert (self.cache / "index").exists() and (self.cache / "head").exists()
+
+    @property
+    def cache(self) -> Path:
+        return self.place / "storage" / "graphs" / "g" / "cache"
 
     def open(self) -> None:
         self.manager = BackupManager(self.place / "storage")
         self.graph: GraphBackup = self.manager.register_graph("g", self.source)
 
     def teardown(self) -> None:
-        if hasattr(self, "place"):
+        """In the end every snapshot restores, and nothing that is relied on is anything the log does not name: verify
+        reads every digest with the caches gone."""
+        if not hasattr(self, "place"):
+            return
+        try:
+            for snapshot_id in self.model:
+                self.restores(snapshot_id)
+            self.forget("everything")
+            outcome = self.graph.verify_snapshot()
+            assert not outcome.findings, outcome
+        finally:
             self.manager.close()
             shutil.rmtree(self.place)
 
@@ -92,15 +114,47 @@ class Repository(RuleBasedStateMachine):
     @rule(cache=st.sampled_from(["nothing", "index", "everything"]))
     def forget(self, cache: str) -> None:
         self.manager.close()
-        directory = self.place / "storage" / "graphs" / "g" / "cache"
-        for path in directory.glob({"nothing": "", "index": "index", "everything": "*"}[cache] or "nothing"):
+        for path in self.cache.glob({"nothing": "", "index": "index", "everything": "*"}[cache] or "nothing"):
             path.unlink()
+        self.open()
+
+    @rule(cache=CACHES, at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+    def flip(self, cache: str, at: float, bit: int) -> None:
+        """One bit of a cache is another."""
+        self.manager.close()
+        for path in self.cache.glob(cache):
+            content = bytearray(path.read_bytes())
+            if content:
+                content[int(at * len(content))] ^= 1 << bit
+            path.write_bytes(content)
+        self.open()
+
+    @rule(cache=CACHES, share=st.floats(0, 1))
+    def truncate(self, cache: str, share: float) -> None:
+        self.manager.close()
+        for path in self.cache.glob(cache):
+            os.truncate(path, int(path.stat().st_size * share))
+        self.open()
+
+    @rule()
+    def keep_caches(self) -> None:
+        self.older = {path.name: path.read_bytes() for path in self.cache.iterdir()}
+
+    @precondition(lambda self: self.older)
+    @rule()
+    def set_caches_back(self) -> None:
+        """Whole and valid, but of an earlier moment: they may name packs that were swept since."""
+        self.manager.close()
+        for name, content in self.older.items():
+            (self.cache / name).write_bytes(content)
         self.open()
 
     @precondition(lambda self: self.model)
     @rule(at=st.integers(0, 50))
     def restore(self, at: int) -> None:
-        snapshot_id = self.chosen(at)
+        self.restores(self.chosen(at))
+
+    def restores(self, snapshot_id: str) -> None:
         target = self.place / "target"
         self.graph.restore_snapshot(snapshot_id, target)
         paths = [Path(parent, name) for parent, _, names in os.walk(target) for name in names]
