@@ -114,6 +114,46 @@ def test_a_c_module_has_a_test(path: Path) -> None:
     assert (ROOT / "tests/c" / f"test_{module}.c").exists(), f"tests/c/test_{module}.c is missing"
 
 
+ASKS_FOR_NO_MEMORY = {
+    "clock": "one system call",
+    "err": "fills what its caller gives it",
+    "path": "looks at a text",
+    "kdf": "the memory is OpenSSL's",
+    "litter": "lists, locks and unlinks",
+    "pack_file": "writes a pack that is in memory already",
+    "site": "opens, makes and locks directories",
+    "tree": "walks along descriptors",
+    "bytes": "reads into what its caller gives it",
+    "payload": "looks at borrowed bytes",
+}
+"""Modules whose functions may fail, but not for want of memory; the rest makes every allocation fail in its test."""
+
+ALLOCATORS = r"lrb_(alloc|alloc_zero|resize_array|resize_pages|copy_string|buf_(reserve|append)\w*)"
+
+
+def can_fail(header: Path) -> bool:
+    return re.search(r"\blrb_err \*err\b", code_of(header)) is not None
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(p for p in CSRC.glob("*/*.h") if p.parent.name != "py" and not p.stem.endswith("_private") and can_fail(p)),
+    ids=name,
+)
+def test_every_allocation_of_a_c_module_is_made_to_fail(path: Path) -> None:
+    """In its own test program, or in a header of tests/c that it includes. csrc/py: tests/python/test_core.py."""
+    module, tests = path.stem, ROOT / "tests/c"
+    program = tests / f"test_{module}.c"
+    parts = [program, *(tests / one for one in includes(program) if (tests / one).is_file())]
+    tried = any(calls(part, "lrb_mem_fail_after") for part in parts)
+    if module in ASKS_FOR_NO_MEMORY:
+        source = path.with_suffix(".c")
+        assert not tried, f"{module} is tried and needs no exception"
+        assert not re.search(rf"\b{ALLOCATORS}\s*\(", code_of(source)), f"{module} allocates after all"
+    else:
+        assert tried, f"tests/c/test_{module}.c makes no allocation fail"
+
+
 def test_error_codes_and_exception_classes_agree() -> None:
     from lightrag_bkp import _bridge, errors
 

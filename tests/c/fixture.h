@@ -89,7 +89,7 @@ static inline int fixture_list(const char *dir, lrb_source **out, lrb_err *err) 
     if (!(code = lrb_source_new(out, err))) {
         code = lrb_source_add_tree(*out, fd, "", NULL, err);
         if (!code) code = lrb_source_seal(*out, err);
-        if (code) lrb_source_free(*out);
+        if (code) lrb_source_free(*out), *out = NULL;
     }
     lrb_fs_close(fd);
     return code;

@@ -161,7 +161,22 @@ static void run_many(void) {
     RUN(any_number_of_streams_may_be_given);
 }
 
+TEST(every_failing_allocation_is_survived) {
+    lrb_inflater *made = NULL;
+    lrb_err err;
+    int64_t failed = 0;
+    for (int code = LRB_E_NOMEM; code; failed++) {
+        lrb_mem_fail_after(failed, false);
+        code = lrb_inflater_new(&made, &err);
+        lrb_mem_fail_after(-1, false);
+        if (code) CHECK_FAILS(code, LRB_E_NOMEM);
+    }
+    CHECK(failed > 1);
+    lrb_inflater_free(made);
+}
+
 int main(void) {
+    RUN(every_failing_allocation_is_survived);
     lrb_err err;
     if (lrb_inflater_new(&inflater, &err)) return 1;
     RUN(streams_come_out);

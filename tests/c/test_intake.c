@@ -1,6 +1,7 @@
 /* The intake alone: the three ways an item can end, batches that come in out of order, and starting over. */
 #include "engine/intake.h"
 
+#include "base/mem.h"
 #include "check.h"
 #include "fixture.h"
 
@@ -134,7 +135,28 @@ TEST(a_file_cut_short_while_it_is_read_is_refused) {
     close_scene(&s);
 }
 
+TEST(every_failing_allocation_is_survived) {
+    int64_t failed = 0;
+    scene s;
+    lrb_err err;
+    CHECK_OK(open_scene(&s, &err));
+    fixture_write(s.f.source, "big", 2 << 20, 1);
+    fixture_write(s.f.source, "small", 5000, 2);
+    for (int code = LRB_E_NOMEM; code; failed++) {
+        s.source = NULL, s.writer = NULL, s.intake = NULL;
+        lrb_mem_fail_after(failed, false);
+        code = begin(&s, &err);
+        if (!code) code = run(&s, &err);
+        lrb_mem_fail_after(-1, false);
+        if (code) CHECK_FAILS(code, LRB_E_NOMEM);
+        end(&s);
+    }
+    CHECK(failed > 20);
+    close_scene(&s);
+}
+
 int main(void) {
+    RUN(every_failing_allocation_is_survived);
     RUN(content_decides_the_result_not_the_way);
     RUN(an_offer_is_taken_only_when_its_chunks_are_known);
     RUN(progress_ends_at_its_totals);

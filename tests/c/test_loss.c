@@ -88,7 +88,30 @@ TEST(a_lost_list_of_items_is_said_once) {
     shelf_close(&s);
 }
 
+TEST(every_failing_allocation_is_survived) {
+    shelf s;
+    lrb_err err;
+    lrb_marks bad;
+    lrb_findings findings;
+    int64_t failed = 0;
+    shelf_with_snapshot(&s, &bad, &findings);
+    CHECK_OK(lrb_marks_add_pack(&bad, 0, &err));
+    for (int code = LRB_E_NOMEM; code; failed++) {
+        lrb_findings_clear(&findings);
+        lrb_findings_init(&findings);
+        lrb_mem_fail_after(failed, false);
+        code = report_loss(&s, &bad, &findings, &err);
+        lrb_mem_fail_after(-1, false);
+        if (code) CHECK_FAILS(code, LRB_E_NOMEM);
+    }
+    CHECK(failed > 8 && findings.total == 2);
+    lrb_findings_clear(&findings);
+    lrb_marks_clear(&bad);
+    shelf_close(&s);
+}
+
 int main(void) {
+    RUN(every_failing_allocation_is_survived);
     RUN(a_bad_chunk_costs_its_item);
     RUN(a_bad_pack_costs_the_snapshot);
     RUN(a_lost_list_of_items_is_said_once);

@@ -1,7 +1,10 @@
-/* Which fate prune gives a pack: the pure half, as a table. The gathering half is tested through prune. */
+/* Which fate prune gives a pack: the pure half, as a table. The gathering half is tested through prune; here, that it
+ * survives a shortage of memory. */
 #include "engine/plan.h"
 
 #include "check.h"
+#include "engine/target.h"
+#include "jobs.h"
 
 static const int64_t NOW = 1000, WAIT = 100;
 
@@ -139,7 +142,46 @@ TEST(a_doubtful_pack_stays_as_it_is) {
         }
 }
 
+/* Begins a plan, walks the only snapshot and weighs every pack, as prune does. */
+static int gather(shelf *s, lrb_plan *plan, lrb_err *err) {
+    lrb_reach *reach = NULL;
+    lrb_target *targets = NULL;
+    size_t count;
+    bool done = false;
+    int code = lrb_target_list(s->repo, s->f.worker.coder, NULL, &targets, &count, err);
+    if (!code) code = lrb_plan_begin(plan, s->repo, err);
+    if (!code) code = lrb_reach_new(s->repo, NULL, &reach, err);
+    if (!code) code = lrb_reach_begin(reach, s->f.worker.coder, &targets[0].body_root, err);
+    while (!code && !done) code = lrb_reach_step(reach, s->f.worker.coder, &done, err);
+    for (size_t i = 0; !code && i < plan->count; i++) code = lrb_plan_weigh(plan, i, s->repo, reach, err);
+    lrb_reach_free(reach);
+    lrb_free(targets);
+    return code;
+}
+
+TEST(every_failing_allocation_is_survived) {
+    shelf s;
+    lrb_err err;
+    lrb_plan plan;
+    int64_t failed = 0;
+    shelf_open(&s);
+    fixture_write(s.f.source, "a", 5000, 1);
+    shelf_backup(&s, NULL);
+    for (int code = LRB_E_NOMEM; code; failed++) {
+        memset(&plan, 0, sizeof plan);
+        lrb_mem_fail_after(failed, false);
+        code = gather(&s, &plan, &err);
+        lrb_mem_fail_after(-1, false);
+        if (code) CHECK_FAILS(code, LRB_E_NOMEM);
+        else CHECK(plan.count == 1 && plan.packs[0].on_disk && plan.bytes_live > 0 && !plan.packs[0].doubtful);
+        lrb_plan_clear(&plan);
+    }
+    CHECK(failed > 3);
+    shelf_close(&s);
+}
+
 int main(void) {
+    RUN(every_failing_allocation_is_survived);
     RUN(a_known_pack_is_kept_repacked_or_retired_by_what_lives_in_it);
     RUN(what_stays_dead_is_a_tenth_of_what_lives_at_most);
     RUN(a_small_pack_is_not_repacked_for_its_framing);

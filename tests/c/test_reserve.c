@@ -43,6 +43,27 @@ TEST(with_room_the_reserve_is_not_touched) {
     shelf_close(&s);
 }
 
+TEST(every_failing_allocation_is_survived) {
+    shelf s;
+    lrb_err err;
+    shelf_open(&s);
+    lrb_mem_fail_after(0, false);
+    lrb_reserve_fill(s.repo);
+    lrb_mem_fail_after(-1, false);
+    CHECK(!has_reserve(&s));
+    lrb_reserve_fill(s.repo);
+    int64_t failed = 0;
+    for (int code = LRB_E_NOMEM; code; failed++) {
+        lrb_mem_fail_after(failed, false);
+        code = append_drop(s.repo, &err);
+        lrb_mem_fail_after(-1, false);
+        if (code) CHECK_FAILS(code, LRB_E_NOMEM);
+    }
+    CHECK(failed > 1 && has_reserve(&s));
+    CHECK(count_findings(&s, NULL, LRB_VERIFY_DIGESTS) == 0);
+    shelf_close(&s);
+}
+
 /* ---- a full disk ---- */
 
 static char small_disk[128];
@@ -117,6 +138,7 @@ TEST(prune_makes_room_on_a_full_disk) {
 }
 
 int main(void) {
+    RUN(every_failing_allocation_is_survived);
     RUN(with_room_the_reserve_is_not_touched);
     if (mount_small_disk()) {
         RUN(a_full_disk_costs_the_reserve_and_no_more);

@@ -1,11 +1,13 @@
 /* Which rows a plan has and in what order; what it refuses is tested where it matters, in test_roll.c. */
 #include "engine/roll_plan.h"
 
+#include "base/mem.h"
 #include "check.h"
 #include "engine/journal.h"
 #include "scratch.h"
 
 static lrb_err err;
+static int64_t failing = -1; /* which allocation of the planning fails */
 
 /* The rows of a plan, one line each: the op's letter and the name. */
 static int plan(const char *present, const char *staged, lrb_names items, lrb_names removed, char *text) {
@@ -19,7 +21,9 @@ static int plan(const char *present, const char *staged, lrb_names items, lrb_na
     tree_make(s.target, present);
     tree_make(path, staged);
     if (lrb_fs_open_dir(AT_FDCWD, s.target, &target, &err) || lrb_fs_open_dir(AT_FDCWD, path, &staging, &err)) exit(2);
+    lrb_mem_fail_after(failing, false);
     int code = lrb_roll_plan(target, staging, items, removed, &bytes, &err);
+    lrb_mem_fail_after(-1, false);
     if (!code) code = lrb_journal_save(&bytes, target, "journal", &err);
     lrb_journal journal = {0};
     if (!code) code = lrb_journal_load(target, "journal", "journal", &journal, &err);
@@ -77,11 +81,23 @@ TEST(the_reason_of_a_failed_removal_is_recognised) {
     scratch_close(&s);
 }
 
+TEST(every_failing_allocation_is_survived) {
+    char text[TREE_TEXT];
+    int code = LRB_E_NOMEM;
+    for (failing = 0; code; failing++) {
+        code = plan("a/b=1\nc=1\n", "a/n=1\nf/g=1\n", NAMES("a/n", "f", "f/g"), NAMES("a/b", "c", "z/y"), text);
+        if (code) CHECK_FAILS(code, LRB_E_NOMEM);
+    }
+    CHECK(failing > 3 && !strcmp(text, "R z/y\nR z\nR c\nR a/b\nA a\nP a/n\nD f\nP f/g\n"));
+    failing = -1;
+}
+
 int main(void) {
     RUN(parents_come_before_what_they_hold);
     RUN(removals_come_first_and_take_emptied_parents_along);
     RUN(a_directory_item_stays_though_it_is_emptied);
     RUN(a_removed_directory_goes_after_its_content);
     RUN(the_reason_of_a_failed_removal_is_recognised);
+    RUN(every_failing_allocation_is_survived);
     return check_report();
 }

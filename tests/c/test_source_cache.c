@@ -4,6 +4,7 @@
 #include <dirent.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "check.h"
 #include "fixture.h"
 
@@ -41,6 +42,8 @@ static bool find_cache(scene *s) {
     return found;
 }
 
+static int64_t failing = -1; /* which allocation of the loading fails */
+
 /* Loads the cache for a source listed now, into an intake of its own, and tells which items need not be read. */
 static int load(scene *s, const char *label, bool *found, bool unread[2], lrb_err *err) {
     static const lrb_job_ops NONE;
@@ -52,7 +55,9 @@ static int load(scene *s, const char *label, bool *found, bool unread[2], lrb_er
     int code = fixture_list(s->f.source, &source, err);
     if (!code) code = lrb_writer_new(s->repo, &job, &writer, err);
     if (!code) code = lrb_intake_new(source, s->repo, writer, &job, &intake, err);
+    lrb_mem_fail_after(failing, false);
     if (!code) code = lrb_source_cache_load(s->repo, label, source, intake, found, err);
+    lrb_mem_fail_after(-1, false);
     for (size_t i = 0; !code && i < 2; i++) unread[i] = lrb_intake_is_unread(intake, i);
     lrb_intake_free(intake);
     lrb_writer_free(writer);
@@ -121,7 +126,55 @@ TEST(every_flipped_or_missing_byte_means_no_cache) {
     close_scene(&s);
 }
 
+TEST(every_failing_allocation_while_loading_is_survived) {
+    scene s;
+    lrb_err err;
+    bool found = false, unread[2];
+    CHECK_OK(open_scene(&s, &err));
+    int code = LRB_E_NOMEM;
+    for (failing = 0; code; failing++) {
+        code = load(&s, "test", &found, unread, &err);
+        if (code) CHECK_FAILS(code, LRB_E_NOMEM);
+    }
+    CHECK(failing > 2 && found);
+    failing = -1;
+    close_scene(&s);
+}
+
+/* One saving is lost, and nothing else: the cache is the one from before, whole, or the new one. */
+TEST(every_failing_allocation_while_saving_costs_only_the_cache) {
+    scene s;
+    lrb_err err;
+    bool found = true, unread[2], saved = false;
+    CHECK_OK(open_scene(&s, &err));
+    CHECK(find_cache(&s));
+    for (int64_t n = 0; !saved; n++) {
+        lrb_source *source;
+        lrb_writer *writer;
+        lrb_intake *intake;
+        lrb_job job;
+        static const lrb_job_ops NONE;
+        lrb_job_init(&job, &NONE);
+        unlink(s.cache);
+        CHECK_OK(fixture_list(s.f.source, &source, &err));
+        CHECK_OK(lrb_writer_new(s.repo, &job, &writer, &err));
+        CHECK_OK(lrb_intake_new(source, s.repo, writer, &job, &intake, &err));
+        lrb_mem_fail_after(n, false);
+        lrb_source_cache_save(s.repo, "test", lrb_clock_wall_ns(), source, intake);
+        saved = lrb_mem_count() <= n;
+        lrb_mem_fail_after(-1, false);
+        lrb_intake_free(intake);
+        lrb_writer_free(writer);
+        lrb_source_free(source);
+        CHECK_OK(load(&s, "test", &found, unread, &err));
+        CHECK(found == saved);
+    }
+    close_scene(&s);
+}
+
 static void run_all(void) {
+    RUN(every_failing_allocation_while_loading_is_survived);
+    RUN(every_failing_allocation_while_saving_costs_only_the_cache);
     RUN(young_files_are_read_and_settled_ones_are_not);
     RUN(a_time_that_was_set_back_does_not_hide_a_change);
     RUN(every_flipped_or_missing_byte_means_no_cache);

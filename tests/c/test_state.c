@@ -2,6 +2,7 @@
  * a model are in test_state_model.c. */
 #include <time.h>
 
+#include "base/mem.h"
 #include "check.h"
 #include "logbook.h"
 
@@ -262,7 +263,48 @@ TEST(ten_thousand_entries_are_read_at_once) {
     lrb_state_clear(&state);
 }
 
+/* The log of open_log and a little more, each entry tried again when memory was short: the state is as before then, so
+ * that it ends like one that never was. */
+TEST(every_failing_allocation_leaves_the_state_as_it_was) {
+    const lrb_pack_ref packs[] = {logbook_pack(1), logbook_pack(2)};
+    const uint64_t one = 1;
+    lrb_state state;
+    int64_t failed = 0;
+    for (bool over = false; !over; failed++) {
+        lrb_state_init(&state);
+        lrb_mem_fail_after(failed, false);
+        int code = logbook_begin(&state, &err), codes = code;
+        if (code) {
+            CHECK(state.empty);
+            CHECK_OK(logbook_begin(&state, &err));
+        }
+        codes += code = logbook_take(&state, 1, packs, 2, &err);
+        if (code) {
+            CHECK(!state.snapshot_count && !state.pack_count && !status_of(&state, 1));
+            CHECK_OK(logbook_take(&state, 1, packs, 2, &err));
+        }
+        codes += code = logbook_hold(&state, LRB_ENTRY_HOLD, 1, "user", &err);
+        if (code) {
+            CHECK(!state.snapshots[0].holder_count);
+            CHECK_OK(logbook_hold(&state, LRB_ENTRY_HOLD, 1, "user", &err));
+        }
+        codes += code = logbook_packs(&state, LRB_ENTRY_RETIRE, &one, 1, NULL, 0, &err);
+        if (code) {
+            CHECK(status_of(&state, 1) == LRB_PACK_KNOWN);
+            CHECK_OK(logbook_packs(&state, LRB_ENTRY_RETIRE, &one, 1, NULL, 0, &err));
+        }
+        lrb_mem_fail_after(-1, false);
+        CHECK(!codes || codes == LRB_E_NOMEM);
+        CHECK(state.snapshot_count == 1 && state.snapshots[0].holder_count == 1 && state.last_number == 3);
+        CHECK(status_of(&state, 1) == LRB_PACK_RETIRED && status_of(&state, 2) == LRB_PACK_KNOWN);
+        lrb_state_clear(&state);
+        over = !codes;
+    }
+    CHECK(failed > 8);
+}
+
 int main(void) {
+    RUN(every_failing_allocation_leaves_the_state_as_it_was);
     RUN(a_snapshot_is_listed_with_what_the_log_adds);
     RUN(a_held_snapshot_is_not_dropped);
     RUN(holds_of_unknown_snapshots_do_nothing);

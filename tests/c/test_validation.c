@@ -1,9 +1,11 @@
 /* The validation as a whole, on one small graph in memory: steps, threads, files in any state, and memory running out.
- * That each invariant is found when it is broken is shown on real directories, tests/python/test_validation.py. */
+ * That each invariant is found when it is broken is shown on real directories, tests/python/test_validation.py; here
+ * most are broken once more, so that finding them runs under the sanitizers and out of memory. */
 #include "lightrag/validation.h"
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "check.h"
@@ -104,6 +106,108 @@ TEST(an_anchor_has_to_name_the_store) {
     says(&(change){anchor.name, anchor.text, 9}, &PLAIN, "\"check\": \"config_broken\"");
 }
 
+/* ---- one thing wrong in one file ---- */
+
+#define DOC "doc-c001c3a494773d19754d7a8707f6f586"
+#define GRAPHML "graph_chunk_entity_relation.graphml"
+#define STATUS "kv_store_doc_status.json"
+#define TEXTS "kv_store_full_docs.json"
+
+typedef struct flaw {
+    const char *file, *from, *to, *check; /* the first `from` becomes `to`, which is found as `check` */
+} flaw;
+
+static const flaw FLAWS[] = {
+    {STATUS, "\"processed\"", "\"parsing\"", "in_flight"},
+    {STATUS, "\"processed\"", "\"failed\"", "document_failed"},
+    {STATUS, "\"processed\"", "\"elsewhere\"", "status_unknown"},
+    {STATUS, "\"processed\"", "7", "status_unknown"},
+    {STATUS, "\"chunks_count\": 1", "\"chunks_count\": 2", "chunks_count"},
+    {STATUS, "\"chunks_list\": [", "\"chunks_list\": [\"chunk-gone\", ", "chunk_gone"},
+    {STATUS, "\"chunks_list\": [\"" DOC "-chunk-000\"]", "\"chunks_list\": []", "chunk_unlisted"},
+    {STATUS, "\"content_length\": 25", "\"newer\": 25", "status_extra"},
+    {STATUS, "{\"" DOC, "{\"dup-1\": {\"status\": \"failed\"}, \"" DOC, "duplicate_mark"},
+    {STATUS, "{\"" DOC, "{\"dup-1\": {\"status\": \"failed\", \"metadata\": {\"is_duplicate\": false}}, \"" DOC, "document_failed"},
+    {STATUS, "{\"" DOC, "{\"error-1\": {\"status\": \"processed\", \"metadata\": []}, \"" DOC, "duplicate_mark"},
+    {STATUS, "{\"" DOC, "{\"" DOC "\": {}, \"" DOC, "file_broken"},
+    {STATUS, "{\"" DOC, "{\"more\": {\"status\": \"processed\"}, \"" DOC, "document_gone"},
+    {TEXTS, "{\"" DOC, "{\"" DOC "\": {}, \"" DOC, "file_broken"},
+    {TEXTS, "\"content_hash\": \"7e", "\"content_hash\": \"00", "content_hash"},
+    {TEXTS, "{\"" DOC, "{\"mine\": {\"content\": \"x\", \"file_path\": \"y\"}, \"" DOC, "document_id"},
+    {TEXTS, "\"parse_format\"", "\"sidecar_location\": \"file:///no/such%20place\", \"parse_format\"", "sidecar_gone"},
+    {"kv_store_text_chunks.json", "\"full_doc_id\": \"doc-c0", "\"full_doc_id\": \"doc-c1", "chunk_other_doc"},
+    {"kv_store_text_chunks.json", "{\"" DOC, "{\"chunk-1\": {\"full_doc_id\": \"none\"}, \"" DOC, "chunk_no_doc"},
+    {"kv_store_text_chunks.json", "default:extract:fc", "default:extract:00", "answer_gone"},
+    {"kv_store_text_chunks.json", "{\"" DOC, "{\"" DOC "-chunk-000\": {}, \"" DOC, "file_broken"},
+    {"kv_store_full_entities.json", "{\"" DOC, "{\"x" DOC, "no_anchors"},
+    {"kv_store_full_entities.json", "[\"E1\", ", "[", "unanchored"},
+    {"kv_store_full_entities.json", "[\"E1\", ", "[\"E1\", \"E9\", ", "anchor_extra"},
+    {"kv_store_full_relations.json", "[[", "[[\"E1\", \"E9\"], [", "anchor_extra"},
+    {"kv_store_full_relations.json", "[[\"E1\", \"E2\"]]", "[]", "unanchored"},
+    {"kv_store_entity_chunks.json", "\"E1\"", "\"E9\"", "tracking_orphan"},
+    {"kv_store_entity_chunks.json", "\"count\": 1", "\"count\": 2", "tracking_count"},
+    {"kv_store_entity_chunks.json", "[\"doc-", "[\"x", "tracking_lacks"},
+    {"kv_store_relation_chunks.json", "{\"E1", "{\"E9", "tracking_absent"},
+    {"kv_store_relation_chunks.json", "{\"E1", "{\"E1<SEP>E2\": {\"chunk_ids\": []}, \"E1", "index_broken"},
+    {GRAPHML, "undirected", "directed", "graph_directed"},
+    {GRAPHML, "target=\"E2\"", "target=\"E9\"", "edge_endpoint"},
+    {GRAPHML, "target=\"E2\"", "target=\"E1\"", "self_loop"},
+    {GRAPHML, "<node id=\"E2\">", "<node id=\"E1\">", "node_twice"},
+    {GRAPHML, "</edge>", "</edge><edge source=\"E2\" target=\"E1\"></edge>", "edge_twice"},
+    {GRAPHML, "\"d0\">E1<", "\"d0\">E9<", "node_id"},
+    {GRAPHML, "<data key=\"d2\">E1 is described in these words.</data>", "", "node_attributes"},
+    {GRAPHML, "<data key=\"d9\">cooperation</data>", "", "edge_attributes"},
+    {GRAPHML, "<data key=\"d13\"></data>", "", "no_truncate"},
+    {GRAPHML, "\"d3\">doc-c0", "\"d3\">doc-c1", "source_gone"},
+    {GRAPHML, "\"d3\">" DOC "-chunk-000", "\"d3\">manual", "source_foreign"},
+    {GRAPHML, "\"d3\">" DOC "-chunk-000", "\"d3\">" DOC "-chunk-000&lt;SEP&gt;other", "node_sources"},
+    {GRAPHML, "\"d10\">" DOC, "\"d10\">x", "edge_sources"},
+    {GRAPHML, "<edge ", "<node id=\"E3\"><data key=\"d1\">UNKNOWN</data><data key=\"d2\">UNKNOWN</data></node><edge ", "placeholder"},
+    {GRAPHML, "<edge ", "<node id=\"E3\"></node><edge ", "node_no_vector"},
+    {GRAPHML, "<edge ", "<edge source=\"E1\" target=\"E1\"></edge><edge ", "edge_no_vector"},
+    {"vdb_entities.json", "\"matrix\": \"kaUj", "\"matrix\": \"AACA", "row_norm"},
+    {"vdb_entities.json", "\"matrix\": \"kaUjP4ti", "\"matrix\": \"AADAf4ti", "row_not_finite"},
+    {"vdb_entities.json", "\"matrix\": \"kaUjP4ti", "\"matrix\": \"kaUj-4ti", "matrix_text"},
+    {"vdb_entities.json", "eJxb7FzrcmY3AAo6Ay8=", "eJwL95RxPXkEAAcSAo8=", "row_cosine"},
+    {"vdb_entities.json", "eJxb7FzrcmY3AAo6Ay8=", "eJxb", "row_vector"},
+    {"vdb_entities.json", "\"matrix\": \"kaUj", "\"matrix\": \"", "matrix_length"},
+    {"vdb_entities.json", "ent-48", "ent-49", "entity_id"},
+    {"vdb_entities.json", "\"E1\\nE1", "\"E3\\nE1", "entity_content"},
+    {"vdb_entities.json", "ent-560fce20abef5cd3f8e4d13c94669a46", "ent-48ed5d2db39237d7ae5e829b17581629", "record_twice"},
+    {"vdb_entities.json", "\"file_path\": \"r.txt\", ", "\"further\": 1, ", "record_extra"},
+    {"vdb_relationships.json", "rel-3e", "rel-3f", "relation_id"},
+    {"vdb_relationships.json", "\"tgt_id\": \"E2\", ", "", "record_fields"},
+    {"vdb_relationships.json", ", \"vector\": \"eJy76BHjFn4AAAoEAtM=\"", "", "no_f16"},
+    {"vdb_chunks.json", "{\"__id__\": \"doc-", "{\"__id__\": \"x", "chunk_no_vector"},
+};
+
+/* The flawed text in a buffer; the caller clears it. */
+static change flawed(const flaw *f, lrb_buf *text) {
+    const char *before = NULL;
+    for (int i = 0; i < SMALL_FILES; i++)
+        if (!strcmp(SMALL_GRAPH[i].name, f->file)) before = SMALL_GRAPH[i].text;
+    const char *at = strstr(before, f->from);
+    if (!at) printf("%s is not in %s\n", f->from, f->file), exit(2);
+    lrb_buf_init(text, 1 << 20);
+    if (lrb_buf_append(text, before, (size_t)(at - before), &err) || lrb_buf_append(text, f->to, strlen(f->to), &err) ||
+        lrb_buf_append(text, at + strlen(f->from), strlen(at + strlen(f->from)), &err))
+        exit(2);
+    return (change){f->file, (char *)text->data, text->length};
+}
+
+static const lrb_validation_options LIVE = {.workspace = "", .live = true};
+
+TEST(each_flaw_is_found_by_its_name) {
+    for (size_t i = 0; i < sizeof FLAWS / sizeof *FLAWS; i++) {
+        char wanted[64];
+        lrb_buf text;
+        change changed = flawed(&FLAWS[i], &text);
+        snprintf(wanted, sizeof wanted, "\"check\": \"%s\"", FLAWS[i].check);
+        says(&changed, &LIVE, wanted);
+        lrb_buf_clear(&text);
+    }
+}
+
 /* ---- any file in any state ---- */
 
 TEST(every_truncation_of_every_file_is_a_finding) {
@@ -189,24 +293,32 @@ TEST(threads_find_the_same) {
     lrb_buf_clear(&together);
 }
 
+static void survives_every_failing_allocation(const change *changed) {
+    lrb_buf json;
+    lrb_buf_init(&json, 1 << 20);
+    for (int64_t countdown = 0;; countdown++) {
+        lrb_mem_fail_after(countdown, false);
+        int code = validate(changed, &LIVE, &json);
+        lrb_mem_fail_after(-1, false);
+        if (!code) break;
+        CHECK_FAILS(code, LRB_E_NOMEM);
+    }
+    lrb_buf_clear(&json);
+}
+
 TEST(every_failing_allocation_is_survived) {
     const change changes[] = {
         BECOMES("kv_store_entity_chunks.json", "{\"E1\": {\"chunk_ids\": [\"x\"], \"count\": 1}, \"E3\": {\"chunk_ids\": []}}"),
         BECOMES("vdb_relationships.json", "{\"data\": [{\"__id__\": \"r\", \"src_id\": \"a\", \"tgt_id\": \"b\", \"content\": \"\", "
                                           "\"vector\": \"e\\/\"}], \"matrix\": \"AAAAAAAAAAAAA\\u0041AA\", \"embedding_dim\": 3}"),
         BECOMES("faiss_index_chunks.index.meta.json", "{\"0\": {\"__id__\": \"c\", \"content\": \"\"}}")};
-    lrb_buf json;
-    lrb_buf_init(&json, 1 << 20);
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        for (int64_t countdown = 0;; countdown++) {
-            lrb_mem_fail_after(countdown, false);
-            int code = validate(&changes[i], &PLAIN, &json);
-            lrb_mem_fail_after(-1, false);
-            if (!code) break;
-            CHECK_FAILS(code, LRB_E_NOMEM);
-        }
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) survives_every_failing_allocation(&changes[i]);
+    for (size_t i = 0; i < sizeof FLAWS / sizeof *FLAWS; i++) {
+        lrb_buf text;
+        change changed = flawed(&FLAWS[i], &text);
+        survives_every_failing_allocation(&changed);
+        lrb_buf_clear(&text);
     }
-    lrb_buf_clear(&json);
 }
 
 static int failing_read(const lrb_bytes *self, void *thread, uint64_t offset, void *into, size_t room, size_t *got, lrb_err *error) {
@@ -229,6 +341,7 @@ int main(void) {
     RUN(what_is_missing_is_said_where_others_need_it);
     RUN(dimensions_are_compared_with_what_is_configured);
     RUN(an_anchor_has_to_name_the_store);
+    RUN(each_flaw_is_found_by_its_name);
     RUN(every_truncation_of_every_file_is_a_finding);
     RUN(every_changed_byte_is_answered);
     RUN(a_file_given_twice_is_refused_and_a_foreign_one_passed_over);

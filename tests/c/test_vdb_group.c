@@ -129,10 +129,34 @@ TEST(a_payload_that_is_no_base64_does_not_fit) {
     lrb_buf_clear(&f.bytes);
 }
 
+TEST(every_failing_allocation_is_survived) {
+    vector_file f = vector_file_of(16, 4);
+    lrb_buf content, corrections;
+    bool fits;
+    size_t data_bytes = f.matrix_at - strlen("\"}], \"matrix\": \"");
+    CHECK(lrb_vdb_split(f.bytes.data, data_bytes, 0, records, 4));
+    memset(rows, 0x11, 4 * 16 * 4); /* rows that are not what their payloads say, so that there are corrections */
+    lrb_vdb_group group = {records, 4, 16, f.bytes.data, rows};
+    int64_t failed = 0;
+    for (int code = LRB_E_NOMEM; code; failed++) {
+        lrb_buf_init(&content, 1 << 16);
+        lrb_buf_init(&corrections, 1 << 16);
+        lrb_mem_fail_after(failed, false);
+        code = lrb_vdb_group_encode(&group, 0, scratch, &content, &corrections, &fits, &err);
+        lrb_mem_fail_after(-1, false);
+        if (code) CHECK_FAILS(code, LRB_E_NOMEM);
+        lrb_buf_clear(&content);
+        lrb_buf_clear(&corrections);
+    }
+    CHECK(failed > 1 && fits);
+    lrb_buf_clear(&f.bytes);
+}
+
 int main(void) {
     RUN(groups_are_some_thirty_kibibytes);
     RUN(limits_end_groups_and_texts_where_ids_do_not);
     RUN(a_group_comes_back);
     RUN(a_payload_that_is_no_base64_does_not_fit);
+    RUN(every_failing_allocation_is_survived);
     return check_report();
 }

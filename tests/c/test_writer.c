@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 
+#include "base/mem.h"
 #include "check.h"
 #include "fixture.h"
 #include "repo/field.h"
@@ -175,7 +176,43 @@ TEST(a_pack_removed_by_hand_is_entered_as_damaged) {
     close_scene(&s);
 }
 
+/* Everything a run asks of its writer, a pack that was lost meanwhile included. */
+static int whole_run(scene *s, lrb_err *err) {
+    lrb_id id;
+    bool added, known;
+    int code = lrb_writer_new(s->repo, &s->job, &s->writer, err);
+    if (!code) code = put(s, 7, 1000, &id, &added, err);
+    if (!code) code = lrb_writer_rely(s->writer, &id, &known, err);
+    if (!code) code = commit(s, err);
+    if (!code) code = check_now(s, err);
+    if (!code) code = retire_all(s, err);
+    if (!code && (code = check_now(s, err)) == LRB_E_BUSY) code = lrb_writer_forget_lost(s->writer, err);
+    if (!code) code = put(s, 7, 1000, &id, &added, err);
+    return code ? code : commit(s, err);
+}
+
+TEST(every_failing_allocation_is_survived) {
+    int64_t failed = 0;
+    for (int code = LRB_E_NOMEM; code; failed++) {
+        scene s;
+        lrb_err err;
+        CHECK_OK(open_scene(&s, &err));
+        lrb_writer_free(s.writer);
+        s.writer = NULL;
+        lrb_mem_fail_after(failed, false);
+        code = whole_run(&s, &err);
+        lrb_mem_fail_after(-1, false);
+        if (code) CHECK_FAILS(code, LRB_E_NOMEM);
+        lrb_writer_free(s.writer);
+        CHECK(files_in(&s, "tmp") == 0);
+        CHECK_OK(whole_run(&s, &err)); /* what failed is in nobody's way */
+        close_scene(&s);
+    }
+    CHECK(failed > 20);
+}
+
 static void run_all(void) {
+    RUN(every_failing_allocation_is_survived);
     RUN(a_chunk_is_stored_once_wherever_its_pack_is);
     RUN(nothing_uncommitted_is_left_in_tmp);
     RUN(unknown_packs_do_not_count);
