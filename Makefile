@@ -96,7 +96,7 @@ endef
 $(eval $(call sanitized,asan,$(ASAN)))
 $(eval $(call sanitized,tsan,$(TSAN)))
 $(eval $(call sanitized,plain,-O2 -Wno-maybe-uninitialized))
-$(eval $(call sanitized,cov,--coverage -O0))
+$(eval $(call sanitized,cov,--coverage -fprofile-update=atomic -O0 -include tests/c/counted.h))
 
 test-c: $(VENV)/.packages ## C unit tests and the fuzz corpus under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory -j2 $(addprefix $(BUILD)/asan/,$(C_TESTS) $(REPLAYS))
