@@ -27,6 +27,7 @@ from ._core import (
     add_passphrase_job,
     backup_job,
     drop_job,
+    file_system,
     free_bytes,
     hold_job,
     key_slots_job,
@@ -60,7 +61,7 @@ from .models import Progress, ProgressCallback
 __all__ = [
     "ERROR_TABLE", "FORMAT_VERSION", "PUBLISH_EXCHANGE", "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS",
     "ItemRow", "Job", "Key", "Repository", "SnapshotRow", "Source", "add_passphrase_job", "backup_job", "drop_job",
-    "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "point_append",
+    "file_system", "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "point_append",
     "point_delete", "point_read", "prune_job", "publish_abandon", "publish_choose", "publish_commit_job",
     "publish_finish_job", "publish_pending", "publish_stage", "publish_stop_after", "refresh_job", "release_job",
     "remove_slot_job", "restore_job", "retention_scan", "run", "run_blocking", "unlock_job",

@@ -247,6 +247,9 @@ def retention_scan(
     flags: bytes, bit 0 held, bit 1 safety. All of one length."""
 
 def free_bytes(path: str, /) -> int: ...
+def file_system(path: str, /) -> tuple[str, bool]:
+    """(name of the network or user-space file system a directory lies on, or "", whether its locks hold)."""
+
 def mem_fail_after(countdown: int, stay: bool, /) -> None:
     """For tests: see csrc/base/mem.h."""
 

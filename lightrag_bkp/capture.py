@@ -13,6 +13,7 @@ from typing import Any
 from . import _bridge, turns
 from .errors import IncompleteSourceError, InvalidInputError, NotFoundError, SourceChangedError
 from .models import BackupSnapshot, Consistency, Progress, ProgressCallback
+from .place import concerns
 from .repository import GraphRepository
 from .sources import Cut, files, names, trees
 
@@ -23,7 +24,7 @@ METADATA_MAX_BYTES = 16 << 10
 DEADLINE_MAX_S = 366 * 86400
 _PHASES = {"1": "compare", "2": "encode", "3": "commit", "4": "validate"}
 VALIDATE = ("on", "off")
-_warned: set[str] = set()
+_said: set[str] = set()
 _TRIES = 4
 """How often a source that changes while it is read is read anew."""
 
@@ -79,7 +80,7 @@ async def _take(repository: GraphRepository, request: Request, known: Mapping[st
     layout = await asyncio.to_thread(files.detect, request.source_dir, request.workspace)
     if layout.kind is files.Kind.PLAIN and (request.rag is not None or request.server_url is not None):
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}: nothing was written yet", target=layout.root)
-    await asyncio.to_thread(_warn_of_shared_device, repository.storage_path, layout.root)
+    await asyncio.to_thread(_say_concerns, repository.storage_path, layout.root)
     for _ in range(_TRIES - 1):
         with suppress(SourceChangedError):
             return await _attempt(repository, layout, request, known)
@@ -95,13 +96,13 @@ def _check_deadline(deadline_s: Any) -> None:
         )
 
 
-def _warn_of_shared_device(storage_path: str, root: str) -> None:
-    """Says once per process and storage path that one broken disk would take both."""
-    place = storage_path if os.path.exists(storage_path) else os.path.dirname(storage_path) or os.curdir
-    if storage_path in _warned or not os.path.exists(place) or os.stat(place).st_dev != os.stat(root).st_dev:
+def _say_concerns(storage_path: str, root: str) -> None:
+    """Says once per process and storage path what speaks against it."""
+    if storage_path in _said:
         return
-    _warned.add(storage_path)
-    logger.warning("event=shared_device storage=%s source=%s advice=keep_a_copy_on_another_device", storage_path, root)
+    for concern in concerns(storage_path, root):
+        _said.add(storage_path)
+        logger.warning("event=%s storage=%s source=%s advice=%r", concern.event, storage_path, root, concern.sentence)
 
 
 async def store(

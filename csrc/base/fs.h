@@ -94,6 +94,13 @@ int lrb_fs_mount_id(int fd, uint64_t *mount, lrb_err *err);
 
 /* Bytes an unprivileged writer may still use on the file system of `fd`. */
 int lrb_fs_free_bytes(int fd, uint64_t *free_bytes, lrb_err *err);
+/* What a file system is besides a place for bytes. */
+typedef struct lrb_fs_nature {
+    const char *remote; /* "NFS", "SMB", "FUSE" …: its links, locks and syncs are as good as somebody else makes them; "" for a local one */
+    bool locks;         /* false: two descriptors of one directory were given its lock at the same time */
+} lrb_fs_nature;
+/* Looks at the file system of a directory. */
+int lrb_fs_look_at_nature(int dir_fd, lrb_fs_nature *out, lrb_err *err);
 /* Tries an exclusive advisory lock without waiting: *taken says whether. Held until the descriptor closes. */
 int lrb_fs_try_lock(int fd, bool *taken, lrb_err *err);
 /* The same, waiting for it. */

@@ -31,6 +31,24 @@ static PyObject *free_bytes(PyObject *module, PyObject *arg) {
     return code ? lrb_py_raise(lrb_py_core(module), &err) : PyLong_FromUnsignedLongLong(bytes);
 }
 
+static PyObject *file_system(PyObject *module, PyObject *arg) {
+    PyObject *path;
+    if (!PyUnicode_FSConverter(arg, &path)) return NULL;
+    const char *name = PyBytes_AsString(path);
+    lrb_fs_nature nature;
+    int fd = -1, code;
+    lrb_err err;
+    Py_BEGIN_ALLOW_THREADS
+    code = lrb_fs_open_dir(AT_FDCWD, name, &fd, &err);
+    if (!code) {
+        code = lrb_fs_look_at_nature(fd, &nature, &err);
+        lrb_fs_close(fd);
+    }
+    Py_END_ALLOW_THREADS
+    Py_DECREF(path);
+    return code ? lrb_py_raise(lrb_py_core(module), &err) : Py_BuildValue("(sN)", nature.remote, PyBool_FromLong(nature.locks));
+}
+
 static PyObject *mem_fail_after(PyObject *module, PyObject *args) {
     (void)module;
     long long countdown;
@@ -53,6 +71,7 @@ PyDoc_STRVAR(scan_doc, "retention_scan(created_ns, retention_days, flags, now_ns
 PyDoc_STRVAR(
     free_bytes_doc,
     "free_bytes(path, /)\n--\n\nBytes an unprivileged writer may still use on the file system of a directory.");
+PyDoc_STRVAR(file_system_doc, "file_system(path, /)\n--\n\nWhat a directory lies on: (name of a remote file system or '', whether locks hold).");
 PyDoc_STRVAR(fail_doc, "mem_fail_after(countdown, stay, /)\n--\n\nFor tests: makes an allocation fail.");
 PyDoc_STRVAR(count_doc, "mem_count($module, /)\n--\n\nFor tests: allocations since the last mem_fail_after.");
 
@@ -60,6 +79,7 @@ static PyMethodDef functions[] = {
     {"set_error_classes", lrb_py_set_error_classes, METH_O, classes_doc},
     {"retention_scan", (PyCFunction)(void (*)(void))lrb_py_retention_scan, METH_VARARGS | METH_KEYWORDS, scan_doc},
     {"free_bytes", free_bytes, METH_O, free_bytes_doc},
+    {"file_system", file_system, METH_O, file_system_doc},
     {"mem_fail_after", mem_fail_after, METH_VARARGS, fail_doc},
     {"mem_count", mem_count, METH_NOARGS, count_doc},
     {0},

@@ -146,16 +146,12 @@ def _taken(taken: "BackupSnapshot", source_dir: str | None) -> list[str]:
     if taken.skipped:
         left_out = counted(len(taken.skipped), "name")
         lines.append(f"{left_out} left out: see lightrag-bkp show {taken.graph_id} {taken.backup_id}")
-    if source_dir and _on_one_device(taken.checkpoint_path, source_dir):
-        lines.append("warning: source and storage are on one device; keep a copy on another")
+    if source_dir:
+        from ..place import concerns
+
+        storage = os.path.dirname(taken.checkpoint_path)
+        lines += [f"warning: {concern.sentence}" for concern in concerns(storage, source_dir)]
     return lines
-
-
-def _on_one_device(*paths: str) -> bool:
-    try:
-        return len({os.stat(path).st_dev for path in paths}) == 1
-    except OSError:
-        return False
 
 
 def _snapshot_command(session: Session, found: "Workspace") -> str:

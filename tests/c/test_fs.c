@@ -555,6 +555,14 @@ TEST(there_is_room) {
     CHECK(room > 0 && room < UINT64_MAX);
 }
 
+TEST(what_a_local_file_system_is) {
+    lrb_err err;
+    lrb_fs_nature nature;
+    CHECK_OK(lrb_fs_look_at_nature(dir, &nature, &err));
+    CHECK(!nature.remote[0] && nature.locks);
+    CHECK_FAILS(lrb_fs_look_at_nature(-1, &nature, &err), LRB_E_IO);
+}
+
 TEST(a_lock_has_one_holder) {
     lrb_err err;
     int first, second;
@@ -622,6 +630,7 @@ static void run_all(void) {
     RUN_IN_SCRATCH(a_tree_too_deep_is_refused);
     RUN_IN_SCRATCH(mounts_are_told_apart);
     RUN_IN_SCRATCH(there_is_room);
+    RUN_IN_SCRATCH(what_a_local_file_system_is);
     RUN_IN_SCRATCH(a_lock_has_one_holder);
 }
 

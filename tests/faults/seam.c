@@ -96,6 +96,7 @@ static bool watched(seam_call *call) {
     if (unwatched || !seam.root[0] || (!seam.before && !seam.after)) return false;
     int kept = errno;
     bool found = path_of(call->fd, call->name, call->path) && below_root(call->path);
+    if (found && call->to_name && !(path_of(call->to_fd, call->to_name, call->to_path) && below_root(call->to_path))) call->to_path[0] = '\0';
     errno = kept;
     return found;
 }

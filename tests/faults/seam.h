@@ -56,6 +56,7 @@ typedef struct seam_call {
     uint64_t offset;      /* of write; the new size of set size */
     bool data_only;       /* of sync: without times and modes (fdatasync) */
     char path[PATH_MAX];  /* `fd`, or `name` in it, below seam.root */
+    char to_path[PATH_MAX];
 } seam_call;
 
 typedef enum seam_verdict {

@@ -1,0 +1,132 @@
+"""Storage paths that are not what a local disk is: no hard links, locks that lie, network file systems, another one's
+disk that is full."""
+
+import errno
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from support.trouble import PRELUDE, Trouble, contents, end, environment, in_namespace, may_mount, stopped
+
+from lightrag_bkp.sync import BackupManager
+
+BACK_UP = """
+import logging
+logging.basicConfig(format="%(message)s", stream=sys.stdout, level=logging.WARNING)
+storage, source = sys.argv[1:]
+try:
+    print("made", BackupManager(storage).register_graph("g", source).create_snapshot().backup_id)
+except errors.LightragBkpError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("refused", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_hard_links_is_refused_by_name(
+    tmp_path: Path, source: Path, trouble: Trouble, refused: int
+) -> None:
+    storage = tmp_path / "storage"
+    said = trouble.run(BACK_UP, storage, source, root=storage, at="link::0", do=f"refuse={refused}", always=1)
+    assert "UnsupportedError" in said and "the file system refused a hard link; use one with them" in said
+    graph = BackupManager(storage).register_graph("g", source)
+    assert graph.list_snapshots() == []
+    graph.restore_snapshot(graph.create_snapshot().backup_id, tmp_path / "target")
+    assert contents(tmp_path / "target") == contents(source)
+
+
+@pytest.mark.parametrize(
+    ("magic", "name"), [("6969", "NFS"), ("517b", "SMB"), ("ff534d42", "SMB"), ("65735546", "FUSE"), ("1021997", "9P")]
+)
+def test_a_remote_file_system_is_warned_about_by_name(
+    tmp_path: Path, source: Path, trouble: Trouble, magic: str, name: str
+) -> None:
+    said = trouble.run(BACK_UP, tmp_path / "storage", source, root=tmp_path, fs=magic)
+    assert f"event=remote_storage storage={tmp_path}/storage" in said and f"the storage is on {name}," in said
+    assert "made" in said
+
+
+def test_locks_that_lie_are_warned_about(tmp_path: Path, source: Path, trouble: Trouble) -> None:
+    said = trouble.run(BACK_UP, tmp_path / "storage", source, root=tmp_path, locks="lie")
+    assert "event=no_locks" in said and "one process at a time" in said
+
+
+def test_safety_rests_on_no_lock(tmp_path: Path, source: Path, trouble: Trouble) -> None:
+    """Without any locks, prune takes no pack that a backup beside it is writing: only age decides."""
+    storage = tmp_path / "storage"
+    graph = BackupManager(storage).register_graph("g", source)
+    graph.create_snapshot()
+    (source / "small").write_text("there")
+    work = trouble.start(BACK_UP, storage, source, root=storage, locks="lie", at="sync:.pack:0", do="stop")
+    with stopped(work):
+        prune = 'print(BackupManager(sys.argv[1]).register_graph("g").prune(wait_s=0).litter_removed)'
+        assert trouble.run(prune, storage, root=storage, locks="lie").strip() == "0"
+    snapshot_id = end(work).split()[-1]
+    graph.restore_snapshot(snapshot_id, tmp_path / "target")
+    assert contents(tmp_path / "target") == contents(source)
+
+
+@pytest.mark.parametrize("refused", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF])
+def test_a_storage_without_locks_works(tmp_path: Path, source: Path, trouble: Trouble, refused: int) -> None:
+    storage = tmp_path / "storage"
+    said = trouble.run(BACK_UP, storage, source, root=tmp_path, at="lock::0", do=f"refuse={refused}", always=1)
+    graph = BackupManager(storage).register_graph("g", source)
+    graph.restore_snapshot(said.split()[-1], tmp_path / "target")
+    assert contents(tmp_path / "target") == contents(source)
+
+
+# ---- a small disk ----
+
+ON_A_SMALL_DISK = """
+import os, subprocess
+disk, source = map(Path, sys.argv[1:])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], check=True)
+graph = BackupManager(disk / "storage").register_graph("g", source)
+ids = [graph.create_snapshot().backup_id]
+
+def change(number):
+    (source / "big").write_bytes(os.urandom(700_000))
+
+def fill():
+    with open(disk / "filler", "wb", buffering=0) as filler:
+        try:
+            while filler.write(bytes(4096)):
+                pass
+        except OSError as error:
+            assert error.errno == 28, error
+
+# Backups until the disk is full: the last one says so and leaves nothing.
+for number in range(20):
+    change(number)
+    try:
+        ids.append(graph.create_snapshot().backup_id)
+    except errors.NoSpaceError as error:
+        assert "free space, or delete snapshots and prune" in str(error), error
+        break
+else:
+    raise AssertionError("the disk did not fill up")
+assert [kept.backup_id for kept in graph.list_snapshots()] == ids
+assert graph.verify_snapshot().ok
+fill()
+# Not one byte is left: dropping and pruning work all the same, and there is room again.
+for snapshot_id in ids[:-1]:
+    assert graph.delete_snapshot(snapshot_id)
+graph.prune(wait_s=0)
+assert [kept.backup_id for kept in graph.list_snapshots()] == ids[-1:]
+(disk / "filler").unlink()
+made = graph.create_snapshot().backup_id
+graph.restore_snapshot(made, disk / "target")
+assert (disk / "target" / "big").read_bytes() == (source / "big").read_bytes()
+assert graph.verify_snapshot().ok
+"""
+
+
+@pytest.mark.skipif(not may_mount(), reason="nothing may be mounted here")
+def test_a_disk_that_fills_up_loses_nothing_and_can_be_cleared(tmp_path: Path, source: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = textwrap.dedent(PRELUDE) + ON_A_SMALL_DISK
+    command = [*in_namespace(), sys.executable, "-c", script, str(disk), str(source)]
+    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
