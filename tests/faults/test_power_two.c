@@ -1,7 +1,7 @@
 /* Power cuts while two processes write: one of them works to its end between any two steps of the other, so that what the
  * first made is visible to the second and not durable yet.
  *
- * LRB_POWER_STEP: the second works at every so many steps of the first (default 6; 1 is every one).
+ * LRB_POWER_STEP: the second works at every so many steps of the first (default 5; 1 is every one).
  */
 #include "check.h"
 #include "power.h"
@@ -46,7 +46,7 @@ static int drop_and_prune(world *w, lrb_err *err) {
 static void two_writers(const char *what, unsigned runs, int (*first)(world *, lrb_err *), int (*other)(world *, lrb_err *)) {
     power_count count = {0};
     int before = check_failures;
-    for (size_t at = 0; check_failures == before; at += (size_t)power_setting("LRB_POWER_STEP", 6)) {
+    for (size_t at = 0; check_failures == before; at += (size_t)power_setting("LRB_POWER_STEP", 5)) {
         world w;
         lrb_err err;
         world_open(&w);
