@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from . import _bridge, capture, config, restoring, validation
+from . import _bridge, capture, config, restoring, staging, validation
 from .errors import ConflictError, DamagedError, InvalidInputError, NotFoundError
 from .keyring import Keyring
 from .models import (
@@ -187,6 +187,23 @@ class GraphBackup:
         """As `restore`: returns True, or raises what `restore` raises."""
         await self.restore(snapshot_id, target_dir)
         return True
+
+    async def unpack(self, snapshot_id: str, directory: str | os.PathLike[str]) -> None:
+        """Writes a snapshot's items into an empty directory, in milliseconds: every byte is compared with its digest,
+        but nothing is made durable. For tests and trials; a graph that is to stay comes back by `restore`.
+
+        Args:
+            snapshot_id: or "latest".
+            directory: where the items themselves go, also those of a named workspace; made when missing.
+
+        Raises:
+            NotFoundError: no such snapshot. ConflictError: the directory is not empty. DamagedError: it cannot be
+                brought back whole.
+        """
+        directory = config.check_path(directory, "directory")
+        snapshot = await self._require(snapshot_id)
+        await asyncio.to_thread(os.makedirs, directory, exist_ok=True)
+        await staging.unpack(self._repository, snapshot.backup_id, directory)
 
     async def bring_home(
         self, snapshot_id: str, *, dry_run: bool = False, progress: ProgressCallback | None = None

@@ -9,10 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from . import _bridge, capture, sidecars
-from .errors import LightragBkpError
+from .errors import ConflictError, LightragBkpError
 from .models import ProgressCallback
 from .repository import GraphRepository
 from .sources.names import FULL_DOCS, INPUTS
+from .sources.trees import open_directory
 from .target import present_directory
 
 PHASES = {"1": "plan", "2": "write", "3": "check"}
@@ -161,6 +162,15 @@ async def plan(repository: GraphRepository, wanted: Wanted, root: str) -> Staged
         job = _bridge.restore_job(core, wanted.snapshot_id, compare_dir=present, only=wanted.chosen(core), dry_run=True)
     rows, needed = await _bridge.run(job, capture.named(wanted.progress, PHASES))
     return Staged(rows, needed, [])
+
+
+async def unpack(repository: GraphRepository, snapshot_id: str, directory: str) -> None:
+    """Writes all items into an empty directory, each compared with its digest, but not made durable."""
+    core = await repository.require()
+    with open_directory(directory) as target:
+        if os.listdir(target):
+            raise ConflictError(f"{directory!r} is not empty: name a new directory", op="unpack", target=directory)
+        await _bridge.run(_bridge.restore_job(core, snapshot_id, staging_dir=target, durable=False))
 
 
 def surplus(wanted: Wanted, present: Iterable[str], rows: Sequence[Row]) -> list[str]:

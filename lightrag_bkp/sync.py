@@ -159,6 +159,10 @@ class GraphBackup:
         """As the original."""
         return run(self.graph.restore_snapshot(snapshot_id, target_dir))
 
+    def unpack(self, snapshot_id: str, directory: str | os.PathLike[str]) -> None:
+        """As the original."""
+        run(self.graph.unpack(snapshot_id, directory))
+
     def bring_home(
         self, snapshot_id: str, *, dry_run: bool = False, progress: ProgressCallback | None = None
     ) -> RestoreOutcome:
