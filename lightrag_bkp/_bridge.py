@@ -16,6 +16,10 @@ from . import _core, config
 from ._core import (
     ERROR_TABLE,
     FORMAT_VERSION,
+    KEEP_EXACT,
+    KEEP_LINKED,
+    KEEP_NOTHING,
+    KEEP_SAME,
     PUBLISH_EXCHANGE,
     PUBLISH_JOURNAL,
     PUBLISH_RENAME,
@@ -23,6 +27,7 @@ from ._core import (
     Job,
     Key,
     Repository,
+    Restored,
     Source,
     add_passphrase_job,
     backup_job,
@@ -34,6 +39,7 @@ from ._core import (
     mem_count,
     mem_fail_after,
     open_job,
+    plan_job,
     point_append,
     point_delete,
     point_read,
@@ -48,8 +54,8 @@ from ._core import (
     refresh_job,
     release_job,
     remove_slot_job,
-    restore_job,
     retention_scan,
+    stage_job,
     unlock_job,
     validate_snapshot_job,
     validate_source_job,
@@ -59,13 +65,14 @@ from .errors import CORE_ERRORS, InvalidInputError
 from .models import Progress, ProgressCallback
 
 __all__ = [
-    "ERROR_TABLE", "FORMAT_VERSION", "PUBLISH_EXCHANGE", "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS",
-    "ItemRow", "Job", "Key", "Repository", "SnapshotRow", "Source", "add_passphrase_job", "backup_job", "drop_job",
-    "file_system", "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "point_append",
-    "point_delete", "point_read", "prune_job", "publish_abandon", "publish_choose", "publish_commit_job",
-    "publish_finish_job", "publish_pending", "publish_stage", "publish_stop_after", "refresh_job", "release_job",
-    "remove_slot_job", "restore_job", "retention_scan", "run", "run_blocking", "unlock_job",
-    "validate_snapshot_job", "validate_source_job", "verify_job",
+    "ERROR_TABLE", "FORMAT_VERSION", "KEEP_EXACT", "KEEP_LINKED", "KEEP_NOTHING", "KEEP_SAME", "PUBLISH_EXCHANGE",
+    "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS", "ItemRow", "Job", "Key", "Repository", "Restored",
+    "SnapshotRow", "Source", "add_passphrase_job", "backup_job", "drop_job", "file_system", "free_bytes",
+    "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "plan_job", "point_append", "point_delete",
+    "point_read", "prune_job", "publish_abandon", "publish_choose", "publish_commit_job", "publish_finish_job",
+    "publish_pending", "publish_stage", "publish_stop_after", "refresh_job", "release_job", "remove_slot_job",
+    "retention_scan", "run", "run_blocking", "stage_job", "unlock_job", "validate_snapshot_job",
+    "validate_source_job", "verify_job",
 ]  # fmt: skip
 
 SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]

@@ -169,19 +169,41 @@ def backup_job(
     """Takes the sealed source over. validate: the workspace to judge; None judges nothing, and `verdict` stands for a
     report that `facts` has already. Result: (snapshot id, stored bytes, items reused, items encoded)."""
 
-def restore_job(
+@final
+class Restored(Sequence[tuple[str, int, int, int]]):
+    """What a restore does with each item, kept by the core: (name, type, action, size), made when asked for; action 1
+    create, 2 replace, 3 same. Not constructible; no slices. A plan, or what was staged by one.
+    """
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: int, /) -> tuple[str, int, int, int]: ...  # type: ignore[override]
+    def totals(self) -> tuple[int, int, int, int, int]:
+        """(create, replace, same, exact, needed bytes): `exact` of those that are the same have their times too."""
+    def staged(self) -> list[str]:
+        """The names in the staging directory, as `publish_commit_job` takes them."""
+    def has(self, name: str, /) -> bool:
+        """Whether there is an item of this name."""
+    def surplus(self, source: Source, /) -> list[str]:
+        """Names the source lists, items or left out, that no item has; but none of a restore's own."""
+
+KEEP_NOTHING: Final[int]
+KEEP_SAME: Final[int]
+KEEP_EXACT: Final[int]
+KEEP_LINKED: Final[int]
+
+def plan_job(repo: Repository, snapshot_id: str, *, compare_dir: int = -1, only: Sequence[str] | None = None) -> Job:
+    """The descriptor is duplicated. Result: Restored, a plan."""
+
+def stage_job(
     repo: Repository,
-    snapshot_id: str,
+    plan: Restored,
     *,
-    staging_dir: int = -1,
+    staging_dir: int,
     compare_dir: int = -1,
-    only: Sequence[str] | None = None,
-    stage_same: bool = True,
+    keep: int = ...,
     durable: bool = True,
-    dry_run: bool = False,
 ) -> Job:
-    """The descriptors are duplicated. Result: (list of (name, type, action, size), needed bytes); action 1 create, 2
-    replace, 3 same."""
+    """Takes the plan over; the descriptors are duplicated. keep: lrb_restore_keep. Result: Restored, staged."""
 
 PUBLISH_RENAME: Final[int]
 PUBLISH_EXCHANGE: Final[int]
@@ -193,9 +215,9 @@ def publish_stage(target: str, way: int, /) -> tuple[str, int]:
 
 def publish_abandon(target: str, way: int, staging_path: str, /) -> None: ...
 def publish_commit_job(
-    target: str, way: int, staging_path: str, names: Sequence[str], removed: Sequence[str], /
+    target: str, way: int, staging_path: str, names: Restored | Sequence[str], removed: Sequence[str], /
 ) -> Job:
-    """Result: None."""
+    """Names as `Restored.staged` has them, or a staged Restored itself. Result: None."""
 
 def publish_pending(target: str, /) -> bool: ...
 def publish_finish_job(target: str, /) -> Job:

@@ -7,7 +7,7 @@ more: it stays closed for writers until it is restarted.
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,12 +30,14 @@ class Done:
     """What was done, or with dry_run would be.
 
     Attributes:
-        rows: all items. removed: names taken away, in byte order. needed_bytes: what was written.
-        safety_snapshot: keeps the former state. sidecars: locations of parsed documents changed.
+        rows: all items; differing: how many of them were not the same. removed: names taken away, in byte order.
+        needed_bytes: what was written. safety_snapshot: keeps the former state. sidecars: locations of parsed documents
+            changed.
         reloaded: a running LightRAG serves the new state. held_ms: how long that LightRAG took no documents.
     """
 
-    rows: list[Row]
+    rows: Sequence[Row]
+    differing: int
     needed_bytes: int
     removed: list[str]
     safety_snapshot: str | None = None
@@ -78,7 +80,7 @@ async def hand_over(
     this = _Handover(repository, snapshot, wanted, rag, look, root_mode)
     async with Staging(root, _bridge.publish_choose(root, target.shared)) as staging:
         staging.dress(root_mode)
-        staged = await staging.fill(repository, wanted, whole=True)
+        staged = await staging.fill(repository, wanted)
         _check_dimension(staging.path, rag)
         return await takeover.alone(
             rag,
@@ -116,8 +118,8 @@ async def _while_held(this: _Handover, staging: Staging, staged: Staged, held: A
     now = staged
     if staged.same and not staged.sidecars:  # when it was staged; LightRAG may have written since
         now = await plan(this.repository, replace(this.wanted, progress=None), staging.root)
-    removed = surplus(this.wanted, target.present(), now.rows)
-    done = Done(now.rows, staged.needed_bytes, removed, sidecars=staged.sidecars)
+    removed = surplus(this.wanted, target, now.items)
+    done = Done(now.rows, now.differing, staged.needed_bytes, removed, sidecars=staged.sidecars)
     if not removed and now.same and not staged.sidecars:
         return replace(done, reloaded=True, held_ms=held.held_ms)
     safety = await keep_present(this.repository, this.snapshot, target, consistency)
@@ -166,19 +168,21 @@ async def _undo(this: _Handover, put: list[str], safety: str | None, held: Any) 
     try:
         target = this.look()
         async with Staging(target.layout.root, _bridge.PUBLISH_JOURNAL) as staging:
-            old = Staged([], 0, [])
+            back: list[str] = []
+            there = _there(staging.root, {*put, *target.present()})
             if safety is not None:
-                old = await staging.fill(this.repository, Wanted(safety), whole=False)
-            removed = surplus(Wanted(safety or ""), _there(staging.root, {*put, *target.present()}), old.rows)
-            contents = await held.contents(partial(_path_after, staging, {*old.put, *removed}))
-            await held.exchange(partial(staging.publish, old.put, removed), contents)
+                old = await staging.fill(this.repository, Wanted(safety), keep=_bridge.KEEP_SAME)
+                back, there = old.put, {name for name in there if not old.items.has(name)}
+            removed = sorted(there, key=os.fsencode)
+            contents = await held.contents(partial(_path_after, staging, {*back, *removed}))
+            await held.exchange(partial(staging.publish, back, removed), contents)
     except Exception:
         await held.keep("a restore failed and could not be undone; restart LightRAG")
         raise
 
 
-def _there(root: str, names: Iterable[str]) -> list[str]:
-    return [name for name in names if os.path.lexists(os.path.join(root, name))]
+def _there(root: str, names: set[str]) -> set[str]:
+    return {name for name in names if os.path.lexists(os.path.join(root, name))}
 
 
 def _path_after(staging: Staging, changed: set[str], known_as: str) -> str:

@@ -6,6 +6,7 @@ snapshot's body: they are read from the repository on first access, so that list
 
 import enum
 import json
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -358,7 +359,7 @@ class RestoreOutcome:
 
     snapshot_id: str
     target_dir: str
-    items: tuple[RestoredItem, ...]
+    items: Sequence[RestoredItem]
     needed_bytes: int
     safety_snapshot: str | None
     restart_required: bool
@@ -370,9 +371,10 @@ class RestoreOutcome:
     sidecars: int = 0
 
     @property
-    def changed(self) -> tuple[RestoredItem, ...]:
+    def changed(self) -> Sequence[RestoredItem]:
         """The items that are not the same already."""
-        return tuple(item for item in self.items if item.action is not RestoreAction.SAME)
+        places = array("Q", (place for place, item in enumerate(self.items) if item.action is not RestoreAction.SAME))
+        return Listing(places, self.items.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)

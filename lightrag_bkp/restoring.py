@@ -20,6 +20,7 @@ from .models import (
     BackupSnapshot,
     Consistency,
     ItemType,
+    Listing,
     ProgressCallback,
     RestoreAction,
     RestoredItem,
@@ -29,8 +30,8 @@ from .models import (
 from .repository import GraphRepository
 from .safety import keep_present
 from .sources import files, trees
-from .staging import CREATE, DIRECTORY, FILE, REPLACE, SAME, SYMLINK, Row, Staging, Wanted, plan, surplus
-from .target import Target, holds_staging, layout_of, look, root_mode_of, same_attributes
+from .staging import CREATE, DIRECTORY, FILE, REPLACE, SAME, SYMLINK, Staged, Staging, Wanted, plan, surplus
+from .target import Target, holds_staging, layout_of, look, root_mode_of
 from .uploads import Others, place
 from .workspaces import check_new
 
@@ -159,10 +160,7 @@ def _outcome(this: _Restore, done: Done, uploads: int, seconds: float) -> Restor
     outcome = RestoreOutcome(
         snapshot_id=this.request.snapshot.backup_id,
         target_dir=this.layout.root,
-        items=(
-            *(RestoredItem(name, _TYPES[kind], _ACTIONS[action], size) for name, kind, action, size in done.rows),
-            *(RestoredItem(name, None, RestoreAction.REMOVE, 0) for name in done.removed),
-        ),
+        items=_items(done),
         needed_bytes=done.needed_bytes,
         safety_snapshot=done.safety_snapshot,
         restart_required=this.layout.kind is files.Kind.LIGHTRAG and not done.reloaded,
@@ -178,7 +176,7 @@ def _outcome(this: _Restore, done: Done, uploads: int, seconds: float) -> Restor
         this.repository.graph_id,
         outcome.snapshot_id,
         len(outcome.items),
-        len(outcome.changed),
+        done.differing + len(done.removed),
         done.needed_bytes,
         done.safety_snapshot,
         done.reloaded,
@@ -188,11 +186,32 @@ def _outcome(this: _Restore, done: Done, uploads: int, seconds: float) -> Restor
     return outcome
 
 
+def _items(done: Done) -> Sequence[RestoredItem]:
+    """All items, then what goes: made when asked for, for there may be very many."""
+    count = len(done.rows)
+
+    def item(at: int) -> RestoredItem:
+        if at >= count:
+            return RestoredItem(done.removed[at - count], None, RestoreAction.REMOVE, 0)
+        name, kind, action, size = done.rows[at]
+        return RestoredItem(name, _TYPES[kind], _ACTIONS[action], size)
+
+    return Listing(range(count + len(done.removed)), item)
+
+
+def _stays(target: Target, staged: Staged) -> bool:
+    """Whether the items there may stay as they are. LightRAG rewrites files without changing them, so of a graph the
+    bytes decide; of a plain directory modes and times as well.
+    """
+    return staged.same and (staged.exact or not target.plain)
+
+
 async def _plan(this: _Restore) -> Done:
     target = await asyncio.to_thread(this.look)
     planned = await plan(this.repository, this.wanted, target.layout.root)
-    removed = surplus(this.wanted, target.present(), planned.rows)
-    return Done(planned.rows, 0 if planned.same and not removed else planned.needed_bytes, removed)
+    removed = await asyncio.to_thread(surplus, this.wanted, target, planned.items)
+    needed_bytes = 0 if _stays(target, planned) and not removed else planned.needed_bytes
+    return Done(planned.rows, planned.differing, needed_bytes, removed)
 
 
 async def _replace(this: _Restore) -> Done:
@@ -200,32 +219,28 @@ async def _replace(this: _Restore) -> Done:
     target = await asyncio.to_thread(this.look)
     root, snapshot = target.layout.root, this.request.snapshot
     way = _bridge.publish_choose(root, target.shared)
-    async with Staging(root, way) as staging:
+    async with Staging(root, way) as staging:  # held while comparing too: no other restore changes the target meanwhile
         staging.dress(root_mode_of(this.facts))
-        staged = await staging.fill(this.repository, this.wanted, whole=target.plain or way != _bridge.PUBLISH_JOURNAL)
-        removed = surplus(this.wanted, target.present(), staged.rows)
-        done = Done(staged.rows, staged.needed_bytes, removed, sidecars=staged.sidecars)
-        if staged.same and not removed and await _may_stay(this, target, staged.rows):
+        planned = await plan(this.repository, this.wanted, root)
+        removed = await asyncio.to_thread(surplus, this.wanted, target, planned.items)
+        if _stays(target, planned) and not removed and this.input_root is None:
+            return Done(planned.rows, 0, 0, removed)
+        staged = await staging.fill(this.repository, this.wanted, keep=_keep(target, way), planned=planned)
+        done = Done(staged.rows, staged.differing, staged.needed_bytes, removed, sidecars=staged.sidecars)
+        if _stays(target, staged) and not removed:
             return done
         safety = await keep_present(this.repository, snapshot, target, Consistency.CRASH)
-        await staging.publish(staged.put, removed)
+        await staging.publish(staged.items, removed)
         return replace(done, safety_snapshot=safety)
 
 
-async def _may_stay(this: _Restore, target: Target, rows: Sequence[Row]) -> bool:
-    """Whether a target whose bytes are right may stay as it is. LightRAG rewrites files without changing them, so of a
-    graph the bytes decide; of a plain directory modes and times as well.
+def _keep(target: Target, way: int) -> int:
+    """What of the target need not be written anew. Files of a graph are never linked into the new directory: before
+    1.5.0 LightRAG writes into files that are there, and both directories would change.
     """
-    if not target.plain:
-        return True
-    core = await this.repository.require()
-    chosen = None if this.request.items is None else {row[0] for row in rows}
-
-    def compare() -> bool:
-        items = core.body(this.request.snapshot.backup_id)[1]
-        return same_attributes(target.layout.root, (item for item in items if chosen is None or item[0] in chosen))
-
-    return await asyncio.to_thread(compare)
+    if way == _bridge.PUBLISH_JOURNAL:
+        return _bridge.KEEP_EXACT if target.plain else _bridge.KEEP_SAME
+    return _bridge.KEEP_LINKED if target.plain and target.trees else _bridge.KEEP_NOTHING
 
 
 async def undo(repository: GraphRepository, outcome: RestoreOutcome, rag: Any) -> None:

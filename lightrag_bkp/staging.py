@@ -4,17 +4,17 @@ import asyncio
 import fcntl
 import filecmp
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import _bridge, capture, sidecars
 from .errors import ConflictError, LightragBkpError
 from .models import ProgressCallback
 from .repository import GraphRepository
+from .sources import trees
 from .sources.names import FULL_DOCS, INPUTS
-from .sources.trees import open_directory
-from .target import present_directory
+from .target import Target, present_directory
 
 PHASES = {"1": "plan", "2": "write", "3": "check"}
 CREATE, REPLACE, SAME = 1, 2, 3
@@ -50,22 +50,37 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Staged:
-    """What is staged.
+    """What is staged, or by a plan would be.
 
     Attributes:
-        rows: all items, staged or not. needed_bytes: what had to be written. put: names of what is staged.
-        sidecars: how many locations of parsed documents were changed.
+        items: all of them, as the core knows them. rows: the same, less what changed on the way.
+        needed_bytes: what had to be written. differing: how many are not the same there already.
+        exact: those that are the same have their times too. sidecars: how many locations of parsed documents were
+            changed.
     """
 
-    rows: list[Row]
+    items: _bridge.Restored
+    rows: Sequence[Row]
     needed_bytes: int
-    put: list[str]
+    differing: int
+    exact: bool
     sidecars: int = 0
+
+    @classmethod
+    def of(cls, items: _bridge.Restored) -> "Staged":
+        """What the core says."""
+        create, replaced, same, exact, needed_bytes = items.totals()
+        return cls(items, items, needed_bytes, create + replaced, same == exact)
 
     @property
     def same(self) -> bool:
         """Whether nothing differs from what is there."""
-        return all(row[2] == SAME for row in self.rows)
+        return self.differing == 0
+
+    @property
+    def put(self) -> list[str]:
+        """The names of what is staged."""
+        return self.items.staged()
 
 
 class Staging:
@@ -87,33 +102,35 @@ class Staging:
         if mode is not None and self.way != _bridge.PUBLISH_JOURNAL:
             os.chmod(self.fd, mode | 0o700)
 
-    async def fill(self, repository: GraphRepository, wanted: Wanted, *, whole: bool, compare: bool = True) -> Staged:
+    async def fill(
+        self,
+        repository: GraphRepository,
+        wanted: Wanted,
+        *,
+        keep: int = _bridge.KEEP_NOTHING,
+        planned: Staged | None = None,
+    ) -> Staged:
         """Writes the items, each compared with its digest.
 
         Args:
             wanted: which.
-            whole: also those that are at the target already.
-            compare: whether to look at the target.
+            keep: what of the target need not be written anew, see `lrb_restore_keep`. Directories are always staged.
+            planned: what `plan` said; it is used up.
         """
         core = await repository.require()
-        whole = whole or wanted.input_root is not None
-        with present_directory(self.root if compare else "") as present:
-            job = _bridge.restore_job(
-                core,
-                wanted.snapshot_id,
-                staging_dir=self.fd,
-                compare_dir=present,
-                only=wanted.chosen(core),
-                stage_same=whole,
-            )
-        rows, needed = await _bridge.run(job, capture.named(wanted.progress, PHASES))
+        planned = planned or await plan(repository, wanted, self.root)
+        if wanted.input_root is not None:
+            keep = _bridge.KEEP_NOTHING
+        with present_directory(self.root) as present:
+            job = _bridge.stage_job(core, planned.items, staging_dir=self.fd, compare_dir=present, keep=keep)
+        staged = Staged.of(await _bridge.run(job, capture.named(wanted.progress, PHASES)))
         moved = 0
         if wanted.input_root is not None:
             moved = await asyncio.to_thread(sidecars.rewrite, self.path, wanted.input_root)
-        if moved:
-            rows = [self._compared(row) if row[0] == FULL_DOCS else row for row in rows]
-        put = [name for name, kind, action, _ in rows if whole or kind == DIRECTORY or action != SAME]
-        return Staged(rows, needed, put, moved)
+        if not moved:
+            return staged
+        rows = [self._compared(row) if row[0] == FULL_DOCS else row for row in staged.rows]
+        return replace(staged, rows=rows, differing=sum(row[2] != SAME for row in rows), sidecars=moved)
 
     def _compared(self, row: Row) -> Row:
         """The row of a file that is no longer what the snapshot holds."""
@@ -122,7 +139,7 @@ class Staging:
         action = SAME if there and filecmp.cmp(new, old, shallow=False) else REPLACE if there else CREATE
         return row[0], row[1], action, os.path.getsize(new)
 
-    async def publish(self, names: Sequence[str], removed: Sequence[str]) -> None:
+    async def publish(self, names: _bridge.Restored | Sequence[str], removed: Sequence[str]) -> None:
         """Puts the staged names in place of the present ones. From here on only the core knows how far it came."""
         self._kept = True
         await _bridge.run(_bridge.publish_commit_job(self.root, self.way, self.path, names, removed))
@@ -155,27 +172,31 @@ class Staging:
             os.close(fd)
 
 
-async def plan(repository: GraphRepository, wanted: Wanted, root: str) -> Staged:
-    """As `Staging.fill`, but nothing is written: what would be."""
+async def plan(repository: GraphRepository, wanted: Wanted, root: str | None) -> Staged:
+    """Compares the items with what is at `root`, or with nothing; nothing is written."""
     core = await repository.require()
-    with present_directory(root) as present:
-        job = _bridge.restore_job(core, wanted.snapshot_id, compare_dir=present, only=wanted.chosen(core), dry_run=True)
-    rows, needed = await _bridge.run(job, capture.named(wanted.progress, PHASES))
-    return Staged(rows, needed, [])
+    with present_directory(root or "") as present:
+        job = _bridge.plan_job(core, wanted.snapshot_id, compare_dir=present, only=wanted.chosen(core))
+    return Staged.of(await _bridge.run(job, capture.named(wanted.progress, PHASES)))
 
 
 async def unpack(repository: GraphRepository, snapshot_id: str, directory: str) -> None:
     """Writes all items into an empty directory, each compared with its digest, but not made durable."""
     core = await repository.require()
-    with open_directory(directory) as target:
+    planned = await plan(repository, Wanted(snapshot_id), None)
+    with trees.open_directory(directory) as target:
         if os.listdir(target):
             raise ConflictError(f"{directory!r} is not empty: name a new directory", op="unpack", target=directory)
-        await _bridge.run(_bridge.restore_job(core, snapshot_id, staging_dir=target, durable=False))
+        await _bridge.run(_bridge.stage_job(core, planned.items, staging_dir=target, durable=False))
 
 
-def surplus(wanted: Wanted, present: Iterable[str], rows: Sequence[Row]) -> list[str]:
-    """What is there and the snapshot lacks. The rows of a whole restore are all its items."""
+def surplus(wanted: Wanted, target: Target, items: _bridge.Restored) -> list[str]:
+    """What is there and the snapshot lacks, in byte order. The items of a whole restore are all of them."""
     if wanted.items is not None:
         return []
-    kept = {row[0] for row in rows}
-    return sorted((name for name in present if name not in kept), key=os.fsencode)
+    there = _bridge.Source()
+    for directory, prefix in target.trees:
+        with trees.open_directory(directory) as opened:
+            there.add_tree(opened, prefix)
+    lacked = [name for name in target.stores if not items.has(name)]
+    return sorted([*lacked, *items.surplus(there)], key=os.fsencode)

@@ -1,9 +1,7 @@
 """The directory a restore goes to, and what of the graph is there now."""
 
-import functools
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +11,6 @@ from .config import check_workspace
 from .errors import ConflictError, DamagedError, UnsupportedError
 from .sources import files, names, trees
 
-_SYMLINK = 3
-
 
 @dataclass(frozen=True)
 class Target:
@@ -23,20 +19,27 @@ class Target:
     Attributes:
         layout: where, and as what.
         inputs: whether uploads come along, below `inputs/`.
-        present: lists the names of this graph's items there now that a whole restore would replace or remove; asked
-            for late, so that those of a large directory are not held beside everything else.
         shared: the directory holds more than this graph, so it cannot be exchanged as a whole.
+        stores: names of this graph's own items there now. trees: directories all in which belongs to it too, each with
+            what stands before its names. A whole restore replaces or removes all of them.
     """
 
     layout: files.Layout
     inputs: bool
-    present: Callable[[], Iterable[str]]
     shared: bool
+    stores: frozenset[str] = frozenset()
+    trees: tuple[tuple[str, str], ...] = ()
 
     @property
     def plain(self) -> bool:
         """Whether it is to become equal to a plain directory, modes and times included."""
         return self.layout.kind is files.Kind.PLAIN
+
+    def present(self) -> Iterator[str]:
+        """The names of all that is there of it."""
+        yield from self.stores
+        for directory, prefix in self.trees:
+            yield from (f"{prefix}/{name}" if prefix else name for name in trees.names_below(directory))
 
 
 def layout_of(
@@ -69,18 +72,20 @@ def look(layout: files.Layout, inputs: bool, storage_path: str, some_only: bool)
     if not os.path.isdir(layout.root):
         if os.path.lexists(layout.root):
             raise ConflictError(f"{layout.root!r} is there and no directory: name another target", target=layout.root)
-        return Target(layout, inputs, frozenset, some_only)
+        return Target(layout, inputs, some_only)
     if layout.kind is files.Kind.PLAIN:
         _refuse_graph(layout.root)
-        return Target(layout, False, functools.partial(_plain_present, layout.root), some_only)
+        return Target(layout, False, some_only, trees=((layout.root, ""),))
     there = set(os.listdir(layout.root))
-    present = {name for name in there if names.is_item(name)}
-    beside = there - present
+    stores = frozenset(filter(names.is_item, there))
+    beside = there - stores - {names.CONFIG_DIR}
+    uploads = os.path.join(layout.root, names.INPUTS)
     if inputs:
-        present |= _inputs_present(os.path.join(layout.root, names.INPUTS))
+        _refuse_workspace(uploads)
         beside.discard(names.INPUTS)
-    shared = some_only or holds_storage or (layout.workspace == "" and bool(beside - {names.CONFIG_DIR}))
-    return Target(layout, inputs, lambda: present, shared)
+    shared = some_only or holds_storage or (layout.workspace == "" and bool(beside))
+    below = ((uploads, names.INPUTS),) if inputs and os.path.isdir(uploads) else ()
+    return Target(layout, inputs, shared, stores, below)
 
 
 def _refuse_graph(root: str) -> None:
@@ -92,17 +97,12 @@ def _refuse_graph(root: str) -> None:
         )
 
 
-def _plain_present(root: str) -> Iterator[str]:
-    return (name for name in trees.names_below(root) if not name.startswith(names.STAGING_PREFIX))
-
-
-def _inputs_present(inputs: str) -> set[str]:
-    if files.holds_items(inputs):
+def _refuse_workspace(uploads: str) -> None:
+    if files.holds_items(uploads):
         raise ConflictError(
-            f"{inputs!r} is a LightRAG workspace, and the snapshot's uploads would go there: name another target",
-            target=inputs,
+            f"{uploads!r} is a LightRAG workspace, and the snapshot's uploads would go there: name another target",
+            target=uploads,
         )
-    return {f"{names.INPUTS}/{name}" for name in trees.names_below(inputs)}
 
 
 def add_present(source: _bridge.Source, target: Target) -> None:
@@ -131,20 +131,6 @@ def holds_staging(root: str) -> bool:
         return any(name.startswith(names.STAGING_PREFIX) for name in os.listdir(root))
     except OSError:
         return False
-
-
-def same_attributes(root: str, items: Iterable[_bridge.ItemRow]) -> bool:
-    """Whether modes and times of all items (of links: nothing) are below `root` already."""
-    for name, kind, mode, mtime_ns, *_ in items:
-        if kind == _SYMLINK:
-            continue
-        try:
-            found = os.lstat(os.path.join(root, name))
-        except OSError:
-            return False
-        if (stat.S_IMODE(found.st_mode), found.st_mtime_ns) != (mode, mtime_ns):
-            return False
-    return True
 
 
 @contextmanager

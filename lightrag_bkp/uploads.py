@@ -14,7 +14,7 @@ from .errors import ConflictError
 from .repository import GraphRepository
 from .sources.names import INPUTS, STAGING_PREFIX
 from .sources.trees import names_below
-from .staging import Staging, Wanted
+from .staging import Staging, Wanted, plan
 
 
 class Others(Enum):
@@ -36,7 +36,8 @@ async def place(repository: GraphRepository, snapshot_id: str, input_root: str, 
         ConflictError: another file is there, and nothing was changed.
     """
     async with Staging(input_root, _bridge.publish_choose(input_root, True)) as staging:
-        await staging.fill(repository, Wanted(snapshot_id, items=[INPUTS]), whole=True, compare=False)
+        uploads = Wanted(snapshot_id, items=[INPUTS])
+        await staging.fill(repository, uploads, planned=await plan(repository, uploads, None))
         await asyncio.to_thread(_lift, staging.path)
         names = sorted(names_below(staging.path), key=os.fsencode)
         if others is not Others.REPLACE:

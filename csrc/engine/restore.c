@@ -7,7 +7,7 @@ static lrb_restore *restore_of(lrb_job *job) {
     return (lrb_restore *)job;
 }
 
-static bool for_one_thread(lrb_restore_stage stage) {
+static bool for_one_thread(lrb_restore_part stage) {
     return stage != LRB_STAGE_COMPARE && stage != LRB_STAGE_FILES;
 }
 
@@ -23,9 +23,9 @@ static int claim(lrb_restore *r, lrb_worker *worker, lrb_restore_work *work, lrb
     return LRB_OK;
 }
 
-static lrb_restore_stage stage_after(const lrb_restore *r) {
-    if (r->stage == LRB_STAGE_ROOM && r->dry_run) return LRB_STAGE_OVER;
-    return (lrb_restore_stage)(r->stage + 1);
+static lrb_restore_part stage_after(const lrb_restore *r) {
+    if (r->stage == LRB_STAGE_ROOM && r->staging_dir < 0) return LRB_STAGE_OVER;
+    return (lrb_restore_part)(r->stage + 1);
 }
 
 /* Under the lock: claims work, going on to the next stage whenever one has nothing left and nobody is inside. */
@@ -44,6 +44,7 @@ static int do_alone(lrb_restore *r, lrb_worker *worker, lrb_err *err) {
     case LRB_STAGE_READ: return lrb_restore_read(r, worker, err);
     case LRB_STAGE_ROOM: return lrb_restore_room(r, err);
     case LRB_STAGE_DIRECTORIES: return lrb_restore_directories(r, err);
+    case LRB_STAGE_LINKS: return lrb_restore_links(r, err);
     case LRB_STAGE_ATTRIBUTES: return lrb_restore_attributes(r, err);
     default: return lrb_restore_sync(r, err);
     }
@@ -91,41 +92,57 @@ static void destroy(lrb_job *job) {
     lrb_restore_free_plan(r);
     for (size_t i = 0; r->scratch && i < LRB_POOL_MAX_THREADS; i++) lrb_restore_free_scratch(r->scratch[i]);
     lrb_free(r->scratch);
+    lrb_restore_list_free(r->list);
     pthread_mutex_destroy(&r->lock);
     lrb_free(r);
 }
 
 static const lrb_job_ops ops = {.step = step, .finish = finish, .free = destroy};
 
-int lrb_restore_new(lrb_repo *repo, const lrb_restore_options *options, lrb_job **out, lrb_err *err) {
+static lrb_restore *new_job(lrb_repo *repo) {
     lrb_restore *r = lrb_alloc_zero(1, sizeof *r);
-    if (!r) return lrb_err_nomem(err, "restore");
-    if (pthread_mutex_init(&r->lock, NULL) != 0) {
+    if (!r || pthread_mutex_init(&r->lock, NULL) != 0) {
         lrb_free(r);
-        return lrb_err_nomem(err, "restore");
+        return NULL;
     }
     lrb_job_init(&r->job, &ops);
     r->repo = repo;
-    atomic_store_explicit(&r->job.counters.phase, LRB_RESTORE_PLAN, memory_order_relaxed);
-    r->scratch = lrb_alloc_zero(LRB_POOL_MAX_THREADS, sizeof *r->scratch);
-    int code = r->scratch ? lrb_restore_copy_options(r, options, err) : lrb_err_nomem(err, "restore");
+    return r;
+}
+
+static int made(lrb_restore *r, int code, lrb_job **out) {
     if (code) destroy(&r->job);
     else *out = &r->job;
     return code;
 }
 
-size_t lrb_restore_count(const lrb_job *job) {
-    return ((const lrb_restore *)job)->count;
+int lrb_restore_plan(lrb_repo *repo, const lrb_restore_plan_options *options, lrb_job **out, lrb_err *err) {
+    lrb_restore *r = new_job(repo);
+    if (!r) return lrb_err_nomem(err, "restore");
+    atomic_store_explicit(&r->job.counters.phase, LRB_RESTORE_PLAN, memory_order_relaxed);
+    r->staging_dir = -1;
+    r->keep = LRB_KEEP_EXACT;
+    r->list = lrb_restore_list_new();
+    return made(r, r->list ? lrb_restore_copy_options(r, options, err) : lrb_err_nomem(err, "restore"), out);
 }
 
-const lrb_restored_item *lrb_restore_at(const lrb_job *job, size_t position) {
-    return &((const lrb_restore *)job)->items[position].shown;
-}
-
-bool lrb_restore_staged(const lrb_job *job, size_t position) {
-    return ((const lrb_restore *)job)->items[position].staged;
-}
-
-uint64_t lrb_restore_needed_bytes(const lrb_job *job) {
-    return ((const lrb_restore *)job)->needed_bytes;
+int lrb_restore_stage(lrb_repo *repo, lrb_restore_list *list, const lrb_restore_stage_options *options, lrb_job **out,
+                      lrb_err *err) {
+    lrb_restore *r = new_job(repo);
+    if (!r) {
+        lrb_restore_list_free(list);
+        return lrb_err_nomem(err, "restore");
+    }
+    atomic_store_explicit(&r->job.counters.phase, LRB_RESTORE_WRITE, memory_order_relaxed);
+    r->stage = LRB_STAGE_ROOM;
+    r->staging_dir = options->staging_dir;
+    r->compare_dir = options->compare_dir;
+    r->keep = options->keep;
+    r->durable = options->durable;
+    r->scratch = lrb_alloc_zero(LRB_POOL_MAX_THREADS, sizeof *r->scratch);
+    int code = lrb_restore_list_enter(r, list, err);
+    if (!code && !r->scratch) code = lrb_err_nomem(err, "restore");
+    if (!code && (r->staging_dir < 0 || (r->keep == LRB_KEEP_LINKED && r->compare_dir < 0)))
+        code = lrb_err_set(err, LRB_E_INVALID, "restore", r->snapshot_id, "a directory to restore with is missing");
+    return made(r, code, out);
 }

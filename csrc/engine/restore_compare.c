@@ -39,6 +39,8 @@ static int open_present(lrb_restore_slot *slot, lrb_tree *tree, bool *same, lrb_
     const char *leaf;
     if (code || !found) return code;
     item->shown.action = LRB_RESTORE_REPLACE;
+    item->exact = present.mtime_ns == item->mtime_ns || present.type == LRB_FILE_SYMLINK;
+    item->present_ctime_ns = present.ctime_ns;
     if (present.type != item->shown.type) return LRB_OK;
     if (present.type != LRB_FILE_SYMLINK && present.mode != item->mode) return LRB_OK;
     if (present.type == LRB_FILE_DIRECTORY) {

@@ -44,6 +44,18 @@ int lrb_restore_attributes(lrb_restore *r, lrb_err *err) {
     return code;
 }
 
+/* The bytes of a linked file were written by somebody else. */
+static int sync_linked(lrb_tree *tree, const char *name, lrb_err *err) {
+    int dir, fd;
+    const char *leaf;
+    int code = lrb_tree_parent(tree, name, false, &dir, &leaf, err);
+    if (!code) code = lrb_fs_open_read(dir, leaf, &fd, err);
+    if (code) return code;
+    code = lrb_fs_sync(fd, name, err);
+    lrb_fs_close(fd);
+    return code;
+}
+
 /* Every directory with a staged name in it, once: names of one directory stand together. */
 static int sync_parents(lrb_tree *tree, const char *name, const char *previous, lrb_err *err) {
     int dir, code = LRB_OK;
@@ -71,8 +83,9 @@ int lrb_restore_sync(lrb_restore *r, lrb_err *err) {
     lrb_tree_init(&tree, r->staging_dir);
     for (size_t i = 0; !code && i < r->count; i++) {
         const char *name = r->items[i].shown.name;
-        if (!r->items[i].staged) continue;
+        if (!r->items[i].shown.staged) continue;
         code = sync_parents(&tree, name, previous, err);
+        if (!code && r->items[i].linked) code = sync_linked(&tree, name, err);
         if (!code && r->items[i].shown.type == LRB_FILE_DIRECTORY) {
             code = lrb_tree_directory(&tree, name, false, &dir, err);
             if (!code) code = lrb_fs_sync(dir, name, err);
@@ -143,7 +156,7 @@ static bool claim_small(lrb_restore *r, lrb_restore_work *work) {
     for (; r->next_small < r->count && items < LRB_RESTORE_SMALL_ITEMS && bytes < LRB_RESTORE_BATCH_BYTES;
          r->next_small++) {
         const lrb_restore_item *item = &r->items[r->next_small];
-        if (!item->staged || !is_small(item)) continue;
+        if (!lrb_restore_is_written(item) || !is_small(item)) continue;
         items++;
         bytes += item->shown.size_bytes;
     }
@@ -227,7 +240,7 @@ static int small_items(lrb_restore *r, lrb_worker *worker, const lrb_restore_wor
     lrb_tree_init(&tree, r->staging_dir);
     for (size_t i = work->first; !code && i < work->end; i++) {
         const lrb_restore_item *item = &r->items[i];
-        if (!item->staged || !is_small(item)) continue;
+        if (!lrb_restore_is_written(item) || !is_small(item)) continue;
         code = lrb_restore_small(r, worker, &tree, item, err);
         if (!code) count_item(r);
     }

@@ -23,18 +23,12 @@ static int by_name(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-int lrb_restore_copy_options(lrb_restore *r, const lrb_restore_options *options, lrb_err *err) {
+int lrb_restore_copy_options(lrb_restore *r, const lrb_restore_plan_options *options, lrb_err *err) {
     size_t length = strlen(options->snapshot_id);
     if (length >= sizeof r->snapshot_id)
         return lrb_err_set(err, LRB_E_INVALID, "restore", options->snapshot_id, "no snapshot has so long an id");
-    if (options->staging_dir < 0 && !options->dry_run)
-        return lrb_err_set(err, LRB_E_INVALID, "restore", "", "there is no staging directory");
     memcpy(r->snapshot_id, options->snapshot_id, length + 1);
-    r->staging_dir = options->staging_dir;
     r->compare_dir = options->compare_dir;
-    r->stage_same = options->stage_same;
-    r->durable = options->durable;
-    r->dry_run = options->dry_run;
     if (!options->only) return LRB_OK;
     r->only = lrb_alloc_zero(options->only_count, sizeof *r->only);
     r->only_met = lrb_alloc_zero(options->only_count, sizeof *r->only_met);
@@ -95,7 +89,7 @@ static int add_item(lrb_restore *r, const lrb_body_item *item, lrb_err *err) {
     *kept = (lrb_restore_item){.mtime_ns = item->mtime_ns, .mode = item->mode & 07777, .root = item->root};
     memcpy(kept->sha256, item->sha256, sizeof kept->sha256);
     kept->shown.name = lrb_arena_keep(&r->texts, item->name, item->name_length);
-    kept->shown.type = item->type;
+    kept->shown.type = (uint8_t)item->type;
     kept->shown.action = LRB_RESTORE_CREATE;
     kept->shown.size_bytes = item->size_bytes;
     if (item->type == LRB_FILE_SYMLINK)
@@ -167,9 +161,8 @@ static double mebibytes(uint64_t bytes) {
 
 /* The margin is for what a file system needs besides: inodes, directories, extents. */
 static int check_room(const lrb_restore *r, lrb_err *err) {
-    uint64_t free_bytes;
-    if (r->dry_run) return LRB_OK;
-    uint64_t wanted_bytes = add(r->needed_bytes, r->needed_bytes / 32 + (1 << 20));
+    uint64_t free_bytes, needed = r->totals.needed_bytes;
+    uint64_t wanted_bytes = add(needed, needed / 32 + (1 << 20));
     int code = lrb_fs_free_bytes(r->staging_dir, &free_bytes, err);
     if (code || free_bytes >= wanted_bytes) return code;
     return lrb_err_set(err, LRB_E_NO_SPACE, "restore", r->snapshot_id,
@@ -178,8 +171,53 @@ static int check_room(const lrb_restore *r, lrb_err *err) {
                        mebibytes(wanted_bytes), mebibytes(free_bytes));
 }
 
+static bool is_exact(const lrb_restore_item *item) {
+    return item->shown.action == LRB_RESTORE_SAME && item->exact;
+}
+
+static bool may_stay(const lrb_restore_item *item, lrb_restore_keep keep) {
+    if (item->shown.type == LRB_FILE_DIRECTORY) return false;
+    return keep == LRB_KEEP_EXACT ? is_exact(item) : keep == LRB_KEEP_SAME && item->shown.action == LRB_RESTORE_SAME;
+}
+
+static void decide(lrb_restore_item *item, lrb_restore_keep keep) {
+    item->shown.staged = !may_stay(item, keep);
+    item->linked = keep == LRB_KEEP_LINKED && is_exact(item) && item->shown.type == LRB_FILE_REGULAR;
+}
+
+static void count(lrb_restore_totals *totals, const lrb_restore_item *item) {
+    totals->create += item->shown.action == LRB_RESTORE_CREATE;
+    totals->replace += item->shown.action == LRB_RESTORE_REPLACE;
+    totals->same += item->shown.action == LRB_RESTORE_SAME;
+    totals->exact += is_exact(item);
+    if (item->shown.staged && !item->linked) totals->needed_bytes = add(totals->needed_bytes, disk_bytes(item));
+}
+
+int lrb_restore_room(lrb_restore *r, lrb_err *err) {
+    lrb_counters *counters = &r->job.counters;
+    uint64_t bytes = 0;
+    size_t staged = 0;
+    r->totals = (lrb_restore_totals){0};
+    for (size_t i = 0; i < r->count; i++) {
+        lrb_restore_item *item = &r->items[i];
+        decide(item, r->keep);
+        count(&r->totals, item);
+        staged += item->shown.staged;
+        if (item->shown.staged && !item->linked && item->shown.type == LRB_FILE_REGULAR)
+            bytes = add(bytes, item->shown.size_bytes);
+    }
+    r->sync_each = staged <= SINGLE_SYNCS;
+    r->stage_done = true;
+    if (r->staging_dir < 0) return LRB_OK;
+    atomic_store_explicit(&counters->items_total, r->count, memory_order_relaxed);
+    atomic_store_explicit(&counters->items_done, r->count - staged, memory_order_relaxed);
+    atomic_store_explicit(&counters->bytes_total, bytes, memory_order_relaxed);
+    return check_room(r, err);
+}
+
 static bool is_large(const lrb_restore_item *item) {
-    return item->staged && item->shown.type == LRB_FILE_REGULAR && item->shown.size_bytes > LRB_RESTORE_SMALL_BYTES;
+    return lrb_restore_is_written(item) && item->shown.type == LRB_FILE_REGULAR &&
+           item->shown.size_bytes > LRB_RESTORE_SMALL_BYTES;
 }
 
 static int largest_first(const void *a, const void *b) {
@@ -188,7 +226,7 @@ static int largest_first(const void *a, const void *b) {
     return x < y ? -1 : 1;
 }
 
-static int list_large(lrb_restore *r, lrb_err *err) {
+int lrb_restore_list_large(lrb_restore *r, lrb_err *err) {
     size_t count = 0;
     for (size_t i = 0; i < r->count; i++) count += is_large(&r->items[i]);
     if (!count) return LRB_OK;
@@ -198,27 +236,4 @@ static int list_large(lrb_restore *r, lrb_err *err) {
         if (is_large(&r->items[i])) r->large[r->large_count++] = &r->items[i];
     qsort(r->large, count, sizeof *r->large, largest_first);
     return LRB_OK;
-}
-
-int lrb_restore_room(lrb_restore *r, lrb_err *err) {
-    uint64_t bytes = 0;
-    size_t items = 0;
-    r->needed_bytes = 0;
-    for (size_t i = 0; i < r->count; i++) {
-        lrb_restore_item *item = &r->items[i];
-        item->staged =
-            r->stage_same || item->shown.action != LRB_RESTORE_SAME || item->shown.type == LRB_FILE_DIRECTORY;
-        if (!item->staged) continue;
-        items++;
-        if (item->shown.type == LRB_FILE_REGULAR) bytes = add(bytes, item->shown.size_bytes);
-        r->needed_bytes = add(r->needed_bytes, disk_bytes(item));
-    }
-    r->sync_each = items <= SINGLE_SYNCS;
-    r->stage_done = true;
-    atomic_store_explicit(&r->job.counters.phase, LRB_RESTORE_WRITE, memory_order_relaxed);
-    atomic_store_explicit(&r->job.counters.items_done, r->count - items, memory_order_relaxed);
-    atomic_store_explicit(&r->job.counters.bytes_in, 0, memory_order_relaxed);
-    atomic_store_explicit(&r->job.counters.bytes_total, bytes, memory_order_relaxed);
-    int code = check_room(r, err);
-    return code ? code : list_large(r, err);
 }

@@ -1,5 +1,6 @@
-/* What the parts of the restore job share: restore.c drives, restore_plan.c says what to do, restore_files.c does it
- * for all files at once, restore_item.c for one, restore_vectors.c for one that is a vector file.
+/* What the parts of the restore jobs share: restore.c drives, restore_plan.c says what to do, restore_list.c hands that
+ * from one job to the other, restore_link.c and restore_files.c do it for all files at once, restore_item.c for one,
+ * restore_vectors.c for one that is a vector file.
  *
  * Everything in an lrb_restore is guarded by its mutex, but for what is fixed once a stage has begun: the list of
  * items after PLAN, and of an open item its descriptor. A slot's walker is used under the mutex, so rows come in
@@ -28,11 +29,17 @@ typedef struct lrb_restore_item {
     lrb_restored_item shown;
     const char *link_target;
     int64_t mtime_ns;
+    int64_t present_ctime_ns;    /* of the file it was compared with */
     uint32_t mode;
-    bool staged;
+    bool exact;                  /* when the action is SAME: the time is too */
+    bool linked;                 /* staged as a link to the present file */
     uint8_t sha256[LRB_DIGEST_BYTES];
     lrb_row root;
 } lrb_restore_item;
+
+static inline bool lrb_restore_is_written(const lrb_restore_item *item) {
+    return item->shown.staged && !item->linked && item->shown.type != LRB_FILE_DIRECTORY;
+}
 
 typedef struct lrb_restore_correction { /* of a section's rows, in a vector file */
     lrb_id id;
@@ -85,29 +92,31 @@ typedef struct lrb_restore_slot { /* one open item */
     lrb_digest *digest;          /* kept from item to item */
 } lrb_restore_slot;
 
-typedef enum lrb_restore_stage {
+typedef enum lrb_restore_part {
     LRB_STAGE_READ,
     LRB_STAGE_COMPARE,
     LRB_STAGE_ROOM,
     LRB_STAGE_DIRECTORIES,
+    LRB_STAGE_LINKS,
     LRB_STAGE_FILES,
     LRB_STAGE_ATTRIBUTES,
     LRB_STAGE_SYNC,
     LRB_STAGE_OVER
-} lrb_restore_stage;
+} lrb_restore_part;
 
 typedef struct lrb_restore {
     lrb_job job;
     lrb_repo *repo;
     char snapshot_id[LRB_SNAPSHOT_ID_MAX];
-    int staging_dir, compare_dir;
-    bool stage_same, durable, dry_run;
+    int staging_dir, compare_dir; /* staging_dir -1: only the plan is made */
+    lrb_restore_keep keep;
+    bool durable;
     const char **only;           /* sorted copies, in texts */
     bool *only_met;
     size_t only_count;
 
     pthread_mutex_t lock;
-    lrb_restore_stage stage;
+    lrb_restore_part stage;
     bool stage_done;             /* of a stage for one thread */
     unsigned inside;             /* threads in a step */
 
@@ -116,7 +125,8 @@ typedef struct lrb_restore {
     lrb_arena texts;             /* of items and options */
     lrb_body_reader *body;
     lrb_repo_reader fetcher;
-    uint64_t needed_bytes;
+    lrb_restore_list *list;      /* what is handed on in the end; NULL once it was */
+    lrb_restore_totals totals;
     bool sync_each;              /* few enough files to fsync one by one */
 
     struct lrb_restore_scratch **scratch; /* by the number of the worker, each its thread's alone */
@@ -150,14 +160,25 @@ typedef struct lrb_restore_work {
 } lrb_restore_work;
 
 /* ---- restore_plan.c: stages of one thread, a slice per call; they set stage_done ---- */
-int lrb_restore_copy_options(lrb_restore *r, const lrb_restore_options *options, lrb_err *err);
+int lrb_restore_copy_options(lrb_restore *r, const lrb_restore_plan_options *options, lrb_err *err);
 int lrb_restore_read(lrb_restore *r, lrb_worker *worker, lrb_err *err);
 int lrb_restore_room(lrb_restore *r, lrb_err *err);
+/* Lists what is written by several threads, once it is known what is linked. */
+int lrb_restore_list_large(lrb_restore *r, lrb_err *err);
 void lrb_restore_free_plan(lrb_restore *r);
+
+/* ---- restore_list.c ---- */
+lrb_restore_list *lrb_restore_list_new(void); /* NULL: no memory */
+/* Moves what a plan found into the job that stages it. INVALID for a list that was staged already. */
+int lrb_restore_list_enter(lrb_restore *r, lrb_restore_list *list, lrb_err *err);
 
 /* ---- restore_compare.c ---- */
 void lrb_restore_claim_compare(lrb_restore *r, lrb_restore_work *work);
 int lrb_restore_compare(lrb_restore *r, lrb_worker *worker, lrb_restore_work *work, lrb_err *err);
+
+/* ---- restore_link.c ---- */
+/* Links what is to be linked; what cannot be is written after all. */
+int lrb_restore_links(lrb_restore *r, lrb_err *err);
 
 /* ---- restore_files.c ---- */
 int lrb_restore_directories(lrb_restore *r, lrb_err *err);

@@ -1,6 +1,6 @@
 /* The binding: what its files share. The only folder that knows Python.
  *
- * One C file per Python type (pool, mailbox, job, repository, source, and body for Items), one per family of functions
+ * One C file per Python type (pool, mailbox, job, repository, source, restored, and body for Items), one per family of functions
  * that make jobs (jobs_*.c), and one function that turns an lrb_err into an exception (error.c). Types and error
  * classes live in the module's state, so that each interpreter has its own; pool threads touch no Python object.
  *
@@ -28,6 +28,7 @@
 
 typedef struct lrb_core { /* the module's state */
     PyObject *pool_type, *mailbox_type, *job_type, *repository_type, *source_type, *items_type, *key_type;
+    PyObject *restored_type;
     PyObject *error_classes[LRB_CODE_COUNT]; /* by code; NULL before set_error_classes */
 } lrb_core;
 
@@ -58,6 +59,7 @@ PyObject *lrb_py_make_job_type(PyObject *module);
 PyObject *lrb_py_make_repository_type(PyObject *module);
 PyObject *lrb_py_make_source_type(PyObject *module);
 PyObject *lrb_py_make_items_type(PyObject *module);
+PyObject *lrb_py_make_restored_type(PyObject *module);
 PyObject *lrb_py_make_key_type(PyObject *module);
 
 /* ---- pool.c and mailbox.c, as the job sees them ---- */
@@ -103,6 +105,16 @@ const lrb_key *lrb_py_key(const lrb_core *core, PyObject *key); /* borrowed from
 typedef struct lrb_source lrb_source;
 lrb_source *lrb_py_source(const lrb_core *core, PyObject *source); /* borrowed; raises when given away or in use */
 void lrb_py_source_gone(PyObject *source);                         /* its C part has a new owner */
+
+/* ---- restored.c ---- */
+typedef struct lrb_restore_list lrb_restore_list;
+PyObject *lrb_py_restored_new(const lrb_core *core, lrb_restore_list *list); /* takes it over, on failure too */
+bool lrb_py_is_restored(const lrb_core *core, PyObject *object);
+/* Borrowed; raises when it was given away, or is a plan where `staged` ones are asked for, or the other way round. */
+lrb_restore_list *lrb_py_restored(const lrb_core *core, PyObject *restored, bool staged);
+void lrb_py_restored_gone(PyObject *restored); /* its C part has a new owner */
+/* The names of what is staged; lrb_free(out->at). They live in the list. false: raised. */
+bool lrb_py_restored_names(const lrb_restore_list *list, lrb_py_names *out);
 
 /* ---- policy.c ---- */
 PyObject *lrb_py_retention_scan(PyObject *module, PyObject *args, PyObject *kwargs);

@@ -13,37 +13,9 @@
 
 /* ---- restore ---- */
 
-static PyObject *restored_items(const lrb_job *job) {
-    size_t count = lrb_restore_count(job);
-    PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; list && i < count; i++) {
-        const lrb_restored_item *item = lrb_restore_at(job, i);
-        PyObject *row = Py_BuildValue("(NiiK)", lrb_py_name(item->name, strlen(item->name)), (int)item->type,
-                                      (int)item->action, (unsigned long long)item->size_bytes);
-        if (!row || PyList_SetItem(list, (Py_ssize_t)i, row)) Py_CLEAR(list);
-    }
-    return list;
-}
-
 static PyObject *convert_restored(const lrb_core *core, lrb_job *job, PyObject *handle) {
-    (void)core, (void)handle;
-    return Py_BuildValue("(NK)", restored_items(job), (unsigned long long)lrb_restore_needed_bytes(job));
-}
-
-typedef struct restore_arguments {
-    PyObject *repository, *only;
-    const char *snapshot_id;
-    int staging_dir, compare_dir, stage_same, durable, dry_run;
-} restore_arguments;
-
-static bool parse(PyObject *args, PyObject *kwargs, restore_arguments *a) {
-    static char *names[] = {"repo",       "snapshot_id", "staging_dir", "compare_dir", "only",
-                            "stage_same", "durable",     "dry_run",     NULL};
-    *a = (restore_arguments){
-        .only = Py_None, .staging_dir = -1, .compare_dir = -1, .stage_same = true, .durable = true};
-    return PyArg_ParseTupleAndKeywords(args, kwargs, "Os|$iiOppp:restore_job", names, &a->repository, &a->snapshot_id,
-                                       &a->staging_dir, &a->compare_dir, &a->only, &a->stage_same, &a->durable,
-                                       &a->dry_run);
+    (void)handle;
+    return lrb_py_restored_new(core, lrb_restore_take(job));
 }
 
 static int duplicate(int fd, int *copy, lrb_err *err) {
@@ -51,44 +23,81 @@ static int duplicate(int fd, int *copy, lrb_err *err) {
     return fd >= 0 && *copy < 0 ? lrb_err_sys(err, errno, "duplicate", "directory descriptor") : LRB_OK;
 }
 
-/* The names stay with the job until its result was given. */
-static int make_restore(lrb_repo *repo, const restore_arguments *a, const lrb_py_names *only, lrb_py_job_parts *parts,
-                        lrb_err *err) {
-    int code = duplicate(a->staging_dir, &parts->fds[0], err);
-    if (!code) code = duplicate(a->compare_dir, &parts->fds[1], err);
-    if (code) return code;
-    lrb_restore_options options = {.snapshot_id = a->snapshot_id,
-                                   .staging_dir = parts->fds[0],
-                                   .compare_dir = parts->fds[1],
-                                   .only = only->at,
-                                   .only_count = only->count,
-                                   .stage_same = a->stage_same,
-                                   .durable = a->durable,
-                                   .dry_run = a->dry_run};
-    return lrb_restore_new(repo, &options, &parts->job, err);
+/* Takes the parts over, with the job in them or the error raised. */
+static PyObject *job_or_error(lrb_core *core, lrb_py_job_parts *parts, int code, const lrb_err *err) {
+    if (!code) return lrb_py_job_new(core, parts);
+    lrb_py_parts_release(parts);
+    return lrb_py_raise(core, err);
 }
 
-static PyObject *restore_job(PyObject *module, PyObject *args, PyObject *kwargs) {
+static PyObject *plan_job(PyObject *module, PyObject *args, PyObject *kwargs) {
+    static char *keywords[] = {"repo", "snapshot_id", "compare_dir", "only", NULL};
     lrb_core *core = lrb_py_core(module);
-    restore_arguments a;
+    PyObject *repository, *chosen = Py_None;
+    lrb_restore_plan_options options = {0};
+    int compare_dir = -1, code;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Os|$iO:plan_job", keywords, &repository, &options.snapshot_id,
+                                     &compare_dir, &chosen))
+        return NULL;
     lrb_py_names only = {0};
-    if (!parse(args, kwargs, &a) || (a.only != Py_None && !lrb_py_names_take(a.only, &only))) return NULL;
+    if (chosen != Py_None && !lrb_py_names_take(chosen, &only)) return NULL;
     lrb_py_job_parts parts = {.convert = convert_restored,
-                              .handle = lrb_py_repository_handle(core, a.repository),
+                              .handle = lrb_py_repository_handle(core, repository),
                               .memory = only.at,
                               .fds = {-1, -1}};
-    lrb_err err;
-    int code = LRB_OK;
-    if (parts.handle) {
-        lrb_repo *repo = lrb_py_handle_repo(parts.handle);
-        Py_BEGIN_ALLOW_THREADS
-        code = make_restore(repo, &a, &only, &parts, &err);
-        Py_END_ALLOW_THREADS
-        if (!code) return lrb_py_job_new(core, &parts);
-        lrb_py_raise(core, &err);
+    if (!parts.handle) {
+        lrb_py_parts_release(&parts);
+        return NULL;
     }
-    lrb_py_parts_release(&parts);
-    return NULL;
+    lrb_repo *repo = lrb_py_handle_repo(parts.handle);
+    lrb_err err;
+    options.only = only.at;
+    options.only_count = only.count;
+    Py_BEGIN_ALLOW_THREADS
+    code = duplicate(compare_dir, &parts.fds[0], &err);
+    options.compare_dir = parts.fds[0];
+    if (!code) code = lrb_restore_plan(repo, &options, &parts.job, &err);
+    Py_END_ALLOW_THREADS
+    return job_or_error(core, &parts, code, &err);
+}
+
+/* The list is the job's from here on. */
+static int make_stage(lrb_repo *repo, lrb_restore_list *list, lrb_restore_stage_options *options,
+                      lrb_py_job_parts *parts, lrb_err *err) {
+    int code = duplicate(options->staging_dir, &parts->fds[0], err);
+    if (!code) code = duplicate(options->compare_dir, &parts->fds[1], err);
+    if (code) {
+        lrb_restore_list_free(list);
+        return code;
+    }
+    options->staging_dir = parts->fds[0];
+    options->compare_dir = parts->fds[1];
+    return lrb_restore_stage(repo, list, options, &parts->job, err);
+}
+
+static PyObject *stage_job(PyObject *module, PyObject *args, PyObject *kwargs) {
+    static char *keywords[] = {"repo", "plan", "staging_dir", "compare_dir", "keep", "durable", NULL};
+    lrb_core *core = lrb_py_core(module);
+    PyObject *repository, *plan;
+    lrb_restore_stage_options options = {.compare_dir = -1};
+    int keep = LRB_KEEP_NOTHING, durable = true, code;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$iiip:stage_job", keywords, &repository, &plan,
+                                     &options.staging_dir, &options.compare_dir, &keep, &durable))
+        return NULL;
+    options.keep = (lrb_restore_keep)keep;
+    options.durable = durable;
+    lrb_restore_list *list = lrb_py_restored(core, plan, false);
+    if (!list) return NULL;
+    lrb_py_job_parts parts = {
+        .convert = convert_restored, .handle = lrb_py_repository_handle(core, repository), .fds = {-1, -1}};
+    if (!parts.handle) return NULL;
+    lrb_repo *repo = lrb_py_handle_repo(parts.handle);
+    lrb_err err;
+    lrb_py_restored_gone(plan);
+    Py_BEGIN_ALLOW_THREADS
+    code = make_stage(repo, list, &options, &parts, &err);
+    Py_END_ALLOW_THREADS
+    return job_or_error(core, &parts, code, &err);
 }
 
 /* ---- publish ---- */
@@ -206,36 +215,45 @@ static publishing *new_publishing(PyObject *paths) {
     return self;
 }
 
-static PyObject *publishing_job(lrb_core *core, publishing *self, lrb_task_call call, lrb_py_convert convert) {
-    lrb_py_job_parts parts = {.convert = convert, .fds = {-1, -1}};
+/* `kept` is what the names live in, or NULL. */
+static PyObject *publishing_job(lrb_core *core, publishing *self, PyObject *kept, lrb_task_call call,
+                                lrb_py_convert convert) {
+    lrb_py_job_parts parts = {.convert = convert, .handle = Py_XNewRef(kept), .fds = {-1, -1}};
     lrb_err err;
-    if (!lrb_task_new(call, self, release_publishing, &parts.job, &err)) return lrb_py_job_new(core, &parts);
-    release_publishing(self);
-    return lrb_py_raise(core, &err);
+    int code = lrb_task_new(call, self, release_publishing, &parts.job, &err);
+    if (code) release_publishing(self);
+    return job_or_error(core, &parts, code, &err);
+}
+
+/* Names that a list of the core's holds are not copied. */
+static bool take_names(const lrb_core *core, PyObject *names, lrb_py_names *out) {
+    if (!lrb_py_is_restored(core, names)) return lrb_py_names_take(names, out);
+    const lrb_restore_list *list = lrb_py_restored(core, names, true);
+    return list && lrb_py_restored_names(list, out);
 }
 
 static PyObject *publish_commit_job(PyObject *module, PyObject *args) {
+    lrb_core *core = lrb_py_core(module);
     PyObject *target, *staging, *names, *removed;
     int way;
     if (!PyArg_ParseTuple(args, "OiOOO:publish_commit_job", &target, &way, &staging, &names, &removed)) return NULL;
     publishing *self = new_publishing(PyTuple_Pack(2, target, staging));
     if (!self) return NULL;
     self->way = (lrb_publish_way)way;
-    if (lrb_py_names_take(names, &self->names) && lrb_py_names_take(removed, &self->removed))
-        return publishing_job(lrb_py_core(module), self, call_commit, lrb_py_convert_none);
+    if (take_names(core, names, &self->names) && lrb_py_names_take(removed, &self->removed))
+        return publishing_job(core, self, names, call_commit, lrb_py_convert_none);
     release_publishing(self);
     return NULL;
 }
 
 static PyObject *publish_finish_job(PyObject *module, PyObject *target) {
     publishing *self = new_publishing(PyTuple_Pack(1, target));
-    return self ? publishing_job(lrb_py_core(module), self, call_finish, convert_finished) : NULL;
+    return self ? publishing_job(lrb_py_core(module), self, NULL, call_finish, convert_finished) : NULL;
 }
 
-PyDoc_STRVAR(restore_doc,
-             "restore_job(repo, snapshot_id, *, staging_dir=-1, compare_dir=-1, only=None, stage_same=True, "
-             "durable=True, dry_run=False)\n--\n\n"
-             "The descriptors are duplicated. Result: (list of (name, type, action, size), needed bytes).");
+PyDoc_STRVAR(plan_doc, "plan_job(repo, snapshot_id, *, compare_dir=-1, only=None)\n--\n\nResult: Restored, a plan.");
+PyDoc_STRVAR(stage_items_doc, "stage_job(repo, plan, *, staging_dir, compare_dir=-1, keep=KEEP_NOTHING, durable=True)\n--\n\n"
+                              "Takes the plan over. Result: Restored, staged.");
 PyDoc_STRVAR(choose_doc, "publish_choose(target, shared, /)\n--\n\nWhich way works for this target.");
 PyDoc_STRVAR(stage_doc, "publish_stage(target, way, /)\n--\n\n(staging path, descriptor the caller closes).");
 PyDoc_STRVAR(abandon_doc, "publish_abandon(target, way, staging_path, /)\n--\n\nThrows a staging directory away.");
@@ -245,7 +263,8 @@ PyDoc_STRVAR(finish_doc, "publish_finish_job(target, /)\n--\n\nResult: bool, whe
 PyDoc_STRVAR(stop_doc, "publish_stop_after(changes, /)\n--\n\nFor tests: the process ends before that change.");
 
 PyMethodDef lrb_py_restore_functions[] = {
-    {"restore_job", (PyCFunction)(void (*)(void))restore_job, METH_VARARGS | METH_KEYWORDS, restore_doc},
+    {"plan_job", (PyCFunction)(void (*)(void))plan_job, METH_VARARGS | METH_KEYWORDS, plan_doc},
+    {"stage_job", (PyCFunction)(void (*)(void))stage_job, METH_VARARGS | METH_KEYWORDS, stage_items_doc},
     {"publish_choose", publish_choose, METH_VARARGS, choose_doc},
     {"publish_stage", publish_stage, METH_VARARGS, stage_doc},
     {"publish_abandon", publish_abandon, METH_VARARGS, abandon_doc},

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "engine/publish.h"
+#include "engine/restore.h"
 
 lrb_core *lrb_py_core(PyObject *module) {
     return PyModule_GetState(module);
@@ -97,7 +98,11 @@ static int add_constants(PyObject *module) {
     if (PyModule_AddIntConstant(module, "FORMAT_VERSION", LRB_FORMAT_VERSION) ||
         PyModule_AddIntConstant(module, "PUBLISH_RENAME", LRB_PUBLISH_RENAME) ||
         PyModule_AddIntConstant(module, "PUBLISH_EXCHANGE", LRB_PUBLISH_EXCHANGE) ||
-        PyModule_AddIntConstant(module, "PUBLISH_JOURNAL", LRB_PUBLISH_JOURNAL))
+        PyModule_AddIntConstant(module, "PUBLISH_JOURNAL", LRB_PUBLISH_JOURNAL) ||
+        PyModule_AddIntConstant(module, "KEEP_NOTHING", LRB_KEEP_NOTHING) ||
+        PyModule_AddIntConstant(module, "KEEP_SAME", LRB_KEEP_SAME) ||
+        PyModule_AddIntConstant(module, "KEEP_EXACT", LRB_KEEP_EXACT) ||
+        PyModule_AddIntConstant(module, "KEEP_LINKED", LRB_KEEP_LINKED))
         return -1;
     if (add_new(module, "ERROR_TABLE", lrb_py_error_table())) return -1;
     return add_new(module, "RETENTION_REASONS", lrb_py_retention_reasons());
@@ -114,6 +119,7 @@ static int add_types(PyObject *module, lrb_core *core) {
         add_type(module, &core->job_type, lrb_py_make_job_type) ||
         add_type(module, &core->source_type, lrb_py_make_source_type) ||
         add_type(module, &core->items_type, lrb_py_make_items_type) ||
+        add_type(module, &core->restored_type, lrb_py_make_restored_type) ||
         add_type(module, &core->key_type, lrb_py_make_key_type))
         return -1;
     return add_type(module, &core->repository_type, lrb_py_make_repository_type);
@@ -140,6 +146,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(core->repository_type);
     Py_VISIT(core->source_type);
     Py_VISIT(core->items_type);
+    Py_VISIT(core->restored_type);
     Py_VISIT(core->key_type);
     for (int code = 0; code < LRB_CODE_COUNT; code++) Py_VISIT(core->error_classes[code]);
     return 0;
@@ -153,6 +160,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(core->repository_type);
     Py_CLEAR(core->source_type);
     Py_CLEAR(core->items_type);
+    Py_CLEAR(core->restored_type);
     Py_CLEAR(core->key_type);
     for (int code = 0; code < LRB_CODE_COUNT; code++) Py_CLEAR(core->error_classes[code]);
     return 0;

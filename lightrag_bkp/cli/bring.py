@@ -2,13 +2,15 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError
-from ..models import VerifyLevel
+from ..models import Listing, VerifyLevel
+from .documents import members
 from .failures import DamageFound, Exit
 from .session import Session
 from .text import counted, shown, size, table
@@ -94,7 +96,11 @@ def restore(
             )
         )
     ending = session.answer if dry_run else session.close
-    return ending(lambda: asdict(outcome), lambda: _plan(outcome) if dry_run else _restored(outcome))
+    return ending(lambda: _outcome_document(outcome), lambda: _plan(outcome) if dry_run else _restored(outcome))
+
+
+def _outcome_document(outcome: "RestoreOutcome") -> dict[str, object]:
+    return {**members(outcome), "items": Listing(outcome.items, members)}
 
 
 def _looked_at(outcome: "VerifyOutcome") -> str:
@@ -129,12 +135,15 @@ def _agreed(session: Session, backup_id: str, target_dir: str) -> bool:
     return answer
 
 
-def _plan(outcome: "RestoreOutcome") -> list[str]:
-    rows = [(one.action, size(one.size_bytes), one.name) for one in outcome.changed]
-    if not rows:
-        return ["nothing would change", _counts(outcome, _FUTURE)]
-    changes = table(("WOULD", "SIZE", "ITEM"), rows, ("SIZE",))
-    return [*changes, f"{_counts(outcome, _FUTURE)}, {size(outcome.needed_bytes)} to write"]
+def _plan(outcome: "RestoreOutcome") -> Iterator[str]:
+    changes = Listing(outcome.changed, lambda one: (one.action, size(one.size_bytes), one.name))
+    if not changes:
+        # What is written although nothing differs is a plain directory's whose times do.
+        yield "only times would be set" if outcome.needed_bytes else "nothing would change"
+        yield _counts(outcome, _FUTURE)
+        return
+    yield from table(("WOULD", "SIZE", "ITEM"), changes, ("SIZE",))
+    yield f"{_counts(outcome, _FUTURE)}, {size(outcome.needed_bytes)} to write"
 
 
 def _restored(outcome: "RestoreOutcome") -> list[str]:

@@ -5,6 +5,7 @@
 #include <dirent.h>
 
 #include "check.h"
+#include "engine/pool.h"
 #include "engine/restore.h"
 #include "fixture.h"
 
@@ -14,7 +15,15 @@ typedef struct bench {
     lrb_backup_outcome outcome;
     char staging[160];
     int staging_dir, source_dir;
+    lrb_pool *pool;       /* jobs run on this thread where there is none */
+    lrb_mailbox *mailbox;
 } bench;
+
+typedef struct wishes { /* the options of both jobs */
+    lrb_restore_plan_options plan;
+    lrb_restore_stage_options stage;
+    bool only_plan;
+} wishes;
 
 static inline void bench_renew_staging(bench *b) {
     lrb_err err;
@@ -33,7 +42,16 @@ static inline void bench_open(bench *b) {
     if (lrb_repo_open(b->f.storage, "graph", true, &b->repo, &err)) printf("%s\n", err.message), exit(2);
 }
 
+static inline void bench_start_threads(bench *b, unsigned threads) {
+    lrb_err err;
+    if (lrb_pool_start(threads, threads, &b->pool, &err) || lrb_mailbox_open(&b->mailbox, &err)) exit(2);
+}
+
 static inline void bench_close(bench *b) {
+    if (b->pool) {
+        lrb_pool_stop(b->pool);
+        lrb_mailbox_close(b->mailbox);
+    }
     lrb_repo_close(b->repo);
     close(b->staging_dir);
     close(b->source_dir);
@@ -45,26 +63,46 @@ static inline void bench_backup(bench *b) {
     if (fixture_backup(&b->f, b->repo, &b->outcome, &err)) printf("backup: %s: %s\n", err.target, err.message), exit(2);
 }
 
-static inline lrb_restore_options bench_options(const bench *b) {
-    return (lrb_restore_options){
-        .snapshot_id = b->outcome.snapshot_id, .staging_dir = b->staging_dir, .compare_dir = -1, .stage_same = true};
+static inline wishes bench_wishes(const bench *b) {
+    return (wishes){.plan = {.snapshot_id = b->outcome.snapshot_id, .compare_dir = -1},
+                    .stage = {.staging_dir = b->staging_dir, .compare_dir = -1}};
 }
 
-/* Runs a restore on this thread; *job must be freed when the code is 0. */
-static inline int bench_restore(bench *b, const lrb_restore_options *options, lrb_job **job, lrb_err *err) {
-    int code = lrb_restore_new(b->repo, options, job, err);
-    if (code) return code;
-    lrb_job_run(*job, &b->f.worker);
-    *err = (*job)->err;
-    if (err->code) lrb_job_free(*job);
+/* Compares with the source, and says what of it may stay. */
+static inline void wishes_compare(const bench *b, wishes *w, lrb_restore_keep keep) {
+    w->plan.compare_dir = w->stage.compare_dir = b->source_dir;
+    w->stage.keep = keep;
+}
+
+/* Runs a job and takes its list; the job is gone then. */
+static inline int bench_run(bench *b, lrb_job *job, lrb_restore_list **list, lrb_err *err) {
+    if (b->pool) {
+        lrb_pool_submit(b->pool, job, b->mailbox);
+        if (lrb_mailbox_wait(b->mailbox, -1) != job) exit(2);
+    } else {
+        lrb_job_run(job, &b->f.worker);
+    }
+    *err = job->err;
+    if (!err->code) *list = lrb_restore_take(job);
+    lrb_job_free(job);
     return err->code;
 }
 
-static inline int bench_restore_all(bench *b, lrb_err *err) {
+/* *list must be freed when the code is 0. */
+static inline int bench_restore(bench *b, const wishes *w, lrb_restore_list **list, lrb_err *err) {
     lrb_job *job;
-    lrb_restore_options options = bench_options(b);
-    int code = bench_restore(b, &options, &job, err);
-    if (!code) lrb_job_free(job);
+    int code = lrb_restore_plan(b->repo, &w->plan, &job, err);
+    if (!code) code = bench_run(b, job, list, err);
+    if (code || w->only_plan) return code;
+    code = lrb_restore_stage(b->repo, *list, &w->stage, &job, err);
+    return code ? code : bench_run(b, job, list, err);
+}
+
+static inline int bench_restore_all(bench *b, lrb_err *err) {
+    lrb_restore_list *list;
+    wishes w = bench_wishes(b);
+    int code = bench_restore(b, &w, &list, err);
+    if (!code) lrb_restore_list_free(list);
     return code;
 }
 

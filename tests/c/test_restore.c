@@ -1,7 +1,5 @@
 #include "restoring.h"
 
-#include "engine/pool.h"
-
 static lrb_err err;
 
 static void set(const bench *b, const char *name, mode_t mode, long seconds) {
@@ -40,22 +38,45 @@ TEST(everything_comes_back) {
     fill_source(&b);
     bench_backup(&b);
     for (int durable = 0; durable < 2; durable++) {
-        lrb_job *job;
-        lrb_restore_options options = bench_options(&b);
-        options.durable = durable;
-        CHECK_OK(bench_restore(&b, &options, &job, &err));
-        CHECK(lrb_restore_count(job) == 12);
-        CHECK(lrb_restore_needed_bytes(job) >= 13 << 20);
-        CHECK(atomic_load(&job->counters.items_done) == 12 && atomic_load(&job->counters.items_total) == 12);
-        CHECK(atomic_load(&job->counters.bytes_in) == atomic_load(&job->counters.bytes_total));
-        CHECK(atomic_load(&job->counters.bytes_skipped) > 5 << 20);
-        for (size_t i = 0; i < 12; i++)
-            CHECK(lrb_restore_at(job, i)->action == LRB_RESTORE_CREATE && lrb_restore_staged(job, i));
-        CHECK(!strcmp(lrb_restore_at(job, 0)->name, "big") && lrb_restore_at(job, 0)->size_bytes == 5 << 20);
-        lrb_job_free(job);
+        lrb_restore_list *list;
+        wishes w = bench_wishes(&b);
+        w.stage.durable = durable;
+        CHECK_OK(bench_restore(&b, &w, &list, &err));
+        const lrb_restore_totals *totals = lrb_restore_list_totals(list);
+        CHECK(lrb_restore_list_count(list) == 12 && totals->create == 12 && !totals->same);
+        CHECK(totals->needed_bytes >= 13 << 20);
+        for (size_t i = 0; i < 12; i++) {
+            const lrb_restored_item *item = lrb_restore_list_at(list, i);
+            CHECK(item->action == LRB_RESTORE_CREATE && item->staged && lrb_restore_list_has(list, item->name));
+        }
+        CHECK(!strcmp(lrb_restore_list_at(list, 0)->name, "big") && lrb_restore_list_at(list, 0)->size_bytes == 5 << 20);
+        CHECK(!lrb_restore_list_has(list, "bi") && !lrb_restore_list_has(list, "d/") && !lrb_restore_list_has(list, ""));
+        lrb_restore_list_free(list);
         CHECK(same_trees(b.f.source, b.staging));
         bench_renew_staging(&b);
     }
+    bench_close(&b);
+}
+
+TEST(the_counters_end_at_their_totals) {
+    bench b;
+    lrb_job *job;
+    bench_open(&b);
+    fill_source(&b);
+    bench_backup(&b);
+    wishes w = bench_wishes(&b);
+    CHECK_OK(lrb_restore_plan(b.repo, &w.plan, &job, &err));
+    lrb_job_run(job, &b.f.worker);
+    CHECK_OK(job->err.code);
+    lrb_restore_list *list = lrb_restore_take(job);
+    lrb_job_free(job);
+    CHECK_OK(lrb_restore_stage(b.repo, list, &w.stage, &job, &err));
+    lrb_job_run(job, &b.f.worker);
+    CHECK_OK(job->err.code);
+    CHECK(atomic_load(&job->counters.items_done) == 12 && atomic_load(&job->counters.items_total) == 12);
+    CHECK(atomic_load(&job->counters.bytes_in) == atomic_load(&job->counters.bytes_total));
+    CHECK(atomic_load(&job->counters.bytes_skipped) > 5 << 20);
+    lrb_job_free(job); /* its list was not taken */
     bench_close(&b);
 }
 
@@ -81,13 +102,11 @@ TEST(an_old_snapshot_comes_back_twice) {
     bench_close(&b);
 }
 
-static lrb_restore_action action_of(const lrb_job *job, const char *name, bool *staged) {
-    for (size_t i = 0; i < lrb_restore_count(job); i++)
-        if (!strcmp(lrb_restore_at(job, i)->name, name)) {
-            *staged = lrb_restore_staged(job, i);
-            return lrb_restore_at(job, i)->action;
-        }
-    return (lrb_restore_action)0;
+static const lrb_restored_item *find(const lrb_restore_list *list, const char *name) {
+    static const lrb_restored_item none;
+    for (size_t i = 0; i < lrb_restore_list_count(list); i++)
+        if (!strcmp(lrb_restore_list_at(list, i)->name, name)) return lrb_restore_list_at(list, i);
+    return &none;
 }
 
 /* After the backup, everything that can be different is made different once. */
@@ -103,133 +122,230 @@ static void change_source(bench *b) {
     set(b, "big", 0, 1000000000);                            /* time only */
 }
 
-static void check_actions(const lrb_job *job) {
-    static const struct { const char *name; lrb_restore_action action; bool staged;
+static void check_actions(const lrb_restore_list *list, lrb_restore_keep keep) {
+    static const struct { const char *name; lrb_restore_action action; bool staged[4]; /* by lrb_restore_keep */
     } wanted[] = {
-        {"big", LRB_RESTORE_SAME, false},          {"d", LRB_RESTORE_SAME, true},
-        {"d/dangling", LRB_RESTORE_REPLACE, true}, {"d/deep/more", LRB_RESTORE_SAME, false},
-        {"d/medium", LRB_RESTORE_REPLACE, true},   {"empty", LRB_RESTORE_SAME, true},
-        {"holes", LRB_RESTORE_CREATE, true},       {"link", LRB_RESTORE_REPLACE, true},
-        {"none", LRB_RESTORE_REPLACE, true},       {"small", LRB_RESTORE_REPLACE, true},
+        {"big", LRB_RESTORE_SAME, {true, false, true, true}}, /* but for its time */
+        {"d", LRB_RESTORE_SAME, {true, true, true, true}},
+        {"d/dangling", LRB_RESTORE_REPLACE, {true, true, true, true}},
+        {"d/deep/more", LRB_RESTORE_SAME, {true, false, false, true}},
+        {"d/medium", LRB_RESTORE_REPLACE, {true, true, true, true}},
+        {"empty", LRB_RESTORE_SAME, {true, true, true, true}},
+        {"holes", LRB_RESTORE_CREATE, {true, true, true, true}},
+        {"link", LRB_RESTORE_REPLACE, {true, true, true, true}},
+        {"none", LRB_RESTORE_REPLACE, {true, true, true, true}},
+        {"small", LRB_RESTORE_REPLACE, {true, true, true, true}},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        bool staged = false;
-        lrb_restore_action action = action_of(job, wanted[i].name, &staged);
-        if (action != wanted[i].action || staged != wanted[i].staged)
-            printf("%s: action %d staged %d\n", wanted[i].name, action, staged);
-        CHECK(action == wanted[i].action && staged == wanted[i].staged);
+        const lrb_restored_item *item = find(list, wanted[i].name);
+        if (item->action != wanted[i].action || item->staged != wanted[i].staged[keep])
+            printf("%s: action %d staged %d\n", wanted[i].name, item->action, item->staged);
+        CHECK(item->action == wanted[i].action && item->staged == wanted[i].staged[keep]);
     }
+    const lrb_restore_totals *totals = lrb_restore_list_totals(list);
+    CHECK(totals->create == 1 && totals->replace == 5 && totals->same == 6);
 }
 
-TEST(what_is_the_same_is_not_staged) {
+static nlink_t links_of(int dir, const char *name) {
+    struct stat st;
+    return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) ? 0 : st.st_nlink;
+}
+
+TEST(what_is_the_same_may_stay) {
     bench b;
-    lrb_job *job;
+    lrb_restore_list *list;
     struct stat st;
     bench_open(&b);
     fill_source(&b);
     bench_backup(&b);
     change_source(&b);
-    lrb_restore_options options = bench_options(&b);
-    options.compare_dir = b.source_dir;
-    options.stage_same = false;
-    CHECK_OK(bench_restore(&b, &options, &job, &err));
-    check_actions(job);
-    lrb_job_free(job);
-    CHECK(fstatat(b.staging_dir, "big", &st, 0) != 0 && fstatat(b.staging_dir, "holes", &st, 0) == 0);
-    CHECK(fstatat(b.staging_dir, "d/deep", &st, 0) == 0 && (st.st_mode & 07777) == 0555);
+    for (int keep = LRB_KEEP_NOTHING; keep <= LRB_KEEP_LINKED; keep++) {
+        wishes w = bench_wishes(&b);
+        wishes_compare(&b, &w, (lrb_restore_keep)keep);
+        CHECK_OK(bench_restore(&b, &w, &list, &err));
+        check_actions(list, (lrb_restore_keep)keep);
+        lrb_restore_list_free(list);
+        CHECK((fstatat(b.staging_dir, "big", &st, 0) == 0) == (keep != LRB_KEEP_SAME));
+        CHECK(fstatat(b.staging_dir, "holes", &st, 0) == 0);
+        CHECK(fstatat(b.staging_dir, "d/deep", &st, 0) == 0 && (st.st_mode & 07777) == 0555);
+        CHECK(links_of(b.staging_dir, "d/deep/more") == (keep == LRB_KEEP_NOTHING ? 1 : keep == LRB_KEEP_LINKED ? 2 : 0));
+        CHECK(keep == LRB_KEEP_SAME || links_of(b.staging_dir, "big") == 1); /* its time is another */
+        bench_renew_staging(&b);
+    }
     bench_close(&b);
 }
 
-TEST(a_dry_run_tells_and_writes_nothing) {
+/* Puts the snapshot, as it comes back into an empty directory, at `was`. */
+static void restore_aside(bench *b, char was[512]) {
+    CHECK_OK(bench_restore_all(b, &err));
+    fixture_path(was, b->f.root, "was");
+    CHECK(rename(b->staging, was) == 0 && mkdir(b->staging, 0755) == 0);
+    bench_renew_staging(b);
+}
+
+TEST(a_tree_with_links_in_it_is_the_snapshot) {
+    bench b;
+    lrb_restore_list *list;
+    char was[512];
+    bench_open(&b);
+    fill_source(&b);
+    bench_backup(&b);
+    restore_aside(&b, was);
+    change_source(&b);
+    for (int durable = 0; durable < 2; durable++) {
+        wishes w = bench_wishes(&b);
+        wishes_compare(&b, &w, LRB_KEEP_LINKED);
+        w.stage.durable = durable;
+        CHECK_OK(bench_restore(&b, &w, &list, &err));
+        CHECK(same_trees(was, b.staging));
+        CHECK(lrb_restore_list_totals(list)->needed_bytes < 12 << 20);
+        lrb_restore_list_free(list);
+        bench_renew_staging(&b);
+    }
+    bench_close(&b);
+}
+
+/* Between the plan and the staging somebody else works on the target. */
+TEST(what_changed_since_it_was_compared_is_not_linked) {
+    static const char *const names[] = {"edited", "replaced", "retimed", "gone", "linked"};
     bench b;
     lrb_job *job;
+    lrb_restore_list *list;
+    char was[512];
+    bench_open(&b);
+    for (size_t i = 0; i < 5; i++) {
+        fixture_write(b.f.source, names[i], 1000, i);
+        set(&b, names[i], 0644, 1300000000);
+    }
+    bench_backup(&b);
+    restore_aside(&b, was);
+    wishes w = bench_wishes(&b);
+    wishes_compare(&b, &w, LRB_KEEP_LINKED);
+    CHECK_OK(lrb_restore_plan(b.repo, &w.plan, &job, &err));
+    CHECK_OK(bench_run(&b, job, &list, &err));
+    CHECK(lrb_restore_list_totals(list)->exact == 5 && lrb_restore_list_totals(list)->needed_bytes == 0);
+    fixture_write(b.f.source, "edited", 1000, 99);
+    set(&b, "edited", 0644, 1300000000); /* as a tool that hides it would */
+    fixture_write(b.f.source, "another", 1000, 98);
+    set(&b, "another", 0644, 1300000000);
+    CHECK(renameat(b.source_dir, "another", b.source_dir, "replaced") == 0);
+    set(&b, "retimed", 0644, 1400000000);
+    CHECK(unlinkat(b.source_dir, "gone", 0) == 0);
+    CHECK_OK(lrb_restore_stage(b.repo, list, &w.stage, &job, &err));
+    CHECK_OK(bench_run(&b, job, &list, &err));
+    lrb_restore_list_free(list);
+    for (size_t i = 0; i < 4; i++) CHECK(links_of(b.staging_dir, names[i]) == 1);
+    CHECK(links_of(b.staging_dir, "linked") == 2);
+    CHECK(same_trees(was, b.staging));
+    bench_close(&b);
+}
+
+TEST(a_plan_tells_and_writes_nothing) {
+    bench b;
+    lrb_restore_list *list;
     bench_open(&b);
     fill_source(&b);
     bench_backup(&b);
     change_source(&b);
-    lrb_restore_options options = bench_options(&b);
-    options.compare_dir = b.source_dir;
-    options.staging_dir = -1;
-    options.stage_same = false;
-    options.dry_run = true;
-    CHECK_OK(bench_restore(&b, &options, &job, &err));
-    check_actions(job);
-    CHECK(lrb_restore_needed_bytes(job) > 6 << 20);
-    lrb_job_free(job);
+    wishes w = bench_wishes(&b);
+    wishes_compare(&b, &w, LRB_KEEP_NOTHING);
+    w.only_plan = true;
+    CHECK_OK(bench_restore(&b, &w, &list, &err));
+    check_actions(list, LRB_KEEP_EXACT);
+    CHECK(lrb_restore_list_totals(list)->exact == 4); /* d/deep with what is in it, empty */
+    CHECK(lrb_restore_list_totals(list)->needed_bytes > 6 << 20);
+    lrb_restore_list_free(list);
     CHECK(rmdir(b.staging) == 0 && mkdir(b.staging, 0755) == 0);
     bench_close(&b);
 }
 
 TEST(chosen_items_only) {
     bench b;
-    lrb_job *job;
+    lrb_restore_list *list;
     struct stat st;
     bench_open(&b);
     fill_source(&b);
     bench_backup(&b);
     const char *only[] = {"small", "d/deep", "d/medium", "small"}, *unknown[] = {"small", "d/dee"};
-    lrb_restore_options options = bench_options(&b);
-    options.only = only;
-    options.only_count = 4;
-    CHECK_OK(bench_restore(&b, &options, &job, &err));
-    CHECK(lrb_restore_count(job) == 5);
-    lrb_job_free(job);
+    wishes w = bench_wishes(&b);
+    w.plan.only = only;
+    w.plan.only_count = 4;
+    CHECK_OK(bench_restore(&b, &w, &list, &err));
+    CHECK(lrb_restore_list_count(list) == 5);
+    lrb_restore_list_free(list);
     CHECK(fstatat(b.staging_dir, "d/deep/more", &st, 0) == 0 && fstatat(b.staging_dir, "big", &st, 0) != 0);
-    options.only = unknown;
-    options.only_count = 2;
-    CHECK_FAILS(bench_restore(&b, &options, &job, &err), LRB_E_NOT_FOUND);
+    w.plan.only = unknown;
+    w.plan.only_count = 2;
+    CHECK_FAILS(bench_restore(&b, &w, &list, &err), LRB_E_NOT_FOUND);
     CHECK(!strcmp(err.target, "d/dee"));
-    options.only_count = 0;
+    w.plan.only_count = 0;
     bench_renew_staging(&b);
-    options.staging_dir = b.staging_dir;
-    CHECK_OK(bench_restore(&b, &options, &job, &err));
-    CHECK(lrb_restore_count(job) == 0);
-    lrb_job_free(job);
+    w.stage.staging_dir = b.staging_dir;
+    CHECK_OK(bench_restore(&b, &w, &list, &err));
+    CHECK(lrb_restore_list_count(list) == 0);
+    lrb_restore_list_free(list);
     bench_close(&b);
 }
 
 TEST(unknown_snapshots_and_bad_options) {
     bench b;
     lrb_job *job;
+    lrb_restore_list *list;
     bench_open(&b);
-    lrb_restore_options options = bench_options(&b);
-    options.snapshot_id = "20200101T000000Z-00000000";
-    CHECK_FAILS(bench_restore(&b, &options, &job, &err), LRB_E_NOT_FOUND);
-    options.snapshot_id = "an id far longer than any snapshot has ever had";
-    CHECK_FAILS(bench_restore(&b, &options, &job, &err), LRB_E_INVALID);
-    options = bench_options(&b);
-    options.staging_dir = -1;
-    CHECK_FAILS(bench_restore(&b, &options, &job, &err), LRB_E_INVALID);
+    wishes w = bench_wishes(&b);
+    w.plan.snapshot_id = "20200101T000000Z-00000000";
+    CHECK_FAILS(bench_restore(&b, &w, &list, &err), LRB_E_NOT_FOUND);
+    w.plan.snapshot_id = "an id far longer than any snapshot has ever had";
+    CHECK_FAILS(bench_restore(&b, &w, &list, &err), LRB_E_INVALID);
+    fixture_write(b.f.source, "f", 100, 1);
+    bench_backup(&b);
+    w = bench_wishes(&b);
+    w.stage.staging_dir = -1;
+    CHECK_FAILS(bench_restore(&b, &w, &list, &err), LRB_E_INVALID);
+    w = bench_wishes(&b);
+    w.stage.keep = LRB_KEEP_LINKED; /* to nothing */
+    CHECK_FAILS(bench_restore(&b, &w, &list, &err), LRB_E_INVALID);
+    w.stage.keep = LRB_KEEP_NOTHING;
+    CHECK_OK(bench_restore(&b, &w, &list, &err));
+    CHECK_FAILS(lrb_restore_stage(b.repo, list, &w.stage, &job, &err), LRB_E_INVALID); /* staged already */
     bench_close(&b);
+}
+
+/* Cancels a job after some steps. */
+static void cancel_after(bench *b, lrb_job *job, int steps) {
+    lrb_step next = LRB_STEP_MORE;
+    for (int i = 0; i < steps && next != LRB_STEP_DONE; i++) CHECK_OK(job->ops->step(job, &b->f.worker, &next, &err));
+    lrb_job_cancel(job);
+    CHECK_FAILS(job->ops->step(job, &b->f.worker, &next, &err), LRB_E_CANCELLED);
+    job->ops->finish(job, &b->f.worker);
+    lrb_job_free(job);
 }
 
 TEST(cancelled_it_stops) {
     bench b;
     lrb_job *job;
+    lrb_restore_list *list;
     bench_open(&b);
     fill_source(&b);
     bench_backup(&b);
-    lrb_restore_options options = bench_options(&b);
+    wishes w = bench_wishes(&b);
+    wishes_compare(&b, &w, LRB_KEEP_LINKED);
     for (int steps = 0; steps < 30; steps += 3) {
-        lrb_step next = LRB_STEP_MORE;
+        CHECK_OK(lrb_restore_plan(b.repo, &w.plan, &job, &err));
+        cancel_after(&b, job, steps);
         bench_renew_staging(&b);
-        options.staging_dir = b.staging_dir;
-        CHECK_OK(lrb_restore_new(b.repo, &options, &job, &err));
-        for (int i = 0; i < steps && next != LRB_STEP_DONE; i++)
-            CHECK_OK(job->ops->step(job, &b.f.worker, &next, &err));
-        lrb_job_cancel(job);
-        CHECK_FAILS(job->ops->step(job, &b.f.worker, &next, &err), LRB_E_CANCELLED);
-        job->ops->finish(job, &b.f.worker);
-        lrb_job_free(job);
+        w.stage.staging_dir = b.staging_dir;
+        CHECK_OK(lrb_restore_plan(b.repo, &w.plan, &job, &err));
+        CHECK_OK(bench_run(&b, job, &list, &err));
+        CHECK_OK(lrb_restore_stage(b.repo, list, &w.stage, &job, &err));
+        cancel_after(&b, job, steps);
     }
     bench_close(&b);
 }
 
 TEST(many_threads_write_what_one_does) {
     bench b;
-    lrb_job *job;
-    lrb_pool *pool;
-    lrb_mailbox *mailbox;
+    lrb_restore_list *list;
     bench_open(&b);
     fill_source(&b);
     for (int i = 0; i < 200; i++) {
@@ -239,50 +355,54 @@ TEST(many_threads_write_what_one_does) {
     }
     set(&b, "d", 0750, 1500000000);
     bench_backup(&b);
-    CHECK_OK(lrb_pool_start(4, 4, &pool, &err));
-    CHECK_OK(lrb_mailbox_open(&mailbox, &err));
-    for (int round = 0; round < 3; round++) {
-        lrb_restore_options options = bench_options(&b);
-        options.compare_dir = b.source_dir;
-        options.durable = true; /* so many items that the file system is synced as a whole */
-        CHECK_OK(lrb_restore_new(b.repo, &options, &job, &err));
-        lrb_pool_submit(pool, job, mailbox);
-        CHECK(lrb_mailbox_wait(mailbox, -1) == job);
-        err = job->err;
-        CHECK_OK(err.code);
+    bench_start_threads(&b, 4);
+    for (int keep = LRB_KEEP_NOTHING; keep <= LRB_KEEP_LINKED; keep += LRB_KEEP_LINKED) {
+        wishes w = bench_wishes(&b);
+        wishes_compare(&b, &w, (lrb_restore_keep)keep);
+        w.stage.durable = true; /* so many items that the file system is synced as a whole */
+        CHECK_OK(bench_restore(&b, &w, &list, &err));
         CHECK(same_trees(b.f.source, b.staging));
-        lrb_job_free(job);
+        CHECK((links_of(b.staging_dir, "d/f007") == 2) == (keep == LRB_KEEP_LINKED));
+        lrb_restore_list_free(list);
         bench_renew_staging(&b);
     }
-    lrb_pool_stop(pool);
-    lrb_mailbox_close(mailbox);
     bench_close(&b);
 }
 
 TEST(survives_every_failed_allocation) {
     bench b;
-    int failed = 0, code = LRB_E_NOMEM;
     bench_open(&b);
     fixture_write(b.f.source, "small", 1000, 1);
     fixture_write(b.f.source, "big", 2 << 20, 2);
+    fixture_write(b.f.source, "d", 2, 3);
     bench_backup(&b);
-    for (; code; failed++) {
-        bench_renew_staging(&b);
-        lrb_mem_fail_after(failed, false);
-        code = bench_restore_all(&b, &err);
-        lrb_mem_fail_after(-1, false);
-        CHECK(!code || code == LRB_E_NOMEM);
+    for (int keep = LRB_KEEP_NOTHING; keep <= LRB_KEEP_LINKED; keep += LRB_KEEP_LINKED) {
+        int failed = 0, code = LRB_E_NOMEM;
+        for (; code; failed++) {
+            lrb_restore_list *list = NULL;
+            bench_renew_staging(&b);
+            wishes w = bench_wishes(&b);
+            wishes_compare(&b, &w, (lrb_restore_keep)keep);
+            lrb_mem_fail_after(failed, false);
+            code = bench_restore(&b, &w, &list, &err);
+            lrb_mem_fail_after(-1, false);
+            if (!code) lrb_restore_list_free(list);
+            CHECK(!code || code == LRB_E_NOMEM);
+        }
+        CHECK(failed > 5 && same_trees(b.f.source, b.staging));
     }
-    CHECK(failed > 5 && same_trees(b.f.source, b.staging));
     bench_close(&b);
 }
 
 int main(void) {
     umask(022);
     RUN(everything_comes_back);
+    RUN(the_counters_end_at_their_totals);
     RUN(an_old_snapshot_comes_back_twice);
-    RUN(what_is_the_same_is_not_staged);
-    RUN(a_dry_run_tells_and_writes_nothing);
+    RUN(what_is_the_same_may_stay);
+    RUN(a_tree_with_links_in_it_is_the_snapshot);
+    RUN(what_changed_since_it_was_compared_is_not_linked);
+    RUN(a_plan_tells_and_writes_nothing);
     RUN(chosen_items_only);
     RUN(unknown_snapshots_and_bad_options);
     RUN(cancelled_it_stops);

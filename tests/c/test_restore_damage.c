@@ -234,7 +234,7 @@ TEST(a_restores_own_names_are_refused) {
 
 TEST(no_room_is_said_before_the_first_byte) {
     bench b;
-    lrb_job *job;
+    lrb_restore_list *list;
     bench_open(&b);
     maker m = maker_open(&b);
     lrb_row raw = put_raw(&m, 1000, 1);
@@ -243,11 +243,11 @@ TEST(no_room_is_said_before_the_first_byte) {
     CHECK_FAILS(bench_restore_all(&b, &err), LRB_E_NO_SPACE);
     CHECK(strstr(err.message, "needs") && strstr(err.message, "are free"));
     CHECK(count_entries(b.staging) == 2);
-    lrb_restore_options options = bench_options(&b);
-    options.dry_run = true;
-    CHECK_OK(bench_restore(&b, &options, &job, &err));
-    CHECK(lrb_restore_needed_bytes(job) == UINT64_MAX);
-    lrb_job_free(job);
+    wishes w = bench_wishes(&b);
+    w.only_plan = true;
+    CHECK_OK(bench_restore(&b, &w, &list, &err));
+    CHECK(lrb_restore_list_totals(list)->needed_bytes == UINT64_MAX);
+    lrb_restore_list_free(list);
     lrb_writer_free(m.writer);
     bench_close(&b);
 }

@@ -57,22 +57,8 @@ static void spoil_packs(const bench *b) {
     globfree(&packs);
 }
 
-static int restore_with_threads(bench *b, lrb_pool *pool, lrb_mailbox *mailbox) {
-    lrb_job *job;
-    lrb_restore_options options = bench_options(b);
-    int code = lrb_restore_new(b->repo, &options, &job, &err);
-    if (code) return code;
-    lrb_pool_submit(pool, job, mailbox);
-    if (lrb_mailbox_wait(mailbox, -1) != job) exit(2);
-    err = job->err;
-    lrb_job_free(job);
-    return err.code;
-}
-
 TEST(a_second_copy_is_found_however_many_threads_look) {
     bench b;
-    lrb_pool *pool;
-    lrb_mailbox *mailbox;
     bench_open(&b);
     write_files(&b);
     bench_backup(&b);
@@ -81,15 +67,12 @@ TEST(a_second_copy_is_found_however_many_threads_look) {
     lrb_repo_close(b.repo);
     CHECK_OK(lrb_repo_open(b.f.storage, "graph", false, &b.repo, &err));
     bench_backup(&b);
-    CHECK_OK(lrb_pool_start(THREADS, THREADS, &pool, &err));
-    CHECK_OK(lrb_mailbox_open(&mailbox, &err));
+    bench_start_threads(&b, THREADS);
     for (int round = 0; round < 5; round++) {
         bench_renew_staging(&b);
-        CHECK_OK(restore_with_threads(&b, pool, mailbox));
+        CHECK_OK(bench_restore_all(&b, &err));
         CHECK(same_trees(b.f.source, b.staging));
     }
-    lrb_pool_stop(pool);
-    lrb_mailbox_close(mailbox);
     bench_close(&b);
 }
 

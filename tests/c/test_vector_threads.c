@@ -1,15 +1,13 @@
 /* Vector files backed up and restored by many threads at once. */
-#include "engine/mailbox.h"
-#include "engine/pool.h"
 #include "vector_bench.h"
 
 enum { THREADS = 4 };
 
 static lrb_err err;
 
-static int with_threads(lrb_job *job, lrb_pool *pool, lrb_mailbox *mailbox) {
-    lrb_pool_submit(pool, job, mailbox);
-    if (lrb_mailbox_wait(mailbox, -1) != job) exit(2);
+static int with_threads(const bench *b, lrb_job *job) {
+    lrb_pool_submit(b->pool, job, b->mailbox);
+    if (lrb_mailbox_wait(b->mailbox, -1) != job) exit(2);
     err = job->err;
     return err.code;
 }
@@ -17,8 +15,6 @@ static int with_threads(lrb_job *job, lrb_pool *pool, lrb_mailbox *mailbox) {
 /* Batches that many threads write at once share quanta of the matrix, in three files out of four. */
 TEST(many_threads_write_what_one_wrote) {
     bench b;
-    lrb_pool *pool;
-    lrb_mailbox *mailbox;
     bench_open(&b);
     static const uint32_t dims[] = {100, 384, 64, 1000};
     for (size_t i = 0; i < 4; i++) {
@@ -28,27 +24,27 @@ TEST(many_threads_write_what_one_wrote) {
         if (i == 3) f->bytes.data[f->matrix_at + 5000] = '!';
         put_file(&b, name, f->bytes.data, f->bytes.length);
     }
-    CHECK_OK(lrb_pool_start(THREADS, THREADS, &pool, &err));
-    CHECK_OK(lrb_mailbox_open(&mailbox, &err));
+    bench_start_threads(&b, THREADS);
     lrb_source *source;
     lrb_job *job;
     lrb_backup_options options = fixture_options();
     CHECK_OK(fixture_list(b.f.source, &source, &err));
     CHECK_OK(lrb_backup_new(b.repo, source, &options, &job, &err));
-    CHECK_OK(with_threads(job, pool, mailbox));
+    CHECK_OK(with_threads(&b, job));
     b.outcome = *lrb_backup_result(job);
     lrb_job_free(job);
     for (int round = 0; round < 3; round++) {
-        lrb_restore_options restore = bench_options(&b);
+        lrb_restore_list *list;
         bench_renew_staging(&b);
-        CHECK_OK(lrb_restore_new(b.repo, &restore, &job, &err));
-        CHECK_OK(with_threads(job, pool, mailbox));
+        wishes w = bench_wishes(&b);
+        CHECK_OK(lrb_restore_plan(b.repo, &w.plan, &job, &err));
+        CHECK_OK(bench_run(&b, job, &list, &err));
+        CHECK_OK(lrb_restore_stage(b.repo, list, &w.stage, &job, &err));
+        CHECK_OK(with_threads(&b, job));
         CHECK(atomic_load(&job->counters.bytes_stored) == atomic_load(&job->counters.bytes_total));
         lrb_job_free(job);
         CHECK(same_trees(b.f.source, b.staging));
     }
-    lrb_pool_stop(pool);
-    lrb_mailbox_close(mailbox);
     bench_close(&b);
 }
 

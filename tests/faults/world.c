@@ -346,22 +346,43 @@ static void free_names(name_list *names) {
 
 static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
+/* Runs a job of a restore and takes its list; the job is gone then. */
+static int run_restore(world *w, lrb_job *job, lrb_restore_list **list, lrb_err *err) {
+    int code = run_job(w, job, err);
+    *list = code ? NULL : lrb_restore_take(job);
+    lrb_job_free(job);
+    return code;
+}
+
+static int restore_into(world *w, lrb_repo *repo, const char *id, const lrb_restore_stage_options *options, lrb_restore_list **list,
+                        lrb_err *err) {
+    lrb_restore_plan_options plan = {.snapshot_id = id, .compare_dir = options->compare_dir};
+    lrb_job *job;
+    *list = NULL;
+    int code = lrb_restore_plan(repo, &plan, &job, err);
+    if (!code) code = run_restore(w, job, list, err);
+    if (code) return code;
+    code = lrb_restore_stage(repo, *list, options, &job, err);
+    *list = NULL;
+    return code ? code : run_restore(w, job, list, err);
+}
+
 static int stage_items(world *w, const char *storage, const char *id, int staging, const char *target, bool whole, name_list *put,
                        name_list *removed, lrb_err *err) {
     lrb_repo *repo;
-    lrb_job *job = NULL;
+    lrb_restore_list *list;
     name_list present = {0}, items = {0};
     int compare = -1;
     lrb_err ignored;
     int code = open_repo(storage, false, &repo, err);
     if (code) return code;
     if (lrb_fs_open_dir(AT_FDCWD, target, &compare, &ignored)) compare = -1;
-    lrb_restore_options options = {.snapshot_id = id, .staging_dir = staging, .compare_dir = compare, .stage_same = whole, .durable = true};
-    code = lrb_restore_new(repo, &options, &job, err);
-    if (!code) code = run_job(w, job, err);
-    for (size_t i = 0; !code && i < lrb_restore_count(job); i++) {
-        add_name(&items, lrb_restore_at(job, i)->name);
-        if (lrb_restore_staged(job, i)) add_name(put, lrb_restore_at(job, i)->name);
+    lrb_restore_stage_options options = {.staging_dir = staging, .compare_dir = compare, .durable = true};
+    options.keep = !whole ? LRB_KEEP_SAME : compare >= 0 ? LRB_KEEP_LINKED : LRB_KEEP_NOTHING;
+    code = restore_into(w, repo, id, &options, &list, err);
+    for (size_t i = 0; !code && i < lrb_restore_list_count(list); i++) {
+        add_name(&items, lrb_restore_list_at(list, i)->name);
+        if (lrb_restore_list_at(list, i)->staged) add_name(put, lrb_restore_list_at(list, i)->name);
     }
     seam_rest();
     if (!code) list_present(target, "", &present);
@@ -371,7 +392,7 @@ static int stage_items(world *w, const char *storage, const char *id, int stagin
     qsort(removed->at, removed->count, sizeof *removed->at, compare_names);
     free_names(&present);
     free_names(&items);
-    lrb_job_free(job);
+    lrb_restore_list_free(list);
     lrb_fs_close(compare);
     lrb_repo_close(repo);
     return code;
@@ -463,16 +484,15 @@ static const char *say(const char *format, ...) {
 /* Into a plain directory: how it is put in place is another matter. */
 static const char *judge_snapshot(world *w, lrb_repo *repo, const char *id, int run) {
     char into[512];
-    lrb_job *job = NULL;
+    lrb_restore_list *list;
     lrb_err err;
     int fd;
     fixture_path(into, w->root, "judged");
     must(!mkdir(into, 0700), into);
     fd = open(into, O_RDONLY | O_DIRECTORY);
-    lrb_restore_options options = {.snapshot_id = id, .staging_dir = fd, .compare_dir = -1, .stage_same = true};
-    int code = lrb_restore_new(repo, &options, &job, &err);
-    if (!code) code = run_job(w, job, &err);
-    lrb_job_free(job);
+    lrb_restore_stage_options options = {.staging_dir = fd, .compare_dir = -1};
+    int code = restore_into(w, repo, id, &options, &list, &err);
+    lrb_restore_list_free(list);
     close(fd);
     const char *wrong = code                            ? say("run %d does not restore: %s: %s", run, err.target, err.message)
                         : !world_is_run(w, run, into, true) ? say("run %d comes back with other bytes", run)

@@ -117,6 +117,8 @@ def test_a_dry_run_names_what_would_change_and_changes_nothing(
     program("restore", "kept", "latest", "there")
     again = ("restore", "kept", "latest", "there", "--dry-run")
     assert program(*again).out == "nothing would change\n3 unchanged\n"
+    os.utime(program.directory / "there" / "deep" / "letter", ns=(1, 1))
+    assert program(*again).out == "only times would be set\n3 unchanged\n"
 
 
 def test_a_target_that_is_a_file_is_refused(program: Program, kept: GraphBackup) -> None:

@@ -10,6 +10,7 @@ import pytest
 from support.jobs import backup, descriptors, make_source
 
 from lightrag_bkp import _bridge, _core, errors
+from lightrag_bkp.sources import trees
 
 
 def test_the_stub_says_what_the_module_has() -> None:
@@ -153,6 +154,46 @@ async def test_a_body_of_many_items_is_read_whole(repo: _bridge.Repository, tmp_
     for outside in (3000, -3001):
         with pytest.raises(IndexError):
             items[outside]
+
+
+async def test_a_plan_is_staged_once_and_published_by_its_names(repo: _bridge.Repository, tmp_path: Path) -> None:
+    source_dir, target = tmp_path / "many", tmp_path / "target"
+    (source_dir / "d").mkdir(parents=True)
+    for name in ("b", "a", "d/c"):
+        (source_dir / name).write_text(name)
+    source = _bridge.Source()
+    with trees.open_directory(str(source_dir)) as fd:
+        source.add_tree(fd, "")
+        source.seal()
+    snapshot_id, *_ = await _bridge.run(
+        _bridge.backup_job(repo, source, consistency="plain", metadata="{}", facts="{}", retention_days=7)
+    )
+    target.mkdir()
+    for name in ("b", "more", "d"):
+        (target / name).write_text("b")
+    there = _bridge.Source()
+    with trees.open_directory(str(target)) as fd:
+        there.add_tree(fd, "")
+        there.skip("left out", "why")
+        there.skip(".lrb_restore/new", "a restore's own")
+        plan = await _bridge.run(_bridge.plan_job(repo, snapshot_id, compare_dir=fd, only=None))
+    assert list(plan) == [("a", 1, 1, 1), ("b", 1, 3, 1), ("d", 2, 2, 0), ("d/c", 1, 1, 3)]
+    assert (len(plan), plan[-1], plan.totals()[:4]) == (4, ("d/c", 1, 1, 3), (2, 1, 1, 0))
+    assert (plan.has("d/c"), plan.has("d/"), plan.has("more")) == (True, False, False)
+    assert sorted(plan.surplus(there)) == ["left out", "more"]
+    path, staging = _bridge.publish_stage(str(target), _bridge.PUBLISH_EXCHANGE)
+    with pytest.raises(errors.InvalidInputError, match="nothing of this plan is staged"):
+        _bridge.publish_commit_job(str(target), _bridge.PUBLISH_EXCHANGE, path, plan, [])
+    staged = await _bridge.run(_bridge.stage_job(repo, plan, staging_dir=staging))
+    assert staged.staged() == ["a", "b", "d", "d/c"]
+    for call in (plan.totals, lambda: plan[0], lambda: _bridge.stage_job(repo, plan, staging_dir=staging)):
+        with pytest.raises(errors.InvalidInputError, match="given to a job"):
+            call()
+    with pytest.raises(errors.InvalidInputError, match="staged already"):
+        _bridge.stage_job(repo, staged, staging_dir=staging)
+    await _bridge.run(_bridge.publish_commit_job(str(target), _bridge.PUBLISH_EXCHANGE, path, staged, ["more"]))
+    os.close(staging)
+    assert sorted(str(path.relative_to(target)) for path in target.rglob("*")) == ["a", "b", "d", "d/c"]
 
 
 async def test_hold_release_and_drop(repo: _bridge.Repository, small_file: Path) -> None:

@@ -89,6 +89,38 @@ async def test_plain_target_becomes_equal_and_its_former_state_is_kept(plain: Gr
     assert (target / "mine").read_text() == "was here"
 
 
+async def test_what_is_equal_in_a_plain_target_is_not_written_anew(plain: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await plain.create_snapshot()
+    source, target = tmp_path / "source", tmp_path / "target"
+    await plain.restore(snapshot.backup_id, target)
+    files = [path.relative_to(target) for path in target.rglob("*") if path.is_file() and not path.is_symlink()]
+    changed = files[0]
+    before = {name: (target / name).stat().st_ino for name in files}
+    (target / changed).write_bytes(b"something else")
+    outcome = await plain.restore(snapshot.backup_id, target)
+    assert [item.name for item in outcome.changed] == [os.fsdecode(changed)]
+    assert 0 < outcome.needed_bytes < snapshot.size_bytes
+    assert fingerprint(target) == fingerprint(source)
+    after = {name: (target / name).stat() for name in files}
+    assert [name for name in files if after[name].st_ino != before[name]] == [changed]
+    assert {status.st_nlink for status in after.values()} == {1}, "nothing of the old directory is left"
+
+
+async def test_only_times_differ_and_a_plain_target_is_made_equal(plain: GraphBackup, tmp_path: Path) -> None:
+    snapshot = await plain.create_snapshot()
+    target = tmp_path / "target"
+    await plain.restore(snapshot.backup_id, target)
+    os.utime(target, ns=(1, 1))
+    assert (await plain.restore(snapshot.backup_id, target)).safety_snapshot is None, "the root itself is no item"
+    touched = next(path for path in target.rglob("*") if path.is_file() and not path.is_symlink())
+    os.utime(touched, ns=(1, 1))
+    outcome = await plain.restore(snapshot.backup_id, target, dry_run=True)
+    assert (outcome.changed, outcome.needed_bytes > 0) == ((), True)
+    outcome = await plain.restore(snapshot.backup_id, target)
+    assert outcome.safety_snapshot is not None
+    assert fingerprint(target) == fingerprint(tmp_path / "source")
+
+
 async def test_latest_passes_over_safety_snapshots(graph: GraphBackup, tmp_path: Path) -> None:
     first = await graph.create_snapshot()
     (tmp_path / "rag" / STORES[0]).write_text("spoilt")

@@ -67,8 +67,8 @@ class Shelf:
         try:
             core = _bridge.run_blocking(_bridge.open_job(str(self.storage), self.graph_id, False))
             try:
-                job = _bridge.restore_job(core, self.snapshot_id, staging_dir=descriptor, durable=False)
-                _bridge.run_blocking(job)
+                plan = _bridge.run_blocking(_bridge.plan_job(core, self.snapshot_id))
+                _bridge.run_blocking(_bridge.stage_job(core, plan, staging_dir=descriptor, durable=False))
             finally:
                 core.close()
         except LightragBkpError:
