@@ -314,10 +314,11 @@ async def test_a_job_that_begins_while_it_is_staged_is_busy(
     ingestion: list[asyncio.Task[None]] = []
 
     async def filled(self: Staging, *arguments: Any, **options: Any) -> Any:
+        staged = await fill(self, *arguments, **options)  # first: a slow disk must not outlast the ingestion
         ingestion.append(asyncio.create_task(graphs.insert_documents(rag, 200, 3)))
         while not (await status(rag))["busy"]:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
-        return await fill(self, *arguments, **options)
+        return staged
 
     monkeypatch.setattr(Staging, "fill", filled)
     with pytest.raises(Busy):
