@@ -7,13 +7,20 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/sha256_wide.h"
 
 typedef enum digest_state { DIGEST_IDLE, DIGEST_BEGUN } digest_state;
+
+enum { BLOCK = LRB_SHA256_BLOCK_BYTES, LENGTH_BYTES = 8 };
 
 struct lrb_digest {
     EVP_MD_CTX *context;
     digest_state state;
     const lrb_hmac_key *key; /* of the message begun; NULL: none */
+    bool wide;               /* of the message begun: what follows is used, and not the context */
+    uint32_t words[LRB_SHA256_WORDS];
+    uint64_t total;          /* bytes so far */
+    uint8_t rest[BLOCK];     /* those of them that are no whole block yet: total % BLOCK */
 };
 
 /* Fetching an algorithm takes OpenSSL's locks and walks its providers, so it is fetched once per process and kept
@@ -67,11 +74,47 @@ void lrb_hmac_key_set(lrb_hmac_key *key, const uint8_t secret[LRB_DIGEST_BYTES])
     }
 }
 
+/* ---- without OpenSSL ---- */
+
+/* Takes bytes until the block at hand is whole and gone; fewer when there are not enough. */
+static size_t fill_block(lrb_digest *d, const uint8_t *bytes, size_t count) {
+    size_t filled = (size_t)(d->total % BLOCK), taken = filled ? BLOCK - filled : 0;
+    if (taken > count) taken = count;
+    if (!taken) return 0;
+    memcpy(d->rest + filled, bytes, taken);
+    d->total += taken;
+    if (filled + taken == BLOCK) lrb_sha256_one(d->words, d->rest, 1);
+    return taken;
+}
+
+/* Behind fill_block: what is left begins a block, or is nothing. */
+static void take_blocks(lrb_digest *d, const uint8_t *bytes, size_t count) {
+    size_t rest = count % BLOCK;
+    if (count >= BLOCK) lrb_sha256_one(d->words, bytes, count / BLOCK);
+    if (rest) memcpy(d->rest, bytes + count - rest, rest);
+    d->total += count;
+}
+
+static void wide_finish(lrb_digest *d, uint8_t out[LRB_DIGEST_BYTES]) {
+    uint8_t edge[2 * BLOCK] = {0};
+    size_t used = d->total % BLOCK, blocks = used + 1 + LENGTH_BYTES <= BLOCK ? 1 : 2;
+    memcpy(edge, d->rest, used);
+    edge[used] = 0x80;
+    for (unsigned i = 0; i < LENGTH_BYTES; i++) edge[BLOCK * blocks - 1 - i] = (uint8_t)(8 * d->total >> 8 * i);
+    lrb_sha256_one(d->words, edge, blocks);
+    for (unsigned i = 0; i < LRB_DIGEST_BYTES; i++) out[i] = (uint8_t)(d->words[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+/* ---- messages ---- */
+
 /* Without an algorithm named, OpenSSL resets the state in place: no fetch, no allocation. */
 int lrb_digest_begin(lrb_digest *digest, lrb_err *err) {
     digest->state = DIGEST_IDLE;
     digest->key = NULL;
-    if (!EVP_DigestInit_ex2(digest->context, NULL, NULL)) return openssl_failed(err, "begin a digest");
+    digest->wide = lrb_sha256_wide_available();
+    digest->total = 0;
+    memcpy(digest->words, lrb_sha256_start, sizeof digest->words);
+    if (!digest->wide && !EVP_DigestInit_ex2(digest->context, NULL, NULL)) return openssl_failed(err, "begin a digest");
     digest->state = DIGEST_BEGUN;
     return LRB_OK;
 }
@@ -89,11 +132,39 @@ static int not_begun(lrb_err *err, const char *op) {
 
 int lrb_digest_update(lrb_digest *digest, const void *bytes, size_t count, lrb_err *err) {
     if (digest->state == DIGEST_IDLE) return not_begun(err, "update a digest");
+    if (!count) return LRB_OK;
+    if (digest->wide) {
+        size_t taken = fill_block(digest, bytes, count);
+        take_blocks(digest, (const uint8_t *)bytes + taken, count - taken);
+        return LRB_OK;
+    }
     return EVP_DigestUpdate(digest->context, bytes, count) ? LRB_OK : openssl_failed(err, "update a digest");
+}
+
+int lrb_digest_update_two(lrb_digest *first, const void *first_bytes, size_t first_count, lrb_digest *second,
+                          const void *second_bytes, size_t second_count, lrb_err *err) {
+    bool both = first->wide && second->wide && first->state == DIGEST_BEGUN && second->state == DIGEST_BEGUN;
+    if (!both || !first_count || !second_count) {
+        int code = lrb_digest_update(first, first_bytes, first_count, err);
+        return code ? code : lrb_digest_update(second, second_bytes, second_count, err);
+    }
+    size_t a = fill_block(first, first_bytes, first_count), b = fill_block(second, second_bytes, second_count);
+    size_t shared = (first_count - a < second_count - b ? first_count - a : second_count - b) / BLOCK * BLOCK;
+    const uint8_t *first_at = (const uint8_t *)first_bytes + a, *second_at = (const uint8_t *)second_bytes + b;
+    if (shared) lrb_sha256_two(first->words, second->words, first_at, second_at, shared / BLOCK);
+    first->total += shared;
+    second->total += shared;
+    take_blocks(first, first_at + shared, first_count - a - shared);
+    take_blocks(second, second_at + shared, second_count - b - shared);
+    return LRB_OK;
 }
 
 static int finish_plain(lrb_digest *digest, uint8_t out[LRB_DIGEST_BYTES], lrb_err *err) {
     digest->state = DIGEST_IDLE;
+    if (digest->wide) {
+        wide_finish(digest, out);
+        return LRB_OK;
+    }
     return EVP_DigestFinal_ex(digest->context, out, NULL) ? LRB_OK : openssl_failed(err, "finish a digest");
 }
 

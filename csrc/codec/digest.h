@@ -1,4 +1,5 @@
-/* SHA-256 and HMAC-SHA256 through OpenSSL's EVP. The only folder that includes OpenSSL is codec/.
+/* SHA-256 and HMAC-SHA256: by the processor's own instructions where it has them (sha256_wide.h), else through OpenSSL's
+ * EVP, which the tests hold the other against. The only folder that includes OpenSSL is codec/.
  *
  * An lrb_digest is one reusable context: begin, update..., finish, begin again. One thread at a time.
  * With a key it computes HMAC-SHA256 (RFC 2104), without one SHA-256 (FIPS 180-4).
@@ -31,6 +32,9 @@ int lrb_digest_begin(lrb_digest *digest, lrb_err *err);
 /* NULL: the same as lrb_digest_begin. The key must stay until the message is finished. */
 int lrb_digest_begin_keyed(lrb_digest *digest, const lrb_hmac_key *key, lrb_err *err);
 int lrb_digest_update(lrb_digest *digest, const void *bytes, size_t count, lrb_err *err);
+/* Both updates at once; in no more time than the longer one takes where two messages can be interleaved. */
+int lrb_digest_update_two(lrb_digest *first, const void *first_bytes, size_t first_count, lrb_digest *second,
+                          const void *second_bytes, size_t second_count, lrb_err *err);
 int lrb_digest_finish(lrb_digest *digest, uint8_t out[LRB_DIGEST_BYTES], lrb_err *err);
 
 /* One of many messages: `head` (at most LRB_MESSAGE_HEAD_MAX bytes) and then `bytes`. */

@@ -226,7 +226,7 @@ static int take_bytes(lrb_intake *intake, lrb_worker *worker, size_t position, s
 static int take_big_file(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_err *err) {
     lrb_open_item *item;
     int code = lrb_intake_open_big(intake, position, &item, err);
-    return code ? code : lrb_intake_digest_slice(intake, worker, item, err);
+    return code ? code : lrb_intake_digest(intake, worker, &item, 1, err);
 }
 
 static int take_small_file(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_err *err) {
@@ -257,8 +257,10 @@ static int take_link(lrb_intake *intake, size_t position, lrb_err *err) {
 
 /* ---- choosing ---- */
 
-static int begin_item(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_err *err) {
+/* Begins an item, and ends it when that is one step's work; *item is to be digested when it is not NULL. */
+static int begin_item(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_open_item **item, lrb_err *err) {
     const lrb_source_item *source = lrb_source_at(intake->source, position);
+    *item = NULL;
     if (source->identity.type != LRB_FILE_REGULAR) return take_link(intake, position, err);
     int code;
     if (intake->notes[position].unread) {
@@ -266,26 +268,57 @@ static int begin_item(lrb_intake *intake, lrb_worker *worker, size_t position, l
         if ((code = lrb_intake_try_reuse(intake, worker, position, &reused, err)) || reused) return code;
     }
     if (source->identity.size_bytes <= LRB_WORKER_INPUT_BYTES) return take_small_file(intake, worker, position, err);
-    return take_big_file(intake, worker, position, err);
+    return lrb_intake_open_big(intake, position, item, err);
+}
+
+static int begin_items(lrb_intake *intake, lrb_worker *worker, const size_t *positions, size_t count, lrb_err *err) {
+    lrb_open_item *items[2];
+    size_t opened = 0;
+    int code = LRB_OK;
+    for (size_t i = 0; !code && i < count; i++) {
+        code = begin_item(intake, worker, positions[i], &items[opened], err);
+        if (!code && items[opened]) opened++;
+    }
+    if (!code && opened) return lrb_intake_digest(intake, worker, items, opened, err);
+    while (opened) lrb_intake_close_item(items[--opened]);
+    return code;
+}
+
+/* One step's work, claimed under the lock. */
+typedef struct claim {
+    lrb_open_item *encode, *digest[2];
+    size_t positions[2], begin;
+} claim;
+
+/* Digests come first, and two of them at once: the largest items are not yet in anybody's hands until theirs is known. Then
+ * what is open is ended: its bytes are still in the page cache, and descriptors stay few. */
+static claim claim_work(lrb_intake *intake) {
+    size_t count = lrb_source_count(intake->source);
+    claim c = {.begin = 0};
+    if ((c.digest[0] = lrb_intake_pop(&intake->digesting))) {
+        c.digest[1] = lrb_intake_pop(&intake->digesting);
+    } else if ((c.encode = intake->encoding.first)) {
+        c.encode->inside++;
+    } else if (intake->started < count) {
+        const lrb_start_place *at = &intake->order[intake->started];
+        c.positions[c.begin++] = at[0].position;
+        if (at[0].big_bytes && intake->started + 1 < count && at[1].big_bytes) c.positions[c.begin++] = at[1].position;
+        intake->started += c.begin;
+    }
+    return c;
 }
 
 int lrb_intake_step(lrb_intake *intake, lrb_worker *worker, lrb_step *next, lrb_err *err) {
-    size_t count = lrb_source_count(intake->source), position = 0;
-    lrb_open_item *encode = NULL, *digest = NULL;
-    bool begin = false;
-    *next = LRB_STEP_MORE;
     pthread_mutex_lock(&intake->lock);
-    /* What is open is ended first: its bytes are still in the page cache, and descriptors stay few. */
-    if ((encode = intake->encoding.first)) encode->inside++;
-    else if (!(digest = lrb_intake_pop(&intake->digesting)) && (begin = intake->started < count)) position = intake->order[intake->started++].position;
-    else if (!digest) *next = intake->finished == count ? LRB_STEP_DONE : LRB_STEP_IDLE;
+    claim c = claim_work(intake);
+    *next = LRB_STEP_MORE;
+    if (!c.digest[0] && !c.encode && !c.begin) *next = intake->finished == lrb_source_count(intake->source) ? LRB_STEP_DONE : LRB_STEP_IDLE;
     pthread_mutex_unlock(&intake->lock);
     int code = lrb_job_check(intake->job, err);
-    if (encode) {
-        int encoded = lrb_intake_encode_step(intake, worker, encode, err);
+    if (c.encode) {
+        int encoded = lrb_intake_encode_step(intake, worker, c.encode, err);
         return code ? code : encoded;
     }
-    if (digest) return lrb_intake_digest_slice(intake, worker, digest, err);
-    if (code || !begin) return code;
-    return begin_item(intake, worker, position, err);
+    if (c.digest[0]) return lrb_intake_digest(intake, worker, c.digest, c.digest[1] ? 2 : 1, err);
+    return code || !c.begin ? code : begin_items(intake, worker, c.positions, c.begin, err);
 }

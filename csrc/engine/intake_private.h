@@ -95,8 +95,8 @@ int lrb_intake_store_node(void *arg, lrb_chunk_kind kind, const void *content, s
 
 /* ---- intake_big.c ---- */
 int lrb_intake_open_big(lrb_intake *intake, size_t position, lrb_open_item **out, lrb_err *err);
-/* Digests the next slice. Takes the item over: it goes back into a queue, or is closed. */
-int lrb_intake_digest_slice(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, lrb_err *err);
+/* Digests the next slice of one item or two. Takes them over: they go back into a queue, or are closed. */
+int lrb_intake_digest(lrb_intake *intake, lrb_worker *worker, lrb_open_item *const *items, size_t count, lrb_err *err);
 /* One batch of an item in the encoding queue; the caller has counted itself inside. */
 int lrb_intake_encode_step(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, lrb_err *err);
 void lrb_intake_close_item(lrb_open_item *item);

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "codec/cpu.h"
 #include "sample.h"
 
 static bool is_hex(const uint8_t sum[LRB_DIGEST_BYTES], const char *expected) {
@@ -195,6 +196,70 @@ TEST(many_messages_have_the_digests_of_each_alone) {
     CHECK(many_agree(NULL) && many_agree(&key));
 }
 
+/* The digest of bytes[count] in pieces of up to `piece` bytes. */
+static int in_pieces(lrb_digest *digest, const lrb_hmac_key *key, const uint8_t *bytes, size_t count, size_t piece, uint8_t *sum, lrb_err *err) {
+    int code = lrb_digest_begin_keyed(digest, key, err);
+    for (size_t at = 0; !code && at < count; at += piece)
+        code = lrb_digest_update(digest, bytes + at, count - at < piece ? count - at : piece, err);
+    return code ? code : lrb_digest_finish(digest, sum, err);
+}
+
+/* The processor's instructions against OpenSSL. */
+TEST(with_and_without_openssl_it_is_the_same) {
+    static uint8_t bytes[3000];
+    uint8_t wide[LRB_DIGEST_BYTES], plain[LRB_DIGEST_BYTES];
+    lrb_err err;
+    lrb_digest *digest;
+    lrb_hmac_key key;
+    CHECK_OK(lrb_digest_new(&digest, &err));
+    sample_fill(bytes, sizeof bytes, 3);
+    lrb_hmac_key_set(&key, bytes);
+    for (size_t count = 0; count < sizeof bytes; count += count < 300 ? 1 : 97) {
+        const lrb_hmac_key *with = count % 2 ? &key : NULL;
+        lrb_cpu_limit(LRB_CPU_PLAIN);
+        CHECK_OK(in_pieces(digest, with, bytes, count, sizeof bytes, plain, &err));
+        lrb_cpu_limit(LRB_CPU_LEVELS);
+        for (size_t piece = 1; piece < 200; piece += 13) {
+            CHECK_OK(in_pieces(digest, with, bytes, count, piece, wide, &err));
+            CHECK(!memcmp(wide, plain, sizeof plain));
+        }
+    }
+    lrb_digest_free(digest);
+}
+
+TEST(two_at_once_are_each_by_itself) {
+    static uint8_t bytes[20000];
+    uint8_t alone[2][LRB_DIGEST_BYTES], both[2][LRB_DIGEST_BYTES];
+    uint64_t seed = 4;
+    lrb_err err;
+    lrb_digest *first, *second;
+    CHECK_OK(lrb_digest_new(&first, &err));
+    CHECK_OK(lrb_digest_new(&second, &err));
+    sample_fill(bytes, sizeof bytes, 3);
+    for (int round = 0; round < 200; round++) {
+        size_t a = 0, b = 0;
+        lrb_cpu_limit(round % 10 ? LRB_CPU_LEVELS : LRB_CPU_PLAIN);
+        CHECK_OK(lrb_digest_begin(first, &err));
+        CHECK_OK(lrb_digest_begin(second, &err));
+        for (int step = 0; step < 8; step++) {
+            size_t of_a = sample_next(&seed) % 1000, of_b = sample_next(&seed) % (step % 2 ? 1000 : 70);
+            if (step == 3) of_a = 0;
+            CHECK_OK(lrb_digest_update_two(first, bytes + a, of_a, second, bytes + 10000 + b, of_b, &err));
+            a += of_a;
+            b += of_b;
+        }
+        CHECK_OK(lrb_digest_finish(first, both[0], &err));
+        CHECK_OK(lrb_digest_finish(second, both[1], &err));
+        CHECK_OK(lrb_sha256(bytes, a, alone[0], &err));
+        CHECK_OK(lrb_sha256(bytes + 10000, b, alone[1], &err));
+        CHECK(!memcmp(both, alone, sizeof both));
+    }
+    lrb_cpu_limit(LRB_CPU_LEVELS);
+    CHECK_FAILS(lrb_digest_update_two(first, "a", 1, second, "b", 1, &err), LRB_E_INTERNAL);
+    lrb_digest_free(first);
+    lrb_digest_free(second);
+}
+
 TEST(hex_comes_back) {
     uint8_t bytes[256], back[256];
     char text[513];
@@ -224,6 +289,8 @@ int main(void) {
     RUN(a_digest_not_begun_is_refused);
     RUN(failed_allocations_are_told);
     RUN(many_messages_have_the_digests_of_each_alone);
+    RUN(with_and_without_openssl_it_is_the_same);
+    RUN(two_at_once_are_each_by_itself);
     RUN(hex_comes_back);
     RUN(anything_but_lower_case_hex_is_refused);
     return check_report();
