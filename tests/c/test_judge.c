@@ -1,6 +1,7 @@
 /* A graph judged within a job: trusted files, and what every caller hears at the end. */
 #include "engine/judge.h"
 
+#include "base/mem.h"
 #include "check.h"
 #include "jobs.h"
 #include "small_graph.h"
@@ -77,8 +78,38 @@ TEST(a_trusted_file_is_read_for_its_records) {
     fixture_close(&f);
 }
 
+static int judge_all(fixture *f, const lrb_source *source, lrb_judge **judge) {
+    lrb_job job;
+    lrb_step next = LRB_STEP_MORE;
+    lrb_job_init(&job, &NO_OPS);
+    *judge = NULL;
+    int code = lrb_judge_new(&job, true, &OPTIONS, judge, &err);
+    if (!code) code = lrb_judge_open_source(*judge, source, &err);
+    while (!code && next != LRB_STEP_DONE) code = lrb_judge_step(*judge, &f->worker, &next, &err);
+    return code;
+}
+
+TEST(every_failing_allocation_is_survived) {
+    fixture f;
+    lrb_source *source;
+    fixture_open(&f);
+    CHECK_OK(source_of(f.source, &source));
+    for (int64_t countdown = 0;; countdown++) {
+        lrb_judge *judge;
+        lrb_mem_fail_after(countdown, false);
+        int code = judge_all(&f, source, &judge);
+        lrb_mem_fail_after(-1, false);
+        lrb_judge_free(judge);
+        if (!code) break;
+        CHECK_FAILS(code, LRB_E_NOMEM);
+    }
+    lrb_source_free(source);
+    fixture_close(&f);
+}
+
 int main(void) {
     RUN(done_is_said_to_everyone);
     RUN(a_trusted_file_is_read_for_its_records);
+    RUN(every_failing_allocation_is_survived);
     return check_report();
 }
