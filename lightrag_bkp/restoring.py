@@ -99,9 +99,8 @@ class _Restore:
     def rag(self) -> Any:
         """The running LightRAG whose files lie at the target, or None."""
         rag = self.request.rag
-        if rag is None or self.layout.kind is not files.Kind.LIGHTRAG:
-            return None
-        return rag if _home_of(rag).root == self.layout.root else None
+        lightrag = self.layout.kind is files.Kind.LIGHTRAG
+        return rag if lightrag and _works_at(rag, self.layout.root) else None
 
 
 async def restore(repository: GraphRepository, request: Request) -> RestoreOutcome:
@@ -260,7 +259,7 @@ async def undo(repository: GraphRepository, outcome: RestoreOutcome, rag: Any) -
         return
     restored = await _known(repository, outcome.snapshot_id, "what the restore brought cannot be told from the rest")
     names = await asyncio.to_thread(_present_of, restored, root)
-    if rag is not None and _home_of(rag).root == root:
+    if _works_at(rag, root):
         await take_away(repository.graph_id, root, names, rag)
         return
     async with Staging(root, _bridge.PUBLISH_JOURNAL) as staging:
@@ -281,8 +280,13 @@ def _present_of(snapshot: BackupSnapshot, root: str) -> list[str]:
     return [item.name for item in snapshot.items if os.path.lexists(os.path.join(root, item.name))]
 
 
-def _home_of(rag: Any) -> files.Layout:
-    return files.Layout.at(files.Kind.LIGHTRAG, rag.working_dir, rag.workspace or "")
+def _works_at(rag: Any, root: str) -> bool:
+    """Whether this LightRAG has the files at `root` open. One that was finalised has not: its files are at rest."""
+    if rag is None or files.Layout.at(files.Kind.LIGHTRAG, rag.working_dir, rag.workspace or "").root != root:
+        return False
+    from .sources import live  # brings LightRAG's own modules in, which the caller has loaded
+
+    return live.is_open(rag)
 
 
 async def finish(root: str) -> bool:

@@ -200,15 +200,23 @@ def _destructive(status: dict[str, Any]) -> bool:
     return bool(status.get("destructive_busy")) or bool(status.get("busy") and kind != "processing")
 
 
+def _storages_state(rag: Any) -> str:
+    return str(getattr(getattr(rag, "_storages_status", None), "name", "INITIALIZED"))
+
+
+def is_open(rag: Any) -> bool:
+    """Whether a LightRAG works on its files: from the initialisation of its storages until they are finalised."""
+    return _storages_state(rag) == "INITIALIZED"
+
+
 def check(rag: Any) -> None:
     """Raises InvalidInputError when a LightRAG cannot be worked with here: its storages are not open, or its loop is
     another one.
     """
-    state = getattr(getattr(rag, "_storages_status", None), "name", "INITIALIZED")
-    if state != "INITIALIZED":
+    if not is_open(rag):
         raise InvalidInputError(
-            f"the storages of this LightRAG are {state}; await rag.initialize_storages() first, or register the graph"
-            " without rag=",
+            f"the storages of this LightRAG are {_storages_state(rag)}; await rag.initialize_storages() first, or"
+            " register the graph without rag=",
             op="cut",
             target="rag",
         )

@@ -515,3 +515,14 @@ async def _two_states(tmp_path: Path, workspace: str) -> tuple[Fingerprint, Grap
     async with graphs.opened(tmp_path / "old", workspace) as rag:
         await graphs.insert_documents(rag, 100, 2)
     return items(tmp_path / "old" / workspace), graph, snapshot.backup_id
+
+
+async def test_a_finalised_lightrag_is_at_rest(graph_dir: Path, tmp_path: Path) -> None:
+    async with graphs.opened(graph_dir) as running:
+        graph = BackupManager(tmp_path / "storage").register_graph("g", rag=running)
+        snapshot = await graph.create_snapshot()
+    before = fingerprint(graph_dir)
+    shutil.rmtree(graph_dir)
+    outcome = await graph.restore(snapshot.backup_id, graph_dir)
+    assert outcome.restart_required
+    assert fingerprint(graph_dir) == before
