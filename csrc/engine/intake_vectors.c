@@ -127,7 +127,7 @@ static int put_text(section *s, const span *p, bool *added, lrb_err *err) {
 static int put_vectors(section *s, const span *p, bool *added, lrb_err *err) {
     lrb_id ids[LRB_VDB_SPAN_MAX_GROUPS];
     lrb_intake *intake = s->item->intake;
-    int code = lrb_chunk_ids(s->worker->coder, lrb_repo_vault(intake->repo), LRB_CHUNK_VECTORS, s->dim, p->contents, p->groups, ids, err);
+    int code = lrb_chunk_ids(s->worker->coder, lrb_repo_vault(intake->repo), p->contents, p->groups, ids, err);
     for (unsigned i = 0; !code && i < p->groups; i++) {
         bool new_one;
         lrb_row row = {ids[i], LRB_CHUNK_VECTORS, p->group_rows[i]};
@@ -177,7 +177,7 @@ static int encode_groups(section *s, span *p, lrb_err *err) {
         lrb_vdb_group group = {p->records + at, p->group_rows[i], s->dim, data, p->rows + row_bytes * at};
         size_t before = scratch->contents.length = (scratch->contents.length + 15) & ~(size_t)15;
         code = lrb_vdb_group_encode(&group, p->first + (uint32_t)at, row, &scratch->contents, &scratch->corrections, &s->fits, err);
-        p->contents[i] = (lrb_content){scratch->contents.data + before, scratch->contents.length - before};
+        p->contents[i] = (lrb_content){LRB_CHUNK_VECTORS, s->dim, scratch->contents.data + before, scratch->contents.length - before};
         for (uint32_t k = 0; k < group.count; k++, at++) data += p->records[at].text_bytes + p->records[at].payload_bytes;
     }
     return code;

@@ -68,11 +68,12 @@ static void frame_id(lrb_chunk_kind kind, uint32_t dim, size_t count, uint8_t fr
     lrb_put_u64(frame + 12, count);
 }
 
-int lrb_chunk_ids(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, uint32_t dim, const lrb_content *contents, size_t count, lrb_id *ids, lrb_err *err) {
+int lrb_chunk_ids(lrb_coder *coder, const lrb_vault *vault, const lrb_content *contents, size_t count, lrb_id *ids,
+                  lrb_err *err) {
     uint8_t frames[LRB_CHUNK_IDS_MAX][ID_FRAME_BYTES];
     lrb_message messages[LRB_CHUNK_IDS_MAX];
     for (size_t i = 0; i < count; i++) {
-        frame_id(kind, dim, contents[i].count, frames[i]);
+        frame_id(contents[i].kind, contents[i].dim, contents[i].count, frames[i]);
         messages[i] = (lrb_message){frames[i], contents[i].bytes, ID_FRAME_BYTES, contents[i].count, ids[i].bytes};
     }
     return lrb_digest_many(coder->digest, lrb_vault_id_key(vault), messages, count, err);
@@ -187,8 +188,12 @@ int lrb_chunk_decode(lrb_coder *coder, const lrb_vault *vault, const lrb_stored 
     if (code || !check_id) return code;
     lrb_id id;
     code = lrb_chunk_id(coder, vault, stored->kind, stored->dim, out, stored->content_length, &id, err);
-    if (!code && lrb_id_compare(&id, &stored->id) != 0)
-        code = lrb_err_set(err, LRB_E_DAMAGED, "decode", target, "chunk %s held other content than its id says",
-                           prefix);
-    return code;
+    return code ? code : lrb_chunk_check_id(&stored->id, &id, target, err);
+}
+
+int lrb_chunk_check_id(const lrb_id *stored, const lrb_id *computed, const char *target, lrb_err *err) {
+    char prefix[17];
+    if (!lrb_id_compare(computed, stored)) return LRB_OK;
+    lrb_id_prefix(stored, prefix);
+    return lrb_err_set(err, LRB_E_DAMAGED, "decode", target, "chunk %s held other content than its id says", prefix);
 }

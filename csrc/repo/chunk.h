@@ -33,10 +33,16 @@ typedef struct lrb_stored { /* a chunk ready to be appended to a pack; `bytes` l
 int lrb_chunk_id(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, uint32_t dim, const void *content,
                  size_t count, lrb_id *id, lrb_err *err);
 
-/* The ids of several contents of one kind and dim; faster than one after the other (digest.h). */
-typedef struct lrb_content { const uint8_t *bytes; size_t count; } lrb_content;
+/* The ids of several contents; faster than one after the other (digest.h). */
+typedef struct lrb_content {
+    lrb_chunk_kind kind;
+    uint32_t dim;
+    const uint8_t *bytes;
+    size_t count;
+} lrb_content;
 enum { LRB_CHUNK_IDS_MAX = 64 };
-int lrb_chunk_ids(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, uint32_t dim, const lrb_content *contents, size_t count, lrb_id *ids, lrb_err *err);
+int lrb_chunk_ids(lrb_coder *coder, const lrb_vault *vault, const lrb_content *contents, size_t count, lrb_id *ids,
+                  lrb_err *err);
 
 /* Encodes content whose id is known; picks the smaller of the codecs, then runs the inverse and compares. INTERNAL
  * when the inverse differs: nothing that cannot be read back is ever stored. */
@@ -48,5 +54,8 @@ int lrb_chunk_encode(lrb_coder *coder, const lrb_id *id, lrb_chunk_kind kind, ui
  * With `check_id` the content's id is recomputed and compared. `target` names the pack in errors. */
 int lrb_chunk_decode(lrb_coder *coder, const lrb_vault *vault, const lrb_stored *stored, bool check_id, void *out,
                      const char *target, lrb_err *err);
+
+/* DAMAGED unless the id computed from a chunk's content is the one it is stored under. */
+int lrb_chunk_check_id(const lrb_id *stored, const lrb_id *computed, const char *target, lrb_err *err);
 
 #endif

@@ -450,13 +450,23 @@ int lrb_pack_take(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_
     return code;
 }
 
-int lrb_pack_read(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, bool check_id, lrb_buf *content,
-                  lrb_err *err) {
+static int read_behind(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, bool check_id, lrb_buf *content,
+                       lrb_err *err) {
     lrb_stored stored;
-    lrb_buf_empty(content);
     int code = lrb_pack_take(pack, ordinal, coder, &stored, err);
     if (!code) code = lrb_buf_reserve(content, stored.content_length, err);
-    if (!code) code = lrb_chunk_decode(coder, pack->vault, &stored, check_id, content->data, pack->label, err);
-    if (!code) content->length = stored.content_length;
+    if (code) return code;
+    code = lrb_chunk_decode(coder, pack->vault, &stored, check_id, content->data + content->length, pack->label, err);
+    if (!code) content->length += stored.content_length;
     return code;
+}
+
+int lrb_pack_read_more(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_buf *content, lrb_err *err) {
+    return read_behind(pack, ordinal, coder, false, content, err);
+}
+
+int lrb_pack_read(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, bool check_id, lrb_buf *content,
+                  lrb_err *err) {
+    lrb_buf_empty(content);
+    return read_behind(pack, ordinal, coder, check_id, content, err);
 }

@@ -89,6 +89,8 @@ int lrb_pack_parse(const uint8_t *bytes, size_t count, const lrb_vault *vault, c
                    uint32_t *row_count, lrb_err *err);
 /* Reads chunk `ordinal` as it was before it was sealed; `stored->bytes` live in the coder until its next use. */
 int lrb_pack_take(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_stored *stored, lrb_err *err);
+/* Reads and decodes chunk `ordinal` behind what is in `content` already, without a look at its id. */
+int lrb_pack_read_more(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_buf *content, lrb_err *err);
 /* Reads and decodes chunk `ordinal` into `content` (emptied first). */
 int lrb_pack_read(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, bool check_id, lrb_buf *content,
                   lrb_err *err);

@@ -128,10 +128,10 @@ TEST(ids_of_many_are_those_of_each) {
     lrb_content contents[LRB_CHUNK_IDS_MAX];
     lrb_id ids[LRB_CHUNK_IDS_MAX], one;
     sample_fill(content, 100000, 5);
-    for (size_t i = 0; i < LRB_CHUNK_IDS_MAX; i++) contents[i] = (lrb_content){content + 7 * i, 1000 * i + i % 3};
-    CHECK_OK(lrb_chunk_ids(coder, NULL, LRB_CHUNK_VECTORS, 9, contents, LRB_CHUNK_IDS_MAX, ids, &err));
+    for (size_t i = 0; i < LRB_CHUNK_IDS_MAX; i++) contents[i] = (lrb_content){i % 5 ? LRB_CHUNK_VECTORS : LRB_CHUNK_RAW, i % 5 ? 9 : 0, content + 7 * i, 1000 * i + i % 3};
+    CHECK_OK(lrb_chunk_ids(coder, NULL, contents, LRB_CHUNK_IDS_MAX, ids, &err));
     for (size_t i = 0; i < LRB_CHUNK_IDS_MAX; i++) {
-        CHECK_OK(lrb_chunk_id(coder, NULL, LRB_CHUNK_VECTORS, 9, contents[i].bytes, contents[i].count, &one, &err));
+        CHECK_OK(lrb_chunk_id(coder, NULL, contents[i].kind, contents[i].dim, contents[i].bytes, contents[i].count, &one, &err));
         CHECK(!lrb_id_compare(&one, &ids[i]));
     }
 }
