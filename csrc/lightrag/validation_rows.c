@@ -12,7 +12,7 @@ enum {
     BATCH_BYTES = 384 << 10,    /* of float32 */
     BATCH_MAX_ROWS = 4096,
     WINDOW_BYTES = 256 << 10,   /* of the file, around a vector */
-    STREAM_MAX_BYTES = (LRB_PLACE_MAX_LENGTH + 1) / 4 * 3
+    LANES = 16                  /* vectors that are inflated at once */
 };
 static const double NORM_TOLERANCE = 1e-3, LEAST_COSINE = 0.999;
 
@@ -28,7 +28,8 @@ typedef struct lrb_row_scratch {
     uint8_t *rows;             /* of the batch */
     char *text;                /* their base64 */
     size_t text_room, rows_room;
-    uint8_t *halves, *stream;
+    uint8_t *lanes;            /* LANES streams of lane_bytes, then what is in them, 2 * dim bytes each */
+    size_t lanes_room, lane_bytes;
     uint64_t window_at;        /* of window[0] */
     size_t window_bytes;
     char window[WINDOW_BYTES + LRB_PLACE_MAX_LENGTH];
@@ -40,8 +41,7 @@ static void free_scratch(lrb_row_scratch *s) {
     lrb_inflater_free(s->inflater);
     lrb_free(s->rows);
     lrb_free(s->text);
-    lrb_free(s->halves);
-    lrb_free(s->stream);
+    lrb_free(s->lanes);
     lrb_free(s);
 }
 
@@ -57,9 +57,7 @@ static int new_scratch(lrb_row_scratch **out, lrb_err *err) {
     lrb_row_scratch *s = lrb_alloc(sizeof *s);
     if (!s) return lrb_err_nomem(err, "compare vectors");
     memset(s, 0, offsetof(lrb_row_scratch, window));
-    s->halves = lrb_alloc(2 * LRB_MAX_DIM);
-    s->stream = lrb_alloc(STREAM_MAX_BYTES);
-    int code = s->halves && s->stream ? lrb_inflater_new(&s->inflater, err) : lrb_err_nomem(err, "compare vectors");
+    int code = lrb_inflater_new(&s->inflater, err);
     if (code) free_scratch(s);
     else *out = s;
     return code;
@@ -75,7 +73,9 @@ static int grow(void **memory, size_t *room, size_t wanted, lrb_err *err) {
     return LRB_OK;
 }
 
-static int borrow_scratch(lrb_validation *v, size_t rows_bytes, lrb_row_scratch **out, lrb_err *err) {
+/* With room for `rows` rows of this dimension. */
+static int borrow_scratch(lrb_validation *v, uint64_t rows, int64_t dim, lrb_row_scratch **out, lrb_err *err) {
+    size_t rows_bytes = (size_t)(rows * (uint64_t)dim * 4), half_bytes = 2 * (size_t)dim;
     pthread_mutex_lock(&v->lock);
     lrb_row_scratch *s = v->spare;
     if (s) v->spare = s->next;
@@ -84,7 +84,9 @@ static int borrow_scratch(lrb_validation *v, size_t rows_bytes, lrb_row_scratch 
     if (code) return code;
     *out = s;
     s->window_bytes = 0;
+    s->lane_bytes = 2 * half_bytes + 256; /* more than deflate makes of so many bytes */
     code = grow((void **)&s->rows, &s->rows_room, rows_bytes + 3, err);
+    if (!code) code = grow((void **)&s->lanes, &s->lanes_room, LANES * (s->lane_bytes + half_bytes), err);
     return code ? code : grow((void **)&s->text, &s->text_room, lrb_base64_encoded_length(rows_bytes + 3), err);
 }
 
@@ -227,10 +229,32 @@ static int read_vector(const lrb_file *file, lrb_row_scratch *s, uint64_t place,
     return LRB_OK;
 }
 
-static bool decode_vector(lrb_row_scratch *s, const char *text, size_t length, size_t dim) {
-    size_t written;
-    return length < LRB_PLACE_MAX_LENGTH && lrb_base64_decode(text, length, s->stream, &written) &&
-           lrb_inflate(s->inflater, s->stream, written, s->halves, 2 * dim);
+/* Reads the vector of one row into a lane; false in *good when it cannot be one. */
+static int fill_lane(const lrb_file *file, lrb_row_scratch *s, uint64_t row, lrb_stream *lane, void *thread, lrb_err *err) {
+    uint64_t place = file->vectors.blocks[row / LRB_PLACES_PER_BLOCK][row % LRB_PLACES_PER_BLOCK];
+    const char *text;
+    size_t length, written;
+    lane->good = false;
+    lane->count = 0;
+    if (!place) return LRB_OK;
+    int code = read_vector(file, s, place, thread, &text, &length, err);
+    if (code || lrb_base64_decoded_bound(length) > s->lane_bytes) return code;
+    if (lrb_base64_decode(text, length, (uint8_t *)(uintptr_t)lane->bytes, &written)) lane->count = written;
+    return LRB_OK;
+}
+
+/* Reads and inflates the vectors of up to LANES rows. */
+static int read_vectors(const lrb_file *file, lrb_row_scratch *s, uint64_t first, size_t count, lrb_stream lanes[LANES], void *thread,
+                        lrb_err *err) {
+    size_t half_bytes = 2 * (size_t)file->vectors.dim;
+    for (size_t i = 0; i < count; i++) {
+        lanes[i].bytes = s->lanes + i * s->lane_bytes;
+        lanes[i].out = s->lanes + LANES * s->lane_bytes + i * half_bytes;
+        int code = fill_lane(file, s, first + i, &lanes[i], thread, err);
+        if (code) return code;
+    }
+    lrb_inflate_many(s->inflater, lanes, count, half_bytes);
+    return LRB_OK;
 }
 
 /* ---- comparing ---- */
@@ -246,22 +270,14 @@ static int judge_pair(lrb_validation *v, lrb_vector_file *vectors, uint64_t row,
     return same ? LRB_OK : mark_wrong(v, vectors, COSINE, row, err);
 }
 
-static int compare_row(lrb_validation *v, lrb_file *file, lrb_row_scratch *s, uint64_t row, const uint8_t *numbers, void *thread,
-                       lrb_err *err) {
+static int compare_row(lrb_validation *v, lrb_file *file, uint64_t row, const uint8_t *numbers, const lrb_stream *vector, lrb_err *err) {
     lrb_vector_file *vectors = &file->vectors;
-    size_t dim = (size_t)vectors->dim, length;
-    const char *text;
-    uint64_t place = vectors->blocks[row / LRB_PLACES_PER_BLOCK][row % LRB_PLACES_PER_BLOCK];
-    bool decoded = false;
+    size_t dim = (size_t)vectors->dim;
     int code = LRB_OK;
-    if (place) {
-        if ((code = read_vector(file, s, place, thread, &text, &length, err))) return code;
-        decoded = decode_vector(s, text, length, dim);
-    }
-    if (!decoded && vectors->without_vector != vectors->rows) code = mark_wrong(v, vectors, VECTOR, row, err);
-    if (!decoded) memset(s->halves, 0, 2 * dim);
-    lrb_vector_pair pair = lrb_vector_pair_measure(numbers, s->halves, dim);
-    return code ? code : judge_pair(v, vectors, row, &pair, decoded, err);
+    if (!vector->good && vectors->without_vector != vectors->rows) code = mark_wrong(v, vectors, VECTOR, row, err);
+    if (!vector->good) memset(vector->out, 0, 2 * dim);
+    lrb_vector_pair pair = lrb_vector_pair_measure(numbers, vector->out, dim);
+    return code ? code : judge_pair(v, vectors, row, &pair, vector->good, err);
 }
 
 static int note_garbled(lrb_validation *v, lrb_file *file, lrb_err *err) {
@@ -278,8 +294,13 @@ static int compare_batch(lrb_validation *v, lrb_file *file, lrb_row_scratch *s, 
     size_t row_bytes = (size_t)file->vectors.dim * 4;
     int code = read_rows(file, s, escaped, first, count, thread, &decoded, err);
     if (!code && !decoded) return note_garbled(v, file, err);
-    for (uint64_t i = 0; !code && i < count; i++)
-        code = compare_row(v, file, s, first + i, s->rows + i * row_bytes, thread, err);
+    for (uint64_t at = 0; !code && at < count; at += LANES) {
+        lrb_stream lanes[LANES];
+        size_t some = count - at < LANES ? (size_t)(count - at) : LANES;
+        code = read_vectors(file, s, first + at, some, lanes, thread, err);
+        for (size_t i = 0; !code && i < some; i++)
+            code = compare_row(v, file, first + at + i, s->rows + (at + i) * row_bytes, &lanes[i], err);
+    }
     return code;
 }
 
@@ -287,7 +308,7 @@ int lrb_compare_rows(lrb_validation *v, lrb_file *file, uint64_t first, uint64_t
     uint64_t batch = batch_rows(file->vectors.dim);
     lrb_row_scratch *s = NULL;
     escaped_matrix escaped = {.json = NULL};
-    int code = borrow_scratch(v, (size_t)(batch * (uint64_t)file->vectors.dim * 4), &s, err);
+    int code = borrow_scratch(v, batch, file->vectors.dim, &s, err);
     if (!code && !file->vectors.matrix_plain) {
         code = lrb_json_new(&file->bytes, thread, &escaped.json, err);
         if (!code) lrb_json_reopen(escaped.json, file->vectors.matrix_offset);
@@ -324,7 +345,7 @@ static int read_faiss_head(lrb_file *file, void *thread, lrb_err *err) {
 }
 
 static int read_faiss_row(lrb_validation *v, lrb_file *file, lrb_row_scratch *s, const uint8_t *numbers, lrb_err *err) {
-    lrb_vector_pair pair = lrb_vector_pair_measure(numbers, s->halves, (size_t)file->index_dim);
+    lrb_vector_pair pair = lrb_vector_pair_measure(numbers, s->lanes, (size_t)file->index_dim);
     int check = pair.finite ? NORM : NOT_FINITE;
     double off = pair.row_norm - 1;
     if (pair.finite && off < 2 * NORM_TOLERANCE && off > -2 * NORM_TOLERANCE) return LRB_OK;
@@ -339,8 +360,8 @@ int lrb_read_faiss_index(lrb_validation *v, lrb_file *file, void *thread, bool *
     size_t row_bytes = (size_t)file->index_dim * 4;
     uint64_t count = batch_rows(file->index_dim), left = file->index_rows - file->row;
     if (left < count) count = left;
-    code = borrow_scratch(v, row_bytes * (size_t)count, &s, err);
-    if (!code) memset(s->halves, 0, 2 * (size_t)file->index_dim);
+    code = borrow_scratch(v, count, file->index_dim, &s, err);
+    if (!code) memset(s->lanes, 0, row_bytes / 2);
     if (!code) code = lrb_bytes_read_exact(&file->bytes, thread, file->at, s->rows, row_bytes * (size_t)count, err);
     for (uint64_t i = 0; !code && i < count; i++, file->row++) code = read_faiss_row(v, file, s, s->rows + i * row_bytes, err);
     file->at += row_bytes * count;
