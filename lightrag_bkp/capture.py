@@ -5,13 +5,20 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from . import _bridge, turns
-from .errors import IncompleteSourceError, InvalidInputError, NotFoundError, SourceChangedError
+from .errors import (
+    IncompleteSourceError,
+    InvalidInputError,
+    LightragBkpError,
+    NotFoundError,
+    SourceChangedError,
+    StorageError,
+)
 from .models import BackupSnapshot, Consistency, Progress, ProgressCallback
 from .place import concerns
 from .repository import GraphRepository
@@ -81,10 +88,29 @@ async def _take(repository: GraphRepository, request: Request, known: Mapping[st
     if layout.kind is files.Kind.PLAIN and (request.rag is not None or request.server_url is not None):
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}: nothing was written yet", target=layout.root)
     await asyncio.to_thread(_say_concerns, repository.storage_path, layout.root)
-    for _ in range(_TRIES - 1):
-        with suppress(SourceChangedError):
-            return await _attempt(repository, layout, request, known)
-    return await _attempt(repository, layout, request, known)
+    with _placing(layout.root):
+        for _ in range(_TRIES - 1):
+            with suppress(SourceChangedError):
+                return await _attempt(repository, layout, request, known)
+        return await _attempt(repository, layout, request, known)
+
+
+@contextmanager
+def _placing(root: str) -> Iterator[None]:
+    """Says of an error about a file of the source where that file is: the core knows its name below `root` only."""
+    try:
+        yield
+    except (StorageError, SourceChangedError) as error:
+        path = os.path.join(root, error.target)
+        if not error.target or os.path.isabs(error.target) or not os.path.lexists(path):
+            raise
+        raise _about(error, path) from error
+
+
+def _about(error: LightragBkpError, path: str) -> LightragBkpError:
+    """The same error, naming `path` where it names its target."""
+    message = str(error).replace(error.target, path, 1)
+    return type(error)(message, code=error.code, errno=error.errno or 0, op=error.op, target=path)
 
 
 def _check_deadline(deadline_s: Any) -> None:

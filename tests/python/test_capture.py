@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from support import check, graphs
 
-from lightrag_bkp import BackupManager, Progress
+from lightrag_bkp import BackupManager, Progress, capture
 from lightrag_bkp.errors import (
     IncompleteSourceError,
     InvalidInputError,
     NotFoundError,
+    StorageError,
 )
 from lightrag_bkp.sources import outside
 
@@ -215,3 +216,20 @@ async def test_one_device_for_both_is_said_once(
         await graph.create_snapshot()
     said = [record.getMessage() for record in caplog.records if "shared_device" in record.getMessage()]
     assert len(said) == 1 and manager.storage_path in said[0]
+
+
+async def test_an_error_about_a_file_says_where_it_is(
+    manager: BackupManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "grown.txt").write_text("grows")
+
+    async def refused(*_: Any, **__: Any) -> None:
+        raise StorageError("grown.txt: Permission denied", code="IO", errno=13, op="open", target="grown.txt")
+
+    monkeypatch.setattr(capture, "_attempt", refused)
+    with pytest.raises(StorageError) as caught:
+        await manager.register_graph("p", plain).create_snapshot()
+    where = str(plain / "grown.txt")
+    assert (str(caught.value), caught.value.target, caught.value.errno) == (f"{where}: Permission denied", where, 13)
