@@ -206,10 +206,12 @@ int lrb_assess_new(lrb_repo *repo, lrb_job *job, const lrb_source *source, const
     a->source = source;
     a->options = *options;
     a->options.workspace = a->workspace = lrb_copy_string(options->workspace);
+    if (!a->workspace) {
+        lrb_assess_free(a);
+        return lrb_err_nomem(err, "judge the graph");
+    }
     *out = a;
-    if (a->workspace) return LRB_OK;
-    lrb_assess_free(a);
-    return lrb_err_nomem(err, "judge the graph");
+    return LRB_OK;
 }
 
 void lrb_assess_free(lrb_assess *a) {
