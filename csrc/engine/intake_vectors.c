@@ -311,7 +311,11 @@ static int encode_section(section *s, lrb_err *err) {
         data += p.data_bytes;
     }
     if (!code && s->fits) code = put_corrections(s, shape->rows, err);
-    return code;
+    if (code != LRB_E_LIMIT) return code;
+    /* A ceiling was reached: more corrections than a chunk may hold, say. Plain bytes have no such limits. */
+    lrb_err_clear(err);
+    s->fits = false;
+    return LRB_OK;
 }
 
 /* ---- an item ---- */
