@@ -254,14 +254,17 @@ def _look_at_graph(graph: GraphBackup, found: dict[str, Any]) -> tuple[HealthSta
 
 
 def _days_until_full(snapshots: list[BackupSnapshot], free_bytes: int, now: datetime) -> float | None:
-    """How long the room lasts at the rate of the last 30 days, in days; None when nothing was added."""
+    """How long the room lasts at the rate of the last 30 days, in days; None when nothing was added.
+
+    What was added in less than a day counts as a day's: two snapshots a second apart are no rate.
+    """
     since = now - timedelta(days=_GROWTH_DAYS)
     recent = [one for one in snapshots if one.created_at > since]
     if len(recent) < 2:
         return None
     added = sum(one.stored_bytes for one in recent[1:])
     took_s = (recent[-1].created_at - recent[0].created_at).total_seconds()
-    return None if added <= 0 or took_s <= 0 else free_bytes / (added / took_s) / _DAY_S
+    return None if added <= 0 else free_bytes / (added / max(took_s, _DAY_S)) / _DAY_S
 
 
 def _told(age: timedelta) -> str:
