@@ -29,10 +29,10 @@ static int no_point(const char *id, lrb_err *err) {
     return lrb_err_set(err, LRB_E_NOT_FOUND, "open", id, "there is no such recovery point");
 }
 
-typedef enum access { READ, CHANGE, CREATE } access;
+typedef enum purpose { READ, CHANGE, CREATE } purpose;
 
 /* All that is needed for this access is open afterwards, or nothing. */
-static int open_dirs(const char *storage_path, const char *id, access how, dirs *d, lrb_err *err) {
+static int open_dirs(const char *storage_path, const char *id, purpose how, dirs *d, lrb_err *err) {
     int storage = -1;
     *d = (dirs){-1, -1, -1};
     if (!lrb_graph_id_valid(id)) return lrb_err_set(err, LRB_E_INVALID, "open", id, "this cannot be the id of a recovery point");
