@@ -1,12 +1,10 @@
 #include "codec/digest.h"
 
 #include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/openssl.h"
 #include "codec/sha256_wide.h"
 
 typedef enum digest_state { DIGEST_IDLE, DIGEST_BEGUN } digest_state;
@@ -23,36 +21,16 @@ struct lrb_digest {
     uint8_t rest[BLOCK];     /* those of them that are no whole block yet: total % BLOCK */
 };
 
-/* Fetching an algorithm takes OpenSSL's locks and walks its providers, so it is fetched once per process and kept
- * until its end. Threads may race to be first; the loser's reference is given back. */
-static _Atomic(EVP_MD *) shared_sha256;
-
-static EVP_MD *fetch_sha256(void) {
-    EVP_MD *first = NULL, *md = atomic_load(&shared_sha256);
-    if (md) return md;
-    md = EVP_MD_fetch(NULL, "SHA256", NULL);
-    if (!md || atomic_compare_exchange_strong(&shared_sha256, &first, md)) return md;
-    EVP_MD_free(md);
-    return first;
-}
-
-/* Takes OpenSSL's errors off the thread's queue: it is shared with whatever else in the process uses OpenSSL. */
-static int openssl_failed(lrb_err *err, const char *op) {
-    unsigned long number = ERR_peek_last_error();
-    const char *reason = number ? ERR_reason_error_string(number) : NULL;
-    ERR_clear_error();
-    if (ERR_GET_REASON(number) == ERR_R_MALLOC_FAILURE) return lrb_err_nomem(err, op);
-    return lrb_err_set(err, LRB_E_INTERNAL, op, "", "OpenSSL refused SHA-256: %s", reason ? reason : "no reason given");
-}
+static int refused(lrb_err *err, const char *op) { return lrb_openssl_failed(err, op, "SHA-256"); }
 
 int lrb_digest_new(lrb_digest **out, lrb_err *err) {
     lrb_digest *digest = lrb_alloc_zero(1, sizeof *digest);
     if (!digest) return lrb_err_nomem(err, "make a digest");
-    EVP_MD *md = fetch_sha256();
+    EVP_MD *md = lrb_openssl_sha256();
     digest->context = EVP_MD_CTX_new();
     if (!md || !digest->context || !EVP_DigestInit_ex2(digest->context, md, NULL)) {
         lrb_digest_free(digest);
-        return openssl_failed(err, "make a digest");
+        return refused(err, "make a digest");
     }
     *out = digest;
     return LRB_OK;
@@ -114,7 +92,7 @@ int lrb_digest_begin(lrb_digest *digest, lrb_err *err) {
     digest->wide = lrb_sha256_wide_available();
     digest->total = 0;
     memcpy(digest->words, lrb_sha256_start, sizeof digest->words);
-    if (!digest->wide && !EVP_DigestInit_ex2(digest->context, NULL, NULL)) return openssl_failed(err, "begin a digest");
+    if (!digest->wide && !EVP_DigestInit_ex2(digest->context, NULL, NULL)) return refused(err, "begin a digest");
     digest->state = DIGEST_BEGUN;
     return LRB_OK;
 }
@@ -138,7 +116,7 @@ int lrb_digest_update(lrb_digest *digest, const void *bytes, size_t count, lrb_e
         take_blocks(digest, (const uint8_t *)bytes + taken, count - taken);
         return LRB_OK;
     }
-    return EVP_DigestUpdate(digest->context, bytes, count) ? LRB_OK : openssl_failed(err, "update a digest");
+    return EVP_DigestUpdate(digest->context, bytes, count) ? LRB_OK : refused(err, "update a digest");
 }
 
 int lrb_digest_update_two(lrb_digest *first, const void *first_bytes, size_t first_count, lrb_digest *second,
@@ -165,7 +143,7 @@ static int finish_plain(lrb_digest *digest, uint8_t out[LRB_DIGEST_BYTES], lrb_e
         wide_finish(digest, out);
         return LRB_OK;
     }
-    return EVP_DigestFinal_ex(digest->context, out, NULL) ? LRB_OK : openssl_failed(err, "finish a digest");
+    return EVP_DigestFinal_ex(digest->context, out, NULL) ? LRB_OK : refused(err, "finish a digest");
 }
 
 int lrb_digest_finish(lrb_digest *digest, uint8_t out[LRB_DIGEST_BYTES], lrb_err *err) {

@@ -3,13 +3,12 @@
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/wire.h"
+#include "codec/openssl.h"
 
 enum { NONCE_BYTES = 12 };
 
@@ -20,34 +19,15 @@ struct lrb_sealer {
     int encrypts;
 };
 
-/* Fetched once per process, as digests are. */
-static _Atomic(EVP_CIPHER *) shared_cipher;
-
-static EVP_CIPHER *fetch_cipher(void) {
-    EVP_CIPHER *first = NULL, *cipher = atomic_load(&shared_cipher);
-    if (cipher) return cipher;
-    cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    if (!cipher || atomic_compare_exchange_strong(&shared_cipher, &first, cipher)) return cipher;
-    EVP_CIPHER_free(cipher);
-    return first;
-}
-
-static int openssl_failed(lrb_err *err, const char *op) {
-    unsigned long number = ERR_peek_last_error();
-    const char *reason = number ? ERR_reason_error_string(number) : NULL;
-    ERR_clear_error();
-    if (ERR_GET_REASON(number) == ERR_R_MALLOC_FAILURE) return lrb_err_nomem(err, op);
-    return lrb_err_set(err, LRB_E_INTERNAL, op, "", "OpenSSL refused AES-256-GCM: %s",
-                       reason ? reason : "no reason given");
-}
+static int refused(lrb_err *err, const char *op) { return lrb_openssl_failed(err, op, "AES-256-GCM"); }
 
 int lrb_sealer_new(lrb_sealer **out, lrb_err *err) {
     lrb_sealer *sealer = lrb_alloc_zero(1, sizeof *sealer);
     if (!sealer) return lrb_err_nomem(err, "make a sealer");
     sealer->context = EVP_CIPHER_CTX_new();
-    if (!sealer->context || !fetch_cipher()) {
+    if (!sealer->context || !lrb_openssl_aes_256_gcm()) {
         lrb_sealer_free(sealer);
-        return openssl_failed(err, "make a sealer");
+        return refused(err, "make a sealer");
     }
     *out = sealer;
     return LRB_OK;
@@ -76,7 +56,7 @@ static int begin(lrb_sealer *sealer, int encrypts, uint32_t number, const void *
     if (!sealer->has_key || count > INT_MAX) return 0;
     if (!sealer->scheduled || sealer->encrypts != encrypts) {
         sealer->scheduled = false;
-        if (!EVP_CipherInit_ex2(sealer->context, fetch_cipher(), sealer->key, nonce, encrypts, NULL)) return 0;
+        if (!EVP_CipherInit_ex2(sealer->context, lrb_openssl_aes_256_gcm(), sealer->key, nonce, encrypts, NULL)) return 0;
         sealer->scheduled = true;
         sealer->encrypts = encrypts;
     } else if (!EVP_CipherInit_ex2(sealer->context, NULL, NULL, nonce, encrypts, NULL)) {
@@ -99,7 +79,7 @@ int lrb_sealer_seal(lrb_sealer *sealer, uint32_t number, const void *associated,
         EVP_CIPHER_CTX_ctrl(sealer->context, EVP_CTRL_AEAD_GET_TAG, LRB_TAG_BYTES, tag))
         return LRB_OK;
     sealer->scheduled = false;
-    return openssl_failed(err, "seal");
+    return refused(err, "seal");
 }
 
 int lrb_sealer_unseal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
@@ -110,7 +90,7 @@ int lrb_sealer_unseal(lrb_sealer *sealer, uint32_t number, const void *associate
         !EVP_CIPHER_CTX_ctrl(sealer->context, EVP_CTRL_AEAD_SET_TAG, LRB_TAG_BYTES, (void *)tag)) {
         sealer->scheduled = false;
         if (count) OPENSSL_cleanse(bytes, count);
-        return openssl_failed(err, "unseal");
+        return refused(err, "unseal");
     }
     if (EVP_CipherFinal_ex(sealer->context, nothing, &length)) return LRB_OK;
     ERR_clear_error();

@@ -1,4 +1,6 @@
-/* MD5: the examples of RFC 1321, a context used again, and memory running out. */
+/* MD5: the examples of RFC 1321, a context used again, memory running out, and an OpenSSL without it. */
+#include <openssl/provider.h>
+
 #include "base/mem.h"
 #include "check.h"
 #include "codec/digest.h"
@@ -40,7 +42,19 @@ TEST(no_memory_is_an_error) {
     CHECK_FAILS(code, LRB_E_NOMEM);
 }
 
+/* As where only algorithms of FIPS are to be had. */
+TEST(where_there_is_no_md5_it_is_said) {
+    lrb_md5 *md5;
+    OSSL_PROVIDER *none = OSSL_PROVIDER_load(NULL, "null");
+    CHECK(none);
+    CHECK_FAILS(lrb_md5_new(&md5, &err), LRB_E_UNSUPPORTED);
+    CHECK(strstr(err.message, "OpenSSL has no MD5 here"));
+    OSSL_PROVIDER_unload(none);
+    CHECK(OSSL_PROVIDER_load(NULL, "default"));
+}
+
 int main(void) {
+    RUN(where_there_is_no_md5_it_is_said); /* first: MD5 is fetched once */
     RUN(the_examples_of_the_standard);
     RUN(no_memory_is_an_error);
     return check_report();
