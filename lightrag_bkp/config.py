@@ -139,13 +139,18 @@ def named_secret(environ: Mapping[str, str] | None = None) -> Secret | None:
     return from_environment(os.environ if environ is None else environ)
 
 
+def is_graph_id(name: str) -> bool:
+    """Whether this can name a graph."""
+    return _GRAPH_ID.fullmatch(name) is not None
+
+
 def check_graph_id(graph_id: str) -> str:
     """Returns `graph_id` when it can name a graph.
 
     Raises:
         InvalidInputError: it does not match [A-Za-z0-9][A-Za-z0-9_.-]{0,127}.
     """
-    if not isinstance(graph_id, str) or not _GRAPH_ID.fullmatch(graph_id):
+    if not isinstance(graph_id, str) or not is_graph_id(graph_id):
         raise InvalidInputError(
             f"graph id {graph_id!r} cannot be used: take 1 to 128 of A-Z a-z 0-9 _ . - (first a letter or digit)",
             op="register",

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
-from .errors import DamagedError, InvalidInputError
+from .errors import DamagedError, InvalidInputError, LightragBkpError
 from .verdicts import Validation, parse
 
 V = TypeVar("V")
@@ -411,6 +411,11 @@ class VerifyOutcome:
     chunks: int
     bytes_read: int
     seconds: float
+
+    @classmethod
+    def unread(cls, level: VerifyLevel, error: LightragBkpError) -> Self:
+        """Nothing could be looked at, because of `error`: that is what was found."""
+        return cls(level, (Finding(error.target, str(error.args[0])),), 1, 0, 0, 0, 0.0)
 
     @property
     def ok(self) -> bool:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from . import _bridge
+from .config import is_graph_id
 from .errors import NoSpaceError, NotFoundError
 from .keyring import Keyring
 from .models import (
@@ -210,9 +211,21 @@ def scan(rows: list[_bridge.SnapshotRow], policy: RetentionPolicy, now: datetime
 
 
 def stored_graphs(storage_path: str) -> list[str]:
-    """Ids of all graphs that have a repository below a storage path, sorted."""
+    """Ids of all graphs that have a repository below a storage path, sorted: also of those whose repository lost its
+    log, or may not be looked into, so that opening it says so.
+    """
     try:
         with os.scandir(os.path.join(storage_path, "graphs")) as entries:
-            return sorted(entry.name for entry in entries if os.path.isdir(os.path.join(entry.path, "log")))
+            return sorted(one.name for one in entries if is_graph_id(one.name) and _holds_repository(one.path))
     except FileNotFoundError:
         return []
+
+
+def _holds_repository(directory: str) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return any(one.name in ("log", "packs") for one in entries)
+    except PermissionError:
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -13,6 +13,7 @@
 #include "repo/storage.h"
 
 enum { HEAD_BYTES = 104, HEAD_SHA256_AT = 72 };
+#define REMEDY " from a copy, or move the graph's directory away to begin anew"
 static const char HEAD_MAGIC[8] = {'l', 'r', 'b', 'h', 'e', 'a', 'd', '1'};
 
 /* ---- directories ---- */
@@ -38,14 +39,38 @@ static int check_neighbours(const lrb_repo *repo, int graphs_dir, lrb_err *err) 
     return !code && sealed ? beside_sealed(repo, err) : code;
 }
 
+static int open_subdir(lrb_repo *repo, const char *name, bool create, int *fd, lrb_err *err) {
+    return *fd >= 0 ? LRB_OK : lrb_storage_subdir(repo->root_dir, name, create, fd, err);
+}
+
+/* log/ is made first, then packs/, then entry 0: looked at the other way round, what is missing of them was lost and is not being
+ * made just now. */
+static int check_stored(lrb_repo *repo, bool create, lrb_err *err) {
+    bool entries = false;
+    uint64_t highest;
+    int packs = open_subdir(repo, "packs", false, &repo->packs_dir, err);
+    if (packs && packs != LRB_E_NOT_FOUND) return packs;
+    int log = open_subdir(repo, "log", false, &repo->log_dir, err);
+    if (log == LRB_E_NOT_FOUND && !packs)
+        return lrb_err_set(err, LRB_E_DAMAGED, "open", "log", "log/ is missing while packs/ is not; restore log/" REMEDY);
+    if (log && log != LRB_E_NOT_FOUND) return log;
+    lrb_err_clear(err);
+    if (log || !packs || create) return LRB_OK;
+    int code = lrb_log_highest(repo->log_dir, &entries, &highest, err);
+    if (!code && entries) code = open_subdir(repo, "packs", false, &repo->packs_dir, err);
+    if (code != LRB_E_NOT_FOUND) return code;
+    return lrb_err_set(err, LRB_E_DAMAGED, "open", "packs", "packs/ is missing while the log has entries; restore packs/" REMEDY);
+}
+
 static int open_directories(lrb_repo *repo, const char *storage_path, bool create, bool sealed, lrb_err *err) {
     int graphs = -1;
     int code = lrb_storage_open(storage_path, create, &graphs, err);
     if (!code && create && !sealed) code = check_neighbours(repo, graphs, err);
     if (!code) code = lrb_storage_subdir(graphs, repo->graph_id, create, &repo->root_dir, err);
     lrb_fs_close(graphs);
-    if (!code) code = lrb_storage_subdir(repo->root_dir, "log", create, &repo->log_dir, err);
-    if (!code) code = lrb_storage_subdir(repo->root_dir, "packs", create, &repo->packs_dir, err);
+    if (!code) code = check_stored(repo, create, err);
+    if (!code) code = open_subdir(repo, "log", create, &repo->log_dir, err);
+    if (!code) code = open_subdir(repo, "packs", create, &repo->packs_dir, err);
     /* tmp/ and cache/ hold nothing that matters: a reader's copy of a repository may come without them. */
     if (!code) code = lrb_storage_subdir(repo->root_dir, "tmp", true, &repo->tmp_dir, err);
     if (!code) code = lrb_storage_subdir(repo->root_dir, "cache", true, &repo->cache_dir, err);
@@ -96,18 +121,22 @@ static int note_name(void *arg, const char *name, lrb_err *err) {
     return LRB_OK;
 }
 
+/* Whether a log without entries is that of a graph never made, or lost them. Packs may also be there because another creator was
+ * faster: then its first entry is there by now. */
+static int look_again(lrb_repo *repo, bool *found, uint64_t *highest, lrb_err *err) {
+    bool any = false;
+    int code = lrb_fs_list(repo->packs_dir, note_name, &any, "packs", err);
+    if (!code && any) code = lrb_log_highest(repo->log_dir, found, highest, err);
+    if (code || !any || *found) return code;
+    return lrb_err_set(err, LRB_E_DAMAGED, "open", "log", "the log is empty while packs/ is not; restore log/" REMEDY);
+}
+
 /* Entry 0 fixes the repository id. Two creators race for it; the loser reads the winner's. */
 static int create_first_entry(lrb_repo *repo, const lrb_key *key, lrb_err *err) {
-    bool any = false, found = false, slots = false, fits;
-    uint64_t highest;
+    bool slots = false, fits;
     int code = key ? LRB_OK : lrb_keyring_look(repo->root_dir, NULL, &slots, &fits, err);
     if (!code && slots) code = beside_sealed(repo, err);
-    if (!code) code = lrb_fs_list(repo->packs_dir, note_name, &any, "packs", err);
-    /* Packs may also be there because another creator was faster: then its first entry is there by now. */
-    if (!code && any) code = lrb_log_highest(repo->log_dir, &found, &highest, err);
-    if (code || found) return code;
-    if (any)
-        return lrb_err_set(err, LRB_E_DAMAGED, "open", "log", "the log is empty while packs/ is not; restore log/ from a copy");
+    if (code) return code;
     lrb_entry entry = {.kind = LRB_ENTRY_CHECKPOINT, .time_ns = lrb_clock_wall_ns()};
     snprintf(entry.graph_id, sizeof entry.graph_id, "%s", repo->graph_id);
     lrb_buf payload, bytes;
@@ -175,6 +204,7 @@ static int load_log(lrb_repo *repo, bool create, const lrb_key *key, lrb_err *er
     uint64_t highest = 0, number;
     lrb_entry_peek peek;
     int code = lrb_log_highest(repo->log_dir, &found, &highest, err);
+    if (!code && !found) code = look_again(repo, &found, &highest, err);
     if (code) return code;
     if (!found && !create)
         return lrb_err_set(err, LRB_E_NOT_FOUND, "open", repo->graph_id, "no snapshot of this graph was ever made");

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError
-from ..models import Listing, VerifyLevel
+from ..models import Listing, VerifyLevel, VerifyOutcome
 from .documents import members
-from .failures import DamageFound, Exit
+from .failures import Exit
 from .session import Session
 from .text import counted, shown, size, table
 from .words import GraphId, SnapshotId, SomeSnapshotId
 
 if TYPE_CHECKING:
-    from ..models import RestoreOutcome, VerifyOutcome
+    from ..models import RestoreOutcome
 
 
 _PAST = {"create": "created", "replace": "replaced", "same": "unchanged", "remove": "removed"}
@@ -36,13 +36,14 @@ def verify(
 
     Exit code 3: something is damaged. Rotten packs are noted, and the next snapshot stores their content again.
     """
+    wanted = snapshot
     try:
         known = session.graph(graph)
         wanted = None if snapshot is None else known.find_snapshot(snapshot).backup_id
         with session.progress() as progress:
             outcome = session.run(known.verify_snapshot(wanted, level, progress=progress))
     except (DamagedError, ForeignObjectError) as error:
-        raise DamageFound(error) from None
+        outcome = VerifyOutcome.unread(level, error)
 
     def document() -> dict[str, object]:
         return {"graph_id": graph, "backup_id": wanted, "ok": outcome.ok, **asdict(outcome)}
@@ -103,11 +104,11 @@ def _outcome_document(outcome: "RestoreOutcome") -> dict[str, object]:
     return {**members(outcome), "items": Listing(outcome.items, members)}
 
 
-def _looked_at(outcome: "VerifyOutcome") -> str:
+def _looked_at(outcome: VerifyOutcome) -> str:
     return f"{counted(outcome.objects, 'object')}, {counted(outcome.chunks, 'chunk')}, {size(outcome.bytes_read)} read"
 
 
-def _damage(outcome: "VerifyOutcome", what: str) -> list[str]:
+def _damage(outcome: VerifyOutcome, what: str) -> list[str]:
     unnamed = outcome.finding_count - len(outcome.findings)
     return [
         f"{what}: {counted(outcome.finding_count, 'finding')}, {_looked_at(outcome)}",

@@ -28,14 +28,6 @@ class Interrupted(Exception):
         self.number = number
 
 
-class DamageFound(Exception):
-    """A verification could not even begin; `cause` says where the damage is."""
-
-    def __init__(self, cause: errors.LightragBkpError) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
 @dataclass(frozen=True)
 class Failure:
     """An error as the user sees it; the members but the exit code are those of `LightragBkpError`."""
@@ -58,8 +50,6 @@ _USAGE = (errors.InvalidInputError, errors.ConfigurationError)
 def failure_of(error: BaseException) -> Failure:
     """What to say of any error."""
     match error:
-        case DamageFound():
-            return _known(error.cause, Exit.DAMAGE)
         case errors.LightragBkpError():
             return _known(error, _exit_code(error))
         case Interrupted():

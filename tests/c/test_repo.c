@@ -171,6 +171,12 @@ TEST(an_empty_log_beside_packs_is_no_new_graph) {
     snprintf(path, sizeof path, "%s/graphs/g/packs", f.storage);
     fixture_write(path, "0000", 10, 1);
     CHECK_FAILS(lrb_repo_open(f.storage, "g", true, &repo, &err), LRB_E_DAMAGED);
+    CHECK_FAILS(lrb_repo_open(f.storage, "g", false, &repo, &err), LRB_E_DAMAGED);
+    snprintf(path, sizeof path, "%s/graphs/g/log", f.storage);
+    CHECK(rmdir(path) == 0);
+    CHECK_FAILS(lrb_repo_open(f.storage, "g", true, &repo, &err), LRB_E_DAMAGED);
+    CHECK_FAILS(lrb_repo_open(f.storage, "g", false, &repo, &err), LRB_E_DAMAGED);
+    CHECK(rmdir(path) != 0); /* nothing was made */
     fixture_close(&f);
 }
 

@@ -5,7 +5,7 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,11 @@ import lightrag_bkp
 
 _PACKAGE_PARENT = str(Path(lightrag_bkp.__file__).parents[1])
 _TIMEOUT_S = 60
+
+
+def without_override() -> list[str]:
+    """What to put before a command to which the modes of files apply: to root they do not."""
+    return [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,13 @@ class Ran:
 
 @dataclass
 class Program:
-    """The program, started in `directory` with `storage` as its `--storage` and no setting in its environment."""
+    """The program, started in `directory` with `storage` as its `--storage` and no setting in its environment; `before`
+    stands before its command line.
+    """
 
     directory: Path
     environ: dict[str, str] = field(default_factory=dict)
+    before: Sequence[str] = ()
 
     @property
     def storage(self) -> Path:
@@ -73,7 +81,7 @@ class Program:
         """A run that goes on meanwhile; standard input is empty unless `streams` says otherwise."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(
-            [sys.executable, "-m", "lightrag_bkp.cli", *map(str, words)],
+            [*self.before, sys.executable, "-m", "lightrag_bkp.cli", *map(str, words)],
             cwd=self.directory,
             env=self._environment(),
             text=True,
