@@ -122,6 +122,7 @@ def files(work: Path, share: float) -> Measured:
             ("verify", "verify", "g", "latest"),
             ("show", "show", "g", "latest"),
             ("restore", "restore", "g", "latest", target),
+            ("restore over it", "restore", "g", "latest", target, "--yes"),
             ("restore --dry-run", "restore", "g", "latest", target, "--dry-run"),
             ("prune", "prune", "--now"),
         ):
