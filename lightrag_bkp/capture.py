@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _bridge, turns
+from . import _bridge, turns, validation
 from .errors import (
     IncompleteSourceError,
     InvalidInputError,
@@ -29,6 +29,9 @@ logger = logging.getLogger("lightrag_bkp")
 ON_BUSY = ("wait", "fail", "crash")
 METADATA_MAX_BYTES = 16 << 10
 DEADLINE_MAX_S = 366 * 86400
+_REPORT_MAX_BYTES = 512 << 10
+"""Of a verdict's report, which becomes part of the facts: half of what those may be."""
+
 _PHASES = {"1": "compare", "2": "encode", "3": "commit", "4": "validate"}
 VALIDATE = ("on", "off")
 _said: set[str] = set()
@@ -142,10 +145,16 @@ async def store(
     retention_days: int,
     safety: bool = False,
     validate: str | None = None,
+    verdict: str = "",
     partial: bool = False,
     progress: ProgressCallback | None = None,
 ) -> BackupSnapshot:
-    """Stores a sealed source as a snapshot; with `validate`, the workspace, the graph in it is judged."""
+    """Stores a sealed source as a snapshot.
+
+    Args:
+        validate: the workspace of the graph that is judged, or None. verdict: what these files were found to be before,
+            with the report in the facts.
+    """
     core = await repository.open(create=True)
     assert core is not None
     job = _bridge.backup_job(
@@ -158,6 +167,7 @@ async def store(
         safety=safety,
         source_label=label,
         validate=validate,
+        verdict=verdict,
         partial=partial,
     )
     backup_id = (await _bridge.run(job, named(progress, _PHASES)))[0]
@@ -198,13 +208,12 @@ async def _attempt(
 ) -> BackupSnapshot:
     source = _bridge.Source()
     facts = layout_facts(layout) | dict(known)
-    held_ms = 0.0
+    graph: Cut[files.Pins] | None = None
     if layout.kind is files.Kind.PLAIN:
         trees.check_apart(layout.root, repository.storage_path, "the directory")
         await asyncio.to_thread(trees.add_plain, source, layout.root)
-        consistency = str(Consistency.PLAIN)
     else:
-        consistency, held_ms = await _add_graph(source, layout, request, facts)
+        graph = await _add_graph(source, layout, request, facts)
     if request.input_dir is not None:
         await asyncio.to_thread(trees.add_inputs, source, request.input_dir, layout.workspace)
         facts["inputs"] = True
@@ -213,22 +222,23 @@ async def _attempt(
         repository,
         source,
         label=layout.label,
-        consistency=consistency,
+        consistency=graph.consistency if graph else Consistency.PLAIN,
         facts=facts,
         metadata_json=request.metadata_json,
         retention_days=request.retention_days,
-        validate=None if layout.kind is files.Kind.PLAIN or request.validate == "off" else layout.workspace,
+        validate=layout.workspace if graph and not graph.verdict and request.validate == "on" else None,
+        verdict=graph.verdict if graph else "",
         partial=request.partial,
         progress=request.progress,
     )
-    return replace(snapshot, held_ms=held_ms)
+    return replace(snapshot, held_ms=graph.held_ms if graph else 0.0)
 
 
 async def _add_graph(
     source: _bridge.Source, layout: files.Layout, request: Request, facts: dict[str, Any]
-) -> tuple[str, float]:
+) -> Cut[files.Pins]:
     """Catches one moment of a LightRAG workspace for `source` and notes in `facts` what it is, but nothing that differs
-    from one moment to the next: equal facts are stored once. Returns the consistency and how long LightRAG was held.
+    from one moment to the next: equal facts are stored once.
     """
     cut = await _cut(layout, request)
     pins = cut.value
@@ -241,7 +251,7 @@ async def _add_graph(
         pins.hand_to(source)
     finally:
         pins.close()
-    return cut.consistency, cut.held_ms
+    return cut
 
 
 async def _cut(layout: files.Layout, request: Request) -> Cut[files.Pins]:
@@ -256,6 +266,12 @@ async def _cut(layout: files.Layout, request: Request) -> Cut[files.Pins]:
         )
     from .sources import outside
 
+    async def judge(pins: files.Pins) -> outside.Judgement:
+        found, report = await validation.judge_pins(pins.copy(), partial=request.partial)
+        wrong = "" if found.usable else f"{found.errors[0].text}: {found.errors[0].count}"
+        fits = len(json.dumps(report, ensure_ascii=True)) <= _REPORT_MAX_BYTES
+        return outside.Judgement(found.verdict, wrong, {"validation": report} if fits else {})
+
     return await outside.cut(
         pin,
         files.moved,
@@ -265,6 +281,7 @@ async def _cut(layout: files.Layout, request: Request) -> Cut[files.Pins]:
         api_key=os.environ.get("LIGHTRAG_API_KEY"),
         on_busy=request.on_busy,
         deadline_s=request.deadline_s,
+        judge=judge if request.validate == "on" else None,
     )
 
 

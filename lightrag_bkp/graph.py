@@ -98,7 +98,8 @@ class GraphBackup:
             deadline_s: how long to wait, in seconds.
             partial: keep what is in files of a graph that is not all in files.
             server_url: of the LightRAG server that has the graph open; its key is read from LIGHTRAG_API_KEY.
-            validate: "on" judges whether the graph fits together and stores the verdict, "off" does not.
+            validate: "on" judges whether the graph fits together and stores the verdict, "off" does not. With it, a
+                graph that another process works on is cut when its files fit together.
             progress: called on the loop's thread, at most 10 times a second.
 
         Raises:

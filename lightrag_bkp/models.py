@@ -94,14 +94,16 @@ class Consistency(enum.StrEnum):
     """How good the moment is that a snapshot shows, best first.
 
     QUIESCED and GATED: LightRAG held still (idle, or its merging stopped for a moment). SETTLED: from another process,
-    idle by the server's word. UNFENCED: nothing moved, but nobody vouched. CRASH: taken without waiting, as after a
-    power cut. PLAIN: a directory that is no LightRAG graph; every file is what it was when read.
+    idle by the server's word. UNFENCED: nothing moved, but nobody vouched. VALIDATED: somebody was at work, and these
+    files were judged to fit together before they were stored. CRASH: taken without waiting, as after a power cut.
+    PLAIN: a directory that is no LightRAG graph; every file is what it was when read.
     """
 
     QUIESCED = "quiesced"
     GATED = "gated"
     SETTLED = "settled"
     UNFENCED = "unfenced"
+    VALIDATED = "validated"
     CRASH = "crash"
     PLAIN = "plain"
 

@@ -5,6 +5,7 @@ what they were; this says that what they mean can be used.
 """
 
 import asyncio
+import json
 import logging
 import os
 import time
@@ -54,13 +55,17 @@ async def validate_directory(
     if layout.kind is files.Kind.PLAIN:
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}", op="validate", target=layout.root)
     pins = await asyncio.to_thread(files.pin, layout)
-    return await validate_pins(pins, embedding_dim=dim, partial=partial, progress=progress)
+    return (await judge_pins(pins, embedding_dim=dim, partial=partial, progress=progress))[0]
 
 
-async def validate_pins(
+async def judge_pins(
     pins: files.Pins, *, embedding_dim: int = 0, partial: bool = False, progress: ProgressCallback | None = None
-) -> Validation:
-    """Judges what is pinned, and closes it."""
+) -> tuple[Validation, dict[str, Any]]:
+    """Judges what is pinned, and closes it; returns the core's report as well, which a snapshot of these files keeps.
+
+    Raises:
+        SourceChangedError: a file was rewritten in place since it was pinned.
+    """
     source = _bridge.Source()
     try:
         pins.hand_to(source)
@@ -70,7 +75,7 @@ async def validate_pins(
     job = _bridge.validate_source_job(
         source, workspace=pins.layout.workspace, embedding_dim=embedding_dim, partial=partial
     )
-    return await run(job, pins.layout.root, progress)
+    return await _judged(job, pins.layout.root, progress)
 
 
 async def validate_snapshot(
@@ -99,13 +104,16 @@ async def validate_snapshot(
         embedding_dim=embedding_dim,
         partial=bool(facts.get("missing") or facts.get("foreign_stores")),
     )
-    return await run(job, snapshot.backup_id, progress)
+    return (await _judged(job, snapshot.backup_id, progress))[0]
 
 
-async def run(job: _bridge.Job, target: str, progress: ProgressCallback | None = None) -> Validation:
-    """Runs a validate job of the core."""
+async def _judged(
+    job: _bridge.Job, target: str, progress: ProgressCallback | None
+) -> tuple[Validation, dict[str, Any]]:
+    """Runs a validate job of the core; returns what it says, read and as it was said."""
     started = time.monotonic()
-    found = parse(await _bridge.run(job, progress))
+    report: dict[str, Any] = json.loads(await _bridge.run(job, progress))
+    found = parse(report)
     seconds = time.monotonic() - started
     logger.info(
         "event=validate target=%r verdict=%s errors=%d findings=%d seconds=%.3f",
@@ -115,7 +123,7 @@ async def run(job: _bridge.Job, target: str, progress: ProgressCallback | None =
         len(found.findings),
         seconds,
     )
-    return replace(found, seconds=seconds)
+    return replace(found, seconds=seconds), report
 
 
 def check_dim(embedding_dim: int | None) -> int:

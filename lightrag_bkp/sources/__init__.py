@@ -16,10 +16,11 @@ class Cut(Generic[T]):
 
     Attributes:
         value: what the caller's `pin` returned at that moment.
-        consistency: which rung was reached: "quiesced", "gated", "settled", "unfenced" or "crash".
+        consistency: which rung was reached: "quiesced", "gated", "settled", "unfenced", "validated" or "crash".
         held_ms: how long LightRAG was held up, in milliseconds.
         waited_ms: how long the moment was waited for, in milliseconds.
         facts: what the snapshot should record about the cut; JSON-ready.
+        verdict: of these very files, when they were judged to be caught; else "".
     """
 
     value: T
@@ -27,3 +28,4 @@ class Cut(Generic[T]):
     held_ms: float = 0.0
     waited_ms: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+    verdict: str = ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ..errors import IncompleteSourceError, NotFoundError
+from ..errors import IncompleteSourceError, NotFoundError, SourceChangedError
 from .names import (
     CONFIG_DIR,
     CONFIG_NAMES,
@@ -104,11 +104,24 @@ class Pins:
         """All item names, symlinks too."""
         return sorted([*self.identities, *self.links])
 
+    def copy(self) -> "Pins":
+        """The same moment once more, with descriptors of its own."""
+        twin = Pins(self.layout, {}, dict(self.identities), list(self.links), list(self.skipped))
+        for name, fd in self.fds.items():
+            twin.fds[name] = os.dup(fd)
+        return twin
+
     def hand_to(self, source: "Source") -> None:
-        """Gives descriptors, links and what was left out to `source`. The pins hold nothing afterwards."""
+        """Gives descriptors, links and what was left out to `source`. The pins hold nothing afterwards.
+
+        Raises:
+            SourceChangedError: a file was rewritten in place since it was opened; `source` is of no use then.
+        """
         while self.fds:
             name, fd = self.fds.popitem()
             source.pin(name, fd)
+            if _identity(os.fstat(fd)) != self.identities[name]:  # after: what `source` noted is what was opened
+                raise SourceChangedError("rewritten in place since it was opened", op="pin", target=name)
         if self.links:
             with open_directory(self.layout.root) as root:
                 for name in self.links:

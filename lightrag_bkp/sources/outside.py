@@ -6,6 +6,9 @@
   cut is taken when no file was replaced within the last two seconds. That is judged by the pinned files' change time,
   which a rename sets: a directory at rest needs no waiting. Of a pair of Faiss files one is written before the other,
   which may take longer than that: such a pair is waited for.
+* `validated`: somebody is at work, so sets of files are pinned until one is judged to fit together. It is tried
+  whenever no moment of rest was found; of the moments of an ingestion about every second one fits. Judging reads
+  everything: between two tries is at least as long a pause as one took.
 * `crash`: pinned at once, because the caller asked for it.
 
 A `settled` cut needs the two seconds of rest as well: a direct edit over REST writes its files one after the other
@@ -15,10 +18,11 @@ while the pipeline is idle. LightRAG's LLM cache takes no part in any of this; q
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ..errors import Busy, InvalidInputError
+from ..errors import Busy, InvalidInputError, SourceChangedError
 from . import Cut
 from .files import LLM_CACHE, Layout, torn_pairs
 
@@ -44,6 +48,20 @@ class Pinned(Protocol):
 P = TypeVar("P", bound=Pinned)
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of pinned files.
+
+    Attributes:
+        verdict: one word. misfit: why they are not to be kept, "" when they fit together. facts: what a snapshot of
+            them records.
+    """
+
+    verdict: str
+    misfit: str
+    facts: Mapping[str, Any]
+
+
 async def cut(
     pin: Callable[[], P],
     moved: Callable[[P], Iterable[str]],
@@ -54,6 +72,7 @@ async def cut(
     api_key: str | None = None,
     on_busy: str = "wait",
     deadline_s: float = 300.0,
+    judge: Callable[[P], Awaitable[Judgement]] | None = None,
 ) -> Cut[P]:
     """Pins the files of a graph at a moment at which, as far as can be told from outside, they agree with each other.
 
@@ -66,7 +85,8 @@ async def cut(
         api_key: that server's key.
         on_busy: "wait" until `deadline_s`, "fail" (`Busy` as soon as somebody is seen at work) or "crash" (pin at once,
             ask nobody).
-        deadline_s: how long "wait" waits, in seconds.
+        deadline_s: how long "wait" waits, in seconds. A set of files that was pinned by then is still judged.
+        judge: says whether pinned files fit together, and leaves them open; None: `validated` is not tried.
 
     Raises:
         Busy: names the job and the documents left, or the files that keep changing, and says what to do.
@@ -80,26 +100,28 @@ async def cut(
     started = time.monotonic()
     server = _server(server_url, api_key)
     facts = await server.facts(layout.working_dir, layout.workspace) if server else {}
-    attempt = _Attempt(pin, moved, discard, server)
+    attempt = _Attempt(pin, moved, discard, server, judge if on_busy == "wait" else None)
     while True:
-        pinned = await attempt.pin()
+        taken = await attempt.at_rest()
+        if taken is None and time.monotonic() - started < deadline_s:
+            taken = await attempt.fitting()
         waited_s = time.monotonic() - started
-        if pinned is not None:
-            return Cut(pinned, "settled" if server else "unfenced", 0.0, waited_s * 1e3, facts)
+        if taken is not None:
+            return replace(taken, waited_ms=waited_s * 1e3, facts=facts | taken.facts)
         if on_busy == "fail" or waited_s >= deadline_s:
             after = f" after {waited_s:.0f} s" if on_busy == "wait" else ""
             ask = "" if server else "name the server that writes them, "
             raise Busy(
-                f"the graph is busy{after}: {attempt.obstacle}; {ask}try again later, allow a longer deadline, or ask"
+                f"the graph is busy{after}: {attempt.obstacles}; {ask}try again later, allow a longer deadline, or ask"
                 " for a crash cut",
                 op="cut",
                 target=server_url or "",
             )
-        await asyncio.sleep(min(_POLL_S, deadline_s - waited_s))
+        await asyncio.sleep(min(attempt.pause_s, deadline_s - waited_s))
 
 
 class _Attempt(Generic[P]):
-    """Tries to pin at rest; `obstacle` says why the last try failed."""
+    """Tries to pin; `obstacles` says why the last tries failed, `pause_s` when to try again."""
 
     def __init__(
         self,
@@ -107,25 +129,57 @@ class _Attempt(Generic[P]):
         moved: Callable[[P], Iterable[str]],
         discard: Callable[[P], object],
         server: "Server | None",
+        judge: Callable[[P], Awaitable[Judgement]] | None,
     ) -> None:
-        self._pin, self._moved, self._discard, self._server = pin, moved, discard, server
-        self.obstacle: str | None = None
+        self._pin, self._moved, self._discard, self._server, self._judge = pin, moved, discard, server, judge
+        self._unrest: str | None = None
+        self._misfits: list[str] = []
+        self.pause_s = _POLL_S
 
-    async def pin(self) -> P | None:
-        self.obstacle = await self._occupied()
-        if self.obstacle:
+    @property
+    def obstacles(self) -> str:
+        if not self._misfits:
+            return str(self._unrest)
+        tried = len(self._misfits)
+        sets = "the one set of its files that was judged did not fit" if tried == 1 else f"none of {tried} sets fitted"
+        return f"{self._unrest}; {sets} together, last because of {self._misfits[-1]}"
+
+    async def at_rest(self) -> Cut[P] | None:
+        """`settled` or `unfenced`; None when somebody is at work."""
+        self._unrest = await self._occupied()
+        if self._unrest:
             return None
         pinned = self._pin()
         try:
             await asyncio.sleep(_unrest_s(pinned))
-            self.obstacle = await self._occupied() or self._replaced(pinned)
+            self._unrest = await self._occupied() or self._replaced(pinned)
         except BaseException:
             self._discard(pinned)
             raise
-        if self.obstacle:
+        if self._unrest:
             self._discard(pinned)
             return None
-        return pinned
+        return Cut(pinned, "settled" if self._server else "unfenced")
+
+    async def fitting(self) -> Cut[P] | None:
+        """`validated`; None when what is pinned now does not fit together, or nobody judges."""
+        if self._judge is None:
+            return None
+        started, pinned = time.monotonic(), self._pin()
+        try:
+            judged = await self._judge(pinned)
+        except SourceChangedError as error:
+            judged = Judgement("", str(error), {})
+        except BaseException:
+            self._discard(pinned)
+            raise
+        self.pause_s = max(_POLL_S, time.monotonic() - started)
+        misfit = judged.misfit or _torn(pinned)
+        if misfit:
+            self._discard(pinned)
+            self._misfits.append(misfit)
+            return None
+        return Cut(pinned, "validated", facts=dict(judged.facts), verdict=judged.verdict)
 
     async def _occupied(self) -> str | None:
         return await self._server.occupied() if self._server else None
@@ -134,8 +188,12 @@ class _Attempt(Generic[P]):
         names = sorted(set(self._moved(pinned)) - {LLM_CACHE})
         if names:
             return f"{', '.join(names)} replaced while being pinned"
-        torn = torn_pairs(pinned.fds)
-        return f"{', '.join(torn)} newer than its .meta.json, so only half of a pair was replaced" if torn else None
+        return _torn(pinned) or None
+
+
+def _torn(pinned: Pinned) -> str:
+    torn = torn_pairs(pinned.fds)
+    return f"{', '.join(torn)} newer than its .meta.json, so only half of a pair was replaced" if torn else ""
 
 
 def _unrest_s(pinned: Pinned) -> float:
