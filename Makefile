@@ -116,7 +116,7 @@ AARCH64_TESTS := test_f16 test_ordered test_float_env test_base64 test_inflate t
 test-aarch64: ## the codec's C tests built for aarch64, under qemu-user: the stored bytes are the same
 	@scripts/test-aarch64 $(BUILD)/aarch64 $(AARCH64_TESTS)
 
-COVERING := $(addprefix $(BUILD)/cov/,$(C_TESTS) $(REPLAYS) test_refusals)
+COVERING := $(addprefix $(BUILD)/cov/,$(C_TESTS) $(REPLAYS) test_refusals test_between)
 coverage: $(VENV)/.packages ## branches of csrc/ that the C tests take; not below tests/coverage-floor
 	@$(MAKE) --no-print-directory -j2 $(COVERING)
 	@scripts/coverage $(BUILD) $(COVERING)

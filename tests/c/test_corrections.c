@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "codec/cpu.h"
 #include "rows.h"
 
 enum { DIM = 1024, ROWS = 60 };
@@ -64,6 +65,45 @@ TEST(any_row_comes_back_from_any_other) {
         CHECK_OK(lrb_corrections_next(&c, &more, &err));
         CHECK(!more);
     }
+    lrb_buf_clear(&content);
+}
+
+/* Stored by one machine and read by another: the bytes must not depend on which instructions either has. */
+TEST(every_processor_writes_and_reads_the_same) {
+    static uint8_t noise[2][4 * DIM];
+    lrb_err err;
+    lrb_buf first, content;
+    bool more;
+    lrb_canonical_path path = {.steps = 2, .lengths = {1.0001f, 0.75f}};
+    lrb_buf_init(&first, 1 << 20);
+    lrb_buf_init(&content, 1 << 20);
+    sample_fill(noise[0], sizeof noise[0], 1);
+    sample_fill(noise[1], sizeof noise[1], 2);
+    for (int writer = 0; writer < LRB_CPU_LEVELS; writer++) {
+        lrb_cpu_limit((lrb_cpu)writer);
+        lrb_buf_empty(&content);
+        CHECK_OK(collect(&content, &err));
+        CHECK_OK(lrb_corrections_append(&content, ROWS, noise[0], noise[1], DIM - 13, &path, &err));
+        if (!writer) CHECK_OK(lrb_buf_append(&first, content.data, content.length, &err));
+        CHECK(content.length == first.length && !memcmp(content.data, first.data, first.length));
+    }
+    for (int reader = 0; reader < LRB_CPU_LEVELS; reader++) {
+        lrb_cpu_limit((lrb_cpu)reader);
+        lrb_corrections c = lrb_corrections_open(first.data, first.length, DIM);
+        CHECK_OK(lrb_corrections_next(&c, &more, &err));
+        for (; more && c.index < ROWS; lrb_corrections_next(&c, &more, &err)) {
+            memcpy(back, canonical[c.index], sizeof back);
+            lrb_corrections_apply(&c, back);
+            CHECK(!memcmp(back, rows[c.index], sizeof back));
+        }
+        CHECK(more);
+        c.dim = DIM - 13;
+        memcpy(back, noise[1], sizeof back);
+        lrb_corrections_apply(&c, back);
+        CHECK(!memcmp(back, noise[0], 4 * (DIM - 13)) && !memcmp(back + 4 * (DIM - 13), noise[1] + 4 * (DIM - 13), 4 * 13));
+    }
+    lrb_cpu_limit(LRB_CPU_LEVELS);
+    lrb_buf_clear(&first);
     lrb_buf_clear(&content);
 }
 
@@ -131,6 +171,7 @@ TEST(a_failed_allocation_leaves_the_content_as_it_was) {
 int main(void) {
     RUN(canonical_rows_become_the_rows_of_the_file);
     RUN(any_row_comes_back_from_any_other);
+    RUN(every_processor_writes_and_reads_the_same);
     RUN(what_append_would_not_write_is_damage);
     RUN(a_failed_allocation_leaves_the_content_as_it_was);
     return check_report();
