@@ -4,63 +4,10 @@
 #include "lightrag/validation.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "check.h"
-#include "small_graph.h"
-
-static lrb_err err;
-
-typedef struct change { /* of one file; a NULL text leaves it out */
-    const char *name, *text;
-    size_t length;
-} change;
-#define BECOMES(file, literal) (const change){file, literal, sizeof(literal) - 1}
-
-static int give(lrb_validation *v, const change *changed, lrb_bytes bytes[SMALL_FILES + 1], lrb_err *error) {
-    bool taken, met = !changed;
-    int code = LRB_OK;
-    for (int i = 0; !code && i < SMALL_FILES; i++) {
-        const small_file *file = &SMALL_GRAPH[i];
-        bool this = changed && !strcmp(changed->name, file->name);
-        met |= this;
-        if (this && !changed->text) continue;
-        bytes[i] = this ? lrb_bytes_of_memory(changed->text, changed->length) : lrb_bytes_of_memory(file->text, strlen(file->text));
-        code = lrb_validation_add(v, file->name, &bytes[i], &taken, error);
-    }
-    if (code || met) return code;
-    bytes[SMALL_FILES] = lrb_bytes_of_memory(changed->text, changed->length);
-    return lrb_validation_add(v, changed->name, &bytes[SMALL_FILES], &taken, error);
-}
-
-static int step_to_the_end(lrb_validation *v, lrb_err *error) {
-    lrb_validation_state state = LRB_VALIDATION_MORE;
-    int code = LRB_OK;
-    while (!code && state != LRB_VALIDATION_DONE) {
-        code = lrb_validation_step(v, NULL, &state, error);
-        if (!code && state == LRB_VALIDATION_IDLE) sched_yield();
-    }
-    return code;
-}
-
-/* The report in JSON, NUL-terminated. */
-static int validate(const change *changed, const lrb_validation_options *options, lrb_buf *json) {
-    lrb_validation *v;
-    lrb_bytes bytes[SMALL_FILES + 1];
-    lrb_buf_empty(json);
-    int code = lrb_validation_new(options, &v, &err);
-    if (code) return code;
-    code = give(v, changed, bytes, &err);
-    if (!code) code = step_to_the_end(v, &err);
-    if (!code) code = lrb_report_json(lrb_validation_report(v), json, &err);
-    if (!code) code = lrb_buf_append(json, "", 1, &err);
-    lrb_validation_free(v);
-    return code;
-}
-
-static const lrb_validation_options PLAIN = {.workspace = ""};
+#include "judging.h"
 
 TEST(the_small_graph_is_usable) {
     lrb_buf json;
@@ -73,21 +20,12 @@ TEST(the_small_graph_is_usable) {
     lrb_buf_clear(&json);
 }
 
-static void says(const change *changed, const lrb_validation_options *options, const char *wanted) {
-    lrb_buf json;
-    lrb_buf_init(&json, 1 << 20);
-    CHECK_OK(validate(changed, options, &json));
-    if (!strstr((char *)json.data, wanted)) printf("%s is not in %s\n", wanted, (char *)json.data);
-    CHECK(strstr((char *)json.data, wanted));
-    lrb_buf_clear(&json);
-}
-
 TEST(what_is_missing_is_said_where_others_need_it) {
-    says(&(change){"kv_store_text_chunks.json", NULL, 0}, &PLAIN, "\"check\": \"file_missing\"");
-    says(&(change){"vdb_chunks.json", NULL, 0}, &PLAIN, "\"verdict\": \"repairable\", \"findings\": [{\"invariant\": 1, \"check\": \"vectors_missing\"");
-    says(&(change){"vdb_chunks.json", NULL, 0}, &(lrb_validation_options){.workspace = "", .partial = true}, "\"verdict\": \"usable\"");
-    says(&(change){"kv_store_llm_response_cache.json", NULL, 0}, &PLAIN, "\"verdict\": \"usable\"");
-    says(&(change){"kv_store_entity_chunks.json", NULL, 0}, &PLAIN, "\"verdict\": \"usable\"");
+    says(&(change){"kv_store_text_chunks.json", NULL, 0, NULL}, &PLAIN, "\"check\": \"file_missing\"");
+    says(&(change){"vdb_chunks.json", NULL, 0, NULL}, &PLAIN, "\"verdict\": \"repairable\", \"findings\": [{\"invariant\": 1, \"check\": \"vectors_missing\"");
+    says(&(change){"vdb_chunks.json", NULL, 0, NULL}, &(lrb_validation_options){.workspace = "", .partial = true}, "\"verdict\": \"usable\"");
+    says(&(change){"kv_store_llm_response_cache.json", NULL, 0, NULL}, &PLAIN, "\"verdict\": \"usable\"");
+    says(&(change){"kv_store_entity_chunks.json", NULL, 0, NULL}, &PLAIN, "\"verdict\": \"usable\"");
 }
 
 TEST(dimensions_are_compared_with_what_is_configured) {
@@ -103,7 +41,7 @@ TEST(an_anchor_has_to_name_the_store) {
     const change elsewhere = BECOMES("_lightrag_config/storage_anchor.json", "{\"backend\": \"PGKVStorage\", \"storage_uuid\": \"u\"}");
     says(&anchor, &PLAIN, "\"check\": \"anchor_differs\"");
     says(&elsewhere, &PLAIN, "\"findings\": []");
-    says(&(change){anchor.name, anchor.text, 9}, &PLAIN, "\"check\": \"config_broken\"");
+    says(&(change){anchor.name, anchor.text, 9, NULL}, &PLAIN, "\"check\": \"config_broken\"");
 }
 
 /* ---- one thing wrong in one file ---- */
@@ -192,7 +130,7 @@ static change flawed(const flaw *f, lrb_buf *text) {
     if (lrb_buf_append(text, before, (size_t)(at - before), &err) || lrb_buf_append(text, f->to, strlen(f->to), &err) ||
         lrb_buf_append(text, at + strlen(f->from), strlen(at + strlen(f->from)), &err))
         exit(2);
-    return (change){f->file, (char *)text->data, text->length};
+    return (change){f->file, (char *)text->data, text->length, NULL};
 }
 
 static const lrb_validation_options LIVE = {.workspace = "", .live = true};
@@ -216,7 +154,7 @@ TEST(every_truncation_of_every_file_is_a_finding) {
     for (int i = 0; i < SMALL_FILES; i++) {
         size_t length = strlen(SMALL_GRAPH[i].text);
         for (size_t count = 0; count < length; count += 1 + count / 40) {
-            CHECK_OK(validate(&(change){SMALL_GRAPH[i].name, SMALL_GRAPH[i].text, count}, &PLAIN, &json));
+            CHECK_OK(validate(&(change){SMALL_GRAPH[i].name, SMALL_GRAPH[i].text, count, NULL}, &PLAIN, &json));
             CHECK(strstr((char *)json.data, "_broken\", \"severity\": \"error\""));
         }
     }
@@ -233,7 +171,7 @@ TEST(every_changed_byte_is_answered) {
         CHECK_OK(lrb_buf_append(&copy, SMALL_GRAPH[i].text, length, &err));
         for (size_t at = 0; at < length; at++) {
             copy.data[at] ^= (uint8_t)(1 << at % 8);
-            CHECK_OK(validate(&(change){SMALL_GRAPH[i].name, (char *)copy.data, length}, &PLAIN, &json));
+            CHECK_OK(validate(&(change){SMALL_GRAPH[i].name, (char *)copy.data, length, NULL}, &PLAIN, &json));
             copy.data[at] ^= (uint8_t)(1 << at % 8);
         }
     }
@@ -278,7 +216,7 @@ TEST(threads_find_the_same) {
     for (int round = 0; round < ROUNDS; round++) {
         lrb_validation *v;
         pthread_t threads[THREADS];
-        lrb_bytes bytes[SMALL_FILES + 1];
+        lrb_bytes bytes[JUDGED_FILES];
         void *failed;
         CHECK_OK(lrb_validation_new(&PLAIN, &v, &err));
         CHECK_OK(give(v, &changed, bytes, &err));
@@ -293,37 +231,19 @@ TEST(threads_find_the_same) {
     lrb_buf_clear(&together);
 }
 
-static void survives_every_failing_allocation(const change *changed) {
-    lrb_buf json;
-    lrb_buf_init(&json, 1 << 20);
-    for (int64_t countdown = 0;; countdown++) {
-        lrb_mem_fail_after(countdown, false);
-        int code = validate(changed, &LIVE, &json);
-        lrb_mem_fail_after(-1, false);
-        if (!code) break;
-        CHECK_FAILS(code, LRB_E_NOMEM);
-    }
-    lrb_buf_clear(&json);
-}
-
 TEST(every_failing_allocation_is_survived) {
     const change changes[] = {
         BECOMES("kv_store_entity_chunks.json", "{\"E1\": {\"chunk_ids\": [\"x\"], \"count\": 1}, \"E3\": {\"chunk_ids\": []}}"),
         BECOMES("vdb_relationships.json", "{\"data\": [{\"__id__\": \"r\", \"src_id\": \"a\", \"tgt_id\": \"b\", \"content\": \"\", "
                                           "\"vector\": \"e\\/\"}], \"matrix\": \"AAAAAAAAAAAAA\\u0041AA\", \"embedding_dim\": 3}"),
         BECOMES("faiss_index_chunks.index.meta.json", "{\"0\": {\"__id__\": \"c\", \"content\": \"\"}}")};
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) survives_every_failing_allocation(&changes[i]);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) survives_every_failing_allocation(&changes[i], &LIVE);
     for (size_t i = 0; i < sizeof FLAWS / sizeof *FLAWS; i++) {
         lrb_buf text;
         change changed = flawed(&FLAWS[i], &text);
-        survives_every_failing_allocation(&changed);
+        survives_every_failing_allocation(&changed, &LIVE);
         lrb_buf_clear(&text);
     }
-}
-
-static int failing_read(const lrb_bytes *self, void *thread, uint64_t offset, void *into, size_t room, size_t *got, lrb_err *error) {
-    (void)self, (void)thread, (void)offset, (void)into, (void)room, (void)got;
-    return lrb_err_set(error, LRB_E_IO, "read", "disk", "no such sector");
 }
 
 TEST(what_cannot_be_read_is_no_finding) {
