@@ -97,7 +97,101 @@ TEST(what_cannot_be_taken_over_is_judged_anew) {
     is_taken_over("{\"validation\": {\"version\": 1, \"verdict\": \"unusable\", \"findings\": [1]}}", "unusable", false);
     is_taken_over("{\"validation\": [1]}", "unusable", false);
     is_taken_over("{\"validation\": ", "unusable", false);
+    is_taken_over("{\"validation\": {\"version\": 1, \"verdict\": \"unusable\", \"findings\": [{\"check\": \"x\"", "unusable", false);
+    is_taken_over("{\"validation\": {\"version\": 1, \"verdict\": \"a word longer than any verdict there is\"}}", "unusable", false);
+    is_taken_over("[]", "unusable", false);
     is_taken_over("{}", "unusable", false);
+}
+
+static char *flip_a_row(const char *text) { /* of the matrix, so that its norm is no longer one */
+    char *changed = strdup(text), *at = strstr(changed, "\"matrix\": \"");
+    memcpy(at + strlen("\"matrix\": \""), "AACA", 4);
+    return changed;
+}
+
+/* A vector file with a wrong row that an earlier verdict called clean. When the rest of the graph changes, the file is
+ * believed again, unless that verdict was about its rows: then they are compared. */
+static bool rows_are_compared(const char *earlier_findings) {
+    shelf s;
+    outcome out = {.verdict = ""};
+    char facts[600];
+    shelf_open(&s);
+    write_graph(&s);
+    for (int i = 0; i < SMALL_FILES; i++) {
+        if (strcmp(SMALL_GRAPH[i].name, "vdb_entities.json")) continue;
+        char *changed = flip_a_row(SMALL_GRAPH[i].text);
+        write_file(&s, SMALL_GRAPH[i].name, changed);
+        free(changed);
+    }
+    snprintf(facts, sizeof facts, "{\"validation\": {\"version\": 1, \"verdict\": \"usable\", \"findings\": %s}}", earlier_findings);
+    int code = take(&s, facts, "usable", false, &out);
+    write_file(&s, "kv_store_llm_response_cache.json", "{}");
+    if (!code) code = take(&s, "{}", "", true, &out);
+    shelf_close(&s);
+    if (code) printf("%s\n", err.message), check_failures++;
+    return strstr(out.facts, "\"row_norm\"") != NULL;
+}
+
+TEST(rows_are_believed_only_where_none_was_wrong) {
+    CHECK(!rows_are_compared("[]"));
+    CHECK(!rows_are_compared("[{\"invariant\": 1, \"check\": \"file_missing\", \"ids\": [\"x\"]}, {\"check\": \"row\"}, {\"check\": 7}, {}]"));
+    CHECK(rows_are_compared("[{\"check\": \"file_missing\"}, {\"check\": \"row_norm\"}]"));
+    CHECK(rows_are_compared("[{\"check\": \"matrix_text\", \"ids\": []}]"));
+    CHECK(rows_are_compared("[{\"check\": \"row_and a name longer than any check has, by a good many characters indeed\"}]"));
+    CHECK(rows_are_compared("[[]]"));
+}
+
+/* Of several judged snapshots the newest with the same data speaks; one with other data only when there is none. */
+TEST(the_newest_snapshot_with_the_same_data_is_asked) {
+    shelf s;
+    outcome out;
+    shelf_open(&s);
+    write_graph(&s);
+    CHECK_OK(take(&s, "{\"validation\": {\"version\": 1, \"verdict\": \"repairable\"}}", "repairable", false, &out));
+    CHECK_OK(take(&s, "{\"validation\": {\"version\": 1, \"verdict\": \"unusable\"}}", "unusable", false, &out));
+    write_file(&s, "kv_store_llm_response_cache.json", "{}");
+    CHECK_OK(take(&s, "{\"validation\": {\"version\": 1, \"verdict\": \"usable\"}}", "usable", false, &out));
+    CHECK_OK(take(&s, "{}", "", false, &out));
+    write_graph(&s);
+    CHECK_OK(take(&s, "{}", "", true, &out));
+    CHECK(!strcmp(out.verdict, "unusable"));
+    shelf_close(&s);
+}
+
+/* Facts are the host's: without room for a report, or no object, they stay as they are and the verdict alone is added. */
+TEST(a_report_that_has_no_room_leaves_the_facts_alone) {
+    static char long_facts[LRB_FACTS_MAX_BYTES + 1];
+    shelf s;
+    outcome out;
+    shelf_open(&s);
+    write_graph(&s);
+    memset(long_facts, ' ', sizeof long_facts - 1);
+    memcpy(long_facts, "{\"a\": 1", 7);
+    long_facts[sizeof long_facts - 2] = '}';
+    CHECK_OK(take(&s, long_facts, "", true, &out));
+    CHECK(!strcmp(out.verdict, "usable") && !strstr(out.facts, "validation"));
+    CHECK_OK(take(&s, "[]", "", true, &out));
+    CHECK(!strcmp(out.verdict, "usable") && !strcmp(out.facts, "[]"));
+    shelf_close(&s);
+}
+
+TEST(options_that_do_not_fit_are_refused) {
+    static char long_text[LRB_FACTS_MAX_BYTES + LRB_METADATA_MAX_BYTES + 2];
+    char long_word[LRB_WORD_MAX + 1] = "";
+    memset(long_text, ' ', sizeof long_text - 1);
+    memset(long_word, 'w', LRB_WORD_MAX);
+    for (int i = 0; i < 4; i++) {
+        shelf s;
+        lrb_source *source;
+        lrb_job *job;
+        lrb_backup_options options = fixture_options();
+        const char **field[] = {&options.consistency, &options.verdict, &options.metadata, &options.facts};
+        *field[i] = i < 2 ? long_word : long_text;
+        shelf_open(&s);
+        CHECK_OK(fixture_list(s.f.source, &source, &err));
+        CHECK_FAILS(lrb_backup_new(s.repo, source, &options, &job, &err), i < 2 ? LRB_E_INVALID : LRB_E_LIMIT);
+        shelf_close(&s);
+    }
 }
 
 TEST(memory_running_out_stores_a_snapshot_or_fails_as_such) {
@@ -121,6 +215,10 @@ int main(void) {
     RUN(the_verdict_and_the_report_are_stored);
     RUN(the_same_data_has_the_same_verdict);
     RUN(what_cannot_be_taken_over_is_judged_anew);
+    RUN(rows_are_believed_only_where_none_was_wrong);
+    RUN(the_newest_snapshot_with_the_same_data_is_asked);
+    RUN(a_report_that_has_no_room_leaves_the_facts_alone);
+    RUN(options_that_do_not_fit_are_refused);
     RUN(memory_running_out_stores_a_snapshot_or_fails_as_such);
     return check_report();
 }
