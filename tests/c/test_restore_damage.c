@@ -1,17 +1,7 @@
 /* The restore job over repositories that are damaged, or made by somebody who means harm. */
 #include <glob.h>
 
-#include "engine/writer.h"
-#include "restoring.h"
-
-static lrb_err err;
-
-/* For what a test needs and does not test. */
-static void must(int code) {
-    if (!code) return;
-    printf("%s: %s\n", err.target, err.message);
-    exit(2);
-}
+#include "maker.h"
 
 /* ---- a pack that rots ---- */
 
@@ -84,80 +74,6 @@ TEST(the_damaged_pack_and_the_item_are_named) {
 }
 
 /* ---- snapshots made by hand ---- */
-
-typedef struct maker {
-    bench *b;
-    lrb_writer *writer;
-} maker;
-
-static int store(void *arg, lrb_chunk_kind kind, const void *content, size_t count, lrb_id *id, lrb_err *error) {
-    maker *m = arg;
-    bool added;
-    return lrb_writer_put(m->writer, m->b->f.worker.coder, kind, 0, content, count, id, &added, error);
-}
-
-static lrb_row put_raw(maker *m, size_t count, uint64_t seed) {
-    static uint8_t bytes[1 << 16];
-    lrb_row row = {.kind = LRB_CHUNK_RAW, .count = (uint32_t)count};
-    fixture_fill(bytes, count, seed);
-    must(store(m, row.kind, bytes, count, &row.id, &err));
-    return row;
-}
-
-static lrb_row put_recipe(maker *m, const lrb_row *rows, size_t count) {
-    lrb_recipe_builder *builder;
-    lrb_row root;
-    must(lrb_recipe_builder_new(store, m, &builder, &err));
-    for (size_t i = 0; i < count; i++)
-        must(lrb_recipe_builder_add(builder, &rows[i], &err));
-    must(lrb_recipe_builder_finish(builder, &root, &err));
-    lrb_recipe_builder_free(builder);
-    return root;
-}
-
-static lrb_body_item item_of(const char *name, uint64_t size, lrb_row root) {
-    return (lrb_body_item){.name = name,
-                           .name_length = strlen(name),
-                           .type = LRB_FILE_REGULAR,
-                           .mode = 0644,
-                           .size_bytes = size,
-                           .root = root};
-}
-
-static void commit(maker *m, const lrb_body_item *items, size_t count) {
-    lrb_body_writer *body;
-    lrb_snapshot snapshot = {.consistency = "plain", .metadata = (char *)"{}"};
-    lrb_buf payload;
-    lrb_draft draft = {.kind = LRB_ENTRY_SNAPSHOT};
-    uint64_t number;
-    static int made;
-    snprintf(snapshot.id, sizeof snapshot.id, "20260101T000000Z-%08x", ++made);
-    lrb_buf_init(&payload, 1 << 20);
-    int code = lrb_body_writer_new(store, m, &body, &err);
-    if (!code) code = lrb_body_writer_facts(body, "{}", 2, &err);
-    for (size_t i = 0; !code && i < count; i++) code = lrb_body_writer_item(body, &items[i], &err);
-    if (!code)
-        code = lrb_body_writer_finish(body, &snapshot.body_root, snapshot.data_hash.bytes, &snapshot.item_count,
-                                      &snapshot.size_bytes, &err);
-    lrb_body_writer_free(body);
-    if (!code) code = lrb_writer_flush(m->writer, m->b->f.worker.coder, &err);
-    if (!code) code = lrb_writer_packs(m->writer, &draft.packs, &draft.pack_count, &err);
-    if (!code) code = lrb_snapshot_encode(&snapshot, &payload, &err);
-    draft.payload = payload.data;
-    draft.payload_length = payload.length;
-    if (!code) code = lrb_repo_append(m->b->repo, &draft, NULL, NULL, &number, &err);
-    lrb_buf_clear(&payload);
-    must(code);
-    snprintf(m->b->outcome.snapshot_id, sizeof m->b->outcome.snapshot_id, "%s", snapshot.id);
-}
-
-static maker maker_open(bench *b) {
-    static lrb_job job;
-    maker m = {.b = b};
-    job = (lrb_job){0};
-    must(lrb_writer_new(b->repo, &job, &m.writer, &err));
-    return m;
-}
 
 /* One item of two chunks of 1000 bytes, listed as `first` and `second` bytes long, claimed to be `size` bytes. */
 static int restore_listed(bench *b, uint32_t first, uint32_t second, uint64_t size) {
