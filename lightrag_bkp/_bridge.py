@@ -8,6 +8,7 @@ started at first use. A forked child starts its own.
 
 import asyncio
 import atexit
+import logging
 import os
 import threading
 from typing import Any
@@ -61,7 +62,7 @@ from ._core import (
     validate_source_job,
     verify_job,
 )
-from .errors import CORE_ERRORS, InvalidInputError
+from .errors import CORE_ERRORS, InvalidInputError, LightragBkpError
 from .models import Progress, ProgressCallback
 
 __all__ = [
@@ -80,6 +81,8 @@ SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, st
 retention_days, safety, metadata (JSON text), holders."""
 ItemRow = tuple[str, int, int, int, int, bytes, str]
 """name, type (1 file, 2 directory, 3 symlink), mode, mtime_ns, size_bytes, sha256, link target."""
+
+logger = logging.getLogger("lightrag_bkp")
 
 PROGRESS_INTERVAL_S = 0.1
 JOBS_PER_TURN = 64
@@ -249,21 +252,26 @@ def _station() -> _Station:
 # ---- running jobs ----
 
 
-async def run(job: Job, progress: ProgressCallback | None = None) -> Any:
+async def run(job: Job, progress: ProgressCallback | None = None, *, commits: bool = False) -> Any:
     """Runs a job of the core and returns its result.
 
     A cancelled caller cancels the job and waits until it has stopped: nothing of it goes on behind the caller's back.
 
     Args:
         progress: called on the loop's thread, at most ten times a second and once more at the end. When it raises, the
-            job is cancelled.
+            job is cancelled and its exception passes through.
+        commits: what the job did stays done. An exception of `progress` that came too late to cancel it is then logged
+            and does not hide the result, whether it was the last call that raised or the one before.
 
     Raises:
         LightragBkpError: the job's own error.
     """
     done = _station().submit(job)
     try:
-        await _watch(job, done, progress)
+        fault = await _watch(job, done, progress)
+        if fault is not None:
+            job.cancel()
+            await asyncio.wait([done])
     except GeneratorExit:  # nothing can be awaited any more
         job.cancel()
         raise
@@ -271,9 +279,17 @@ async def run(job: Job, progress: ProgressCallback | None = None) -> Any:
         job.cancel()
         await _acknowledged(done)
         raise
-    result = job.result()
-    if progress is not None:
-        progress(_progress(job))
+    try:
+        result = job.result()
+    except LightragBkpError:
+        if fault is None:
+            raise
+        raise fault from None  # it was cancelled in time
+    fault = fault or _report(job, progress)
+    if fault is not None:
+        if not commits:
+            raise fault
+        logger.warning("event=progress_failed phase=%s error=%r", _progress(job).phase, fault)
     return result
 
 
@@ -297,15 +313,27 @@ def run_blocking(job: Job) -> Any:
     return job.result()
 
 
-async def _watch(job: Job, done: "asyncio.Future[None]", progress: ProgressCallback | None) -> None:
+async def _watch(job: Job, done: "asyncio.Future[None]", progress: ProgressCallback | None) -> Exception | None:
+    """Waits until the job came back, or `progress` raised; returns that exception."""
     if progress is None:
         await asyncio.wait([done])
-        return
+        return None
     while True:
         await asyncio.wait([done], timeout=PROGRESS_INTERVAL_S)
         if done.done():
-            return
-        progress(_progress(job))
+            return None
+        fault = _report(job, progress)
+        if fault is not None:
+            return fault
+
+
+def _report(job: Job, progress: ProgressCallback | None) -> Exception | None:
+    try:
+        if progress is not None:
+            progress(_progress(job))
+    except Exception as fault:
+        return fault
+    return None
 
 
 async def _acknowledged(done: "asyncio.Future[None]") -> None:

@@ -53,6 +53,38 @@ async def test_a_failing_progress_callback_cancels_the_job(repo: _bridge.Reposit
     assert repo.snapshots() == []
 
 
+@pytest.mark.parametrize("when", ["at the end", "after the commit, before anybody knew"])
+async def test_a_callback_that_fails_after_the_commit_does_not_hide_it(
+    repo: _bridge.Repository, tmp_path: Path, when: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    big = tmp_path / "big"
+    big.touch()
+    os.truncate(big, GIB // 4)
+
+    def committed() -> bool:
+        repo.refresh()
+        return bool(repo.snapshots())
+
+    def fail(at: Progress) -> None:
+        if when != "at the end":
+            while not committed():
+                time.sleep(0.01)
+        if committed():
+            raise RuntimeError("too late")
+
+    snapshot_id, *_ = await _bridge.run(backup(repo, big), fail, commits=True)
+    assert [row[0] for row in repo.snapshots()] == [snapshot_id]
+    assert "event=progress_failed" in caplog.text
+
+
+async def test_a_callback_that_fails_at_the_end_of_what_leaves_nothing_is_an_error(
+    repo: _bridge.Repository, small_file: Path
+) -> None:
+    await _bridge.run(backup(repo, small_file))
+    with pytest.raises(ZeroDivisionError):
+        await _bridge.run(_bridge.verify_job(repo, None, 2, True), lambda _: 1 // 0)
+
+
 # ---- cancelling ----
 
 
