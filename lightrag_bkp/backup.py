@@ -10,7 +10,7 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
-from . import config, secret
+from . import arguments, config, secret
 from .errors import ConfigurationError, ConflictError, InvalidInputError, LightragBkpError, NotFoundError
 from .graph import GraphBackup
 from .keyring import Keyring
@@ -51,7 +51,7 @@ class BackupManager:
         key_file: str | os.PathLike[str] | None = None,
     ) -> None:
         settings = config.Settings(secret=config.named_secret()) if storage_path is not None else config.load()
-        chosen = settings.storage_path if storage_path is None else config.check_path(storage_path, "storage_path")
+        chosen = settings.storage_path if storage_path is None else arguments.check_path(storage_path, "storage_path")
         if chosen is None:
             raise ConfigurationError(
                 f"no storage path: set {config.STORAGE_VARIABLE}, or storage_path in {config.CONFIG_FILE}, or pass one"
@@ -59,10 +59,10 @@ class BackupManager:
                 target=config.STORAGE_VARIABLE,
             )
         self.storage_path = chosen
-        self.retention_days = config.check_retention_days(
+        self.retention_days = arguments.check_retention_days(
             settings.retention_days if retention_days is None else retention_days
         )
-        self.retention = retention or settings.retention
+        self.retention = arguments.check_retention(retention) or settings.retention
         self.recovery = settings.recovery
         self.keyring = Keyring(chosen, secret.named(passphrase, passphrase_file, key_file) or settings.secret)
         self._lock = threading.RLock()
@@ -101,7 +101,7 @@ class BackupManager:
                 an argument given here differs.
         """
         if rag is not None:
-            source_dir, workspace = _places_of(rag, source_dir, workspace)
+            source_dir, workspace = _places_of(arguments.check_rag(rag), source_dir, workspace)
         wanted = GraphBackup(
             self.storage_path,
             graph_id,
@@ -122,6 +122,7 @@ class BackupManager:
 
     def get_graph(self, graph_id: str) -> GraphBackup | None:
         """The graph when it is registered, or has a repository here; else None."""
+        arguments.check_text(graph_id, "graph_id")
         with self._lock:
             known = self._graphs.get(graph_id)
         if known is None and graph_id in stored_graphs(self.storage_path):
@@ -206,7 +207,7 @@ class BackupManager:
         Raises:
             NotFoundError: no such slot. InvalidInputError: it is the last one. LockedError: as `add_passphrase`.
         """
-        return await self.keyring.remove(slot_id)
+        return await self.keyring.remove(arguments.check_text(slot_id, "slot_id"))
 
     async def recovery_kit(self) -> str:
         """The master key as a text to keep elsewhere; saved with mode 0600 it is a key file."""
@@ -246,8 +247,9 @@ def _places_of(
 ) -> tuple[str | os.PathLike[str], str]:
     """Directory and workspace of a running LightRAG, which must agree with what else was said."""
     working_dir, own_workspace = os.fspath(rag.working_dir), rag.workspace or ""
-    if source_dir is not None and os.path.realpath(source_dir) != os.path.realpath(working_dir):
-        raise InvalidInputError(f"source_dir {os.fspath(source_dir)!r} is not the working_dir {working_dir!r} of rag")
+    given = None if source_dir is None else arguments.check_path(source_dir, "source_dir")
+    if given is not None and os.path.realpath(given) != os.path.realpath(working_dir):
+        raise InvalidInputError(f"source_dir {given!r} is not the working_dir {working_dir!r} of rag")
     if workspace not in (None, "", own_workspace):
         raise InvalidInputError(f"workspace {workspace!r} is not the workspace {own_workspace!r} of rag")
     return working_dir, own_workspace

@@ -62,11 +62,6 @@ class Request:
 async def create(repository: GraphRepository, request: Request) -> BackupSnapshot:
     """Takes one snapshot. Until it returns nothing is committed; cancelled or failed, nothing is left."""
     started = time.monotonic()
-    if request.on_busy not in ON_BUSY:
-        raise InvalidInputError(f"on_busy {request.on_busy!r} is unknown: take one of {', '.join(ON_BUSY)}")
-    if request.validate not in VALIDATE:
-        raise InvalidInputError(f"validate {request.validate!r} is unknown: take one of {', '.join(VALIDATE)}")
-    _check_deadline(request.deadline_s)
     known = _rag_facts(request) if request.rag is not None else {}
     async with turns.snapshots().turn():
         snapshot = await _take(repository, request, known)
@@ -116,15 +111,6 @@ def _about(error: LightragBkpError, path: str) -> LightragBkpError:
     return type(error)(message, code=error.code, errno=error.errno or 0, op=error.op, target=path)
 
 
-def _check_deadline(deadline_s: Any) -> None:
-    """Refuses what is no number of seconds; NaN compares false with everything."""
-    is_number = isinstance(deadline_s, (int, float)) and not isinstance(deadline_s, bool)
-    if not (is_number and 0 <= deadline_s <= DEADLINE_MAX_S):
-        raise InvalidInputError(
-            f"deadline_s {deadline_s!r} is no number of seconds from 0 to {DEADLINE_MAX_S}: give one", op="snapshot"
-        )
-
-
 def _say_concerns(storage_path: str, root: str) -> None:
     """Says once per process and storage path what speaks against it."""
     if storage_path in _said:
@@ -170,7 +156,7 @@ async def store(
         verdict=verdict,
         partial=partial,
     )
-    backup_id = (await _bridge.run(job, named(progress, _PHASES)))[0]
+    backup_id = (await _bridge.run(job, named(progress, _PHASES), commits=True))[0]
     row = core.snapshot(backup_id)
     assert row is not None
     return repository.snapshot(core, row)
@@ -195,6 +181,8 @@ def metadata_text(metadata: Mapping[str, Any] | None) -> str:
         InvalidInputError: no JSON object, or more than 16 KiB of it.
     """
     try:
+        if not isinstance(metadata, Mapping | None):
+            raise TypeError(f"it is a {type(metadata).__name__}, not an object such as {{'reason': 'nightly'}}")
         text = json.dumps({} if metadata is None else dict(metadata), ensure_ascii=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"metadata cannot be stored as JSON: {error}") from None

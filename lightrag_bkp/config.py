@@ -24,16 +24,17 @@ here touches a repository; the modules that do the work take values, never setti
     input_dir = "/srv/inputs"
     server_url = "http://127.0.0.1:9621"
 
-Relative paths in the file start at the file's directory. The path of the file itself is LIGHTRAG_BACKUP_CONFIG.
+Relative paths in the file start at the file's directory. The path of the file itself is LIGHTRAG_BACKUP_CONFIG. An
+empty variable counts as unset, as shells and container files leave them; an empty text in the file is refused.
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from .arguments import check_graph_id, check_retention_days, check_server_url, check_workspace
 from .errors import ConfigurationError, InvalidInputError
 from .limits import RECOVERY_VARIABLES, RecoverySettings
 from .models import RetentionPolicy
@@ -48,12 +49,9 @@ JOBS_VARIABLE = "LIGHTRAG_BACKUP_JOBS"
 CONFIG_FILE = "lightrag-bkp.toml"
 
 DEFAULT_RETENTION_DAYS = 30
-MAX_RETENTION_DAYS = 365_000
 DEFAULT_MOST_THREADS = 4
 MAX_THREADS = 64
 MAX_JOBS = 64
-
-_GRAPH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -139,71 +137,6 @@ def named_secret(environ: Mapping[str, str] | None = None) -> Secret | None:
     return from_environment(os.environ if environ is None else environ)
 
 
-def is_graph_id(name: str) -> bool:
-    """Whether this can name a graph."""
-    return _GRAPH_ID.fullmatch(name) is not None
-
-
-def check_graph_id(graph_id: str) -> str:
-    """Returns `graph_id` when it can name a graph.
-
-    Raises:
-        InvalidInputError: it does not match [A-Za-z0-9][A-Za-z0-9_.-]{0,127}.
-    """
-    if not isinstance(graph_id, str) or not is_graph_id(graph_id):
-        raise InvalidInputError(
-            f"graph id {graph_id!r} cannot be used: take 1 to 128 of A-Z a-z 0-9 _ . - (first a letter or digit)",
-            op="register",
-            target=str(graph_id),
-        )
-    return graph_id
-
-
-def check_workspace(workspace: str) -> str:
-    """Returns `workspace` when it is one path component, or empty.
-
-    Raises:
-        InvalidInputError: it would lead elsewhere.
-    """
-    if not isinstance(workspace, str) or workspace in (".", "..") or "/" in workspace or "\0" in workspace:
-        raise InvalidInputError(
-            f"workspace {workspace!r} cannot be used: it must be the name of a directory inside the working directory",
-            op="register",
-            target=str(workspace),
-        )
-    return workspace
-
-
-def check_path(path: str | os.PathLike[str], name: str) -> str:
-    """Returns `path` as an absolute one. An empty one would mean the current directory, which nobody asked for: it is
-    what an unset variable of a shell becomes.
-
-    Args:
-        path: of a file or directory, there or not.
-        name: of the argument, for the message.
-
-    Raises:
-        InvalidInputError: it is empty, or no path.
-    """
-    text = path if isinstance(path, str) else os.fspath(path) if isinstance(path, os.PathLike) else ""
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidInputError(f"{name} {path!r} cannot be used: name a directory ('.' is the current one)")
-    return os.path.abspath(text)
-
-
-def check_retention_days(days: int) -> int:
-    """Returns `days` when it is a whole number from 0 (keep for ever) to MAX_RETENTION_DAYS.
-
-    Raises:
-        InvalidInputError: it is not.
-    """
-    if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= MAX_RETENTION_DAYS:
-        raise InvalidInputError(
-            f"retention_days {days!r} cannot be used: take whole days from 0 (keep for ever) to {MAX_RETENTION_DAYS}"
-        )
-    return days
-
-
 def parse_graphs(text: str, directory: Path) -> tuple[GraphSettings, ...]:
     """Reads `name=dir[:workspace],...`. A colon counts only when no '/' follows it."""
     graphs: dict[str, GraphSettings] = {}
@@ -222,18 +155,19 @@ def parse_graphs(text: str, directory: Path) -> tuple[GraphSettings, ...]:
 
 def _config_path(env: Mapping[str, str], directory: Path) -> Path | None:
     named = env.get(CONFIG_VARIABLE, "")
-    if named:
-        path = directory / named
-        if not path.is_file():
-            raise ConfigurationError(f"{CONFIG_VARIABLE} names {str(path)!r}, which is no file: correct or unset it")
-        return path
-    path = directory / CONFIG_FILE
-    return path if path.is_file() else None
+    path = directory / (named or CONFIG_FILE)
+    if not named and not os.path.lexists(path):
+        return None
+    # A pipe would block whoever opens it; a directory of this name is a mistake that must not go unseen.
+    if not os.path.isfile(path):
+        who, how = (f"{CONFIG_VARIABLE} names ", "correct or unset it") if named else ("", "remove or replace it")
+        raise ConfigurationError(f"{who}{str(path)!r}, which is no file: {how}", target=str(path))
+    return path
 
 
 def _from_environment(env: Mapping[str, str], directory: Path) -> dict[str, Any]:
     readers: dict[str, Callable[[str], Any]] = {
-        "storage_path": lambda text: _path(text, directory),
+        "storage_path": lambda text: _path(text, directory, "it"),
         "graphs": lambda text: parse_graphs(text, directory),
         "retention_days": lambda text: check_retention_days(_whole(text)),
         "threads": lambda text: _count(_whole(text), "threads", MAX_THREADS),
@@ -246,7 +180,7 @@ def _recovery_from_environment(env: Mapping[str, str], directory: Path) -> dict[
     readers: dict[str, Callable[[str], Any]] = {
         "max_backup_age_hours": _number,
         "max_drill_age_days": _number,
-        "scratch_dir": lambda text: _path(text, directory),
+        "scratch_dir": lambda text: _path(text, directory, "it"),
     }
     return _read_variables(env, RECOVERY_VARIABLES, readers)
 
@@ -271,21 +205,25 @@ def _from_file(path: Path) -> dict[str, Any]:
     import tomllib  # only where there is a file: it costs start-up time
 
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}", target=str(path)) from None
+        table = tomllib.loads(path.read_text("utf-8-sig"))  # some editors put a byte order mark first
+    except UnicodeDecodeError as error:
+        said = f"{path} is not in UTF-8 (at byte {error.start}): save it in that encoding"
+        raise ConfigurationError(said, target=str(path)) from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}", target=str(path)) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is no TOML: {error}", target=str(path)) from None
     directory = path.resolve().parent
     readers: dict[str, Callable[[Any], Any]] = {
-        "storage_path": lambda value: _path(_text(value, "storage_path"), directory),
+        "storage_path": lambda value: _path(_text(value, "storage_path"), directory, "storage_path"),
         "graphs": lambda value: _graphs_table(value, directory),
         "retention_days": check_retention_days,
         "retention": _policy,
         "recovery": lambda value: _recovery(value, directory),
         "threads": lambda value: _count(value, "threads", MAX_THREADS),
         "jobs": lambda value: _count(value, "jobs", MAX_JOBS),
-        "passphrase_file": lambda value: _path(_text(value, "passphrase_file"), directory),
-        "key_file": lambda value: _path(_text(value, "key_file"), directory),
+        "passphrase_file": lambda value: _path(_text(value, "passphrase_file"), directory, "passphrase_file"),
+        "key_file": lambda value: _path(_text(value, "key_file"), directory, "key_file"),
     }
     _refuse_unknown(table, readers, str(path))
     try:
@@ -313,10 +251,10 @@ def _graph(name: str, keys: Any, directory: Path) -> GraphSettings:
         raise InvalidInputError(f"{where} needs source_dir, the working directory of the graph")
     return GraphSettings(
         graph_id=name,
-        source_dir=_path(texts["source_dir"], directory),
+        source_dir=_path(texts["source_dir"], directory, f"{where} source_dir"),
         workspace=check_workspace(texts.get("workspace", "")),
-        input_dir=_path(texts["input_dir"], directory) if texts.get("input_dir") else None,
-        server_url=texts.get("server_url") or None,
+        input_dir=_path(texts["input_dir"], directory, f"{where} input_dir") if "input_dir" in texts else None,
+        server_url=check_server_url(texts["server_url"], f"{where} server_url") if "server_url" in texts else None,
     )
 
 
@@ -334,11 +272,11 @@ def _recovery(value: Any, directory: Path) -> RecoverySettings:
     if not isinstance(value, dict):
         raise InvalidInputError("recovery must be a table")
     _refuse_unknown(value, RECOVERY_VARIABLES, "[recovery]")
-    scratch = value.get("scratch_dir")
+    places = {}
     try:
-        return RecoverySettings(
-            **value | ({} if scratch is None else {"scratch_dir": _path(_text(scratch, "scratch_dir"), directory)})
-        )
+        if "scratch_dir" in value:
+            places["scratch_dir"] = _path(_text(value["scratch_dir"], "scratch_dir"), directory, "scratch_dir")
+        return RecoverySettings(**value | places)
     except InvalidInputError as error:
         raise InvalidInputError(f"[recovery] {error}") from None
 
@@ -349,8 +287,14 @@ def _refuse_unknown(table: Mapping[str, Any], known: Any, where: str) -> None:
         raise ConfigurationError(f"{where} holds the unknown key {unknown[0]!r}: known are {', '.join(sorted(known))}")
 
 
-def _path(text: str, directory: Path) -> str:
-    return os.path.abspath(directory / Path(text).expanduser())
+def _path(text: str, directory: Path, name: str) -> str:
+    """An empty path would mean the current directory, which nobody asked for."""
+    if not text.strip() or "\0" in text:
+        raise InvalidInputError(f"{name} is {text!r}: name a place ('.' is the current directory), or leave it out")
+    try:
+        return os.path.abspath(directory / Path(text).expanduser())
+    except RuntimeError:
+        raise InvalidInputError(f"{name} is {text!r}, and there is no such home directory: write it out") from None
 
 
 def _text(value: Any, name: str) -> str:

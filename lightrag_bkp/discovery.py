@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from .config import check_path
+from .arguments import check_path
 from .errors import NotFoundError
 from .models import moment
 from .sources.files import holds_items, workspaces

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from . import _bridge, capture, config, restoring, staging, validation
+from . import _bridge, arguments, capture, config, restoring, staging, validation
 from .errors import ConflictError, DamagedError, InvalidInputError, NotFoundError
 from .keyring import Keyring
 from .models import (
@@ -62,15 +62,17 @@ class GraphBackup:
         retention: RetentionPolicy | None = None,
         keyring: Keyring | None = None,
     ) -> None:
-        self.graph_id = config.check_graph_id(graph_id)
-        self.source_dir = None if source_dir is None else config.check_path(source_dir, "source_dir")
-        self.given_workspace = None if workspace is None else config.check_workspace(workspace)
-        self.input_dir = None if input_dir is None else config.check_path(input_dir, "input_dir")
-        self.rag = rag
-        self.server_url = server_url
-        self.retention_days = config.check_retention_days(retention_days)
-        self.retention = retention or RetentionPolicy()
-        self._repository = GraphRepository(config.check_path(storage_path, "storage_path"), self.graph_id, keyring)
+        self.graph_id = arguments.check_graph_id(graph_id)
+        self.source_dir = None if source_dir is None else arguments.check_path(source_dir, "source_dir")
+        self.given_workspace = None if workspace is None else arguments.check_workspace(workspace)
+        self.input_dir = None if input_dir is None else arguments.check_path(input_dir, "input_dir")
+        self.rag = None if rag is None else arguments.check_rag(rag)
+        self.server_url = None if server_url is None else arguments.check_server_url(server_url)
+        self.retention_days = arguments.check_retention_days(retention_days)
+        self.retention = arguments.check_retention(retention) or RetentionPolicy()
+        if not isinstance(keyring, Keyring | None):
+            raise InvalidInputError(f"keyring must be a BackupManager's keyring, and is a {type(keyring).__name__}")
+        self._repository = GraphRepository(arguments.check_path(storage_path, "storage_path"), self.graph_id, keyring)
 
     @property
     def workspace(self) -> str:
@@ -100,7 +102,8 @@ class GraphBackup:
             server_url: of the LightRAG server that has the graph open; its key is read from LIGHTRAG_API_KEY.
             validate: "on" judges whether the graph fits together and stores the verdict, "off" does not. With it, a
                 graph that another process works on is cut when its files fit together.
-            progress: called on the loop's thread, at most 10 times a second.
+            progress: called on the loop's thread, at most 10 times a second. When it raises, no snapshot is taken and
+                its exception passes through; once the snapshot is committed, it is logged only.
 
         Raises:
             Busy: no good moment came. IncompleteSourceError: part of the graph is not in files here. NotFoundError:
@@ -110,6 +113,13 @@ class GraphBackup:
                 snapshots are of another workspace. NoSpaceError, StorageError: the system refused. None of them leaves
                 anything behind.
         """
+        arguments.check_choice(on_busy, "on_busy", capture.ON_BUSY)
+        arguments.check_choice(validate, "validate", capture.VALIDATE)
+        arguments.check_seconds(deadline_s, "deadline_s", capture.DEADLINE_MAX_S)
+        arguments.check_flags(partial=partial)
+        arguments.check_progress(progress)
+        metadata_json = capture.metadata_text(metadata)
+        url = self.server_url if server_url is None else arguments.check_server_url(server_url)
         recorded = await self._recorded()
         chosen, workspace, is_own = self._place(source_dir, recorded)
         restoring.refuse_pending(_root(chosen, workspace))
@@ -118,8 +128,8 @@ class GraphBackup:
             workspace=workspace,
             input_dir=self.input_dir,
             rag=self.rag if is_own else None,
-            server_url=server_url or (self.server_url if is_own else None),
-            metadata_json=capture.metadata_text(metadata),
+            server_url=url if is_own or server_url is not None else None,
+            metadata_json=metadata_json,
             retention_days=self.retention_days,
             on_busy=on_busy,
             deadline_s=deadline_s,
@@ -168,16 +178,18 @@ class GraphBackup:
                 another dimension. NoSpaceError: no room; the target is untouched. Busy: the running LightRAG is at
                 work. InvalidInputError: an argument cannot be used.
         """
-        target_dir = config.check_path(target_dir, "target_dir")
-        only = None if items is None else _names(items)
+        target_dir = arguments.check_path(target_dir, "target_dir")
+        arguments.check_flags(dry_run=dry_run, replace=replace)
+        arguments.check_progress(progress)
+        only = None if items is None else arguments.check_names(items, "items")
         snapshot = await self._require(snapshot_id)
         request = restoring.Request(
             snapshot,
             target_dir,
             items=only,
             dry_run=dry_run,
-            workspace=None if workspace is None else config.check_workspace(workspace),
-            input_dir=None if input_dir is None else config.check_path(input_dir, "input_dir"),
+            workspace=None if workspace is None else arguments.check_workspace(workspace),
+            input_dir=None if input_dir is None else arguments.check_path(input_dir, "input_dir"),
             replace=replace,
             progress=progress,
             rag=self.rag,
@@ -201,7 +213,7 @@ class GraphBackup:
             NotFoundError: no such snapshot. ConflictError: the directory is not empty. DamagedError: it cannot be
                 brought back whole.
         """
-        directory = config.check_path(directory, "directory")
+        directory = arguments.check_path(directory, "directory")
         snapshot = await self._require(snapshot_id)
         await asyncio.to_thread(os.makedirs, directory, exist_ok=True)
         await staging.unpack(self._repository, snapshot.backup_id, directory)
@@ -217,6 +229,8 @@ class GraphBackup:
         Raises:
             NotFoundError: no such snapshot, or nobody knows where the graph lives. And what `restore` raises.
         """
+        arguments.check_flags(dry_run=dry_run)
+        arguments.check_progress(progress)
         snapshot = await self._require(snapshot_id)
         home = self.source_dir
         if home is None:
@@ -247,6 +261,8 @@ class GraphBackup:
         Raises:
             NotFoundError: the safety snapshot is gone. And what `restore` raises.
         """
+        if not isinstance(outcome, RestoreOutcome):
+            raise InvalidInputError(f"outcome {outcome!r} must be what restore() returned")
         await restoring.undo(self._repository, outcome, self.rag)
 
     async def finish_restore(self, target_dir: str | os.PathLike[str] | None = None) -> bool:
@@ -278,7 +294,7 @@ class GraphBackup:
         Raises:
             InvalidInputError: this cannot be an id.
         """
-        _check_snapshot_id(snapshot_id)
+        arguments.check_snapshot_id(snapshot_id)
         core = self._repository.open_now()
         return None if core is None else self._find(core, snapshot_id)
 
@@ -288,7 +304,7 @@ class GraphBackup:
         Raises:
             NotFoundError: there is none. InvalidInputError: there are several; the message names them.
         """
-        _check_snapshot_id(beginning)
+        arguments.check_snapshot_id(beginning)
         core = self._repository.open_now()
         if core is None:
             raise self._unknown(beginning)
@@ -316,7 +332,7 @@ class GraphBackup:
         Raises:
             ConflictError: it is held. InvalidInputError: this cannot be an id.
         """
-        _check_snapshot_id(snapshot_id)
+        arguments.check_snapshot_id(snapshot_id)
         core = await self._repository.open()
         row = None if core is None else core.snapshot(snapshot_id)
         if core is None or row is None:
@@ -345,6 +361,7 @@ class GraphBackup:
         Raises:
             NotFoundError: no such snapshot. InvalidInputError: the holder's name cannot be stored.
         """
+        arguments.check_text(holder, "holder")
         snapshot = await self._require(snapshot_id)
         core = await self._repository.require()
         return bool(await _bridge.run(_bridge.hold_job(core, snapshot.backup_id, holder)))
@@ -358,6 +375,7 @@ class GraphBackup:
         Raises:
             NotFoundError: no such snapshot.
         """
+        arguments.check_text(holder, "holder")
         snapshot = await self._require(snapshot_id)
         core = await self._repository.require()
         return bool(await _bridge.run(_bridge.release_job(core, snapshot.backup_id, holder)))
@@ -385,11 +403,8 @@ class GraphBackup:
                 log is so damaged that nothing could be looked at.
         """
         started = time.monotonic()
-        try:
-            wanted = VerifyLevel(level)
-        except ValueError:
-            known = ", ".join(VerifyLevel)
-            raise InvalidInputError(f"level {level!r} is unknown: take one of {known}") from None
+        wanted = VerifyLevel(arguments.check_choice(level, "level", tuple(VerifyLevel)))
+        arguments.check_progress(progress)
         chosen = None if snapshot_id is None else (await self._require(snapshot_id)).backup_id
         core = await self._repository.require()
         job = _bridge.verify_job(core, chosen, _LEVELS[wanted], True)
@@ -431,6 +446,7 @@ class GraphBackup:
                 used. DamagedError: what is stored cannot be read.
         """
         dim = validation.check_dim(embedding_dim)
+        arguments.check_progress(progress)
         snapshot = await self._require(snapshot_id)
         core = await self._repository.require()
         facts = stored_object(await asyncio.to_thread(core.facts, snapshot.backup_id), "facts", snapshot.backup_id)
@@ -459,8 +475,11 @@ class GraphBackup:
             Busy: others kept writing; try again. InvalidInputError: an argument cannot be used.
         """
         started = time.monotonic()
-        wait_ns = _wait_ns(wait_s)
-        _check_instant(now)
+        wait_ns = int(arguments.check_seconds(wait_s, "wait_s", _LONGEST_WAIT_S) * 1e9)
+        arguments.check_instant(now)
+        arguments.check_retention(retention)
+        arguments.check_flags(dry_run=dry_run)
+        arguments.check_progress(progress)
         core = await self._repository.open()
         if core is None:
             return PruneOutcome((), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, dry_run, 0.0)
@@ -470,7 +489,7 @@ class GraphBackup:
         if dropped and not dry_run:
             dropped = list(await _bridge.run(_bridge.drop_job(core, dropped, "retention")))
         job = _bridge.prune_job(core, wait_ns=wait_ns, dry_run=dry_run, repack=True)
-        freed = await _bridge.run(job, capture.named(progress, {}))
+        freed = await _bridge.run(job, capture.named(progress, {}), commits=not dry_run)
         outcome = PruneOutcome(
             dropped=tuple(dropped),
             kept=len(rows) - len(dropped),
@@ -522,7 +541,7 @@ class GraphBackup:
                     target=self.graph_id,
                 )
             return self.source_dir, True
-        named = config.check_path(given, "source_dir")
+        named = arguments.check_path(given, "source_dir")
         is_own = self.source_dir is not None and os.path.realpath(named) == os.path.realpath(self.source_dir)
         return named, is_own
 
@@ -576,7 +595,7 @@ class GraphBackup:
         return None if row is None else self._repository.snapshot(core, row)
 
     async def _require(self, snapshot_id: str) -> BackupSnapshot:
-        _check_snapshot_id(snapshot_id)
+        arguments.check_snapshot_id(snapshot_id)
         core = await self._repository.open()
         snapshot = None if core is None else self._find(core, snapshot_id)
         if snapshot is None:
@@ -591,25 +610,3 @@ class GraphBackup:
 
 def _root(directory: str, workspace: str) -> str:
     return Layout.at(Kind.LIGHTRAG, directory, workspace).root
-
-
-def _check_snapshot_id(snapshot_id: object) -> None:
-    if not isinstance(snapshot_id, str) or not snapshot_id.isprintable():
-        raise InvalidInputError(f"{snapshot_id!r} is no snapshot id: a listing names all", target=str(snapshot_id))
-
-
-def _names(items: Sequence[str]) -> list[str]:
-    if isinstance(items, str) or not all(isinstance(name, str) for name in items):
-        raise InvalidInputError(f"items {items!r} must be a list of names, as in items=['name']")
-    return list(items)
-
-
-def _wait_ns(wait_s: float) -> int:
-    if isinstance(wait_s, bool) or not isinstance(wait_s, int | float) or not 0 <= wait_s <= _LONGEST_WAIT_S:
-        raise InvalidInputError(f"wait_s {wait_s!r} must be a number of seconds from 0 to {_LONGEST_WAIT_S}")
-    return int(wait_s * 1e9)
-
-
-def _check_instant(now: datetime | None) -> None:
-    if now is not None and (not isinstance(now, datetime) or now.tzinfo is None):
-        raise InvalidInputError(f"now {now!r} must be a datetime with a time zone, as datetime.now(UTC)")

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import _bridge
 from .backup import BackupManager
-from .errors import LightragBkpError
+from .errors import InvalidInputError, LightragBkpError
 from .graph import GraphBackup
 from .limits import RecoverySettings
 from .models import BackupSnapshot, Consistency, moment
@@ -57,6 +57,19 @@ def worst(parts: "list[HealthStatus]") -> HealthStatus:
     return max(parts, key=order.index, default=HealthStatus.HEALTHY)
 
 
+def check_manager(backup: BackupManager | None) -> BackupManager:
+    """Returns `backup`, or the manager of the configured graphs for None.
+
+    Raises:
+        InvalidInputError: it is something else. ConfigurationError: nothing is configured.
+    """
+    if backup is None:
+        return BackupManager()
+    if not isinstance(backup, BackupManager):
+        raise InvalidInputError(f"backup must be a lightrag_bkp.BackupManager, and is a {type(backup).__name__}")
+    return backup
+
+
 class HealthValidator:
     """Looks at the graphs of one storage path.
 
@@ -72,8 +85,10 @@ class HealthValidator:
         *,
         settings: RecoverySettings | None = None,
     ) -> None:
-        self.backup = backup or BackupManager()
+        self.backup = check_manager(backup)
         self.replication = replication
+        if not isinstance(settings, RecoverySettings | None):
+            raise InvalidInputError(f"settings {settings!r} must be a RecoverySettings")
         self.settings = settings or self.backup.recovery
         self._store = PointStore(self.backup.storage_path, self.backup.keyring)
 

@@ -32,3 +32,5 @@ class RecoverySettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
                 raise InvalidInputError(f"{name} {value!r} must be a number above 0 and at most {_LONGEST}")
+        if not isinstance(self.scratch_dir, str | None):
+            raise InvalidInputError(f"scratch_dir {self.scratch_dir!r} must be a text")

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import _bridge
+from .arguments import check_text
 from .errors import Busy, DamagedError, LightragBkpError, LockedError
 from .keyring import Keyring
 from .models import moment
@@ -125,6 +126,7 @@ class PointStore:
             NotFoundError: no such point. DamagedError: a record is missing or is not what was written.
             InvalidInputError: this cannot be an id.
         """
+        check_text(checkpoint_id, "checkpoint_id")
         rows = _bridge.point_read(self._resolved(), checkpoint_id, self._keyring.key_now())
         return [Record(number, moment(at_ns), *_parsed(text, checkpoint_id)) for number, at_ns, text in rows]
 
@@ -155,6 +157,7 @@ class PointStore:
 
     async def delete(self, checkpoint_id: str) -> bool:
         """Removes a point and all its records; False when there is none."""
+        check_text(checkpoint_id, "checkpoint_id")
         return await asyncio.to_thread(_bridge.point_delete, self._resolved(), checkpoint_id)
 
     @contextmanager

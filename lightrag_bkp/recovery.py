@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import drills, recovery_status
+from . import arguments, drills, recovery_status
 from .awaiting import to_the_end
 from .backup import BackupManager
 from .drills import DrillOutcome, GraphDrill
@@ -28,7 +28,7 @@ from .errors import InvalidInputError, LightragBkpError, NotFoundError, RefusedE
 from .failover import Failover, interrupted
 from .failover_history import BEGUN, FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
 from .graph import GraphBackup
-from .health import ComponentHealth, HealthStatus, HealthValidator, worst
+from .health import ComponentHealth, HealthStatus, HealthValidator, check_manager, worst
 from .models import BackupSnapshot, VerifyLevel
 from .points import VALIDATION, NamedSnapshot, PointStore, RecoveryPoint, holder_of, new_id, problems
 
@@ -40,6 +40,8 @@ __all__ = [
 logger = logging.getLogger("lightrag_bkp")
 
 _CANDIDATES_NAMED = 5
+LEVELS = (*VerifyLevel, drills.LEVEL)
+"""How thoroughly a recovery point is validated."""
 FRESH_S = 24 * 3600
 """A validation this young is believed by a failover; what it brings back is compared with its digests in any case."""
 
@@ -55,7 +57,7 @@ class DisasterRecoveryManager:
     """
 
     def __init__(self, backup: BackupManager | None = None, replication: Any = None) -> None:
-        self.backup = backup or BackupManager()
+        self.backup = check_manager(backup)
         self.replication = replication
         self.health = HealthValidator(self.backup, replication)
         self._store = PointStore(self.backup.storage_path, self.backup.keyring)
@@ -71,10 +73,12 @@ class DisasterRecoveryManager:
             InvalidInputError: no graph is named. NotFoundError: a graph is unknown. What `create_snapshot` raises; then
                 nothing is left.
         """
-        if isinstance(graph_ids, str) or not graph_ids:
+        named = arguments.check_names(graph_ids, "graph_ids")
+        if not named:
             raise InvalidInputError("name the graphs of the recovery point as a list of ids", op="create")
+        arguments.check_text(description, "description")
         checkpoint_id = new_id()
-        graphs = [self.backup.require_graph(graph_id) for graph_id in sorted(set(graph_ids))]
+        graphs = [self.backup.require_graph(graph_id) for graph_id in sorted(set(named))]
         taking = [asyncio.create_task(self._take(graph, checkpoint_id, description)) for graph in graphs]
         try:
             await asyncio.wait(taking)
@@ -108,6 +112,7 @@ class DisasterRecoveryManager:
         Raises:
             NotFoundError: there is none. InvalidInputError: there are several; the message names them.
         """
+        arguments.check_text(beginning, "beginning")
         ids = self._store.ids()
         found = ids[-1:] if beginning == "latest" else [one for one in ids if beginning and one.startswith(beginning)]
         if not found:
@@ -141,6 +146,7 @@ class DisasterRecoveryManager:
         Raises:
             NotFoundError: no such point. InvalidInputError: an unknown level.
         """
+        arguments.check_choice(level, "level", LEVELS)
         point = self._store.point(checkpoint_id)
         if level == drills.LEVEL:
             return (await self.run_drill(checkpoint_id)).ok
@@ -192,6 +198,7 @@ class DisasterRecoveryManager:
         Raises:
             NotFoundError: no such point. RefusedError: the point is not valid. Busy: another failover is under way.
         """
+        arguments.check_flags(dry_run=dry_run)
         point = self._store.point(checkpoint_id)
         with self._store.alone("failover"):
             started = time.monotonic()

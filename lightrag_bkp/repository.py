@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from . import _bridge
-from .config import is_graph_id
-from .errors import NoSpaceError, NotFoundError
+from .arguments import is_graph_id
+from .errors import NoSpaceError, NotFoundError, StorageError
 from .keyring import Keyring
 from .models import (
     BackupSnapshot,
@@ -60,7 +60,14 @@ class GraphRepository:
                 await _bridge.run(_bridge.refresh_job(core))
                 return core
             return self._keep(await _bridge.run(_bridge.open_job(self._resolved(), self.graph_id, create, key)))
-        except NotFoundError:
+        except NotFoundError as error:
+            if create:  # what cannot even be made, as below /proc, is not there either
+                raise StorageError(
+                    f"the storage path {self.storage_path!r} cannot be made: name a directory of a file system that can"
+                    " be written",
+                    op="create",
+                    target=self.storage_path,
+                ) from error
             return None
 
     async def require(self) -> _bridge.Repository:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from .errors import ConfigurationError
+from .arguments import check_path
+from .errors import ConfigurationError, InvalidInputError
 
 PASSPHRASE_VARIABLE = "LIGHTRAG_BACKUP_PASSPHRASE"
 PASSPHRASE_FILE_VARIABLE = "LIGHTRAG_BACKUP_PASSPHRASE_FILE"
@@ -35,17 +36,19 @@ class Secret:
     @classmethod
     def passphrase(cls, value: str | bytes, origin: str = "passphrase") -> Self:
         """The passphrase itself, as text (UTF-8) or bytes."""
-        return cls(origin, value=value.encode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(value))
+        if not isinstance(value, str | bytes):
+            raise InvalidInputError(f"{origin} must be a text or bytes, and is a {type(value).__name__}")
+        return cls(origin, value=value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value)
 
     @classmethod
     def passphrase_file(cls, path: str | os.PathLike[str], origin: str = "passphrase_file") -> Self:
         """A file whose content is the passphrase; one line break at its end is not part of it."""
-        return cls(origin, os.path.abspath(path))
+        return cls(origin, check_path(path, origin))
 
     @classmethod
     def key_file(cls, path: str | os.PathLike[str], origin: str = "key_file") -> Self:
         """A file of 32 bytes, or a recovery kit, that its owner alone can read."""
-        return cls(origin, os.path.abspath(path), is_key=True)
+        return cls(origin, check_path(path, origin), is_key=True)
 
     def read(self) -> tuple[bytes | None, bytes | None]:
         """(passphrase, None) or (None, key).

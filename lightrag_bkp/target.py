@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import _bridge
-from .config import check_workspace
+from .arguments import check_workspace
 from .errors import ConflictError, DamagedError, UnsupportedError
 from .sources import files, names, trees
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import _bridge
+from .arguments import check_flags, check_path, check_progress, check_workspace
 from .errors import InvalidInputError, NotFoundError
 from .models import BackupSnapshot, ProgressCallback
 from .sources import files
@@ -51,7 +52,10 @@ async def validate_directory(
         InvalidInputError: an argument cannot be used. StorageError: the system refused a read.
     """
     dim = check_dim(embedding_dim)
-    layout = await asyncio.to_thread(files.detect, source_dir, workspace)
+    check_flags(partial=partial)
+    check_progress(progress)
+    directory = check_path(source_dir, "source_dir")
+    layout = await asyncio.to_thread(files.detect, directory, check_workspace(workspace))
     if layout.kind is files.Kind.PLAIN:
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}", op="validate", target=layout.root)
     pins = await asyncio.to_thread(files.pin, layout)

@@ -7,7 +7,7 @@ name is taken only when it stays apart in all of them, so that a clone can move 
 import os
 import re
 
-from .config import check_workspace
+from .arguments import check_workspace
 from .errors import ConflictError, InvalidInputError
 from .sources import files
 

@@ -26,7 +26,7 @@ def validate(
     Exit code 3: the verdict is neither usable nor usable_with_reprocessing.
     """
     from .. import validation
-    from ..config import check_workspace
+    from ..arguments import check_workspace
 
     check_workspace(workspace)
     with session.progress() as progress:

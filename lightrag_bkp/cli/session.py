@@ -74,8 +74,9 @@ class Session:
             retention: a policy in place of the configured one.
             new: whether the storage path may still have to be made.
         """
+        from ..arguments import check_path
         from ..backup import BackupManager
-        from ..config import STORAGE_VARIABLE, check_path
+        from ..config import STORAGE_VARIABLE
 
         if self.storage is not None:
             check_path(self.storage, "--storage")
@@ -95,7 +96,7 @@ class Session:
 
     @staticmethod
     def _named(path: str | None, option: str) -> str | None:
-        from ..config import check_path
+        from ..arguments import check_path
 
         return None if path is None else check_path(path, option)
 

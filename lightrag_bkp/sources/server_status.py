@@ -16,9 +16,12 @@ import urllib.request
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
-from ..errors import InvalidInputError, ServerError
+from ..arguments import check_server_url
+from ..errors import ConfigurationError, InvalidInputError, ServerError
 
 V = TypeVar("V")
+
+KEY_VARIABLE = "LIGHTRAG_API_KEY"
 
 _TOTAL_S = 10.0
 _SILENCE_S = 5.0
@@ -37,14 +40,18 @@ class Server:
     Args:
         url: http:// or https://, with the server's prefix if it has one.
         api_key: sent as `X-API-Key`; None sends none.
+
+    Raises:
+        InvalidInputError: url is no address. ConfigurationError: the key cannot be sent.
     """
 
     def __init__(self, url: str, api_key: str | None) -> None:
-        if not _is_address(url):
-            raise InvalidInputError(
-                f"server_url {url!r} is no http:// or https:// address", op="cut", target="server_url"
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            raise ConfigurationError(
+                f"{KEY_VARIABLE} holds a line break or another character that cannot be sent: correct it",
+                target=KEY_VARIABLE,
             )
-        self._url = url.rstrip("/")
+        self._url = check_server_url(url).rstrip("/")
         self._headers = {"Accept": "application/json", **({"X-API-Key": api_key} if api_key else {})}
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _SameOrigin())
 
@@ -175,17 +182,9 @@ class _SameOrigin(urllib.request.HTTPRedirectHandler):
         here, there = urlsplit(req.full_url), urlsplit(newurl)
         if (here.scheme, here.netloc) != (there.scheme, there.netloc):
             raise urllib.error.URLError(
-                f"it redirects to another origin, {there.scheme}://{there.netloc}, which is not given the API key"
+                f"it redirects to another origin, {there.scheme}://{there.hostname}, which is not given the API key"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets or port that cannot be
-        return False
 
 
 def _same_directory(theirs: str, ours: str) -> bool | None:

@@ -77,6 +77,13 @@ def test_help_loads_neither_the_core_nor_an_event_loop_nor_rich() -> None:
         (("discover", ""), "working_dir '' cannot be used: name a directory"),
         (("list", "--storage", ""), "--storage '' cannot be used: name a directory"),
         (("snapshot", "../kept", "."), "graph id '../kept' cannot be used"),
+        (("snapshot", "kept", "--server-url", "http://a b"), "server_url is no http:// or https:// address"),
+        (("snapshot", "kept", "--server-url", "here:9621"), "server_url is no http:// or https:// address"),
+        (("snapshot", "kept", "--server-url", ""), "server_url is no http:// or https:// address"),
+        (
+            ("snapshot", "kept", ".", "--server-url", "http://me:word@here"),
+            "server_url holds a user, a password or what",
+        ),
     ],
 )
 def test_words_that_cannot_be_used_are_a_usage_error(
@@ -103,6 +110,7 @@ def test_what_is_not_there_is_a_failure(program: Program, kept: GraphBackup) -> 
 def test_what_the_system_refuses_is_a_sentence(program: Program, folder: Path) -> None:
     program.storage.write_text("")
     assert "storage" in program.sentence("snapshot", "g", folder, code=2)
+    assert "'/proc' cannot be made" in program.bare("--storage", "/proc", "snapshot", "g", folder, code=1).err
 
 
 def test_errors_are_documents_too(program: Program, kept: GraphBackup) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from lightrag_bkp.config import GraphSettings, Settings, load, parse_graphs
 from lightrag_bkp.errors import ConfigurationError, InvalidInputError
-from lightrag_bkp.limits import RecoverySettings
+from lightrag_bkp.limits import RECOVERY_VARIABLES, RecoverySettings
 
 
 def write_config(directory: Path, text: str) -> Path:
@@ -144,6 +144,21 @@ def test_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         ("retention = 3", "retention"),
         ("storage_path = 3", "storage_path"),
         ("storage_path = ", "lightrag-bkp.toml"),
+        ("storage_path = ''", "storage_path is ''"),
+        ("storage_path = ' '", "storage_path is ' '"),
+        (r'storage_path = "a\u0000b"', "storage_path is 'a"),
+        ("storage_path = '~nobody-of-this-name/x'", "no such home directory"),
+        ("passphrase_file = ''", "passphrase_file is ''"),
+        ("key_file = ''", "key_file is ''"),
+        ("[recovery]\nscratch_dir = ''", "scratch_dir is ''"),
+        ("[graphs.g]\nsource_dir = ''", "source_dir"),
+        ("[graphs.g]\nsource_dir = '/d'\ninput_dir = ''", "[graphs.g] input_dir is ''"),
+        ("[graphs.g]\nsource_dir = '/d'\nserver_url = ''", "[graphs.g] server_url"),
+        ("[graphs.g]\nsource_dir = '/d'\nserver_url = 'ftp://x'", "[graphs.g] server_url"),
+        ("[retention]\nkeep_within = '30d'", "'keep_within'"),
+        ("[retention]\nkeep_within_s = '30d'", "keep_within_s"),
+        ("[retention]\nkeep_within_s = nan", "keep_within_s nan"),
+        ("x = " + "[" * 100_000, "is no TOML"),
     ],
 )
 def test_file_is_refused_naming_what_is_wrong(tmp_path: Path, text: str, named: str) -> None:
@@ -168,6 +183,41 @@ def test_file_is_refused_naming_what_is_wrong(tmp_path: Path, text: str, named: 
 def test_variable_is_named_when_its_value_cannot_be_used(tmp_path: Path, variable: str, text: str) -> None:
     with pytest.raises(ConfigurationError, match=variable):
         load({variable: text}, tmp_path)
+
+
+def make(path: Path, kind: str) -> None:
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.write_bytes(b'storage_path = "\xff"')
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "said"), [("pipe", "is no file"), ("directory", "is no file"), ("latin-1", "is not in UTF-8")]
+)
+def test_what_is_no_text_file_is_refused_and_not_waited_for(tmp_path: Path, kind: str, said: str, named: bool) -> None:
+    make(tmp_path / "lightrag-bkp.toml", kind)
+    with pytest.raises(ConfigurationError, match=said):
+        load({"LIGHTRAG_BACKUP_CONFIG": "lightrag-bkp.toml"} if named else {}, tmp_path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "lightrag-bkp.toml").write_text('storage_path = "/x"', "utf-8-sig")
+    assert load({}, tmp_path).storage_path == "/x"
+
+
+def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
+    write_config(tmp_path, 'storage_path = "/from/file"')
+    names = ("STORAGE_PATH", "GRAPHS", "CONFIG", "RETENTION_DAYS", "THREADS", "JOBS", "PASSPHRASE", "PASSPHRASE_FILE")
+    empty = dict.fromkeys(f"LIGHTRAG_BACKUP_{name}" for name in (*names, "KEY_FILE")) | dict.fromkeys(
+        RECOVERY_VARIABLES.values()
+    )
+    assert load(dict.fromkeys(empty, ""), tmp_path) == load({}, tmp_path)
+    with pytest.raises(ConfigurationError, match="LIGHTRAG_BACKUP_STORAGE_PATH cannot be used"):
+        load({"LIGHTRAG_BACKUP_STORAGE_PATH": " "}, tmp_path)
 
 
 def test_colon_before_a_slash_belongs_to_the_directory(tmp_path: Path) -> None:

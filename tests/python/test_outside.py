@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from support import check, graphs, pins, server
 
-from lightrag_bkp.errors import Busy, InvalidInputError, ServerError
+from lightrag_bkp.errors import Busy, ConfigurationError, InvalidInputError, ServerError
 from lightrag_bkp.sources import Cut, files, outside, server_status
 
 CACHE, STATUS, ENTITIES = "kv_store_llm_response_cache.json", "kv_store_doc_status.json", "vdb_entities.json"
@@ -156,6 +156,13 @@ async def test_unusable_arguments_are_refused(graph_dir: Path, options: dict[str
 async def test_a_server_that_is_not_there_is_an_error_not_a_lower_rung(graph_dir: Path) -> None:
     with pytest.raises(ServerError, match="cannot be reached"):
         await cut(graph_dir, server_url="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("key", ["key\n", "two\nlines", "schl\u00fcssel", "\x00"])
+async def test_a_key_that_cannot_be_sent_is_named(graph_dir: Path, key: str) -> None:
+    with answering(200) as (url, seen), pytest.raises(ConfigurationError, match="LIGHTRAG_API_KEY holds a line break"):
+        await cut(graph_dir, server_url=url, api_key=key)
+    assert seen == []
 
 
 @contextmanager
