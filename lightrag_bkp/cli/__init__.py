@@ -8,6 +8,7 @@ where a command needs it, `rich` only when there is a progress bar to draw.
 """
 
 import gc
+import signal
 import sys
 
 PROGRAM = "lightrag-bkp"
@@ -15,6 +16,9 @@ PROGRAM = "lightrag-bkp"
 
 def main() -> int:
     """Runs the program on this process's arguments; returns its exit code."""
+    # Until work is under way nothing needs cleaning up, and an interrupt may end the process where it stands, quietly.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as after `&`
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.disable()  # what a start makes stays, so that searching it for garbage is wasted; `Session.run` enables it again
     from .session import Session
 

@@ -9,7 +9,7 @@ from .words import Json, KeyFile, PassphraseFile, Quiet, Storage, Verbose, add
 
 _EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 verification found damage or validation no usable "
-    "graph, 4 busy, 130 interrupted (SIGTERM: 143, SIGHUP: 129) after cleaning up."
+    "graph, 4 busy; 130 interrupted (SIGTERM: 143, SIGHUP: 129) after cleaning up; 141 nobody reads the output."
 )
 
 _COMMANDS = (

@@ -172,10 +172,13 @@ class Session:
                     loop.add_signal_handler(number, end, number)
             return await work
 
+        outside = signal.getsignal(signal.SIGINT)
         try:
             return asyncio.run(watched())
         except (asyncio.CancelledError, OperationCancelled):
             raise Interrupted(caught[0] if caught else signal.SIGINT) from None
+        finally:
+            signal.signal(signal.SIGINT, outside)  # the loop leaves Python's own, which raises wherever it strikes
 
     @contextmanager
     def progress(self) -> Iterator["ProgressCallback | None"]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,74 @@ def test_an_answer_that_cannot_be_written_is_a_sentence(
 ) -> None:
     with open("/dev/full", "w") as full, program.started("--storage", program.storage, *words, stdout=full) as process:
         assert program.ended(process, 1).err == f"lightrag-bkp: {said}\n"
+
+
+def hooked(program: Program, code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command with `code` in place of the installed script."""
+    environ = {**os.environ, "PYTHONPATH": str(Path(lightrag_bkp.__file__).parents[1])}
+    command = [sys.executable, "-c", code, "--storage", str(program.storage), *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, cwd=program.directory)
+
+
+STRUCK_OUTSIDE = """
+import atexit, importlib.abc, os, sys
+
+def struck():
+    os.kill(os.getpid(), {number})
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {when!r}:
+            struck()
+
+sys.meta_path.insert(0, Finder())
+from lightrag_bkp.cli import main
+if {when!r} == "at exit":
+    atexit.register(struck)
+sys.argv[0] = "lightrag-bkp"
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "when", ["lightrag_bkp.cli.session", "typer", "lightrag_bkp.backup", "lightrag_bkp._core", "asyncio", "at exit"]
+)
+def test_a_signal_before_or_after_the_work_ends_the_program_quietly(
+    program: Program, kept: GraphBackup, when: str, number: signal.Signals
+) -> None:
+    ran = hooked(program, STRUCK_OUTSIDE.format(when=when, number=int(number)), "verify", "kept")
+    assert (ran.returncode, ran.stderr) == (-number, "")  # what a shell calls 128 and the number
+    assert [one.backup_id for one in kept.list_snapshots()] and kept.verify_snapshot().ok
+
+
+STRUCK_AT_WORK = """
+import os, sys
+from lightrag_bkp.cli import main
+from lightrag_bkp import _bridge
+run = _bridge.run
+
+async def struck(job, *words, **options):
+    import asyncio
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), {number})
+    return await run(job, *words, **options)
+
+_bridge.run = struck
+sys.argv[0] = "lightrag-bkp"
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_verification_that_is_interrupted_ends_quietly(
+    program: Program, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    big = tmp_path / "big"
+    big.mkdir()
+    (big / "file").write_bytes(os.urandom(1 << 20) * 64)
+    program("snapshot", "big", big)
+    ran = hooked(program, STRUCK_AT_WORK.format(number=int(number)), "verify", "big")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", "lightrag-bkp: interrupted\n")
 
 
 def complete(program: Program, line: str) -> list[str]:
