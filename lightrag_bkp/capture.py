@@ -256,7 +256,7 @@ async def _cut(layout: files.Layout, request: Request) -> Cut[files.Pins]:
 
     async def judge(pins: files.Pins) -> outside.Judgement:
         found, report = await validation.judge_pins(pins.copy(), partial=request.partial)
-        wrong = "" if found.usable else f"{found.errors[0].text}: {found.errors[0].count}"
+        wrong = "" if found.usable else found.said
         fits = len(json.dumps(report, ensure_ascii=True)) <= _REPORT_MAX_BYTES
         return outside.Judgement(found.verdict, wrong, {"validation": report} if fits else {})
 

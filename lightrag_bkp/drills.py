@@ -1,23 +1,18 @@
 """Drills: every graph of a recovery point restored to a scratch directory, looked at, timed, and cleaned up."""
 
-import asyncio
 import logging
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from .errors import LightragBkpError
 from .graph import GraphBackup
+from .models import VerifyLevel
 from .points import DRILL, PointStore, Record, RecoveryPoint
 
 logger = logging.getLogger("lightrag_bkp")
-
-LEVEL = "drill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +20,10 @@ class GraphDrill:
     """How the drill of one graph went.
 
     Attributes:
-        graph_id, snapshot_id: what was restored. ok: it came back whole. problems: what is wrong with it, if anything.
-        verdict: of the validator, or None. restore_s, validate_s: how long each took, in seconds.
+        graph_id, snapshot_id: what was restored. ok: it came back whole, and can be used. problems: what is wrong with
+            it, if anything.
+        verdict: what the graph that came back is good for; None for a plain directory, and when it did not come back.
+        restore_s, validate_s: how long restoring took, and comparing and judging, in seconds.
     """
 
     graph_id: str
@@ -96,7 +93,7 @@ async def run(
         rto_s=sum(one.restore_s + one.validate_s for one in graphs),
         seconds=time.monotonic() - started,
     )
-    await store.add(point.checkpoint_id, DRILL, {"level": LEVEL, **outcome.document()})
+    await store.add(point.checkpoint_id, DRILL, {"level": str(VerifyLevel.DRILL), **outcome.document()})
     logger.info("event=drill point=%s ok=%s rto_s=%.3f", point.checkpoint_id, outcome.ok, outcome.rto_s)
     return outcome
 
@@ -104,21 +101,14 @@ async def run(
 async def _drill(graph: GraphBackup, point: RecoveryPoint, scratch_dir: str | None) -> GraphDrill:
     named = point.snapshots[graph.graph_id]
     problems: list[str] = []
-    restored_s = validated_s = 0.0
-    scratch = await asyncio.to_thread(tempfile.mkdtemp, prefix="lightrag-bkp-drill-", dir=scratch_dir)
+    verdict, restored_s, judged_s = None, 0.0, 0.0
     try:
-        target, started = Path(scratch) / "graph", time.monotonic()
-        restored = await graph.restore(named.id, target)
-        restored_s, started = time.monotonic() - started, time.monotonic()
         snapshot = graph.get_snapshot(named.id)
         if snapshot is None or snapshot.data_hash != named.digest:
             problems.append("the snapshot is not the one the recovery point names")
-        again = await graph.restore(named.id, target, dry_run=True)
-        problems += [f"{one.name} is not what was restored" for one in again.changed]
-        validated_s = time.monotonic() - started
-        del restored
+        outcome = await graph.verify_snapshot(named.id, VerifyLevel.DRILL, scratch_dir=scratch_dir)
+        problems += [one.message for one in outcome.findings]
+        verdict, restored_s, judged_s = outcome.verdict, outcome.restore_s or 0.0, outcome.judge_s or 0.0
     except LightragBkpError as error:
         problems.append(str(error))
-    finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True))
-    return GraphDrill(graph.graph_id, named.id, not problems, None, tuple(problems), restored_s, validated_s)
+    return GraphDrill(graph.graph_id, named.id, not problems, verdict, tuple(problems), restored_s, judged_s)

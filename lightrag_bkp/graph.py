@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from . import _bridge, arguments, capture, config, restoring, staging, validation
+from . import _bridge, arguments, capture, config, restoring, staging, validation, verification
 from .errors import ConflictError, DamagedError, InvalidInputError, NotFoundError
 from .keyring import Keyring
 from .models import (
     BackupSnapshot,
-    Finding,
     ProgressCallback,
     PruneOutcome,
     RestoreOutcome,
@@ -33,7 +32,6 @@ READERS_WAIT_S = 3600.0
 """How long packs taken out of use stay on disk, for readers that opened them before."""
 _LONGEST_WAIT_S = 10 * 365 * 86_400
 _CANDIDATES_NAMED = 5
-_LEVELS = {VerifyLevel.CATALOGUE: 1, VerifyLevel.DIGESTS: 2}
 
 
 class GraphBackup:
@@ -385,50 +383,31 @@ class GraphBackup:
         snapshot_id: str | None = None,
         level: VerifyLevel | str = VerifyLevel.DIGESTS,
         *,
+        scratch_dir: str | os.PathLike[str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> VerifyOutcome:
         """Checks that a snapshot (None: everything stored) can be brought back. Rotten packs are noted, so that the
         next snapshot stores their content again.
 
         Args:
-            snapshot_id: or "latest", or None.
-            level: "catalogue" or "digests"; see `VerifyLevel`.
+            snapshot_id: or "latest", or None, which a drill does not take.
+            level: "catalogue", "digests" or "drill"; see `VerifyLevel`.
+            scratch_dir: where a drill restores to; the system's directory for temporary files by default.
             progress: called on the loop's thread, at most 10 times a second.
 
         Returns:
             What was found; findings are no exception.
 
         Raises:
-            NotFoundError: no such snapshot, or nothing stored. InvalidInputError: an unknown level. DamagedError: the
-                log is so damaged that nothing could be looked at.
+            NotFoundError: no such snapshot, or nothing stored. InvalidInputError: an unknown level, or a drill of
+                everything. DamagedError: the log is so damaged that nothing could be looked at. OSError: no scratch
+                directory can be made.
         """
-        started = time.monotonic()
         wanted = VerifyLevel(arguments.check_choice(level, "level", tuple(VerifyLevel)))
         arguments.check_progress(progress)
-        chosen = None if snapshot_id is None else (await self._require(snapshot_id)).backup_id
-        core = await self._repository.require()
-        job = _bridge.verify_job(core, chosen, _LEVELS[wanted], True)
-        found, count, objects, chunks, bytes_read = await _bridge.run(job, capture.named(progress, {}))
-        outcome = VerifyOutcome(
-            wanted,
-            tuple(Finding(*pair) for pair in found),
-            count,
-            objects,
-            chunks,
-            bytes_read,
-            time.monotonic() - started,
-        )
-        logger.info(
-            "event=verify graph=%s id=%s level=%s findings=%d objects=%d bytes=%d seconds=%.3f",
-            self.graph_id,
-            chosen or "all",
-            wanted,
-            count,
-            objects,
-            bytes_read,
-            outcome.seconds,
-        )
-        return outcome
+        snapshot = None if snapshot_id is None else await self._require(snapshot_id)
+        chosen = None if scratch_dir is None else arguments.check_path(scratch_dir, "scratch_dir")
+        return await verification.verify(self._repository, snapshot, wanted, chosen, progress)
 
     async def validate_snapshot(
         self, snapshot_id: str, *, embedding_dim: int | None = None, progress: ProgressCallback | None = None

@@ -109,10 +109,13 @@ class Consistency(enum.StrEnum):
 
 
 class VerifyLevel(enum.StrEnum):
-    """CATALOGUE: every object the log names is there. DIGESTS: besides, every needed byte is read and hashed."""
+    """CATALOGUE: every object the log names is there. DIGESTS: besides, every needed byte is read and hashed. DRILL:
+    the snapshot is restored to a scratch directory, compared, judged and timed.
+    """
 
     CATALOGUE = "catalogue"
     DIGESTS = "digests"
+    DRILL = "drill"
 
 
 class ItemType(enum.StrEnum):
@@ -357,6 +360,7 @@ class RestoreOutcome:
             in; None when none was running.
         uploads: how many names were brought back into the INPUT_DIR. sidecars: how many locations of parsed documents
             in `full_docs` were changed to lead there.
+        verdict: what the graph is good for; None for a plain directory and for single items.
     """
 
     snapshot_id: str
@@ -371,6 +375,7 @@ class RestoreOutcome:
     held_ms: float | None = None
     uploads: int = 0
     sidecars: int = 0
+    verdict: str | None = None
 
     @property
     def changed(self) -> Sequence[RestoredItem]:
@@ -404,7 +409,15 @@ class KeySlot:
 
 @dataclass(frozen=True, slots=True)
 class VerifyOutcome:
-    """What a verification saw. `findings` is capped; `finding_count` is not."""
+    """What a verification saw.
+
+    Attributes:
+        level: how deep it went. findings: what is wrong; capped, `finding_count` is not.
+        objects, chunks, bytes_read: how much was looked at; of a drill the items, and the bytes that came back.
+        seconds: how long it took.
+        verdict: of a drill, what the graph that came back is good for; None for a plain directory.
+        restore_s, judge_s: of a drill, how long restoring took, and comparing and judging what came back.
+    """
 
     level: VerifyLevel
     findings: tuple[Finding, ...]
@@ -413,6 +426,9 @@ class VerifyOutcome:
     chunks: int
     bytes_read: int
     seconds: float
+    verdict: str | None = None
+    restore_s: float | None = None
+    judge_s: float | None = None
 
     @classmethod
     def unread(cls, level: VerifyLevel, error: LightragBkpError) -> Self:

@@ -40,8 +40,6 @@ __all__ = [
 logger = logging.getLogger("lightrag_bkp")
 
 _CANDIDATES_NAMED = 5
-LEVELS = (*VerifyLevel, drills.LEVEL)
-"""How thoroughly a recovery point is validated."""
 FRESH_S = 24 * 3600
 """A validation this young is believed by a failover; what it brings back is compared with its digests in any case."""
 
@@ -146,9 +144,9 @@ class DisasterRecoveryManager:
         Raises:
             NotFoundError: no such point. InvalidInputError: an unknown level.
         """
-        arguments.check_choice(level, "level", LEVELS)
+        arguments.check_choice(level, "level", tuple(VerifyLevel))
         point = self._store.point(checkpoint_id)
-        if level == drills.LEVEL:
+        if level == VerifyLevel.DRILL:
             return (await self.run_drill(checkpoint_id)).ok
         started = time.monotonic()
         graphs = {graph_id: await self._problems(point, graph_id, level) for graph_id in point.graphs}

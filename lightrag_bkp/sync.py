@@ -216,10 +216,11 @@ class GraphBackup:
         snapshot_id: str | None = None,
         level: VerifyLevel | str = VerifyLevel.DIGESTS,
         *,
+        scratch_dir: str | os.PathLike[str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> VerifyOutcome:
         """As the original; `progress` is called on another thread."""
-        return run(self.graph.verify_snapshot(snapshot_id, level, progress=progress))
+        return run(self.graph.verify_snapshot(snapshot_id, level, scratch_dir=scratch_dir, progress=progress))
 
     def validate_snapshot(
         self, snapshot_id: str, *, embedding_dim: int | None = None, progress: ProgressCallback | None = None

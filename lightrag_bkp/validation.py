@@ -106,7 +106,7 @@ async def validate_snapshot(
         snapshot.backup_id,
         workspace=str(facts.get("workspace") or ""),
         embedding_dim=embedding_dim,
-        partial=bool(facts.get("missing") or facts.get("foreign_stores")),
+        partial=lacks_parts(facts),
     )
     return (await _judged(job, snapshot.backup_id, progress))[0]
 
@@ -128,6 +128,11 @@ async def _judged(
         seconds,
     )
     return replace(found, seconds=seconds), report
+
+
+def lacks_parts(facts: Mapping[str, Any]) -> bool:
+    """Whether part of the graph a snapshot's facts are of was not in files, and so is not missing from it."""
+    return bool(facts.get("missing") or facts.get("foreign_stores"))
 
 
 def check_dim(embedding_dim: int | None) -> int:

@@ -87,6 +87,12 @@ class Validation:
         """The findings that decide the verdict."""
         return tuple(one for one in self.findings if one.severity is Severity.ERROR)
 
+    @property
+    def said(self) -> str:
+        """The verdict in a line, with the first of the errors it follows from."""
+        first = next(iter(self.errors), None)
+        return str(self.verdict) if first is None else f"{self.verdict}, because of {first.text}: {first.count}"
+
     def document(self) -> dict[str, Any]:
         """As a JSON object: the members, tuples as lists."""
         return {

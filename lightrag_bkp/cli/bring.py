@@ -29,19 +29,26 @@ def verify(
     graph: GraphId,
     snapshot: SomeSnapshotId = None,
     level: Annotated[
-        VerifyLevel, typer.Option(help="catalogue: every object is there; digests: every byte is read and hashed.")
+        VerifyLevel,
+        typer.Option(
+            help="catalogue: every object is there; digests: every byte is read and hashed; drill: the snapshot is"
+            " restored to a scratch directory, judged, timed and removed again."
+        ),
     ] = VerifyLevel.DIGESTS,
 ) -> int:
     """Check that snapshots can be brought back.
 
-    Exit code 3: something is damaged. Rotten packs are noted, and the next snapshot stores their content again.
+    Exit code 3: something is damaged, or, by a drill, the graph is unusable. Rotten packs are noted, and the next
+    snapshot stores their content again.
     """
     wanted = snapshot
     try:
-        known = session.graph(graph)
+        manager = session.manager()
+        known = manager.require_graph(graph)
         wanted = None if snapshot is None else known.find_snapshot(snapshot).backup_id
+        scratch = manager.recovery.scratch_dir
         with session.progress() as progress:
-            outcome = session.run(known.verify_snapshot(wanted, level, progress=progress))
+            outcome = session.run(known.verify_snapshot(wanted, level, scratch_dir=scratch, progress=progress))
     except (DamagedError, ForeignObjectError) as error:
         outcome = VerifyOutcome.unread(level, error)
 
@@ -105,7 +112,12 @@ def _outcome_document(outcome: "RestoreOutcome") -> dict[str, object]:
 
 
 def _looked_at(outcome: VerifyOutcome) -> str:
-    return f"{counted(outcome.objects, 'object')}, {counted(outcome.chunks, 'chunk')}, {size(outcome.bytes_read)} read"
+    if outcome.restore_s is None or outcome.judge_s is None:
+        looked = f"{counted(outcome.objects, 'object')}, {counted(outcome.chunks, 'chunk')}"
+        return f"{looked}, {size(outcome.bytes_read)} read"
+    back = f"{counted(outcome.objects, 'item')} of {size(outcome.bytes_read)} back in {outcome.restore_s:.1f} s"
+    verdict = f", {outcome.verdict}" if outcome.verdict else ""
+    return f"{back}, compared and judged in {outcome.judge_s:.1f} s{verdict}"
 
 
 def _damage(outcome: VerifyOutcome, what: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInputError, LightragBkpError
+from ..models import VerifyLevel
 from .failures import Exit
 from .session import Session
 from .text import counted, shown, table, when
@@ -14,8 +15,6 @@ from .words import PointId
 
 if TYPE_CHECKING:
     from ..recovery import DrillOutcome, FailoverOutcome, RecoveryPoint
-
-_LEVELS = ("catalogue", "digests", "drill")
 
 
 def create(
@@ -80,9 +79,9 @@ def validate(
     session: Session,
     point: PointId,
     level: Annotated[
-        str,
-        typer.Option(metavar="LEVEL", help="catalogue: all is there; digests: all is read; drill: it is brought back."),
-    ] = "digests",
+        VerifyLevel,
+        typer.Option(help="catalogue: all is there; digests: all is read; drill: it is brought back."),
+    ] = VerifyLevel.DIGESTS,
 ) -> int:
     """Check that a recovery point can be brought back.
 
@@ -90,8 +89,6 @@ def validate(
 
     Exit code 3: it cannot.
     """
-    if level not in _LEVELS:
-        raise InvalidInputError(f"level {level!r} is unknown: take one of {', '.join(_LEVELS)}")
     manager = session.recovery()
     found = manager.find_recovery_point(point)
     ok = session.run(manager.validate_recovery_point(found.checkpoint_id, level))
@@ -220,7 +217,8 @@ def _drilled(outcome: "DrillOutcome") -> Iterator[str]:
     worked = "came back whole" if outcome.ok else "did NOT come back whole"
     yield f"recovery point {outcome.checkpoint_id} {worked}, in {outcome.rto_s:.1f} s"
     for one in outcome.graphs:
-        yield f"graph {one.graph_id}: {one.restore_s:.1f} s to restore, {one.validate_s:.1f} s to look at"
+        found = f"; {one.verdict}" if one.verdict else ""
+        yield f"graph {one.graph_id}: {one.restore_s:.1f} s to restore, {one.validate_s:.1f} s to look at{found}"
         yield from (f"graph {one.graph_id}: {shown(problem)}" for problem in one.problems)
 
 

@@ -142,7 +142,7 @@ class _Attempt(Generic[P]):
             return str(self._unrest)
         tried = len(self._misfits)
         sets = "the one set of its files that was judged did not fit" if tried == 1 else f"none of {tried} sets fitted"
-        return f"{self._unrest}; {sets} together, last because of {self._misfits[-1]}"
+        return f"{self._unrest}; {sets} together, the last being {self._misfits[-1]}"
 
     async def at_rest(self) -> Cut[P] | None:
         """`settled` or `unfenced`; None when somebody is at work."""

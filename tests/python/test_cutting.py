@@ -52,8 +52,8 @@ async def test_cuts_from_another_process_during_ingestion(tmp_path: Path) -> Non
     assert "validated" in {one.consistency for one in found}
     for one in found:
         assert one.judged.usable
-        # Indexes may run ahead of the graph by documents in flight; of what is a chunk or in the graph, nothing lacks.
-        assert [said for said in one.wrong if not said.startswith("tracking row")] == []
+        # A document in flight may lack vectors of its chunks, and indexes may run ahead of the graph by it.
+        assert [said for said in one.wrong if "chunk vector" not in said and "tracking row" not in said] == []
         assert one.later == []
     assert any(one.judged.amounts["in_flight"] for one in found), "the cuts were meant to hit documents in flight"
 
@@ -79,9 +79,10 @@ async def test_a_graph_that_does_not_fit_together_stays_busy(graph_dir: Path, tm
     with breaking.vector_file(graph_dir, "chunks") as file:
         del file.data[0]
         file.matrix = file.matrix[1:]
+    said = r"fit.*together, the last being repairable, because of .*without .*vector.*: 1"
     async with BackupManager(tmp_path / "storage") as manager:
         graph = manager.register_graph("g", graph_dir)
-        with at_work(graph_dir), pytest.raises(Busy, match=r"fit.*together, last because of .*without .*vector.*: 1"):
+        with at_work(graph_dir), pytest.raises(Busy, match=said):
             await graph.create_snapshot(deadline_s=1.5)
         assert graph.list_snapshots() == []
         assert not list((tmp_path / "storage").rglob("packs/*"))  # judged before anything is written

@@ -1,0 +1,80 @@
+"""A snapshot brought back for trial: restored to a scratch directory, compared, judged, timed, and cleaned up."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import restoring, validation
+from .models import BackupSnapshot, ProgressCallback
+from .repository import GraphRepository
+from .sources import files
+from .target import layout_of
+from .verdicts import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How it went.
+
+    Attributes:
+        problems: what is not as it was stored, or cannot be used. verdict: what the graph that came back is good for;
+            None for a plain directory.
+        items, size_bytes: what came back. restore_s: how long that took, in seconds; judge_s: and looking at it.
+    """
+
+    problems: tuple[str, ...]
+    verdict: Verdict | None
+    items: int
+    size_bytes: int
+    restore_s: float
+    judge_s: float
+
+
+async def bring_back(
+    repository: GraphRepository,
+    snapshot: BackupSnapshot,
+    scratch_dir: str | None,
+    progress: ProgressCallback | None = None,
+) -> Trial:
+    """Tries a snapshot out in a directory below `scratch_dir`, the system's for temporary files when None.
+
+    Raises:
+        What `restoring.restore` raises: then it did not come back. OSError: no scratch directory can be made.
+    """
+    async with _scratch(scratch_dir) as place:
+        request = restoring.Request(snapshot, place, progress=progress)
+        started = time.monotonic()
+        restored = await restoring.restore(repository, request)
+        restored_s, started = time.monotonic() - started, time.monotonic()
+        again = await restoring.restore(repository, restoring.Request(snapshot, place, dry_run=True))
+        problems = [f"{one.name} is not what was restored" for one in again.changed]
+        verdict = await _judge(place, await asyncio.to_thread(lambda: snapshot.facts), problems)
+        judged_s = time.monotonic() - started
+    return Trial(tuple(problems), verdict, len(restored.items), snapshot.size_bytes, restored_s, judged_s)
+
+
+@asynccontextmanager
+async def _scratch(scratch_dir: str | None) -> AsyncIterator[Path]:
+    made = await asyncio.to_thread(tempfile.mkdtemp, prefix="lightrag-bkp-drill-", dir=scratch_dir)
+    try:
+        yield Path(made) / "graph"
+    finally:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, made, ignore_errors=True))
+
+
+async def _judge(place: Path, facts: Mapping[str, Any], problems: list[str]) -> Verdict | None:
+    """Judges the files at `place` as LightRAG would find them; an unusable graph is a problem."""
+    layout = layout_of(facts, place)
+    if layout.kind is files.Kind.PLAIN:
+        return None
+    pins = await asyncio.to_thread(files.pin, layout)
+    found, _ = await validation.judge_pins(pins, partial=validation.lacks_parts(facts))
+    if found.verdict is Verdict.UNUSABLE:
+        problems.append(f"the graph is {found.said}")
+    return found.verdict

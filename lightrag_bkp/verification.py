@@ -1,0 +1,83 @@
+"""Whether snapshots can be brought back: what is stored looked at, or one of them restored for trial."""
+
+import logging
+import time
+from dataclasses import replace
+
+from . import _bridge, capture, trial
+from .errors import DamagedError, InvalidInputError
+from .models import BackupSnapshot, Finding, ProgressCallback, VerifyLevel, VerifyOutcome
+from .repository import GraphRepository
+
+logger = logging.getLogger("lightrag_bkp")
+
+_CORE_LEVELS = {VerifyLevel.CATALOGUE: 1, VerifyLevel.DIGESTS: 2}
+
+
+async def verify(
+    repository: GraphRepository,
+    snapshot: BackupSnapshot | None,
+    level: VerifyLevel,
+    scratch_dir: str | None,
+    progress: ProgressCallback | None,
+) -> VerifyOutcome:
+    """As `GraphBackup.verify_snapshot`."""
+    started = time.monotonic()
+    if level is VerifyLevel.DRILL:
+        outcome = await _drill(repository, snapshot, scratch_dir, progress)
+    else:
+        outcome = await _look(repository, snapshot, level, progress)
+    outcome = replace(outcome, seconds=time.monotonic() - started)
+    logger.info(
+        "event=verify graph=%s id=%s level=%s findings=%d objects=%d bytes=%d seconds=%.3f",
+        repository.graph_id,
+        snapshot.backup_id if snapshot else "all",
+        level,
+        outcome.finding_count,
+        outcome.objects,
+        outcome.bytes_read,
+        outcome.seconds,
+    )
+    return outcome
+
+
+async def _look(
+    repository: GraphRepository,
+    snapshot: BackupSnapshot | None,
+    level: VerifyLevel,
+    progress: ProgressCallback | None,
+) -> VerifyOutcome:
+    core = await repository.require()
+    job = _bridge.verify_job(core, snapshot.backup_id if snapshot else None, _CORE_LEVELS[level], True)
+    found, count, objects, chunks, bytes_read = await _bridge.run(job, capture.named(progress, {}))
+    return VerifyOutcome(level, tuple(Finding(*pair) for pair in found), count, objects, chunks, bytes_read, 0.0)
+
+
+async def _drill(
+    repository: GraphRepository,
+    snapshot: BackupSnapshot | None,
+    scratch_dir: str | None,
+    progress: ProgressCallback | None,
+) -> VerifyOutcome:
+    """What does not come back is looked at once more, object by object: that names all the damage, and notes it."""
+    if snapshot is None:
+        raise InvalidInputError("a drill is of one snapshot: name it, or 'latest'", op="verify")
+    try:
+        done = await trial.bring_back(repository, snapshot, scratch_dir, progress)
+    except DamagedError as error:
+        outcome = await _look(repository, snapshot, VerifyLevel.DIGESTS, progress)
+        found = outcome.findings or (Finding(error.target or snapshot.backup_id, str(error)),)
+        return replace(outcome, level=VerifyLevel.DRILL, findings=found, finding_count=max(outcome.finding_count, 1))
+    findings = tuple(Finding(snapshot.backup_id, problem) for problem in done.problems)
+    return VerifyOutcome(
+        VerifyLevel.DRILL,
+        findings,
+        len(findings),
+        objects=done.items,
+        chunks=0,
+        bytes_read=done.size_bytes,
+        seconds=0.0,
+        verdict=done.verdict,
+        restore_s=done.restore_s,
+        judge_s=done.judge_s,
+    )
