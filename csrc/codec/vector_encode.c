@@ -15,8 +15,8 @@ typedef struct writer {
     size_t plane_bytes;
 } writer;
 
-static lrb_stream *stream_of(const writer *w, uint32_t row) {
-    return (lrb_stream *)(void *)w->coder->streams.data + row;
+static const lrb_stream *stream_of(const writer *w, uint32_t row) {
+    return (const lrb_stream *)(const void *)w->coder->streams.data + row;
 }
 
 static uint8_t *head_of(const writer *w, uint32_t row) {
@@ -42,14 +42,8 @@ static uint8_t *claim(writer *w, size_t count) {
 /* Inflates all streams, and takes the high bytes of those that are to be split. True when any held halves. */
 static bool inflate_streams(writer *w) {
     const lrb_vectors *v = w->vectors;
-    const uint8_t *bytes = v->streams;
     bool any = false;
-    for (uint32_t i = 0; i < v->rows; i++) {
-        uint32_t count = lrb_get_u32(v->lengths + 4 * (size_t)i);
-        *stream_of(w, i) = (lrb_stream){bytes, count, w->coder->halves.data + 2 * (size_t)v->dim * i, false};
-        bytes += count;
-    }
-    lrb_inflate_many(w->coder->inflater, stream_of(w, 0), v->rows, 2 * (size_t)v->dim);
+    lrb_vector_coder_inflate(w->coder, v);
     for (uint32_t i = 0; i < v->rows; i++) {
         const lrb_stream *s = stream_of(w, i);
         bool split = s->good && lrb_stored_block(s->bytes, s->count, s->out, v->dim);
@@ -154,6 +148,7 @@ int lrb_vectors_encode(lrb_vector_coder *coder, const void *content, size_t coun
     lrb_vectors vectors;
     bool whole = false;
     *written = 0;
+    coder->inflated = 0;
     if (lrb_vectors_open(content, count, dim, &vectors, err)) return LRB_OK;
     int code = lrb_vector_coder_rows(coder, dim, vectors.rows, err);
     if (code) return code;

@@ -79,6 +79,7 @@ int lrb_vector_coder_room(lrb_buf *buf, size_t count, lrb_err *err) {
 }
 
 int lrb_vector_coder_rows(lrb_vector_coder *coder, uint32_t dim, uint32_t rows, lrb_err *err) {
+    coder->inflated = 0;
     int code = lrb_vector_coder_room(&coder->streams, rows * sizeof(lrb_stream), err);
     if (!code) code = lrb_vector_coder_room(&coder->halves, 2 * (size_t)dim * rows, err);
     if (!code) code = lrb_vector_coder_room(&coder->planes, (size_t)dim * rows, err);
@@ -87,4 +88,30 @@ int lrb_vector_coder_rows(lrb_vector_coder *coder, uint32_t dim, uint32_t rows, 
     if (!code) code = lrb_vector_coder_room(&coder->numbers, dim, err);
     if (!code) code = lrb_vector_coder_room(&coder->distances, 4 * (size_t)dim, err);
     return code;
+}
+
+/* ---- streams ---- */
+
+void lrb_vector_coder_inflate(lrb_vector_coder *coder, const lrb_vectors *v) {
+    lrb_stream *streams = (lrb_stream *)(void *)coder->streams.data;
+    const uint8_t *bytes = v->streams;
+    for (uint32_t i = 0; i < v->rows; i++) {
+        uint32_t count = lrb_get_u32(v->lengths + 4 * (size_t)i);
+        streams[i] = (lrb_stream){bytes, count, coder->halves.data + 2 * (size_t)v->dim * i, false};
+        bytes += count;
+    }
+    lrb_inflate_many(coder->inflater, streams, v->rows, 2 * (size_t)v->dim);
+    coder->inflated = v->rows;
+}
+
+const lrb_stream *lrb_vectors_inflated(const lrb_vector_coder *coder, uint32_t rows) {
+    return rows && coder->inflated == rows ? (const lrb_stream *)(const void *)coder->streams.data : NULL;
+}
+
+int lrb_vectors_inflate(lrb_vector_coder *coder, const lrb_vectors *vectors, const lrb_stream **streams, lrb_err *err) {
+    int code = lrb_vector_coder_rows(coder, vectors->dim, vectors->rows, err);
+    if (code) return code;
+    lrb_vector_coder_inflate(coder, vectors);
+    *streams = lrb_vectors_inflated(coder, vectors->rows);
+    return LRB_OK;
 }

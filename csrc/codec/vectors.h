@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "codec/inflate.h"
 
 enum { LRB_VECTORS_MAX_DIM = 65535, LRB_VECTORS_MAX_ROWS = 65535, LRB_VECTORS_MAX_BYTES = 4 << 20 };
 
@@ -51,6 +52,11 @@ void lrb_vector_coder_free(lrb_vector_coder *coder); /* NULL: nothing */
  * the content is no vectors content, or when this form would not be smaller. INTERNAL when the inverse differs. */
 int lrb_vectors_encode(lrb_vector_coder *coder, const void *content, size_t count, uint32_t dim, uint8_t *out,
                        size_t room, size_t *written, lrb_err *err);
+
+/* What the streams of a content hold, by row: where `good`, dim float16 at `out`. In the coder until its next use. */
+int lrb_vectors_inflate(lrb_vector_coder *coder, const lrb_vectors *vectors, const lrb_stream **streams, lrb_err *err);
+/* The same of the content of so many rows that was encoded just now, with which it was done; NULL if it was not. */
+const lrb_stream *lrb_vectors_inflated(const lrb_vector_coder *coder, uint32_t rows);
 
 /* Decodes into out[expected]: exactly that content, or DAMAGED. No memory beyond a small multiple of `expected`. */
 int lrb_vectors_decode(lrb_vector_coder *coder, const void *stored, size_t count, uint32_t dim, uint8_t *out,

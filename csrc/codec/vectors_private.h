@@ -24,6 +24,7 @@ struct lrb_vector_coder {
     lrb_inflater *inflater;
     lrb_compressor *compressor;
     lrb_buf streams;   /* an lrb_stream for each row; `good` says whether it holds halves */
+    uint32_t inflated; /* how many of them are those of the content last encoded */
     lrb_buf halves;    /* of all rows, what the streams hold */
     lrb_buf planes;    /* high bytes of the rows that are split */
     lrb_buf joined;    /* halves of one row, put together from planes */
@@ -37,6 +38,9 @@ struct lrb_vector_coder {
 int lrb_vector_coder_room(lrb_buf *buf, size_t count, lrb_err *err);
 /* Room for what both directions need of so many rows. */
 int lrb_vector_coder_rows(lrb_vector_coder *coder, uint32_t dim, uint32_t rows, lrb_err *err);
+
+/* Inflates all streams, for which there is room. */
+void lrb_vector_coder_inflate(lrb_vector_coder *coder, const lrb_vectors *vectors);
 
 /* Decodes. With `known`, the coder's streams and halves are those of this very content, from encoding it, and no stream is
  * inflated again. */

@@ -223,6 +223,13 @@ void lrb_assess_free(lrb_assess *a) {
     lrb_free(a);
 }
 
+static void tell_rows_seen(lrb_assess *a, const lrb_intake *intake) {
+    for (size_t i = 0, count = lrb_source_count(a->source); i < count; i++) {
+        const lrb_rows_seen *seen = lrb_intake_rows_seen(intake, i);
+        if (seen) lrb_judge_rows_seen(a->judge, lrb_source_at(a->source, i)->name, seen);
+    }
+}
+
 int lrb_assess_begin(lrb_assess *a, const lrb_intake *intake, const uint8_t data_hash[LRB_DIGEST_BYTES], lrb_worker *worker,
                      bool *known, lrb_err *err) {
     candidate whom;
@@ -235,6 +242,7 @@ int lrb_assess_begin(lrb_assess *a, const lrb_intake *intake, const uint8_t data
             code = LRB_OK;
         }
     }
+    if (!code && !*known) tell_rows_seen(a, intake);
     if (!code && !*known) code = lrb_judge_open_source(a->judge, a->source, err);
     if (!code || is_fatal(code)) return code;
     give_up(a, err);

@@ -3,7 +3,7 @@
  *
  * An earlier snapshot with the same data has the verdict already: it is taken over, and nothing is read. Otherwise the
  * files are judged now; of a vector file that is the same as in the newest judged snapshot, and had no wrong row there,
- * only the records are read. That an assessment fails keeps no snapshot from being made: it then stores why there is no
+ * or whose rows the intake compared while it encoded them, only the records are read. That an assessment fails keeps no snapshot from being made: it then stores why there is no
  * verdict. Only a cancelled job, and a file that changed meanwhile, fail the backup.
  *
  * begin and finish by one thread, with nobody stepping; step by any number.

@@ -80,6 +80,7 @@ static int prepare(backup *b, lrb_worker *worker, lrb_err *err) {
     if (!code) code = lrb_writer_new(b->repo, &b->job, &b->writer, err);
     if (!code) code = lrb_intake_new(b->source, b->repo, b->writer, &b->job, &b->intake, err);
     bool found = false;
+    if (!code && b->validate) lrb_intake_compare_rows(b->intake);
     if (!code && b->use_cache) code = lrb_source_cache_load(b->repo, b->label, b->source, b->intake, &found, err);
     if (!code && !found) code = offer_newest(b, worker, err);
     return code;

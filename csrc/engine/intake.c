@@ -83,7 +83,7 @@ void lrb_intake_free(lrb_intake *intake) {
 }
 
 void lrb_intake_offer(lrb_intake *intake, size_t position, const lrb_taken *previous, bool unread) {
-    intake->notes[position] = (lrb_item_note){*previous, true, unread};
+    intake->notes[position] = (lrb_item_note){.taken = *previous, .offered = true, .unread = unread};
 }
 
 bool lrb_intake_is_unread(const lrb_intake *intake, size_t position) { return intake->notes[position].unread; }

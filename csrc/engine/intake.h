@@ -15,6 +15,7 @@
 #include "codec/chunker.h"
 #include "engine/source.h"
 #include "engine/writer.h"
+#include "lightrag/row_check.h"
 
 typedef struct lrb_taken { /* what is known of one item */
     uint8_t sha256[32];
@@ -31,10 +32,15 @@ void lrb_intake_offer(lrb_intake *intake, size_t position, const lrb_taken *prev
 
 bool lrb_intake_is_unread(const lrb_intake *intake, size_t position);
 
+/* Before the first step: the rows of vector files are to be compared (lightrag/row_check.h) while they are encoded. */
+void lrb_intake_compare_rows(lrb_intake *intake);
+
 /* One step on any thread. MORE: something was done; IDLE: only others' work is left; DONE: every item is finished. */
 int lrb_intake_step(lrb_intake *intake, lrb_worker *worker, lrb_step *next, lrb_err *err);
 
 const lrb_taken *lrb_intake_result(const lrb_intake *intake, size_t position);
+/* What was seen of the rows of a vector file; NULL when they were not all compared, or one had a flaw. */
+const lrb_rows_seen *lrb_intake_rows_seen(const lrb_intake *intake, size_t position);
 /* Starts over because packs were lost: everything is read again, nothing is taken on trust. One thread, none inside a step. */
 void lrb_intake_restart(lrb_intake *intake);
 void lrb_intake_counts(const lrb_intake *intake, uint64_t *reused, uint64_t *encoded);

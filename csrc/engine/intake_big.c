@@ -233,6 +233,7 @@ static int end_item(lrb_open_item *item, lrb_worker *worker, lrb_err *err) {
     item->coder = worker->coder;
     int code = lrb_intake_check_unchanged(lrb_source_at(intake->source, position), item->fd, err);
     if (!code && item->vectors) code = lrb_intake_end_vectors(item, worker, err);
+    if (!code && item->vectors) lrb_intake_note_rows(item, &intake->notes[position].rows);
     if (!code) code = lrb_recipe_builder_finish(item->recipe, &intake->notes[position].taken.root, err);
     if (!code) lrb_intake_count_bytes(intake, lrb_source_at(intake->source, position)->identity.size_bytes - item->counted);
     lrb_intake_close_item(item);

@@ -1,5 +1,6 @@
 /* The inside of an lrb_intake, shared by intake.c (which item next, small items), intake_big.c (items of more than one
- * buffer) and intake_vectors.c (those of them that are vector files), and by nobody else.
+ * buffer), intake_vectors.c (those of them that are vector files) and intake_rows.c (what is seen of their rows
+ * meanwhile), and by nobody else.
  */
 #ifndef LRB_ENGINE_INTAKE_PRIVATE_H
 #define LRB_ENGINE_INTAKE_PRIVATE_H
@@ -9,6 +10,7 @@
 #include "engine/intake.h"
 #include "lightrag/records.h"
 #include "lightrag/vdb.h"
+#include "lightrag/vdb_group.h"
 
 typedef struct lrb_batch { /* rows of one batch that came in before its predecessors */
     struct lrb_batch *next;
@@ -28,6 +30,8 @@ typedef struct lrb_vector_item { /* a vector file, while it is encoded; under th
     uint64_t data_at, first_row;   /* where it begins in the file and in the matrix */
     uint64_t matrix_at;            /* constant */
     bool given_up;                 /* something is not as LightRAG writes it: plain bytes after all */
+    bool flawed;                   /* a row has a flaw, or none are compared */
+    uint64_t rows_seen, places;    /* rows compared so far, and where they stand */
     lrb_section_rows results[];    /* of every section; one is written by the thread that has it */
 } lrb_vector_item;
 
@@ -56,6 +60,7 @@ typedef struct lrb_open_item {
 typedef struct lrb_item_note {
     lrb_taken taken;               /* what was offered, then what was found */
     bool offered, unread;
+    lrb_rows_seen rows;            /* rows 0: not compared, or with flaws */
 } lrb_item_note;
 
 typedef struct lrb_start_place { uint64_t big_bytes; size_t position; } lrb_start_place;
@@ -69,6 +74,7 @@ struct lrb_intake {
     lrb_job *job;
     lrb_chunker chunker;
     uint64_t cut_seed;             /* the same for cuts between records */
+    bool compares_rows;
     lrb_item_note *notes;
     lrb_start_place *order;            /* in which items are begun */
     struct lrb_vector_scratch **scratch; /* by the number of the worker, each its thread's alone */
@@ -110,5 +116,17 @@ int lrb_intake_encode_section(lrb_open_item *item, lrb_worker *worker, bool *las
 int lrb_intake_end_vectors(lrb_open_item *item, lrb_worker *worker, lrb_err *err);
 void lrb_intake_drop_vectors(lrb_open_item *item);
 void lrb_intake_free_scratch(struct lrb_vector_scratch *scratch);
+
+/* ---- intake_rows.c ---- */
+typedef struct lrb_rows_comparison { /* of a section */
+    bool on;                       /* rows are compared, and none had a flaw so far */
+    uint64_t rows, places;
+} lrb_rows_comparison;
+/* Compares the rows of a group whose content was just put. `row` is the first one's number and `at` where its record
+ * begins in the file; `encoded`: the worker's coder encoded the content just now. */
+int lrb_intake_compare_group(lrb_rows_comparison *c, const lrb_vdb_group *group, uint64_t row, uint64_t at, const lrb_content *content,
+                             bool encoded, lrb_worker *worker, lrb_err *err);
+/* The file was encoded as a vector file: notes what was seen, if that is all of its rows. */
+void lrb_intake_note_rows(const lrb_open_item *item, lrb_rows_seen *seen);
 
 #endif

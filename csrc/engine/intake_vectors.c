@@ -7,7 +7,6 @@
 #include "codec/corrections.h"
 #include "engine/intake_private.h"
 #include "lightrag/cut.h"
-#include "lightrag/vdb_group.h"
 
 enum { ROWS_AT_FIRST = 64, SECTION_DATA_MAX_BYTES = LRB_VDB_SECTION_MAX_BYTES + LRB_VDB_MAX_TEXT_BYTES + 4 * LRB_VDB_MAX_DIM + 256 };
 
@@ -31,6 +30,7 @@ typedef struct section { /* one section, while it is encoded */
     uint32_t dim;
     lrb_section_rows *out;
     size_t room;                 /* of out->rows */
+    lrb_rows_comparison seen;
     bool fits;                   /* false: the file has to be stored as plain bytes after all */
 } section;
 
@@ -41,9 +41,9 @@ typedef struct span { /* the records of one text */
     const uint8_t *data;
     size_t data_bytes;
     const uint8_t *rows;         /* their rows of the matrix */
+    lrb_vdb_group groups[LRB_VDB_SPAN_MAX_GROUPS];
     lrb_content contents[LRB_VDB_SPAN_MAX_GROUPS];
-    uint32_t group_rows[LRB_VDB_SPAN_MAX_GROUPS];
-    unsigned groups;
+    unsigned group_count;
 } span;
 
 /* ---- memory ---- */
@@ -124,17 +124,24 @@ static int put_text(section *s, const span *p, bool *added, lrb_err *err) {
     return code ? code : add_row(s, &row, err);
 }
 
+static int compare_group(section *s, const lrb_vdb_group *group, const lrb_content *content, bool encoded, lrb_err *err) {
+    uint64_t row = s->first_row + (uint64_t)(group->records - s->scratch->records);
+    uint64_t at = s->data_at + (uint64_t)(group->data - s->scratch->data.data);
+    return lrb_intake_compare_group(&s->seen, group, row, at, content, encoded, s->worker, err);
+}
+
 static int put_vectors(section *s, const span *p, bool *added, lrb_err *err) {
     lrb_id ids[LRB_VDB_SPAN_MAX_GROUPS];
     lrb_intake *intake = s->item->intake;
-    int code = lrb_chunk_ids(s->worker->coder, lrb_repo_vault(intake->repo), p->contents, p->groups, ids, err);
-    for (unsigned i = 0; !code && i < p->groups; i++) {
+    int code = lrb_chunk_ids(s->worker->coder, lrb_repo_vault(intake->repo), p->contents, p->group_count, ids, err);
+    for (unsigned i = 0; !code && i < p->group_count; i++) {
         bool new_one;
-        lrb_row row = {ids[i], LRB_CHUNK_VECTORS, p->group_rows[i]};
+        lrb_row row = {ids[i], LRB_CHUNK_VECTORS, p->groups[i].count};
         code = lrb_job_check(intake->job, err);
         if (!code)
             code = lrb_writer_put_known(intake->writer, s->worker->coder, &ids[i], LRB_CHUNK_VECTORS, s->dim, p->contents[i].bytes,
                                         p->contents[i].count, &new_one, err);
+        if (!code) code = compare_group(s, &p->groups[i], &p->contents[i], new_one, err);
         if (!code) code = add_row(s, &row, err);
         *added |= !code && new_one;
     }
@@ -170,21 +177,19 @@ static int read_rows(section *s, span *p, lrb_err *err) {
 static int encode_groups(section *s, span *p, lrb_err *err) {
     struct lrb_vector_scratch *scratch = s->scratch;
     uint8_t *row = scratch->again.data;
-    size_t row_bytes = 4 * (size_t)s->dim, at = 0;
-    const uint8_t *data = p->data;
     int code = LRB_OK;
-    for (unsigned i = 0; !code && s->fits && i < p->groups; i++) {
-        lrb_vdb_group group = {p->records + at, p->group_rows[i], s->dim, data, p->rows + row_bytes * at};
-        size_t before = scratch->contents.length = (scratch->contents.length + 15) & ~(size_t)15;
-        code = lrb_vdb_group_encode(&group, p->first + (uint32_t)at, row, &scratch->contents, &scratch->corrections, &s->fits, err);
+    for (unsigned i = 0; !code && s->fits && i < p->group_count; i++) {
+        lrb_vdb_group *group = &p->groups[i];
+        size_t before = scratch->contents.length = (scratch->contents.length + 15) & ~(size_t)15, at = (size_t)(group->records - p->records);
+        group->rows = p->rows + 4 * (size_t)s->dim * at;
+        code = lrb_vdb_group_encode(group, p->first + (uint32_t)at, row, &scratch->contents, &scratch->corrections, &s->fits, err);
         p->contents[i] = (lrb_content){LRB_CHUNK_VECTORS, s->dim, scratch->contents.data + before, scratch->contents.length - before};
-        for (uint32_t k = 0; k < group.count; k++, at++) data += p->records[at].text_bytes + p->records[at].payload_bytes;
     }
     return code;
 }
 
 static int reserve_span(section *s, const span *p, lrb_err *err) {
-    size_t rows = p->count * 4 * (size_t)s->dim, room = p->data_bytes + rows + 32 * (p->count + p->groups);
+    size_t rows = p->count * 4 * (size_t)s->dim, room = p->data_bytes + rows + 32 * (p->count + p->group_count);
     lrb_buf_empty(&s->scratch->contents);
     lrb_buf_empty(&s->scratch->again);
     int code = lrb_buf_reserve(&s->scratch->contents, room, err);
@@ -198,7 +203,7 @@ static int check_data(section *s, const span *p, bool *same, lrb_err *err) {
     const uint8_t *text = code ? NULL : texts.texts, *data = p->data;
     uint32_t first = 0;
     *same = true;
-    for (unsigned i = 0; !code && *same && i < p->groups; i++) {
+    for (unsigned i = 0; !code && *same && i < p->group_count; i++) {
         lrb_vectors vectors;
         if ((code = lrb_vectors_open(p->contents[i].bytes, p->contents[i].count, s->dim, &vectors, err))) break;
         uint64_t bytes = lrb_vdb_group_bytes(&texts, first, &vectors);
@@ -220,7 +225,7 @@ static int check_rows(section *s, const span *p, size_t corrections_before, bool
     lrb_buf *corrections = &scratch->corrections;
     size_t row_bytes = 4 * (size_t)s->dim;
     uint8_t *rows = scratch->again.data;
-    for (unsigned i = 0; i < p->groups; i++) {
+    for (unsigned i = 0; i < p->group_count; i++) {
         lrb_vectors vectors;
         int code = lrb_vectors_open(p->contents[i].bytes, p->contents[i].count, s->dim, &vectors, err);
         if (code) return code;
@@ -284,13 +289,12 @@ static void next_span(section *s, uint32_t first, uint32_t count, const uint8_t 
     *p = (span){.records = scratch->records + first, .first = first, .data = data};
     while (!ends) {
         size_t at = first + p->count;
-        unsigned groups = p->groups;
-        size_t taken = lrb_vdb_next_group(scratch->records + at, scratch->extents + at, count - at, s->dim, &groups, &bytes, &ends);
-        p->group_rows[p->groups] = (uint32_t)taken;
-        p->groups = groups;
+        lrb_vdb_group *group = &p->groups[p->group_count];
+        size_t taken = lrb_vdb_next_group(scratch->records + at, scratch->extents + at, count - at, s->dim, &p->group_count, &bytes, &ends);
+        *group = (lrb_vdb_group){scratch->records + at, (uint32_t)taken, s->dim, data + p->data_bytes, NULL};
+        for (size_t i = 0; i < taken; i++) p->data_bytes += group->records[i].text_bytes + group->records[i].payload_bytes;
         p->count += taken;
     }
-    for (size_t i = 0; i < p->count; i++) p->data_bytes += p->records[i].text_bytes + p->records[i].payload_bytes;
 }
 
 static int put_corrections(section *s, uint32_t rows, lrb_err *err) {
@@ -330,6 +334,7 @@ static bool claim_section(lrb_open_item *item, section *s) {
     s->data_at = v->data_at;
     s->first_row = v->first_row;
     s->out = &v->results[s->position];
+    s->seen.on = item->intake->compares_rows && !v->flawed;
     v->data_at += shape->bytes;
     v->first_row += shape->rows;
     return true;
@@ -357,6 +362,9 @@ int lrb_intake_encode_section(lrb_open_item *item, lrb_worker *worker, bool *las
     pthread_mutex_lock(&item->lock);
     if (s.fits) item->counted += bytes;
     else item->vectors->given_up = true;
+    item->vectors->flawed |= !s.seen.on;
+    item->vectors->rows_seen += s.seen.rows;
+    item->vectors->places += s.seen.places;
     pthread_mutex_unlock(&item->lock);
     if (s.fits) lrb_intake_count_bytes(item->intake, bytes);
     return LRB_OK;

@@ -57,6 +57,10 @@ void lrb_judge_trust(lrb_judge *judge, const char *name) {
     lrb_validation_trust(judge->validation, name);
 }
 
+void lrb_judge_rows_seen(lrb_judge *judge, const char *name, const lrb_rows_seen *seen) {
+    lrb_validation_rows_seen(judge->validation, name, seen);
+}
+
 /* ---- reading ---- */
 
 static void count_read(lrb_judge *judge, size_t got) {

@@ -23,6 +23,8 @@ int lrb_judge_open_source(lrb_judge *judge, const lrb_source *source, lrb_err *e
 int lrb_judge_open_snapshot(lrb_judge *judge, lrb_repo *repo, const char *snapshot_id, lrb_coder *coder, lrb_err *err);
 /* The numbers of this file were compared before, and nothing was wrong with them. Before the first step. */
 void lrb_judge_trust(lrb_judge *judge, const char *name);
+/* What another reader of this file saw of its rows (lightrag/row_check.h). Before the first step. */
+void lrb_judge_rows_seen(lrb_judge *judge, const char *name, const lrb_rows_seen *seen);
 
 /* DONE once all is judged, to every caller from then on. CHANGED, naming it, when a source's file was rewritten
  * meanwhile. */

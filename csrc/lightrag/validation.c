@@ -185,6 +185,11 @@ void lrb_validation_trust(lrb_validation *v, const char *name) {
     if (role < LRB_ROLE_OTHER) v->files[role].vectors.trusted = true;
 }
 
+void lrb_validation_rows_seen(lrb_validation *v, const char *name, const lrb_rows_seen *seen) {
+    lrb_role role = role_named(name);
+    if (role < LRB_ROLE_OTHER) v->files[role].vectors.seen = *seen;
+}
+
 /* ---- which work next, under the lock ---- */
 
 typedef struct task {

@@ -15,6 +15,7 @@
 
 #include "lightrag/bytes.h"
 #include "lightrag/report.h"
+#include "lightrag/row_check.h"
 
 typedef struct lrb_validation_options {
     const char *workspace;  /* "" for the unnamed one */
@@ -39,6 +40,8 @@ int lrb_validation_add(lrb_validation *validation, const char *name, const lrb_b
 /* Of a vector file of this name: its numbers were compared before, and nothing was wrong with them, so that its records
  * alone are read. Before the first step. */
 void lrb_validation_trust(lrb_validation *validation, const char *name);
+/* The same of a file whose rows another reader compared just now; it holds if both found them at the same places. */
+void lrb_validation_rows_seen(lrb_validation *validation, const char *name, const lrb_rows_seen *seen);
 
 /* One step of a few milliseconds, by any thread; `thread` is handed to the bytes' read. IDLE: only others' work is left
  * right now. A failure is one of reading or memory, or of cancelling from within a read; nothing can follow it. */

@@ -25,6 +25,7 @@
 #include "lightrag/graphml.h"
 #include "lightrag/idset.h"
 #include "lightrag/json.h"
+#include "lightrag/row_check.h"
 #include "lightrag/source_list.h"
 #include "lightrag/validation.h"
 
@@ -112,11 +113,12 @@ typedef struct lrb_vector_file {
     uint64_t matrix_offset, matrix_chars;
     bool has_data, has_matrix, matrix_plain;
     bool trusted;              /* the rows need not be compared */
+    lrb_rows_seen seen;        /* by somebody else; rows 0: nobody */
     bool checkable;            /* they can be: rows and matrix fit */
     bool matrix_garbled;       /* part of it is no base64; under the lock */
     uint64_t next_row;         /* to compare; under the validation's lock */
     unsigned inside;           /* threads comparing; under the validation's lock */
-    uint64_t *wrong[4];        /* bit sets of rows, one per check of a row, made when needed; under the lock */
+    uint64_t *wrong[LRB_ROW_FLAWS]; /* bit sets of rows, made when needed; under the lock */
 } lrb_vector_file;
 
 typedef struct lrb_file {

@@ -6,7 +6,7 @@
 #include "base/wire.h"
 #include "codec/base64.h"
 #include "codec/inflate.h"
-#include "lightrag/vector_pair.h"
+#include "lightrag/row_check.h"
 
 enum {
     BATCH_BYTES = 384 << 10,    /* of float32 */
@@ -14,12 +14,9 @@ enum {
     WINDOW_BYTES = 256 << 10,   /* of the file, around a vector */
     LANES = 16                  /* vectors that are inflated at once */
 };
-static const double NORM_TOLERANCE = 1e-3, LEAST_COSINE = 0.999;
 
-/* Checks of a row, in the order of their bit sets. */
-enum { NOT_FINITE, NORM, VECTOR, COSINE, ROW_CHECKS };
-static const lrb_check CHECKS[ROW_CHECKS] = {LRB_CHECK_ROW_NOT_FINITE, LRB_CHECK_ROW_NORM, LRB_CHECK_ROW_VECTOR,
-                                             LRB_CHECK_ROW_COSINE};
+static const lrb_check CHECKS[LRB_ROW_FLAWS] = {[LRB_ROW_NOT_FINITE] = LRB_CHECK_ROW_NOT_FINITE, [LRB_ROW_NORM] = LRB_CHECK_ROW_NORM,
+                                                [LRB_ROW_VECTOR] = LRB_CHECK_ROW_VECTOR, [LRB_ROW_COSINE] = LRB_CHECK_ROW_COSINE};
 
 typedef struct lrb_row_scratch {
     struct lrb_row_scratch *next;
@@ -99,6 +96,22 @@ static void return_scratch(lrb_validation *v, lrb_row_scratch *s) {
 
 /* ---- what is to be compared ---- */
 
+/* Whether somebody else compared these very rows: as many, of this dimension, every vector and the matrix where they are
+ * here. A vector written with escapes is none that the other reader could have decoded. */
+static bool was_compared(const lrb_vector_file *vectors) {
+    const lrb_rows_seen *seen = &vectors->seen;
+    uint64_t places = 0;
+    if (!vectors->rows || seen->rows != vectors->rows || seen->dim != vectors->dim || seen->matrix_at != vectors->matrix_offset ||
+        !vectors->matrix_plain)
+        return false;
+    for (uint64_t row = 0; row < vectors->rows; row++) {
+        uint64_t place = vectors->blocks[row / LRB_PLACES_PER_BLOCK][row % LRB_PLACES_PER_BLOCK];
+        if (!place || place & LRB_PLACE_ESCAPED) return false;
+        places += lrb_row_place(row, place >> LRB_PLACE_LENGTH_BITS, place & LRB_PLACE_MAX_LENGTH);
+    }
+    return places == seen->places;
+}
+
 int lrb_judge_matrix(lrb_validation *v, lrb_file *file, lrb_err *err) {
     lrb_vector_file *vectors = &file->vectors;
     if (!vectors->dim) return lrb_err_set(err, LRB_E_INVALID, "parse", "", "it has no embedding_dim");
@@ -110,7 +123,7 @@ int lrb_judge_matrix(lrb_validation *v, lrb_file *file, lrb_err *err) {
                                (unsigned long long)vectors->rows, (long long)vectors->dim,
                                (unsigned long long)vectors->matrix_chars);
     }
-    vectors->checkable = !vectors->trusted;
+    vectors->checkable = !vectors->trusted && !was_compared(vectors);
     if (vectors->rows && vectors->without_vector == vectors->rows)
         return lrb_report_addf(&v->report, LRB_CHECK_NO_F16, err, "%s", file->name);
     return LRB_OK;
@@ -143,13 +156,13 @@ static int mark_wrong(lrb_validation *v, lrb_vector_file *vectors, int check, ui
 }
 
 bool lrb_any_wrong_row(const lrb_file *file) {
-    for (int i = 0; i < ROW_CHECKS; i++)
+    for (int i = 0; i < LRB_ROW_FLAWS; i++)
         if (file->vectors.wrong[i]) return true;
     return false;
 }
 
 int lrb_name_wrong_row(lrb_validation *v, lrb_file *file, lrb_err *err) {
-    for (int i = 0; i < ROW_CHECKS; i++) {
+    for (int i = 0; i < LRB_ROW_FLAWS; i++) {
         const uint64_t *wrong = file->vectors.wrong[i];
         if (!wrong || !(wrong[file->row / 64] >> file->row % 64 & 1)) continue;
         int code = file->id.length
@@ -259,25 +272,13 @@ static int read_vectors(const lrb_file *file, lrb_row_scratch *s, uint64_t first
 
 /* ---- comparing ---- */
 
-static int judge_pair(lrb_validation *v, lrb_vector_file *vectors, uint64_t row, const lrb_vector_pair *pair, bool has_halves,
-                      lrb_err *err) {
-    if (!pair->finite) return mark_wrong(v, vectors, NOT_FINITE, row, err);
-    double least = 1 - NORM_TOLERANCE, most = 1 + NORM_TOLERANCE;
-    if (!(pair->row_norm >= least * least && pair->row_norm <= most * most)) return mark_wrong(v, vectors, NORM, row, err);
-    if (!has_halves) return LRB_OK;
-    double limit = LEAST_COSINE * LEAST_COSINE * pair->row_norm * pair->half_norm;
-    bool same = pair->product > 0 && pair->product * pair->product >= limit;
-    return same ? LRB_OK : mark_wrong(v, vectors, COSINE, row, err);
-}
-
+/* A row whose vector is none has no direction to compare with; that is a flaw unless no record of the file has one. */
 static int compare_row(lrb_validation *v, lrb_file *file, uint64_t row, const uint8_t *numbers, const lrb_stream *vector, lrb_err *err) {
     lrb_vector_file *vectors = &file->vectors;
-    size_t dim = (size_t)vectors->dim;
     int code = LRB_OK;
-    if (!vector->good && vectors->without_vector != vectors->rows) code = mark_wrong(v, vectors, VECTOR, row, err);
-    if (!vector->good) memset(vector->out, 0, 2 * dim);
-    lrb_vector_pair pair = lrb_vector_pair_measure(numbers, vector->out, dim);
-    return code ? code : judge_pair(v, vectors, row, &pair, vector->good, err);
+    if (!vector->good && vectors->without_vector != vectors->rows) code = mark_wrong(v, vectors, LRB_ROW_VECTOR, row, err);
+    lrb_row_flaw flaw = lrb_row_check(numbers, vector->good ? vector->out : NULL, (size_t)vectors->dim);
+    return code || flaw == LRB_ROW_FLAWS ? code : mark_wrong(v, vectors, flaw, row, err);
 }
 
 static int note_garbled(lrb_validation *v, lrb_file *file, lrb_err *err) {
@@ -344,12 +345,10 @@ static int read_faiss_head(lrb_file *file, void *thread, lrb_err *err) {
     return LRB_OK;
 }
 
-static int read_faiss_row(lrb_validation *v, lrb_file *file, lrb_row_scratch *s, const uint8_t *numbers, lrb_err *err) {
-    lrb_vector_pair pair = lrb_vector_pair_measure(numbers, s->lanes, (size_t)file->index_dim);
-    int check = pair.finite ? NORM : NOT_FINITE;
-    double off = pair.row_norm - 1;
-    if (pair.finite && off < 2 * NORM_TOLERANCE && off > -2 * NORM_TOLERANCE) return LRB_OK;
-    return lrb_report_addf(&v->report, CHECKS[check], err, "%s row %llu", file->name, (unsigned long long)file->row);
+static int read_faiss_row(lrb_validation *v, lrb_file *file, const uint8_t *numbers, lrb_err *err) {
+    lrb_row_flaw flaw = lrb_row_check(numbers, NULL, (size_t)file->index_dim);
+    if (flaw == LRB_ROW_FLAWS) return LRB_OK;
+    return lrb_report_addf(&v->report, CHECKS[flaw], err, "%s row %llu", file->name, (unsigned long long)file->row);
 }
 
 int lrb_read_faiss_index(lrb_validation *v, lrb_file *file, void *thread, bool *over, lrb_err *err) {
@@ -361,9 +360,8 @@ int lrb_read_faiss_index(lrb_validation *v, lrb_file *file, void *thread, bool *
     uint64_t count = batch_rows(file->index_dim), left = file->index_rows - file->row;
     if (left < count) count = left;
     code = borrow_scratch(v, count, file->index_dim, &s, err);
-    if (!code) memset(s->lanes, 0, row_bytes / 2);
     if (!code) code = lrb_bytes_read_exact(&file->bytes, thread, file->at, s->rows, row_bytes * (size_t)count, err);
-    for (uint64_t i = 0; !code && i < count; i++, file->row++) code = read_faiss_row(v, file, s, s->rows + i * row_bytes, err);
+    for (uint64_t i = 0; !code && i < count; i++, file->row++) code = read_faiss_row(v, file, s->rows + i * row_bytes, err);
     file->at += row_bytes * count;
     *over = file->row == file->index_rows;
     if (s) return_scratch(v, s);

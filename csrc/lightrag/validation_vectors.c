@@ -20,7 +20,7 @@ static lrb_vector_kind kind_of(lrb_role role) {
 void lrb_vector_file_clear(lrb_vector_file *vectors) {
     for (size_t i = 0; i < vectors->block_count; i++) lrb_free(vectors->blocks[i]);
     lrb_free(vectors->blocks);
-    for (int i = 0; i < 4; i++) lrb_free(vectors->wrong[i]);
+    for (int i = 0; i < LRB_ROW_FLAWS; i++) lrb_free(vectors->wrong[i]);
     memset(vectors, 0, sizeof *vectors);
 }
 

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/wire.h"
 #include "codec/compress.h"
-#include "codec/vectors.h"
 
 enum { ID_FRAME_BYTES = 20 };
 
@@ -46,6 +45,8 @@ void lrb_coder_free(lrb_coder *coder) {
 }
 
 lrb_digest *lrb_coder_digest(lrb_coder *coder) { return coder->digest; }
+
+lrb_vector_coder *lrb_coder_vectors(lrb_coder *coder) { return coder->vectors; }
 
 int lrb_coder_sealer(lrb_coder *coder, lrb_sealer **sealer, lrb_err *err) {
     int code = coder->sealer ? LRB_OK : lrb_sealer_new(&coder->sealer, err);

@@ -11,6 +11,7 @@
 #define LRB_REPO_CHUNK_H
 
 #include "base/buf.h"
+#include "codec/vectors.h"
 #include "repo/vault.h"
 
 typedef struct lrb_coder lrb_coder;
@@ -18,6 +19,7 @@ typedef struct lrb_coder lrb_coder;
 int lrb_coder_new(lrb_coder **out, lrb_err *err);
 void lrb_coder_free(lrb_coder *coder); /* NULL: nothing */
 lrb_digest *lrb_coder_digest(lrb_coder *coder); /* for the coder's own thread, between two calls */
+lrb_vector_coder *lrb_coder_vectors(lrb_coder *coder); /* likewise */
 int lrb_coder_sealer(lrb_coder *coder, lrb_sealer **sealer, lrb_err *err); /* likewise; made at first use */
 /* `count` bytes of the coder's own memory for a stored form that is about to be decoded; valid until its next use. */
 int lrb_coder_room(lrb_coder *coder, size_t count, uint8_t **room, lrb_err *err);

@@ -3,7 +3,9 @@
 
 #include "check.h"
 #include "jobs.h"
+#include "sample.h"
 #include "small_graph.h"
+#include "vector_file.h"
 
 static lrb_err err;
 static const lrb_validation_options OPTIONS = {.workspace = ""};
@@ -22,7 +24,7 @@ static void write_graph(const shelf *s) {
 
 typedef struct outcome {
     char verdict[LRB_WORD_MAX];
-    char facts[8192];
+    char facts[32 << 10];
 } outcome;
 
 /* A judged backup of the shelf's source with these facts; what is stored of it. */
@@ -194,6 +196,78 @@ TEST(options_that_do_not_fit_are_refused) {
     }
 }
 
+/* ---- rows compared while they are encoded ---- */
+
+static void write_vectors(const shelf *s, const char *name, const vector_file *f) {
+    char path[512];
+    fixture_path(path, s->f.source, name);
+    unlink(path);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(f->bytes.data, 1, f->bytes.length, file) != f->bytes.length) perror(path), exit(2);
+    fclose(file);
+}
+
+/* The facts as they must be, from a validation that knows of no backup and reads every row itself. */
+static void judge_alone(shelf *s, char *facts, size_t room, uint64_t *wrong_rows) {
+    static const lrb_job_ops NO_OPS;
+    lrb_job job;
+    lrb_source *source;
+    lrb_judge *judge;
+    lrb_step next = LRB_STEP_MORE;
+    lrb_buf json;
+    lrb_buf_init(&json, 1 << 20);
+    lrb_job_init(&job, &NO_OPS);
+    CHECK_OK(fixture_list(s->f.source, &source, &err));
+    CHECK_OK(lrb_judge_new(&job, false, &OPTIONS, &judge, &err));
+    CHECK_OK(lrb_judge_open_source(judge, source, &err));
+    while (next != LRB_STEP_DONE) CHECK_OK(lrb_judge_step(judge, &s->f.worker, &next, &err));
+    const lrb_report *report = lrb_judge_report(judge);
+    CHECK_OK(lrb_report_json(report, &json, &err));
+    snprintf(facts, room, "{\"validation\": %.*s}", (int)json.length, (char *)json.data);
+    *wrong_rows = report->lines[LRB_CHECK_ROW_NOT_FINITE].count + report->lines[LRB_CHECK_ROW_NORM].count +
+                  report->lines[LRB_CHECK_ROW_VECTOR].count + report->lines[LRB_CHECK_ROW_COSINE].count;
+    lrb_buf_clear(&json);
+    lrb_judge_free(judge);
+    lrb_source_free(source);
+}
+
+/* Changes some characters: digits of base64 into others, which leave the file a vector file, or any byte into any. */
+static void damage(vector_file *f, uint64_t *state) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t first = sample_next(state) % 2 ? f->matrix_at : 0;
+    for (uint64_t n = sample_next(state) % 4; n; n--) {
+        uint8_t *at = f->bytes.data + first + sample_next(state) % (f->bytes.length - first);
+        bool digit = *at && strchr(digits, *at);
+        *at = digit && sample_next(state) % 8 ? (uint8_t)digits[sample_next(state) % 64] : (uint8_t)sample_next(state);
+    }
+}
+
+/* Whatever is wrong with vector files, and whether they are new, known or mended: the verdict is that of a validation by
+ * itself. */
+TEST(the_report_is_that_of_a_validation_by_itself) {
+    enum { ROUNDS = 200 };
+    static outcome out;
+    static char facts[sizeof out.facts];
+    unsigned clean = 0, wrong = 0;
+    shelf s;
+    shelf_open(&s);
+    write_graph(&s);
+    for (uint64_t round = 0, state = 11; round < ROUNDS; round++) {
+        uint64_t wrong_rows;
+        vector_file f = vector_file_of(1 + (uint32_t)(round * 7 % 40), 80 + round % 50);
+        if (round % 5) damage(&f, &state);
+        write_vectors(&s, round % 2 ? "vdb_entities.json" : "vdb_relationships.json", &f);
+        judge_alone(&s, facts, sizeof facts, &wrong_rows);
+        CHECK_OK(take(&s, "{}", "", true, &out));
+        CHECK(!strcmp(out.facts, facts));
+        clean += !wrong_rows;
+        wrong += wrong_rows > 0;
+        lrb_buf_clear(&f.bytes);
+    }
+    CHECK(clean > ROUNDS / 10 && wrong > ROUNDS / 10);
+    shelf_close(&s);
+}
+
 TEST(memory_running_out_stores_a_snapshot_or_fails_as_such) {
     for (int64_t countdown = 0;; countdown += 3) {
         shelf s;
@@ -219,6 +293,7 @@ int main(void) {
     RUN(the_newest_snapshot_with_the_same_data_is_asked);
     RUN(a_report_that_has_no_room_leaves_the_facts_alone);
     RUN(options_that_do_not_fit_are_refused);
+    RUN(the_report_is_that_of_a_validation_by_itself);
     RUN(memory_running_out_stores_a_snapshot_or_fails_as_such);
     return check_report();
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "check.h"
 #include "fixture.h"
+#include "vector_file.h"
 
 typedef struct scene {
     fixture f;
@@ -135,6 +136,74 @@ TEST(a_file_cut_short_while_it_is_read_is_refused) {
     close_scene(&s);
 }
 
+/* ---- rows of vector files ---- */
+
+static void write_vectors(const scene *s, const vector_file *f) {
+    char path[512];
+    fixture_path(path, s->f.source, "vdb");
+    unlink(path);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(f->bytes.data, 1, f->bytes.length, file) != f->bytes.length) perror(path), exit(2);
+    fclose(file);
+}
+
+static int look_at_rows(scene *s, bool compare, lrb_rows_seen *seen) {
+    lrb_err err;
+    int code = begin(s, &err);
+    if (!code && compare) lrb_intake_compare_rows(s->intake);
+    if (!code) code = run(s, &err);
+    const lrb_rows_seen *found = code ? NULL : lrb_intake_rows_seen(s->intake, 0);
+    *seen = found ? *found : (lrb_rows_seen){.rows = 0};
+    return code;
+}
+
+TEST(rows_are_seen_as_they_are_encoded_and_when_they_are_known) {
+    enum { DIM = 24, ROWS = 3000 };
+    scene s;
+    lrb_err err;
+    lrb_rows_seen first, second;
+    lrb_backup_outcome outcome;
+    CHECK_OK(open_scene(&s, &err));
+    vector_file f = vector_file_of(DIM, ROWS);
+    write_vectors(&s, &f);
+    CHECK_OK(look_at_rows(&s, false, &first));
+    CHECK(!first.rows);
+    end(&s);
+    CHECK_OK(look_at_rows(&s, true, &first));
+    end(&s);
+    uint64_t places = 0, row = 0;
+    for (const uint8_t *at = f.bytes.data, *end; (at = memmem(at, f.matrix_at - (size_t)(at - f.bytes.data), ": \"eJw", 6)); at = end) {
+        at += 3;
+        end = memchr(at, '"', f.bytes.length);
+        places += lrb_row_place(row++, (uint64_t)(at - f.bytes.data), (uint64_t)(end - at));
+    }
+    CHECK(row == ROWS && first.rows == ROWS && first.dim == DIM && first.matrix_at == f.matrix_at && first.places == places);
+    CHECK_OK(fixture_backup(&s.f, s.repo, &outcome, &err));
+    CHECK_OK(look_at_rows(&s, true, &second)); /* every chunk is known now */
+    CHECK(!memcmp(&first, &second, sizeof first));
+    end(&s);
+    lrb_buf_clear(&f.bytes);
+    close_scene(&s);
+}
+
+TEST(a_file_with_one_wrong_row_was_not_seen) {
+    enum { ROWS = 400 };
+    scene s;
+    lrb_err err;
+    lrb_rows_seen seen;
+    CHECK_OK(open_scene(&s, &err));
+    for (size_t wrong = 0; wrong < ROWS; wrong += 57) {
+        vector_file f = vector_file_of(24, ROWS);
+        memset(f.bytes.data + f.matrix_at + 128 * wrong + 8, '/', 80); /* 128 characters a row */
+        write_vectors(&s, &f);
+        CHECK_OK(look_at_rows(&s, true, &seen));
+        CHECK(!seen.rows);
+        end(&s);
+        lrb_buf_clear(&f.bytes);
+    }
+    close_scene(&s);
+}
+
 TEST(every_failing_allocation_is_survived) {
     int64_t failed = 0;
     scene s;
@@ -142,16 +211,20 @@ TEST(every_failing_allocation_is_survived) {
     CHECK_OK(open_scene(&s, &err));
     fixture_write(s.f.source, "big", 2 << 20, 1);
     fixture_write(s.f.source, "small", 5000, 2);
+    vector_file f = vector_file_of(8, 60);
+    write_vectors(&s, &f);
     for (int code = LRB_E_NOMEM; code; failed++) {
         s.source = NULL, s.writer = NULL, s.intake = NULL;
         lrb_mem_fail_after(failed, false);
         code = begin(&s, &err);
+        if (!code) lrb_intake_compare_rows(s.intake);
         if (!code) code = run(&s, &err);
         lrb_mem_fail_after(-1, false);
         if (code) CHECK_FAILS(code, LRB_E_NOMEM);
         end(&s);
     }
     CHECK(failed > 20);
+    lrb_buf_clear(&f.bytes);
     close_scene(&s);
 }
 
@@ -159,6 +232,8 @@ int main(void) {
     RUN(every_failing_allocation_is_survived);
     RUN(content_decides_the_result_not_the_way);
     RUN(an_offer_is_taken_only_when_its_chunks_are_known);
+    RUN(rows_are_seen_as_they_are_encoded_and_when_they_are_known);
+    RUN(a_file_with_one_wrong_row_was_not_seen);
     RUN(progress_ends_at_its_totals);
     RUN(a_file_cut_short_while_it_is_read_is_refused);
     return check_report();

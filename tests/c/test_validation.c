@@ -246,6 +246,35 @@ TEST(every_failing_allocation_is_survived) {
     }
 }
 
+/* ---- rows that another reader has compared ---- */
+
+/* Validates the small graph with relations whose matrix is all zeros, told what was seen of their rows; how many rows are found wrong. */
+static uint64_t wrong_rows_when_told(const lrb_rows_seen *seen) {
+    const change zeros = BECOMES("vdb_relationships.json", "{\"embedding_dim\": 3, \"data\": [{\"__id__\": \"a\", \"vector\": "
+                                 "\"eJy76BHjFn4AAAoEAtM=\"}, {\"__id__\": \"b\", \"vector\": \"eJy76BHjFn4AAAoEAtM=\"}], \"matrix\": "
+                                 "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}");
+    lrb_validation *v;
+    lrb_bytes bytes[JUDGED_FILES];
+    if (lrb_validation_new(&PLAIN, &v, &err) || give(v, &zeros, bytes, &err)) exit(2);
+    lrb_validation_rows_seen(v, zeros.name, seen);
+    lrb_validation_rows_seen(v, "notes.txt", seen);
+    if (step_to_the_end(v, &err)) exit(2);
+    uint64_t count = lrb_validation_report(v)->lines[LRB_CHECK_ROW_NORM].count;
+    lrb_validation_free(v);
+    return count;
+}
+
+TEST(rows_another_reader_compared_are_left_alone_where_they_are_the_same) {
+    const lrb_rows_seen right = {2, 144, lrb_row_place(0, 57, 20) + lrb_row_place(1, 108, 20), 3};
+    lrb_rows_seen wrong[5] = {right, right, right, right, {.rows = 0}};
+    CHECK(wrong_rows_when_told(&right) == 0);
+    wrong[0].rows--;
+    wrong[1].matrix_at++;
+    wrong[2].dim++;
+    wrong[3].places = lrb_row_place(1, 57, 20) + lrb_row_place(0, 108, 20);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) CHECK(wrong_rows_when_told(&wrong[i]) == 2);
+}
+
 TEST(what_cannot_be_read_is_no_finding) {
     lrb_validation *v;
     bool taken;
@@ -267,6 +296,7 @@ int main(void) {
     RUN(a_file_given_twice_is_refused_and_a_foreign_one_passed_over);
     RUN(threads_find_the_same);
     RUN(every_failing_allocation_is_survived);
+    RUN(rows_another_reader_compared_are_left_alone_where_they_are_the_same);
     RUN(what_cannot_be_read_is_no_finding);
     return check_report();
 }

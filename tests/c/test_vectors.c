@@ -156,14 +156,38 @@ TEST(the_stored_form_never_changes) {
     }
 }
 
+TEST(what_streams_hold_is_the_same_encoded_or_inflated) {
+    lrb_err err;
+    lrb_vectors vectors;
+    const lrb_stream *known, *again;
+    static uint8_t held[4][2 * 100];
+    size_t written, count = make_content(100, 4, 1, 5);
+    CHECK_OK(lrb_vectors_open(content, count, 100, &vectors, &err));
+    content[count - 1] ^= 1; /* the last one's checksum */
+    CHECK_OK(lrb_vectors_encode(coder, content, count, 100, stored, sizeof stored, &written, &err));
+    known = lrb_vectors_inflated(coder, 4);
+    CHECK(written && known && !lrb_vectors_inflated(coder, 3));
+    for (int i = 0; i < 4; i++) memcpy(held[i], known[i].out, sizeof held[i]);
+    CHECK_OK(lrb_vectors_decode(coder, stored, written, 100, back, count, &err));
+    CHECK(!lrb_vectors_inflated(coder, 4)); /* they may be another content's now */
+    CHECK_OK(lrb_vectors_inflate(coder, &vectors, &again, &err));
+    for (int i = 0; i < 4; i++) CHECK(again[i].good == (i < 3) && !memcmp(again[i].out, held[i], sizeof held[i]));
+    CHECK_OK(lrb_vectors_encode(coder, content, count - 1, 100, stored, sizeof stored, &written, &err));
+    CHECK(!written && !lrb_vectors_inflated(coder, 4));
+}
+
 TEST(failed_allocations_are_told) {
     lrb_err err;
     size_t written, count = make_content(64, 3, 1, 11);
+    lrb_vectors vectors;
+    const lrb_stream *streams;
     int code = LRB_E_NOMEM;
     for (int64_t n = 0; code && n < 50; n++) {
         lrb_vector_coder *made = NULL;
         lrb_mem_fail_after(n, true);
         code = lrb_vector_coder_new(&made, &err);
+        if (!code) code = lrb_vectors_open(content, count, 64, &vectors, &err);
+        if (!code) code = lrb_vectors_inflate(made, &vectors, &streams, &err);
         if (!code) code = lrb_vectors_encode(made, content, count, 64, stored, sizeof stored, &written, &err);
         lrb_mem_fail_after(-1, false);
         CHECK(code == LRB_OK || code == LRB_E_NOMEM);
@@ -182,6 +206,7 @@ int main(void) {
     RUN(every_truncation_and_other_length_is_damage);
     RUN(every_flip_is_damage_or_stays_in_its_room);
     RUN(the_stored_form_never_changes);
+    RUN(what_streams_hold_is_the_same_encoded_or_inflated);
     RUN(failed_allocations_are_told);
     lrb_vector_coder_free(coder);
     return check_report();
