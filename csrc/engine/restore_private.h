@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "engine/restore.h"
 #include "engine/tree.h"
+#include "engine/vector_item.h"
 
 enum {
     LRB_RESTORE_BATCH_BYTES = 1 << 20,   /* content per write step */
@@ -41,12 +42,6 @@ static inline bool lrb_restore_is_written(const lrb_restore_item *item) {
     return item->shown.staged && !item->linked && item->shown.type != LRB_FILE_DIRECTORY;
 }
 
-typedef struct lrb_restore_correction { /* of a section's rows, in a vector file */
-    lrb_id id;
-    uint64_t first;
-    uint32_t rows;
-} lrb_restore_correction;
-
 /* Three bytes of a matrix that begin in one batch and end in the next: one quantum of base64. Batches begin in order,
  * so that few of them can be half done. */
 typedef struct lrb_restore_seam {
@@ -55,15 +50,9 @@ typedef struct lrb_restore_seam {
     unsigned have;
 } lrb_restore_seam;
 
-/* A vector file: data of `data_bytes`, middle, matrix, end. */
-typedef struct lrb_restore_vectors {
-    uint32_t dim, middle_bytes, end_bytes;
-    uint64_t row_count, data_bytes;
-    lrb_buf frame;               /* its content; middle and end are its last bytes */
-    lrb_restore_correction *corrections;
-    size_t correction_count, correction_room;
-    uint64_t next_row;           /* of the matrix, for the next span */
-    lrb_restore_seam seams[LRB_RESTORE_MAX_SEAMS]; /* these two under the mutex */
+typedef struct lrb_restore_vectors { /* a vector file */
+    lrb_vector_layout layout;    /* spans are taken under the mutex */
+    lrb_restore_seam seams[LRB_RESTORE_MAX_SEAMS]; /* these two, too */
     unsigned seam_count;
 } lrb_restore_vectors;
 

@@ -206,10 +206,30 @@ TEST(a_size_that_is_not_that_of_its_list_is_damage) {
     bench_close(&b);
 }
 
+TEST(every_failing_allocation_is_survived_by_both) {
+    bench b;
+    static listing l;
+    begin(&b, &l);
+    for (int reader = 0; reader < 2; reader++) {
+        int64_t countdown = 0;
+        for (int code = LRB_E_NOMEM; code; countdown++) {
+            if (!reader) bench_renew_staging(&b);
+            lrb_mem_fail_after(countdown, false);
+            code = reader ? look_into(&b, &l.item) : bench_restore_all(&b, &err);
+            lrb_mem_fail_after(-1, false);
+            if (code) CHECK_FAILS(code, LRB_E_NOMEM);
+        }
+        CHECK(countdown > 20);
+    }
+    CHECK(same_trees(b.f.source, b.staging));
+    bench_close(&b);
+}
+
 int main(void) {
     RUN(a_list_as_it_was_comes_back);
     RUN(whatever_is_wrong_in_a_list_is_damage);
     RUN(rows_in_another_order_are_damage);
     RUN(a_size_that_is_not_that_of_its_list_is_damage);
+    RUN(every_failing_allocation_is_survived_by_both);
     return check_report();
 }
