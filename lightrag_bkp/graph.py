@@ -23,6 +23,7 @@ from .models import (
 )
 from .repository import EXPIRED, GraphRepository, scan
 from .sources.files import Kind, Layout
+from .target import refuse_dangling
 from .verdicts import Validation
 
 logger = logging.getLogger("lightrag_bkp")
@@ -161,7 +162,7 @@ class GraphBackup:
 
         Args:
             snapshot_id: or "latest", which passes over safety snapshots.
-            target_dir: a working directory; made when missing.
+            target_dir: a working directory; made when missing. A symlink is followed, one that leads nowhere refused.
             items: only these (a directory's name takes all below it); nothing is removed then.
             dry_run: only say what would change.
             workspace: another one than the snapshot's ("" is the unnamed one): a clone, into a workspace without data.
@@ -213,6 +214,7 @@ class GraphBackup:
         """
         directory = arguments.check_path(directory, "directory")
         snapshot = await self._require(snapshot_id)
+        await asyncio.to_thread(refuse_dangling, directory)
         await asyncio.to_thread(os.makedirs, directory, exist_ok=True)
         await staging.unpack(self._repository, snapshot.backup_id, directory)
 
@@ -405,8 +407,8 @@ class GraphBackup:
         """
         wanted = VerifyLevel(arguments.check_choice(level, "level", tuple(VerifyLevel)))
         arguments.check_progress(progress)
-        snapshot = None if snapshot_id is None else await self._require(snapshot_id)
         chosen = None if scratch_dir is None else arguments.check_path(scratch_dir, "scratch_dir")
+        snapshot = None if snapshot_id is None else await self._require(snapshot_id)
         return await verification.verify(self._repository, snapshot, wanted, chosen, progress)
 
     async def validate_snapshot(

@@ -112,8 +112,9 @@ class HealthValidator:
 
         Returns:
             {graph_id, status, message, checked_at, components: [ComponentHealth as objects], latest (id or None),
-            latest_age_s, last_validation and last_drill ({at, ok, level, age_s, ...} or None), free_bytes,
-            days_until_full (None when nothing grows)}.
+            latest_age_s, not_counted (how many newer snapshots are no good backups, being of consistency "crash"),
+            newest_not_counted (id or None), last_validation and last_drill ({at, ok, level, age_s, ...} or None),
+            free_bytes, days_until_full (None when nothing grows)}.
 
         Raises:
             NotFoundError: no such graph.
@@ -138,7 +139,8 @@ class HealthValidator:
 
     def _look_at_backups(self, graph: GraphBackup) -> dict[str, Any]:
         now = datetime.now(UTC)
-        found: dict[str, Any] = {"latest": None, "latest_age_s": None, "last_validation": None, "last_drill": None}
+        found: dict[str, Any] = {"latest": None, "latest_age_s": None, "not_counted": 0}
+        found |= {"newest_not_counted": None, "last_validation": None, "last_drill": None}
         parts = [self._repository(graph, now)]
         if parts[0].status is not HealthStatus.CRITICAL:
             snapshots = graph.list_snapshots()
@@ -167,9 +169,12 @@ class HealthValidator:
         return ComponentHealth("repository", HealthStatus.HEALTHY, "can be read and written", now)
 
     def _age(self, snapshots: list[BackupSnapshot], found: dict[str, Any], now: datetime) -> ComponentHealth:
-        good = [one for one in snapshots if not one.safety and one.consistency != Consistency.CRASH]
+        taken = [one for one in snapshots if not one.safety]
+        good = [one for one in taken if one.consistency != Consistency.CRASH]
+        uncounted = taken[taken.index(good[-1]) + 1 :] if good else taken
+        found |= {"not_counted": len(uncounted), "newest_not_counted": uncounted[-1].backup_id if uncounted else None}
         if not good:
-            return ComponentHealth("age", HealthStatus.CRITICAL, "there is no good backup", now)
+            return ComponentHealth("age", HealthStatus.CRITICAL, f"there is no good backup{_beside(uncounted)}", now)
         age = max(now - good[-1].created_at, timedelta())
         found |= {"latest": good[-1].backup_id, "latest_age_s": age.total_seconds()}
         limit = timedelta(hours=self.settings.max_backup_age_hours)
@@ -177,7 +182,8 @@ class HealthValidator:
             status = HealthStatus.CRITICAL
         else:
             status = HealthStatus.DEGRADED if age > limit else HealthStatus.HEALTHY
-        return ComponentHealth("age", status, f"the newest good backup is {_told(age)} old", now)
+        said = f"the newest good backup is {_told(age)} old{_beside(uncounted)}"
+        return ComponentHealth("age", status, said, now)
 
     def _proof(self, graph_id: str, found: dict[str, Any], now: datetime) -> ComponentHealth:
         """When a backup of the graph was last proved good, by reading it or by bringing it back."""
@@ -223,6 +229,16 @@ class HealthValidator:
             said = f"the device is full in {days:.0f} days at this rate"
             return ComponentHealth("space", HealthStatus.DEGRADED, said, now)
         return ComponentHealth("space", HealthStatus.HEALTHY, f"{free / 1e9:.1f} GB are free", now)
+
+
+def _beside(uncounted: list[BackupSnapshot]) -> str:
+    """Why newer snapshots do not count as backups; "" when there are none."""
+    if not uncounted:
+        return ""
+    return (
+        f" ({len(uncounted)} newer of consistency 'crash', the last one {uncounted[-1].backup_id}, are not counted:"
+        " taken without waiting for LightRAG, they may show no one moment)"
+    )
 
 
 def _at(proof: Mapping[str, Any]) -> str:

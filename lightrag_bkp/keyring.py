@@ -74,13 +74,17 @@ class Keyring:
         """Removes the slot whose id begins so from every graph; returns its id.
 
         Raises:
-            NotFoundError: there is none, or more than one. InvalidInputError: it is the last one, or the key file's.
+            NotFoundError: there is none. InvalidInputError: there are several, it is the last one, or the key file's.
         """
         key = await self._needed()
         found = [slot.slot_id for slot in await self.slots() if beginning and slot.slot_id.startswith(beginning)]
-        if len(found) != 1:
-            which = "several key slots begin" if found else "no key slot begins"
-            raise NotFoundError(f"{which} with {beginning!r}: see the list of slots", target=beginning)
+        if not found:
+            raise NotFoundError(f"no key slot begins with {beginning!r}: see the list of slots", target=beginning)
+        if len(found) > 1:
+            raise InvalidInputError(
+                f"{len(found)} key slots begin with {beginning!r}, {', '.join(found)}: write more of the id",
+                target=beginning,
+            )
         await _bridge.run(_bridge.remove_slot_job(self._path(), key, bytes.fromhex(found[0])))
         return found[0]
 

@@ -31,7 +31,7 @@ from .repository import GraphRepository
 from .safety import keep_present
 from .sources import files, trees
 from .staging import CREATE, DIRECTORY, FILE, REPLACE, SAME, SYMLINK, Staged, Staging, Wanted, plan, surplus
-from .target import Target, holds_staging, layout_of, look, root_mode_of
+from .target import Target, holds_staging, layout_of, look, refuse_dangling, root_mode_of
 from .uploads import Others, place
 from .workspaces import check_new
 
@@ -131,6 +131,9 @@ async def restore(repository: GraphRepository, request: Request) -> RestoreOutco
 def _refuse(this: _Restore) -> None:
     """Refuses what cannot be meant."""
     request, layout = this.request, this.layout
+    refuse_dangling(os.path.join(os.path.abspath(request.target_dir), layout.workspace))
+    if request.input_dir is not None:
+        refuse_dangling(os.path.join(request.input_dir, layout.workspace))
     if layout.kind is files.Kind.PLAIN and (request.workspace, request.input_dir) != (None, None):
         raise InvalidInputError(
             "the snapshot is of a plain directory, which has neither workspace nor uploads: leave them out",

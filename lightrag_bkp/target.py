@@ -1,6 +1,7 @@
 """The directory a restore goes to, and what of the graph is there now."""
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ def look(layout: files.Layout, inputs: bool, storage_path: str, some_only: bool)
         return Target(layout, False, some_only, trees=((layout.root, ""),))
     there = set(os.listdir(layout.root))
     stores = frozenset(filter(names.is_item, there))
+    _refuse_disguised(layout.root, stores)
     beside = there - stores - {names.CONFIG_DIR}
     uploads = os.path.join(layout.root, names.INPUTS)
     if inputs:
@@ -86,6 +88,31 @@ def look(layout: files.Layout, inputs: bool, storage_path: str, some_only: bool)
     shared = some_only or holds_storage or (layout.workspace == "" and bool(beside))
     below = ((uploads, names.INPUTS),) if inputs and os.path.isdir(uploads) else ()
     return Target(layout, inputs, shared, stores, below)
+
+
+def refuse_dangling(path: str) -> None:
+    """Refuses a symlink that leads nowhere: what would be made there is not where it was asked for."""
+    while path != os.path.dirname(path):
+        if os.path.islink(path) and not os.path.exists(path):
+            raise ConflictError(
+                f"{path!r} is a symlink to {os.readlink(path)!r}, where nothing is: make that directory, or name"
+                " another target",
+                target=path,
+            )
+        path = os.path.dirname(path)
+
+
+def _refuse_disguised(root: str, stores: frozenset[str]) -> None:
+    """What has the name of a LightRAG file and is none is kept by no safety snapshot, so nothing may replace it."""
+    for name in sorted(stores):
+        path = os.path.join(root, name)
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "directory" if stat.S_ISDIR(mode) else "symlink" if stat.S_ISLNK(mode) else "special file"
+            raise ConflictError(
+                f"{path!r} is a {kind} with the name of a file of LightRAG's: move it away, or name another target",
+                target=path,
+            )
 
 
 def _refuse_graph(root: str) -> None:

@@ -108,7 +108,10 @@ def restore(
 
 
 def _outcome_document(outcome: "RestoreOutcome") -> dict[str, object]:
-    return {**members(outcome), "items": Listing(outcome.items, members)}
+    document = {**members(outcome), "items": Listing(outcome.items, members)}
+    if outcome.held_ms is None:  # no LightRAG was held
+        del document["held_ms"]
+    return document
 
 
 def _looked_at(outcome: VerifyOutcome) -> str:

@@ -1,5 +1,6 @@
 """`validate`: whether a graph fits together."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from .failures import Exit
 from .session import Session
 from .text import shown
+
+_MISSING = ("file_missing", "vectors_missing")
 
 
 def validate(
@@ -35,7 +38,12 @@ def validate(
                 directory, workspace, embedding_dim=embedding_dim, partial=partial, progress=progress
             )
         )
-    code = session.answer(
-        lambda: {"directory": directory, "workspace": workspace, **found.document()}, lambda: map(shown, found.page())
-    )
+
+    def lines() -> Iterator[str]:
+        yield from map(shown, found.page())
+        if not partial and any(one.check in _MISSING for one in found.errors):
+            yield ""
+            yield "--partial judges the files that are there, where the missing ones are kept elsewhere"
+
+    code = session.answer(lambda: {"directory": directory, "workspace": workspace, **found.document()}, lines)
     return code or (Exit.DONE if found.usable else Exit.DAMAGE)

@@ -174,8 +174,10 @@ def status(session: Session) -> int:
         yield ""
         valid = written["latest_validated"] or "none"
         yield f"recovery points: {written['recovery_points']}, newest valid one: {valid}"
+        yield "counted as backups: snapshots of any consistency but crash, and no safety snapshots"
         said = [one for one in health["components"] if one["status"] != "healthy"]
         yield from (f"{one['status'].upper()} {one['component']}: {shown(one['message'])}" for one in said)
+        yield from _uncounted(health["graphs"])
         if not said:
             yield "all is well"
 
@@ -239,6 +241,15 @@ def _failed_over(outcome: "FailoverOutcome") -> Iterator[str]:
     else:
         back = "everything is what it was before" if outcome.rolled_back else "NOT everything is what it was before"
         yield f"failed: {shown(outcome.error)}" + ("" if outcome.undo else f"; {back}")
+
+
+def _uncounted(graphs: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """What would be lost all the same may lie in snapshots that do not count."""
+    for name, answers in graphs.items():
+        backups = answers["backups"]
+        if number := backups["not_counted"]:
+            which = f"{counted(number, 'snapshot')} of consistency crash, the last one {backups['newest_not_counted']}"
+            yield f"{name}: {which}, newer than any good backup: restorable, but nobody knows if of one moment"
 
 
 def _graph_row(name: str, answers: dict[str, dict[str, Any]]) -> tuple[str, ...]:

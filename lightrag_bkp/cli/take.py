@@ -143,6 +143,9 @@ def _taken(taken: "BackupSnapshot", source_dir: str | None) -> list[str]:
     lines = [f"snapshot {taken.backup_id} of {taken.graph_id}: {what}, {taken.consistency}{verdict}"]
     if taken.verdict in (Verdict.REPAIRABLE, Verdict.UNUSABLE):
         lines.append(f"the graph is {taken.verdict}: see lightrag-bkp show {taken.graph_id} {taken.backup_id}")
+    if taken.verdict and taken.facts.get("missing"):
+        absent = ", ".join(taken.facts["missing"])
+        lines.append(f"the verdict is of the files that are there: with --partial, {absent} count as kept elsewhere")
     if taken.skipped:
         left_out = counted(len(taken.skipped), "name")
         lines.append(f"{left_out} left out: see lightrag-bkp show {taken.graph_id} {taken.backup_id}")

@@ -5,15 +5,17 @@ LightRAG (1.5.0 and later) replaces its files and never rewrites them: a set of 
 moment, while the server goes on. `pin` opens them, `moved` says which names lead elsewhere by now.
 """
 
+import errno
 import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ..errors import IncompleteSourceError, NotFoundError, SourceChangedError
+from ..errors import IncompleteSourceError, LightragBkpError, NotFoundError, SourceChangedError, StorageError
 from .names import (
     CONFIG_DIR,
     CONFIG_NAMES,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from .._bridge import Source
 
 _HEAD_BYTES = 64
+_DENIED = (errno.EACCES, errno.EPERM)
 _NO_FILE_REASON = "not a regular file"
 _LINK_REASON = "symbolic link: recorded as a link, what it leads to is not part of the snapshot"
 
@@ -155,10 +158,16 @@ def detect(source_dir: str | os.PathLike[str], workspace: str = "") -> Layout:
 
     Raises:
         NotFoundError: no such directory, or a LightRAG directory without this workspace, or with nothing in it yet.
+            StorageError: the system refused a look at it.
     """
     graph = Layout.at(Kind.LIGHTRAG, source_dir, workspace)
-    working_dir, root = graph.working_dir, graph.root
-    if not os.path.isdir(working_dir):
+    with _refusals_named(graph.working_dir):
+        return _detect(graph)
+
+
+def _detect(graph: Layout) -> Layout:
+    working_dir, root, workspace = graph.working_dir, graph.root, graph.workspace
+    if not _is_directory(working_dir):
         raise NotFoundError(
             f"{working_dir!r} is not a directory: name LightRAG's working directory", op="read", target=working_dir
         )
@@ -185,11 +194,11 @@ def pin(layout: Layout) -> Pins:
     """Opens all items of a LightRAG workspace at this moment: some 0.1 ms, no byte is read.
 
     Raises:
-        NotFoundError: nothing is there (any more). OSError: an item cannot be opened.
+        NotFoundError: nothing is there (any more). StorageError: an item cannot be opened.
     """
     pins = Pins(layout)
     try:
-        with open_directory(layout.root) as root:
+        with _refusals_named(layout.root), open_directory(layout.root) as root:
             for name in _open_order(_list_items(root, layout, pins)):
                 _pin_item(pins, name, name, root)
         _pin_config(pins, layout.working_dir)
@@ -199,6 +208,28 @@ def pin(layout: Layout) -> Pins:
     if not pins.names:
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}", op="pin", target=layout.root)
     return pins
+
+
+def _is_directory(path: str) -> bool:
+    """As `os.path.isdir`, but what may not be looked at is an error."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+@contextmanager
+def _refusals_named(root: str) -> Iterator[None]:
+    """Says of what the system refused where it is, and what helps."""
+    try:
+        yield
+    except LightragBkpError:
+        raise
+    except OSError as error:
+        path = os.path.join(root, error.filename) if isinstance(error.filename, str) else root
+        advice = ": check owner and mode, and those of its parent directories" if error.errno in _DENIED else ""
+        said = f"{path!r}: {error.strerror or error}{advice}"
+        raise StorageError(said, errno=error.errno or 0, op="read", target=path) from error
 
 
 def moved(pins: Pins) -> list[str]:

@@ -63,6 +63,7 @@ WRONG: dict[str, list[Any]] = {
     "beginning": [None, *TEXTS],
     "graph_ids": ["kept", 7, [7], [], None],
     "description": [None, *TEXTS],
+    "scratch_dir": [7, b"bytes", ""],
     "slot_id": [None, *TEXTS],
     "backup": [7, "path"],
     "settings": [7, {}],

@@ -1,9 +1,12 @@
 """`validate`: a page, a document, and an exit code."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from support import breaking
-from support.program import Program
+from support.program import Program, without_override
 
 
 def test_a_usable_graph(program: Program, built_graph: Path) -> None:
@@ -47,3 +50,35 @@ def test_ids_cannot_act_on_a_terminal(program: Program, graph_dir: Path) -> None
     page = program("validate", graph_dir, code=3).out
     assert "\x1b" not in page
     assert "    evil\\x1b[2J\\n" in page
+
+
+def test_of_a_part_a_snapshot_says_what_validate_says(program: Program, graph_dir: Path) -> None:
+    (graph_dir / "vdb_chunks.json").unlink()
+    whole = program("validate", graph_dir, code=3).out
+    assert whole.startswith("verdict: repairable") and "--partial judges the files that are there" in whole
+    part = program("validate", graph_dir, "--partial").out
+    assert part.startswith("verdict: usable\n") and "--partial judges" not in part
+    taken = program("snapshot", "g", graph_dir, "--partial").out
+    assert "usable" in taken.splitlines()[0]
+    assert (
+        "the verdict is of the files that are there: with --partial, vdb_chunks.json count as kept elsewhere" in taken
+    )
+
+
+@pytest.mark.parametrize("place", ["vdb_entities.json", ".", ".."])
+@pytest.mark.parametrize("command", [("validate",), ("snapshot", "g")], ids=["validate", "snapshot"])
+def test_what_may_not_be_read_is_named(
+    program: Program, graph_dir: Path, tmp_path: Path, command: tuple[str, ...], place: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    moved = graph_dir.rename(home / "rag")
+    program("snapshot", "other", home / "rag", "--on-busy", "crash")  # so that the storage is there
+    denied = Path(os.path.normpath(moved / place))
+    mode = denied.stat().st_mode
+    denied.chmod(0)
+    try:
+        said = replace(program, before=without_override()).sentence(*command, moved, code=1)
+    finally:
+        denied.chmod(mode)
+    assert said.startswith(f"'{moved if place == '..' else denied}': Permission denied: check owner and mode")

@@ -116,3 +116,24 @@ def test_a_damaged_point_is_complained_about(program: Program, places: dict[str,
 def test_documents_are_json(program: Program, places: dict[str, Path], point: str) -> None:
     for words in (("list",), ("show", point), ("validate", point), ("drill", point), ("failover", point, "--dry-run")):
         assert isinstance(json.loads(json.dumps(program.json("recovery", *words))), dict)
+
+
+def test_status_says_which_snapshots_do_not_count(program: Program, tmp_path: Path) -> None:
+    rag = tmp_path / "rag"
+    rag.mkdir()
+    (rag / "kv_store_full_docs.json").write_text("{}")
+    words = ("snapshot", "g", rag, "--partial")
+    crash = program.json(*words, "--on-busy", "crash")["snapshot"]["backup_id"]
+    page = program("status", code=1).out
+    assert "counted as backups: snapshots of any consistency but crash" in page
+    assert f"CRITICAL g/backups: there is no good backup (1 newer of consistency 'crash', the last one {crash}" in page
+    assert f"g: 1 snapshot of consistency crash, the last one {crash}" in page
+    backups = program.json("status", code=1)["health"]["graphs"]["g"]["backups"]
+    assert (backups["latest"], backups["not_counted"], backups["newest_not_counted"]) == (None, 1, crash)
+    good = program.json(*words)["snapshot"]["backup_id"]
+    backups = program.json("status")["health"]["graphs"]["g"]["backups"]
+    assert (backups["latest"], backups["not_counted"], backups["newest_not_counted"]) == (good, 0, None)
+    newer = [program.json(*words, "--on-busy", "crash")["snapshot"]["backup_id"] for _ in range(2)]
+    backups = program.json("status")["health"]["graphs"]["g"]["backups"]
+    assert (backups["latest"], backups["not_counted"], backups["newest_not_counted"]) == (good, 2, newer[-1])
+    assert "2 snapshots of consistency crash" in program("status").out

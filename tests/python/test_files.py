@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lightrag_bkp.errors import IncompleteSourceError, NotFoundError
+from lightrag_bkp.errors import IncompleteSourceError, NotFoundError, StorageError
 from lightrag_bkp.sources import files, names
 
 WHOLE = (
@@ -158,7 +158,7 @@ def test_descriptors_are_given_back_when_pinning_fails(graph: Path, monkeypatch:
         return real(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(PermissionError):
+    with pytest.raises(StorageError, match=r"vdb_relationships\.json'"):
         files.pin(files.detect(graph))
     monkeypatch.undo()
     assert len(os.listdir("/proc/self/fd")) == before

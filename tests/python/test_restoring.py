@@ -352,3 +352,49 @@ async def test_a_dry_run_where_nothing_would_change_writes_nothing(graph: GraphB
     snapshot = await graph.create_snapshot()
     outcome = await graph.restore(snapshot.backup_id, tmp_path / "rag", dry_run=True)
     assert (outcome.changed, outcome.needed_bytes) == ((), 0)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("beside", [(), ("vdb_entities.json",)], ids=["alone", "beside a file"])
+@pytest.mark.parametrize("items", [None, ["vdb_chunks.json"]], ids=["all", "one item"])
+@pytest.mark.parametrize("kind", ["directory", "symlink", "special file"])
+async def test_what_only_has_the_name_of_a_store_is_refused_and_stays(
+    graph: GraphBackup, tmp_path: Path, kind: str, items: list[str] | None, beside: tuple[str, ...], dry_run: bool
+) -> None:
+    snapshot = await graph.create_snapshot(partial=True, validate="off")
+    target = tmp_path / "target"
+    target.mkdir()
+    for name in beside:
+        (target / name).write_text("there before")
+    disguised = target / "vdb_chunks.json"
+    if kind == "directory":
+        disguised.mkdir()
+        (disguised / "letter").write_text("of somebody")
+    elif kind == "symlink":
+        disguised.symlink_to(tmp_path / "rag" / "vdb_chunks.json")
+    else:
+        os.mkfifo(disguised)
+    before = sorted(path.name for path in target.rglob("*"))
+    with pytest.raises(ConflictError, match=f"vdb_chunks.json' is a {kind} with the name of a file of LightRAG's"):
+        await graph.restore(snapshot.backup_id, target, items=items, dry_run=dry_run)
+    assert sorted(path.name for path in target.rglob("*")) == before
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("target", ["link", "link/below", "loop"])
+async def test_a_symlink_that_leads_nowhere_is_no_target(
+    plain: GraphBackup, graph: GraphBackup, tmp_path: Path, target: str, dry_run: bool
+) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "named").symlink_to(tmp_path / "nowhere")
+    for one in (plain, graph):
+        snapshot = await one.create_snapshot(partial=True, validate="off")
+        with pytest.raises(ConflictError, match="where nothing is"):
+            await one.restore(snapshot.backup_id, tmp_path / target, dry_run=dry_run)
+    with pytest.raises(ConflictError, match="where nothing is"):
+        await graph.restore("latest", tmp_path / "base", workspace="named", dry_run=dry_run)
+    with pytest.raises(ConflictError, match="where nothing is"):
+        await graph.unpack("latest", tmp_path / target)
+    assert not (tmp_path / "nowhere").exists()
