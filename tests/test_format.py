@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import reader_vectors as vectors
 from compat import reader
-from support import graphs
+from support import breaking, graphs
 from support.folders import fingerprint
 
 from lightrag_bkp.sync import BackupManager, GraphBackup
@@ -85,6 +86,23 @@ def test_vector_files_are_read_by_the_page_alone(tmp_path: Path, repository: Pat
     kinds = [(row[48], row[49]) for _, _, row in packs.rows.values()]
     assert (vectors.VECTORS, 2) in kinds and (vectors.VECTORS, 1) not in kinds
     assert {vectors.TEXT, vectors.CORRECTIONS, vectors.FRAME} <= {kind for kind, _ in kinds}
+
+
+def test_a_vector_file_without_corrections_is_read_by_the_page_alone(tmp_path: Path, repository: Path) -> None:
+    """All rows are as LightRAG leaves them: the chunk of corrections is there, and empty."""
+    dim = 64
+    asyncio.run(graphs.build_custom_graph(tmp_path / "graph", 24, 36, 8, dim=dim))
+    for name in ("entities", "relationships", "chunks"):
+        with breaking.vector_file(tmp_path / "graph", name) as file:
+            file.matrix = np.eye(dim, dtype="<f4")[: len(file.data)]
+            for record, row in zip(file.data, file.matrix, strict=True):
+                record["vector"] = breaking.half(row)
+    BackupManager(tmp_path / "storage").register_graph("kept", tmp_path / "graph").create_snapshot()
+    reader.restore(repository, "latest", tmp_path / "by hand")
+    found, there = fingerprint(tmp_path / "by hand"), fingerprint(tmp_path / "graph")
+    assert {name: there[name] for name in found} == found
+    rows = [row for _, _, row in opened(repository)[1].rows.values()]
+    assert [reader.number(row[40:44]) for row in rows if row[48] == vectors.CORRECTIONS] == [0]
 
 
 def test_a_log_is_followed_from_its_start_and_from_a_checkpoint(

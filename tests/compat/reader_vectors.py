@@ -157,7 +157,9 @@ def vector_file(pieces: list[Piece]) -> bytes:
     corrections = [piece for piece in pieces if piece[0] == CORRECTIONS]
     records, texts, rows = list[bytes](), list[bytes](), list[bytes]()
     for kind, _, content in pieces[1:]:
-        count = struct.unpack_from("<I", content)[0] if kind in (TEXT, VECTORS) else 0
+        if kind not in (TEXT, VECTORS):
+            continue
+        count = struct.unpack_from("<I", content)[0]
         lengths = struct.unpack_from(f"<{count}I", content, 4)
         at = 4 + 4 * count
         if kind == VECTORS:
