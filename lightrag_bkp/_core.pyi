@@ -80,6 +80,12 @@ class Repository:
     def graph_id(self) -> str: ...
     @property
     def pid(self) -> int: ...
+    @property
+    def alarm(self) -> str | None:
+        """A sentence when the log is not the one that was seen here before: it was rolled back or replaced."""
+    @property
+    def damage(self) -> str | None:
+        """A sentence when an entry of the log is damaged: what is intact can be read, and nothing written."""
     def snapshots(self) -> list[_SnapshotRow]:
         """All snapshots of the state read last, in log order, safety snapshots too."""
     def snapshot(self, snapshot_id: str, /) -> _SnapshotRow | None: ...

@@ -279,11 +279,26 @@ class GraphBackup:
         """
         return await restoring.finish(_root(self._source(target_dir)[0], self.workspace))
 
+    def log_damage(self) -> str | None:
+        """None, or a sentence that names what of the log is damaged and what to do. Then listings show what is intact,
+        which can be restored and verified by its id; whatever would write raises DamagedError.
+        """
+        core = self._repository.open_now()
+        return None if core is None else core.damage
+
+    def log_alarm(self) -> str | None:
+        """None, or a sentence: the log ends before, or differs from, what had been written here. Snapshots can be
+        taken and restored; `prune` refuses until that is settled.
+        """
+        core = self._repository.open_now()
+        return None if core is None else core.alarm
+
     def list_snapshots(self) -> list[BackupSnapshot]:
-        """All snapshots in the order of the log, oldest first; each says why the retention policy keeps it.
+        """All snapshots in the order of the log, oldest first; each says why the retention policy keeps it. Of a
+        damaged log those whose entries are intact (see `log_damage`).
 
         Raises:
-            DamagedError: the log cannot be read.
+            DamagedError: nothing of the log can be read.
         """
         core = self._repository.open_now()
         return [] if core is None else self._repository.snapshots(core, self.retention)
@@ -501,7 +516,7 @@ class GraphBackup:
             return {"snapshots": 0, "size_bytes": 0, "stored_bytes": 0, "latest": None}
         rows = core.snapshots()
         known, retired, _ = core.usage()
-        latest = self._find(core, LATEST)
+        latest = None if core.damage is not None else self._find(core, LATEST)
         return {
             "snapshots": len(rows),
             "size_bytes": sum(row[3] for row in rows),
@@ -557,6 +572,8 @@ class GraphBackup:
         damaged must not keep the next snapshot from healing it.
         """
         core = await self._repository.open()
+        if core is not None and core.damage is not None:
+            raise DamagedError(core.damage, op="snapshot")
         newest = None if core is None else self._find(core, LATEST)
         if core is None or newest is None:
             return None
@@ -570,6 +587,11 @@ class GraphBackup:
 
     def _find(self, core: _bridge.Repository, snapshot_id: str) -> BackupSnapshot | None:
         if snapshot_id == LATEST:
+            if core.damage is not None:
+                raise DamagedError(
+                    f"which snapshot is the latest is not known, name one by its id: {core.damage}",
+                    target=self.graph_id,
+                )
             row = next((row for row in reversed(core.snapshots()) if not row[10]), None)
         else:
             row = core.snapshot(snapshot_id)

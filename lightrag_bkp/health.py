@@ -158,9 +158,11 @@ class HealthValidator:
         if not os.path.isdir(self.backup.storage_path):
             return ComponentHealth("repository", HealthStatus.CRITICAL, "nothing was ever stored", now)
         try:
-            graph.list_snapshots()
+            trouble = graph.log_damage() or graph.log_alarm()
         except (LightragBkpError, OSError) as error:
             return ComponentHealth("repository", HealthStatus.CRITICAL, f"cannot be read: {error}", now)
+        if trouble:
+            return ComponentHealth("repository", HealthStatus.CRITICAL, trouble, now)
         try:
             with tempfile.TemporaryFile(dir=self.backup.storage_path) as file:
                 file.write(b"\0")

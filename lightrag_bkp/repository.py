@@ -4,17 +4,18 @@ A core handle belongs to the process that opened it; after a fork the child open
 the one that ends in `_now` waits on the calling thread and the other on the event loop; both release the GIL.
 """
 
+import logging
 import os
 import threading
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 
 from . import _bridge
 from .arguments import is_graph_id
-from .errors import NoSpaceError, NotFoundError, StorageError
+from .errors import DamagedError, ForeignObjectError, NoSpaceError, NotFoundError, StorageError
 from .keyring import Keyring
 from .models import (
     BackupSnapshot,
@@ -28,6 +29,8 @@ from .models import (
     moment,
     stored_object,
 )
+
+logger = logging.getLogger("lightrag_bkp")
 
 _ITEM_TYPES = {1: ItemType.FILE, 2: ItemType.DIRECTORY, 3: ItemType.SYMLINK}
 _HELD, _SAFETY = 1, 2
@@ -50,15 +53,19 @@ class GraphRepository:
         return os.path.realpath(self.storage_path)
 
     async def open(self, *, create: bool = False) -> _bridge.Repository | None:
-        """The handle, with everything others appended; None when there is no repository and none is to be made."""
+        """The handle, with everything others appended; None when there is no repository and none is to be made. Of a
+        damaged log it has what is intact (`damage` says so); with `create` that is an error.
+        """
         try:
             core = self._present()
             if core is None or (create and not self._keys_current):
                 key = await self._keyring.key(self.graph_id, create=create)
                 self._keys_current |= create
             if core is not None:
-                await _bridge.run(_bridge.refresh_job(core))
-                return core
+                with suppress(DamagedError, ForeignObjectError):
+                    await _bridge.run(_bridge.refresh_job(core))
+                    return core
+                key = await self._keyring.key(self.graph_id)  # opened anew, it has what is intact
             return self._keep(await _bridge.run(_bridge.open_job(self._resolved(), self.graph_id, create, key)))
         except NotFoundError as error:
             if create:  # what cannot even be made, as below /proc, is not there either
@@ -83,8 +90,9 @@ class GraphRepository:
         """As `open`, on the calling thread."""
         core = self._present()
         if core is not None:
-            core.refresh()
-            return core
+            with suppress(DamagedError, ForeignObjectError):
+                core.refresh()
+                return core
         try:
             key = self._keyring.key_now(self.graph_id)
             return self._keep(_bridge.run_blocking(_bridge.open_job(self._resolved(), self.graph_id, False, key)))
@@ -116,11 +124,17 @@ class GraphRepository:
         return core if core is not None and core.pid == os.getpid() else None
 
     def _keep(self, opened: _bridge.Repository) -> _bridge.Repository:
+        if opened.damage is not None:  # not kept: the log may be mended meanwhile
+            logger.warning("event=log_damaged graph=%s damage=%r", self.graph_id, opened.damage)
+            self.close()
+            return opened
         # Two tasks may open at once; the handle of the first one stays.
         with self._lock:
             kept = self._present()
             if kept is None:
                 self._core = opened
+                if opened.alarm is not None:
+                    logger.warning("event=log_alarm graph=%s alarm=%r", self.graph_id, opened.alarm)
                 return opened
         opened.close()
         return kept

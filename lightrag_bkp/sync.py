@@ -187,6 +187,14 @@ class GraphBackup:
         """As the original."""
         return run(self.graph.finish_restore(target_dir))
 
+    def log_damage(self) -> str | None:
+        """As the original."""
+        return self.graph.log_damage()
+
+    def log_alarm(self) -> str | None:
+        """As the original."""
+        return self.graph.log_alarm()
+
     def list_snapshots(self) -> list[BackupSnapshot]:
         """As the original."""
         return self.graph.list_snapshots()

@@ -2,10 +2,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
 #include "repo/log.h"
 
@@ -15,8 +13,8 @@ struct lrb_chain {
     lrb_repo *repo;
     lrb_chain_report report;
     void *arg;
-    uint64_t *numbers; /* those present, ascending */
-    size_t count, room, next;
+    lrb_log_numbers numbers; /* those present */
+    size_t next;
     uint64_t floor, last_number; /* of the state: entries from floor to last_number must be there */
     lrb_id last_digest;
     uint64_t expected;           /* the number after the last one looked at */
@@ -28,39 +26,16 @@ struct lrb_chain {
 
 /* ---- which numbers are there ---- */
 
-static int add_name(void *arg, const char *name, lrb_err *err) {
-    lrb_chain *chain = arg;
-    char again[NAME_DIGITS + 1];
-    uint64_t number = strtoull(name, NULL, 10);
-    lrb_log_name(number, again);
-    if (strcmp(name, again) != 0) return LRB_OK; /* not a log entry's name: nobody reads it */
-    if (chain->count == chain->room) {
-        size_t room = chain->room ? chain->room * 2 : 256;
-        uint64_t *numbers = lrb_resize_array(chain->numbers, room, sizeof *numbers);
-        if (!numbers) return lrb_err_nomem(err, "list the log");
-        chain->numbers = numbers;
-        chain->room = room;
-    }
-    chain->numbers[chain->count++] = number;
-    return LRB_OK;
-}
-
-static int compare_numbers(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static int list_entries(lrb_chain *chain, lrb_err *err) {
     const lrb_state *state = lrb_repo_begin_read(chain->repo);
     chain->floor = state->floor;
     chain->last_number = state->last_number;
     chain->last_digest = state->last_digest;
     lrb_repo_end_read(chain->repo);
-    int code = lrb_fs_list(lrb_repo_log_dir(chain->repo), add_name, chain, "log", err);
+    int code = lrb_log_list(lrb_repo_log_dir(chain->repo), &chain->numbers, err);
     if (code) return code;
-    if (chain->count) qsort(chain->numbers, chain->count, sizeof *chain->numbers, compare_numbers);
     chain->expected = chain->floor;
-    if (chain->count && chain->numbers[0] < chain->floor) chain->expected = chain->numbers[0];
+    if (chain->numbers.count && chain->numbers.at[0] < chain->floor) chain->expected = chain->numbers.at[0];
     return LRB_OK;
 }
 
@@ -80,7 +55,7 @@ int lrb_chain_new(lrb_repo *repo, lrb_chain_report report, void *arg, lrb_chain 
 void lrb_chain_free(lrb_chain *chain) {
     if (!chain) return;
     lrb_buf_clear(&chain->bytes);
-    lrb_free(chain->numbers);
+    lrb_free(chain->numbers.at);
     lrb_free(chain);
 }
 
@@ -95,7 +70,6 @@ static int report(lrb_chain *chain, uint64_t number, const char *message, lrb_er
 /* Entries from `first` up to, not including, `end` are not there. Below the floor they need not be. */
 static int report_gap(lrb_chain *chain, uint64_t first, uint64_t end, lrb_err *err) {
     char message[96] = "the entry is missing";
-    chain->chained = false;
     if (first < chain->floor) first = chain->floor;
     if (first >= end) return LRB_OK;
     if (end - first > 1)
@@ -125,21 +99,25 @@ static int read_entry(lrb_chain *chain, uint64_t number, lrb_err *err) {
 }
 
 static int next_entry(lrb_chain *chain, lrb_err *err) {
-    uint64_t number = chain->numbers[chain->next++];
-    int code = number > chain->expected ? report_gap(chain, chain->expected, number, err) : LRB_OK;
+    uint64_t number = chain->numbers.at[chain->next++], first = chain->expected, last = chain->last_number;
+    if (number > first) chain->chained = false;
+    chain->expected = number < UINT64_MAX ? number + 1 : number;
+    if (number <= first) return read_entry(chain, number, err);
+    int code = number <= last ? report_gap(chain, first, number, err) : LRB_OK;
     if (!code) code = read_entry(chain, number, err);
-    chain->expected = number + 1;
-    return code;
+    if (code || number <= last) return code;
+    /* What lies beyond the last entry and is none itself makes no gap before it: it went astray. */
+    return report_gap(chain, first, chain->chained ? number : last + 1, err);
 }
 
 int lrb_chain_step(lrb_chain *chain, bool *done, lrb_err *err) {
     size_t cost = 0;
-    while (chain->next < chain->count && cost < STEP_BYTES) {
+    while (chain->next < chain->numbers.count && cost < STEP_BYTES) {
         int code = next_entry(chain, err);
         if (code) return code;
         cost += ENTRY_COST_BYTES + chain->bytes.length;
     }
-    *done = chain->next == chain->count;
+    *done = chain->next == chain->numbers.count;
     if (!*done || chain->expected > chain->last_number) return LRB_OK;
     uint64_t first = chain->expected;
     chain->expected = chain->last_number + 1;

@@ -50,7 +50,8 @@ static int refresh(prune *self, lrb_err *err) {
 }
 
 static int begin_log(prune *self, lrb_err *err) {
-    int code = refresh(self, err);
+    int code = lrb_repo_check_whole(self->repo, err);
+    if (!code) code = refresh(self, err);
     const char *alarm = lrb_repo_alarm(self->repo);
     if (!code && alarm) code = refuse(NULL, "log", alarm, err);
     return code ? code : lrb_chain_new(self->repo, refuse, NULL, &self->chain, err);

@@ -1,5 +1,6 @@
 #include "py/core.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -277,6 +278,30 @@ static PyObject *repository_graph_id(PyObject *op, void *unused) {
     return handle_text(op, lrb_repo_graph_id);
 }
 
+static PyObject *text_or_none(const char *text) { return text ? lrb_py_text(text) : Py_NewRef(Py_None); }
+
+static PyObject *repository_alarm(PyObject *op, void *unused) {
+    (void)unused;
+    PyObject *handle = own_handle((repository_object *)op);
+    if (!handle) return NULL;
+    PyObject *said = text_or_none(lrb_repo_alarm(lrb_py_handle_repo(handle)));
+    Py_DECREF(handle);
+    return said;
+}
+
+static PyObject *repository_damage(PyObject *op, void *unused) {
+    (void)unused;
+    PyObject *handle = own_handle((repository_object *)op);
+    if (!handle) return NULL;
+    lrb_err err;
+    int code = lrb_repo_check_whole(lrb_py_handle_repo(handle), &err);
+    Py_DECREF(handle);
+    if (!code) Py_RETURN_NONE;
+    char said[sizeof err.target + sizeof err.message + 2];
+    snprintf(said, sizeof said, "%s: %s", err.target, err.message);
+    return lrb_py_text(said);
+}
+
 static PyObject *repository_pid(PyObject *op, void *unused) {
     (void)unused;
     return PyLong_FromLong(((repository_object *)op)->pid);
@@ -308,6 +333,8 @@ static PyMethodDef methods[] = {
 static PyGetSetDef properties[] = {
     {"path", repository_path, NULL, "Its directory.", NULL},
     {"graph_id", repository_graph_id, NULL, "The graph's name.", NULL},
+    {"alarm", repository_alarm, NULL, "None, or a sentence: the log is not the one that was seen here before.", NULL},
+    {"damage", repository_damage, NULL, "None, or a sentence: an entry is damaged; what is intact can be read.", NULL},
     {"pid", repository_pid, NULL, "The process that opened it.", NULL},
     {0},
 };

@@ -1,9 +1,11 @@
 #include "repo/log.h"
 
 #include "base/fs.h"
+#include "base/mem.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { NAME_DIGITS = 20 };
@@ -50,6 +52,33 @@ int lrb_log_highest(int log_dir, bool *found, uint64_t *highest, lrb_err *err) {
     *found = s.found;
     *highest = s.highest;
     return LRB_OK;
+}
+
+static int add_name(void *arg, const char *name, lrb_err *err) {
+    lrb_log_numbers *numbers = arg;
+    uint64_t number;
+    if (!parse_name(name, &number)) return LRB_OK; /* not a log entry's name: nobody reads it */
+    if (numbers->count == numbers->room) {
+        size_t room = numbers->room ? numbers->room * 2 : 256;
+        uint64_t *at = lrb_resize_array(numbers->at, room, sizeof *at);
+        if (!at) return lrb_err_nomem(err, "list the log");
+        numbers->at = at;
+        numbers->room = room;
+    }
+    numbers->at[numbers->count++] = number;
+    return LRB_OK;
+}
+
+static int compare_numbers(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int lrb_log_list(int log_dir, lrb_log_numbers *numbers, lrb_err *err) {
+    *numbers = (lrb_log_numbers){0};
+    int code = lrb_fs_list(log_dir, add_name, numbers, "log", err);
+    if (!code && numbers->count) qsort(numbers->at, numbers->count, sizeof *numbers->at, compare_numbers);
+    return code;
 }
 
 /* ---- reading ---- */

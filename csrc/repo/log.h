@@ -15,6 +15,13 @@
 /* Highest number present, or found = false for an empty log. Names that are no numbers are ignored. One scan. */
 int lrb_log_highest(int log_dir, bool *found, uint64_t *highest, lrb_err *err);
 
+/* All numbers present, ascending; `at` is for lrb_free, also after a failure. */
+typedef struct lrb_log_numbers {
+    uint64_t *at;
+    size_t count, room;
+} lrb_log_numbers;
+int lrb_log_list(int log_dir, lrb_log_numbers *numbers, lrb_err *err);
+
 /* Reads and decodes entry `number`, checking its number and, where `expect` has them (non-NULL), graph id, repository
  * id and the digest of its predecessor; `vault` unseals it. `bytes` receives the file and must outlive the entry; `digest` the entry's own
  * SHA-256 for the chain. NOT_FOUND when it does not exist. */

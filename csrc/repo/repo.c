@@ -14,6 +14,7 @@
 
 enum { HEAD_BYTES = 104, HEAD_SHA256_AT = 72 };
 #define REMEDY " from a copy, or move the graph's directory away to begin anew"
+#define ACCEPT "; restore log/ from a copy, or remove graphs/%s/cache/head to go on with the log as it is"
 static const char HEAD_MAGIC[8] = {'l', 'r', 'b', 'h', 'e', 'a', 'd', '1'};
 
 /* ---- directories ---- */
@@ -81,7 +82,7 @@ static int open_directories(lrb_repo *repo, const char *storage_path, bool creat
 
 /* ---- the log ---- */
 
-static int missing_entry(uint64_t number, lrb_err *err) {
+int lrb_repo_missing_entry(uint64_t number, lrb_err *err) {
     char name[21], label[32];
     lrb_log_name(number, name);
     snprintf(label, sizeof label, "log/%s", name);
@@ -165,7 +166,7 @@ static int create_first_entry(lrb_repo *repo, const lrb_key *key, lrb_err *err) 
 static int find_checkpoint(lrb_repo *repo, uint64_t highest, uint64_t *number, lrb_entry_peek *peek, lrb_err *err) {
     for (*number = highest;; (*number)--) {
         int code = lrb_log_peek(repo->log_dir, *number, peek, err);
-        if (code == LRB_E_NOT_FOUND) return missing_entry(*number, err);
+        if (code == LRB_E_NOT_FOUND) return lrb_repo_missing_entry(*number, err);
         if (code || peek->kind == LRB_ENTRY_CHECKPOINT) return code;
         if (!*number) return lrb_err_set(err, LRB_E_DAMAGED, "open", "log/00000000000000000000", "the first log entry was no checkpoint");
     }
@@ -173,7 +174,7 @@ static int find_checkpoint(lrb_repo *repo, uint64_t highest, uint64_t *number, l
 
 /* Sealed repositories want their key, others want none: what was meant to be sealed never goes unsealed unnoticed. The
  * graph's key slots are a second witness, so that a seal byte that flipped is called damage. */
-static int open_vault(lrb_repo *repo, const lrb_entry_peek *peek, uint64_t number, const lrb_key *key, lrb_err *err) {
+int lrb_repo_open_vault(lrb_repo *repo, const lrb_entry_peek *peek, uint64_t number, const lrb_key *key, lrb_err *err) {
     bool slots, fits;
     char name[21], label[32];
     int code = peek->sealed || key ? lrb_keyring_look(repo->root_dir, key, &slots, &fits, err) : LRB_OK;
@@ -199,23 +200,35 @@ static int make_way_durable(lrb_repo *repo, lrb_err *err) {
     return code ? code : lrb_storage_sync(repo->path, err);
 }
 
+static int load_whole(lrb_repo *repo, uint64_t highest, const lrb_key *key, lrb_err *err) {
+    uint64_t number;
+    lrb_entry_peek peek;
+    int code = find_checkpoint(repo, highest, &number, &peek, err);
+    if (!code) code = lrb_repo_open_vault(repo, &peek, number, key, err);
+    if (code) return code;
+    lrb_state_begin_batch(&repo->state);
+    while (number <= highest && !(code = apply_number(repo, number, err))) number++;
+    lrb_state_end_batch(&repo->state);
+    if (code == LRB_E_NOT_FOUND) return lrb_repo_missing_entry(number, err);
+    return code ? code : lrb_repo_read_new_entries(repo, err);
+}
+
 static int load_log(lrb_repo *repo, bool create, const lrb_key *key, lrb_err *err) {
     bool found;
-    uint64_t highest = 0, number;
-    lrb_entry_peek peek;
+    uint64_t highest = 0;
     int code = lrb_log_highest(repo->log_dir, &found, &highest, err);
     if (!code && !found) code = look_again(repo, &found, &highest, err);
     if (code) return code;
     if (!found && !create)
         return lrb_err_set(err, LRB_E_NOT_FOUND, "open", repo->graph_id, "no snapshot of this graph was ever made");
     if (!found && (code = create_first_entry(repo, key, err))) return code;
-    if ((code = find_checkpoint(repo, highest, &number, &peek, err)) || (code = open_vault(repo, &peek, number, key, err))) return code;
-    lrb_state_begin_batch(&repo->state);
-    while (number <= highest && !(code = apply_number(repo, number, err))) number++;
-    lrb_state_end_batch(&repo->state);
-    if (code == LRB_E_NOT_FOUND) return missing_entry(number, err);
-    if (!code && create && !repo->state.last_number) code = make_way_durable(repo, err);
-    return code ? code : lrb_repo_read_new_entries(repo, err);
+    code = load_whole(repo, highest, key, err);
+    if (code == LRB_E_DAMAGED || code == LRB_E_FOREIGN) {
+        lrb_err reason = *err;
+        code = lrb_repo_read_intact(repo, key, &reason, err);
+        if (!code && create) code = lrb_repo_check_whole(repo, err);
+    }
+    return code || !create || repo->state.last_number ? code : make_way_durable(repo, err);
 }
 
 /* ---- cache/head: 0 magic[8] | 8 number u64 | 16 zero[24] | 40 digest[32] | 72 SHA-256 of all before[32] ---- */
@@ -272,10 +285,11 @@ static void look_back(lrb_repo *repo) {
         uint64_t number = lrb_get_u64(head + 8);
         if (number > repo->state.last_number) (void)lrb_repo_read_new_entries(repo, &ignored); /* written since the log was read */
         if (number > repo->state.last_number)
-            snprintf(repo->alarm, sizeof repo->alarm, "the log ends at entry %llu, but entry %llu had been written here: entries were lost or rolled back",
-                     (unsigned long long)repo->state.last_number, (unsigned long long)number);
+            snprintf(repo->alarm, sizeof repo->alarm, "the log ends at entry %llu, but entry %llu had been written here: entries were lost or rolled back" ACCEPT,
+                     (unsigned long long)repo->state.last_number, (unsigned long long)number, repo->graph_id);
         else if (!still_there(repo, number, head + 40))
-            snprintf(repo->alarm, sizeof repo->alarm, "log entry %llu is not the one that had been written here: the log was replaced", (unsigned long long)number);
+            snprintf(repo->alarm, sizeof repo->alarm, "log entry %llu is not the one that had been written here: the log was replaced" ACCEPT,
+                     (unsigned long long)number, repo->graph_id);
     }
     lrb_free(head);
 }
@@ -308,7 +322,7 @@ int lrb_repo_open_with(const char *storage_path, const char *graph_id, bool crea
         lrb_repo_close(repo);
         return code;
     }
-    look_back(repo);
+    if (!repo->damage.code) look_back(repo);
     *out = repo;
     return LRB_OK;
 }
@@ -343,7 +357,15 @@ int lrb_repo_tmp_dir(const lrb_repo *repo) { return repo->tmp_dir; }
 int lrb_repo_log_dir(const lrb_repo *repo) { return repo->log_dir; }
 int lrb_repo_cache_dir(const lrb_repo *repo) { return repo->cache_dir; }
 
+int lrb_repo_check_whole(const lrb_repo *repo, lrb_err *err) {
+    const lrb_err *damage = &repo->damage;
+    if (!damage->code) return LRB_OK;
+    return lrb_err_set(err, LRB_E_DAMAGED, "open", damage->target, "%s: restore it from a copy%s; until then snapshots that are intact can be read, and "
+                       "nothing is written", damage->message, repo->damage_at_end ? ", or remove it to give it up" : "");
+}
+
 int lrb_repo_refresh(lrb_repo *repo, lrb_err *err) {
+    if (repo->damage.code) return LRB_OK;
     pthread_rwlock_wrlock(&repo->state_lock);
     int code = lrb_repo_read_new_entries(repo, err);
     pthread_rwlock_unlock(&repo->state_lock);

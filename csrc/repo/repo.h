@@ -20,7 +20,8 @@
 typedef struct lrb_repo lrb_repo;
 
 /* Opens <storage>/graphs/<graph_id>. With `create` the directories and entry 0 are made when missing; without it a missing
- * graph is NOT_FOUND. Reads the log (cached state: none; newest checkpoint and what follows) and checks the chain. */
+ * graph is NOT_FOUND. Reads the log (cached state: none; newest checkpoint and what follows) and checks the chain. With `create` a
+ * damaged log is an error; without it what is intact is read (lrb_repo_check_whole). */
 int lrb_repo_open(const char *storage_path, const char *graph_id, bool create, lrb_repo **out, lrb_err *err);
 /* The same for a sealed repository; `key` NULL: one that is not. LOCKED when it is the other way round. */
 int lrb_repo_open_with(const char *storage_path, const char *graph_id, bool create, const lrb_key *key, lrb_repo **out,
@@ -34,6 +35,9 @@ const lrb_vault *lrb_repo_vault(const lrb_repo *repo); /* what packs, chunks and
 /* NULL, or one sentence when the log is not the one an earlier process of this host saw (rolled back, replaced). Prune refuses then,
  * verify reports it; it stays until cache/head is removed. */
 const char *lrb_repo_alarm(const lrb_repo *repo);
+/* DAMAGED when the log is damaged, naming the entry and what to do. What its intact entries say can be read: snapshots whose own
+ * entries hold, from every pack that is there. Nothing is appended, pruned or refreshed, and `latest` is not known. */
+int lrb_repo_check_whole(const lrb_repo *repo, lrb_err *err);
 int lrb_repo_root_dir(const lrb_repo *repo);
 int lrb_repo_packs_dir(const lrb_repo *repo);
 int lrb_repo_tmp_dir(const lrb_repo *repo);

@@ -292,7 +292,7 @@ int lrb_repo_save_index(lrb_repo *repo, lrb_err *err) {
     int code = begin_lookup(repo, err);
     if (code) return code;
     /* Rewriting costs some 20 bytes a chunk, reading a trailer some microseconds: the file follows in steps of a sixteenth. */
-    bool worth = repo->packs_unsaved >= 16 && repo->packs_unsaved >= repo->state.pack_count / 16;
+    bool worth = !repo->damage.code && repo->packs_unsaved >= 16 && repo->packs_unsaved >= repo->state.pack_count / 16;
     bool saved = worth && !lrb_index_save(&repo->index, &repo->state, repo->covered, repo->cache_dir, err);
     pthread_rwlock_unlock(&repo->state_lock);
     if (saved) {

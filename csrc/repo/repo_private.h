@@ -33,6 +33,8 @@ struct lrb_repo {
     pthread_rwlock_t state_lock;
     lrb_state state;
     char alarm[320];         /* "" or what is wrong with the log as a whole */
+    lrb_err damage;          /* of the log; code 0: none. Then the state is what its intact entries say, and nothing is written */
+    bool damage_at_end;      /* no intact entry comes after it */
     uint64_t durable_entries; /* so many from entry 0 on are known to be on disk; under append_lock */
 
     lrb_index index;
@@ -48,6 +50,12 @@ struct lrb_repo {
 
 /* Reads entries after the last one applied, until there is none. The caller holds state_lock exclusively. */
 int lrb_repo_read_new_entries(lrb_repo *repo, lrb_err *err);
+/* Opens the vault as an entry's clear header says, once its seal, the key slots and `key` agree. */
+int lrb_repo_open_vault(lrb_repo *repo, const lrb_entry_peek *peek, uint64_t number, const lrb_key *key, lrb_err *err);
+/* Reads what is intact of a damaged log into the state, which is thrown away before, and notes in `damage` what is not. `reason` is
+ * why it could not be read as a whole; it is the error when nothing is intact. */
+int lrb_repo_read_intact(lrb_repo *repo, const lrb_key *key, const lrb_err *reason, lrb_err *err);
+int lrb_repo_missing_entry(uint64_t number, lrb_err *err);
 /* Remembers in cache/head that entry state.last_number, which must be durable, was there, so that a log that goes back is noticed. Best
  * effort. */
 void lrb_repo_remember_head(lrb_repo *repo);

@@ -278,6 +278,13 @@ static int apply_kind(lrb_state *state, const lrb_entry *entry, size_t entry_byt
                        (unsigned)entry->kind);
 }
 
+static void step_to(lrb_state *state, const lrb_entry *entry, const lrb_id *digest) {
+    state->last_number = entry->number;
+    state->last_digest = *digest;
+    state->epoch = entry->epoch;
+    if (entry->kind == LRB_ENTRY_CHECKPOINT) state->last_checkpoint = entry->number;
+}
+
 int lrb_state_apply(lrb_state *state, const lrb_entry *entry, const lrb_id *digest, size_t entry_bytes, lrb_err *err) {
     char label[32];
     int code;
@@ -288,10 +295,30 @@ int lrb_state_apply(lrb_state *state, const lrb_entry *entry, const lrb_id *dige
         code = check_follows(state, entry, label, err);
         if (!code) code = apply_kind(state, entry, entry_bytes, label, err);
     }
+    if (!code) step_to(state, entry, digest);
+    return code;
+}
+
+int lrb_state_apply_beyond(lrb_state *state, const lrb_entry *entry, const lrb_id *digest, size_t entry_bytes, lrb_err *err) {
+    char label[32];
+    snprintf(label, sizeof label, "log/%020" PRIu64, entry->number);
+    if (state->empty && entry->kind == LRB_ENTRY_CHECKPOINT) return lrb_state_apply(state, entry, digest, entry_bytes, err);
+    if (!state->empty && entry->number <= state->last_number) return contradicts(label, "comes too late", err);
+    int code = entry->kind == LRB_ENTRY_CHECKPOINT ? LRB_OK : apply_kind(state, entry, entry_bytes, label, err);
     if (code) return code;
-    state->last_number = entry->number;
-    state->last_digest = *digest;
-    state->epoch = entry->epoch;
-    if (entry->kind == LRB_ENTRY_CHECKPOINT) state->last_checkpoint = entry->number;
+    if (state->empty) memcpy(state->repository_id, entry->repository_id, LRB_REPO_ID_BYTES);
+    state->empty = false;
+    step_to(state, entry, digest);
+    return LRB_OK;
+}
+
+int lrb_state_add_found_pack(lrb_state *state, const lrb_id *id, uint64_t size_bytes, lrb_err *err) {
+    if (lrb_table_find_pack(state, id)) return LRB_OK;
+    int code = lrb_table_reserve(state, 0, 1, err);
+    if (code) return code;
+    lrb_state_pack *pack = lrb_table_add_pack(state, id);
+    pack->size_bytes = size_bytes;
+    pack->status = LRB_PACK_RETIRED;
+    pack->since_entry = state->last_number;
     return LRB_OK;
 }

@@ -70,6 +70,12 @@ void lrb_state_clear(lrb_state *state);
  * takes a checkpoint of any number as its start. */
 int lrb_state_apply(lrb_state *state, const lrb_entry *entry, const lrb_id *digest, size_t entry_bytes, lrb_err *err);
 
+/* What a damaged log still says: applies an intact entry of a higher number although what came before it is damaged, missing or
+ * replaced. An empty state begins with whatever comes first. A checkpoint in the midst is passed over: it counts what is not here. */
+int lrb_state_apply_beyond(lrb_state *state, const lrb_entry *entry, const lrb_id *digest, size_t entry_bytes, lrb_err *err);
+/* Makes a pack that was found, but that the entries which could be read do not name, one that may be read: RETIRED. */
+int lrb_state_add_found_pack(lrb_state *state, const lrb_id *id, uint64_t size_bytes, lrb_err *err);
+
 /* For applying many entries in a row: between these two, drops may leave gaps in `snapshots`, which makes them cheap,
  * and nobody may look at `snapshots` or `snapshot_count`. Everything else works as always. */
 void lrb_state_begin_batch(lrb_state *state);

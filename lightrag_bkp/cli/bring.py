@@ -87,6 +87,7 @@ def restore(
     """
     known = session.graph(graph)
     wanted = known.find_snapshot(snapshot).backup_id
+    session.warn_of_log(known)
     goal = os.path.join(target_dir, workspace or "")
     if not (yes or dry_run) and _occupied(goal) and not _agreed(session, wanted, goal):
         raise LightragBkpError(f"declined: nothing was changed in {goal!r}", code="DECLINED", target=goal)

@@ -11,6 +11,7 @@ from .text import counted, shown, size, table, when
 from .words import GraphId, SnapshotId, SomeGraphId
 
 if TYPE_CHECKING:
+    from ..graph import GraphBackup
     from ..models import BackupSnapshot, Item
 
 
@@ -19,7 +20,13 @@ def list_(session: Session, graph: SomeGraphId = None) -> int:
 
     RETENTION is the rule that keeps a snapshot; "expired" ones go at the next prune.
     """
-    listings = session.on_each(session.manager(), graph, lambda known: known.list_snapshots())
+
+    def listed(known: "GraphBackup") -> "list[BackupSnapshot]":
+        found = known.list_snapshots()
+        session.warn_of_log(known, fail_damaged=True)
+        return found
+
+    listings = session.on_each(session.manager(), graph, listed)
     found = [one for listing in listings for one in listing]
     return session.answer(
         lambda: {"snapshots": [snapshot_document(one) for one in found]},
@@ -32,7 +39,9 @@ def show(session: Session, graph: GraphId, snapshot: SnapshotId) -> int:
 
     Besides: what was left out and why, how it was taken, how long it stays.
     """
-    one = session.graph(graph).find_snapshot(snapshot)
+    known = session.graph(graph)
+    one = known.find_snapshot(snapshot)
+    session.warn_of_log(known)
     return session.answer(lambda: {"snapshot": snapshot_document(one, body=True)}, lambda: _details(one))
 
 
@@ -43,6 +52,8 @@ def stats(session: Session) -> int:
     for graph_id, one in figures["graphs"].items():
         if "error" in one:
             session.note(graph_id, Failure(Exit.FAILED, "UNREADABLE", one["error"], target=graph_id))
+        else:
+            session.warn_of_log(manager.require_graph(graph_id), fail_damaged=True)
     return session.answer(lambda: {"storage_path": manager.storage_path, **figures}, lambda: _figures(figures))
 
 

@@ -35,6 +35,7 @@ class Session:
         storage, passphrase_file, key_file: what the options of these names say, or None.
         json, quiet, verbose: the options of these names.
         failures: of single graphs, when a command goes on with the next one.
+        warnings: of single graphs, which stop nothing.
     """
 
     program: str
@@ -45,6 +46,7 @@ class Session:
     quiet: bool = False
     verbose: bool = False
     failures: list[tuple[str, Failure]] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
 
     def adopt(
         self,
@@ -128,6 +130,17 @@ class Session:
         if not self.json:
             self.complain(f"graph {graph_id}: {failure.message}")
 
+    def warn_of_log(self, known: "GraphBackup", *, fail_damaged: bool = False) -> None:
+        """Keeps for the answer what is wrong with a graph's log as a whole; with `fail_damaged` damage is a failure."""
+        damage, alarm = known.log_damage(), known.log_alarm()
+        if damage is not None and fail_damaged:
+            self.note(known.graph_id, Failure(Exit.FAILED, "DAMAGED", damage, target=known.graph_id))
+        for said in (None if fail_damaged else damage, alarm):
+            if said is not None:
+                self.warnings.append((known.graph_id, said))
+                if not self.json:
+                    self.complain(f"graph {known.graph_id}: warning: {said}")
+
     # ---- work ----
 
     def attempt(self, work: Callable[[], int | None]) -> int:
@@ -198,7 +211,9 @@ class Session:
         """Answers what was asked for. Returns the exit code: that of the first graph that failed, or 0."""
         if self.json:
             failed = [{"graph_id": graph_id, **failure.document()} for graph_id, failure in self.failures]
-            self._print_document({**document(), **({"errors": failed} if failed else {})})
+            warned = [{"graph_id": graph_id, "message": said} for graph_id, said in self.warnings]
+            more = {**({"errors": failed} if failed else {}), **({"warnings": warned} if warned else {})}
+            self._print_document({**document(), **more})
         else:
             _write(f"{line}\n" for line in lines())
         return self.failures[0][1].exit_code if self.failures else Exit.DONE

@@ -81,6 +81,7 @@ def snapshot(
                 progress=progress,
             )
         )
+    session.warn_of_log(known)
     return session.close(
         lambda: {"snapshot": snapshot_document(taken, body=True)},
         lambda: _taken(taken, known.source_dir or taken.facts.get("source_dir")),

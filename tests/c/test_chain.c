@@ -166,6 +166,34 @@ static void copy_file(const char *from, const char *to) {
     lrb_free(bytes);
 }
 
+/* Beyond the last entry that was read: rubbish is named alone, an intact entry shows that those before it are lost. */
+TEST(what_went_astray_is_no_gap) {
+    shelf s;
+    lrb_err err;
+    uint64_t entries;
+    char from[512], to[512];
+    static const char *names[] = {"log/00000000000000000012", "log/00000000000000000900", "log/18446744073709551615"};
+    shelf_with_log(&s);
+    log_path(&s, 1, from);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        defects found = {0};
+        shelf_path(&s, names[i], to);
+        copy_file(from, to);
+        CHECK_OK(read_chain(s.repo, collect, &found, &entries, &err));
+        CHECK(found.count == 1 && !strcmp(found.object[0], names[i]));
+        unlink(to);
+    }
+    lrb_repo *other;
+    CHECK_OK(lrb_repo_open(s.f.storage, "g", false, &other, &err));
+    for (int i = 0; i < 2; i++) CHECK_OK(shelf_append(other, LRB_ENTRY_DROP, LRB_F_SNAPSHOT_REF, "none", 4, &err));
+    remove_entry(&s, ENTRIES);
+    defects found = {0};
+    CHECK_OK(read_chain(s.repo, collect, &found, &entries, &err));
+    CHECK(found.count == 1 && !strcmp(found.object[0], names[0]) && strstr(found.message[0], "missing"));
+    lrb_repo_close(other);
+    shelf_close(&s);
+}
+
 /* Two handles fork the log: the first has read an entry that is not the one on the disk any more. */
 TEST(a_newest_entry_that_was_replaced_is_noticed) {
     shelf s;
@@ -249,6 +277,7 @@ int main(void) {
     RUN(every_flipped_byte_of_an_entry_is_reported);
     RUN(an_entry_cut_at_any_byte_is_reported);
     RUN(another_whole_entry_in_place_of_one_breaks_the_chain);
+    RUN(what_went_astray_is_no_gap);
     RUN(a_newest_entry_that_was_replaced_is_noticed);
     RUN(a_report_may_stop_the_reading);
     RUN(files_that_are_no_entries_are_passed_over);

@@ -99,8 +99,13 @@ TEST(a_missing_entry_is_damage) {
     lrb_repo_close(repo);
     log_path(&f, 3, path);
     CHECK(unlink(path) == 0);
-    CHECK_FAILS(lrb_repo_open(f.storage, "g", false, &repo, &err), LRB_E_DAMAGED);
+    CHECK_FAILS(lrb_repo_open(f.storage, "g", true, &repo, &err), LRB_E_DAMAGED);
     CHECK(strstr(err.target, "00000000000000000003"));
+    CHECK_OK(lrb_repo_open(f.storage, "g", false, &repo, &err));
+    CHECK_FAILS(lrb_repo_check_whole(repo, &err), LRB_E_DAMAGED);
+    CHECK(strstr(err.target, "00000000000000000003"));
+    CHECK_FAILS(append_named(repo, "x", &number, &err), LRB_E_DAMAGED);
+    lrb_repo_close(repo);
     fixture_close(&f);
 }
 

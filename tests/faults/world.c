@@ -201,8 +201,13 @@ void world_change(world *w, unsigned turn) {
 
 /* ---- what is done to it ---- */
 
+/* A log that is damaged would be read as far as it is intact; here that is a failure. */
 static int open_repo(const char *storage, bool create, lrb_repo **repo, lrb_err *err) {
-    return lrb_repo_open(storage, "g", create, repo, err);
+    int code = lrb_repo_open(storage, "g", create, repo, err);
+    if (code || !(code = lrb_repo_check_whole(*repo, err))) return code;
+    lrb_repo_close(*repo);
+    *repo = NULL;
+    return code;
 }
 
 static int backup_with(world *w, lrb_repo *repo, int run, lrb_err *err) {

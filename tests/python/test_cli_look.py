@@ -14,9 +14,9 @@ from lightrag_bkp.sync import BackupManager, GraphBackup
 
 def damage(storage: Path, graph_id: str) -> None:
     """Makes a graph's repository unreadable."""
-    entry = next((storage / "graphs" / graph_id / "log").iterdir())
-    entry.chmod(0o600)
-    entry.write_bytes(b"not an entry")
+    for entry in (storage / "graphs" / graph_id / "log").iterdir():
+        entry.chmod(0o600)
+        entry.write_bytes(b"not an entry")
 
 
 def test_list_of_one_graph_and_of_all(program: Program, kept: GraphBackup, folder: Path) -> None:
