@@ -107,13 +107,23 @@ void lrb_intake_restart(lrb_intake *intake) {
 
 /* ---- one item's end ---- */
 
-void lrb_intake_count_bytes(lrb_intake *intake, uint64_t count) {
+static void count_bytes(lrb_intake *intake, uint64_t count) {
     atomic_fetch_add_explicit(&intake->job->counters.bytes_in, count, memory_order_relaxed);
 }
 
-void lrb_intake_finished(lrb_intake *intake, size_t position, bool reused) {
-    if (reused && lrb_source_at(intake->source, position)->identity.type == LRB_FILE_REGULAR)
-        lrb_intake_count_bytes(intake, lrb_source_at(intake->source, position)->identity.size_bytes);
+void lrb_intake_count_half(lrb_open_item *item, uint64_t bytes) {
+    item->counted += bytes / 2;
+    count_bytes(item->intake, bytes / 2);
+}
+
+void lrb_intake_uncount(lrb_open_item *item, uint64_t left) {
+    count_bytes(item->intake, left - item->counted);
+    item->counted = left;
+}
+
+void lrb_intake_finished(lrb_intake *intake, size_t position, uint64_t counted, bool reused) {
+    const lrb_identity *identity = &lrb_source_at(intake->source, position)->identity;
+    if (identity->type == LRB_FILE_REGULAR) count_bytes(intake, identity->size_bytes - counted);
     pthread_mutex_lock(&intake->lock);
     intake->finished++;
     if (reused) intake->reused++;
@@ -164,10 +174,10 @@ static int rely_on(lrb_intake *intake, lrb_worker *worker, const lrb_row *root, 
 }
 
 /* Tries the recipe of the earlier snapshot. */
-int lrb_intake_try_reuse(lrb_intake *intake, lrb_worker *worker, size_t position, bool *reused, lrb_err *err) {
+int lrb_intake_try_reuse(lrb_intake *intake, lrb_worker *worker, size_t position, uint64_t counted, bool *reused, lrb_err *err) {
     uint64_t size_bytes = lrb_source_at(intake->source, position)->identity.size_bytes;
     int code = rely_on(intake, worker, &intake->notes[position].taken.root, size_bytes, reused, err);
-    if (!code && *reused) lrb_intake_finished(intake, position, true);
+    if (!code && *reused) lrb_intake_finished(intake, position, counted, true);
     return code;
 }
 
@@ -213,12 +223,11 @@ static int take_bytes(lrb_intake *intake, lrb_worker *worker, size_t position, s
     if (code) return code;
     if (note->offered && !memcmp(note->taken.sha256, sha256, sizeof sha256)) {
         bool reused;
-        if ((code = lrb_intake_try_reuse(intake, worker, position, &reused, err)) || reused) return code;
+        if ((code = lrb_intake_try_reuse(intake, worker, position, 0, &reused, err)) || reused) return code;
     }
     memcpy(note->taken.sha256, sha256, sizeof sha256);
     if ((code = encode_whole(intake, worker, count, &note->taken.root, err))) return code;
-    lrb_intake_count_bytes(intake, count);
-    lrb_intake_finished(intake, position, false);
+    lrb_intake_finished(intake, position, 0, false);
     return LRB_OK;
 }
 
@@ -251,7 +260,7 @@ static int take_link(lrb_intake *intake, size_t position, lrb_err *err) {
     memset(&note->taken, 0, sizeof note->taken);
     int code = item->identity.type == LRB_FILE_SYMLINK
                    ? lrb_sha256(item->link_target, strlen(item->link_target), note->taken.sha256, err) : LRB_OK;
-    if (!code) lrb_intake_finished(intake, position, false);
+    if (!code) lrb_intake_finished(intake, position, 0, false);
     return code;
 }
 
@@ -265,7 +274,7 @@ static int begin_item(lrb_intake *intake, lrb_worker *worker, size_t position, l
     int code;
     if (intake->notes[position].unread) {
         bool reused;
-        if ((code = lrb_intake_try_reuse(intake, worker, position, &reused, err)) || reused) return code;
+        if ((code = lrb_intake_try_reuse(intake, worker, position, 0, &reused, err)) || reused) return code;
     }
     if (source->identity.size_bytes <= LRB_WORKER_INPUT_BYTES) return take_small_file(intake, worker, position, err);
     return lrb_intake_open_big(intake, position, item, err);

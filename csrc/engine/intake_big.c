@@ -51,7 +51,9 @@ static int digest_known(lrb_intake *intake, lrb_worker *worker, lrb_open_item *i
     lrb_item_note *note = &intake->notes[item->position];
     bool reused = false;
     int code = lrb_intake_check_unchanged(lrb_source_at(intake->source, item->position), item->fd, err);
-    if (!code && note->offered && !memcmp(note->taken.sha256, sha256, 32)) code = lrb_intake_try_reuse(intake, worker, item->position, &reused, err);
+    if (!code && note->offered && !memcmp(note->taken.sha256, sha256, 32))
+        code = lrb_intake_try_reuse(intake, worker, item->position, item->counted, &reused, err);
+    item->counted_digested = item->counted;
     if (!code && !reused) {
         memcpy(note->taken.sha256, sha256, 32);
         lrb_digest_free(item->digest);
@@ -82,6 +84,7 @@ static int read_piece(lrb_intake *intake, piece *p, size_t room, lrb_err *err) {
     if (p->count != wanted) return lrb_intake_changed(source, err);
     if (!item->digested) item->form = lrb_records_recognise(p->bytes, p->count);
     item->digested += p->count;
+    lrb_intake_count_half(item, p->count);
     return lrb_vdb_hopeful(item->vdb) ? lrb_vdb_feed(item->vdb, p->bytes, p->count, err) : LRB_OK;
 }
 
@@ -216,8 +219,7 @@ static int deliver(lrb_open_item *item, lrb_worker *worker, uint64_t sequence, c
 /* What was put so far stays in the packs for nothing; the item begins anew, as plain bytes. */
 static void encode_as_bytes(lrb_open_item *item) {
     lrb_intake_drop_vectors(item);
-    lrb_intake_count_bytes(item->intake, 0 - item->counted);
-    item->counted = 0;
+    lrb_intake_uncount(item, item->counted_digested);
     item->cut_up = false;
     requeue(item->intake, &item->intake->encoding, item);
 }
@@ -235,9 +237,9 @@ static int end_item(lrb_open_item *item, lrb_worker *worker, lrb_err *err) {
     if (!code && item->vectors) code = lrb_intake_end_vectors(item, worker, err);
     if (!code && item->vectors) lrb_intake_note_rows(item, &intake->notes[position].rows);
     if (!code) code = lrb_recipe_builder_finish(item->recipe, &intake->notes[position].taken.root, err);
-    if (!code) lrb_intake_count_bytes(intake, lrb_source_at(intake->source, position)->identity.size_bytes - item->counted);
+    uint64_t counted = item->counted;
     lrb_intake_close_item(item);
-    if (!code) lrb_intake_finished(intake, position, false);
+    if (!code) lrb_intake_finished(intake, position, counted, false);
     return code;
 }
 
@@ -254,9 +256,8 @@ static int encode_batch(lrb_open_item *item, lrb_worker *worker, bool *last, lrb
     for (size_t i = 0; !code && i < cut.count; at += cut.lengths[i++])
         code = lrb_intake_put_chunk(item->intake, worker, at, cut.lengths[i], &rows[i], err);
     if (code) return code;
-    lrb_intake_count_bytes(item->intake, (uint64_t)(at - worker->input));
     pthread_mutex_lock(&item->lock);
-    item->counted += (uint64_t)(at - worker->input);
+    lrb_intake_count_half(item, (uint64_t)(at - worker->input));
     code = deliver(item, worker, cut.sequence, rows, cut.count, err);
     pthread_mutex_unlock(&item->lock);
     return code;

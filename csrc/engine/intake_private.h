@@ -46,6 +46,7 @@ typedef struct lrb_open_item {
     lrb_vdb *vdb;                  /* while the file may be a vector file; constant once it is encoded */
     pthread_mutex_t lock;          /* everything below */
     uint64_t counted;              /* bytes counted as done */
+    uint64_t counted_digested;     /* of them, by the digest pass */
     lrb_vector_item *vectors;      /* how it is encoded; NULL: as plain bytes */
     uint64_t offset, sequence;     /* next byte to cut, next batch number to give out */
     uint64_t delivered;            /* next batch number to enter the recipe */
@@ -87,13 +88,17 @@ struct lrb_intake {
 /* ---- intake.c ---- */
 void lrb_intake_push(lrb_queue *q, lrb_open_item *item);
 lrb_open_item *lrb_intake_pop(lrb_queue *q);
-void lrb_intake_count_bytes(lrb_intake *intake, uint64_t count);
-void lrb_intake_finished(lrb_intake *intake, size_t position, bool reused);
+/* Of a pass of two: an item that is digested and then encoded counts half its bytes in each. */
+void lrb_intake_count_half(lrb_open_item *item, uint64_t bytes);
+/* It begins anew: only `left` of its bytes still count. */
+void lrb_intake_uncount(lrb_open_item *item, uint64_t left);
+/* An item is done; what of its bytes was not counted yet is. */
+void lrb_intake_finished(lrb_intake *intake, size_t position, uint64_t counted, bool reused);
 int lrb_intake_changed(const lrb_source_item *item, lrb_err *err);
 /* The same identity as when it was listed: what was read is one state of the file. */
 int lrb_intake_check_unchanged(const lrb_source_item *item, int fd, lrb_err *err);
 /* Tries the recipe of the earlier snapshot: *reused when every chunk it reaches is known, and then the item is finished. */
-int lrb_intake_try_reuse(lrb_intake *intake, lrb_worker *worker, size_t position, bool *reused, lrb_err *err);
+int lrb_intake_try_reuse(lrb_intake *intake, lrb_worker *worker, size_t position, uint64_t counted, bool *reused, lrb_err *err);
 /* Stores one raw chunk and makes its row. */
 int lrb_intake_put_chunk(lrb_intake *intake, lrb_worker *worker, const uint8_t *bytes, size_t count, lrb_row *row, lrb_err *err);
 /* An lrb_recipe_store for the nodes of an open item; arg is the item. */

@@ -360,13 +360,12 @@ int lrb_intake_encode_section(lrb_open_item *item, lrb_worker *worker, bool *las
     const lrb_vdb_section *shape = lrb_vdb_section_at(item->vdb, s.position);
     uint64_t bytes = shape->bytes + lrb_vdb_base64_bytes(4 * (uint64_t)s.dim * shape->rows);
     pthread_mutex_lock(&item->lock);
-    if (s.fits) item->counted += bytes;
+    if (s.fits) lrb_intake_count_half(item, bytes);
     else item->vectors->given_up = true;
     item->vectors->flawed |= !s.seen.on;
     item->vectors->rows_seen += s.seen.rows;
     item->vectors->places += s.seen.places;
     pthread_mutex_unlock(&item->lock);
-    if (s.fits) lrb_intake_count_bytes(item->intake, bytes);
     return LRB_OK;
 }
 

@@ -119,6 +119,29 @@ TEST(progress_ends_at_its_totals) {
     close_scene(&s);
 }
 
+TEST(progress_moves_with_every_step_and_never_beyond_its_totals) {
+    scene s;
+    lrb_err err;
+    lrb_step next = LRB_STEP_MORE;
+    CHECK_OK(open_scene(&s, &err));
+    fixture_write(s.f.source, "big", (17 << 20) + 5, 1);
+    fixture_write(s.f.source, "bigger", (23 << 20) + 7, 2);
+    CHECK_OK(begin(&s, &err));
+    uint64_t before = 0, total = atomic_load(&s.job.counters.bytes_total);
+    for (unsigned turn = 0, moved = 0; next != LRB_STEP_DONE; turn++) {
+        CHECK_OK(lrb_intake_step(s.intake, turn % 2 ? &s.other : &s.f.worker, &next, &err));
+        uint64_t now = atomic_load(&s.job.counters.bytes_in);
+        CHECK(now >= before && now <= total);
+        moved += now > before;
+        before = now;
+        if (!turn) CHECK(now > 1 << 20); /* the first slice of the digest pass */
+        CHECK(moved >= (turn + 1) / 2);
+    }
+    CHECK(before == total);
+    end(&s);
+    close_scene(&s);
+}
+
 TEST(a_file_cut_short_while_it_is_read_is_refused) {
     scene s;
     lrb_err err;
@@ -235,6 +258,7 @@ int main(void) {
     RUN(rows_are_seen_as_they_are_encoded_and_when_they_are_known);
     RUN(a_file_with_one_wrong_row_was_not_seen);
     RUN(progress_ends_at_its_totals);
+    RUN(progress_moves_with_every_step_and_never_beyond_its_totals);
     RUN(a_file_cut_short_while_it_is_read_is_refused);
     return check_report();
 }
