@@ -1,0 +1,120 @@
+"""Snapshots taken."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from .. import arguments, capture, restoring
+from ..errors import ConflictError, DamagedError, NotFoundError
+from ..models import BackupSnapshot, ProgressCallback, stored_object
+from .known import LATEST, KnownGraph, root_of
+
+
+class Taking(KnownGraph):
+    """How a graph's snapshots are taken; see `GraphBackup`."""
+
+    async def create_snapshot(
+        self,
+        source_dir: str | os.PathLike[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        on_busy: str = "wait",
+        deadline_s: float = 300,
+        partial: bool = False,
+        server_url: str | None = None,
+        validate: str = "on",
+        progress: ProgressCallback | None = None,
+    ) -> BackupSnapshot:
+        """Takes a snapshot of the graph as it is at one moment. LightRAG may go on working.
+
+        Args:
+            source_dir: the working directory; by default the registered one, or else that of the newest snapshot.
+            metadata: a JSON object to attach, at most 16 KiB.
+            on_busy: "wait" until a good moment comes, "fail" at once when there is none, "crash" to take any moment.
+            deadline_s: how long to wait, in seconds.
+            partial: keep what is in files of a graph that is not all in files.
+            server_url: of the LightRAG server that has the graph open; its key is read from LIGHTRAG_API_KEY.
+            validate: "on" judges whether the graph fits together and stores the verdict, "off" does not. With it, a
+                graph that another process works on is cut when its files fit together.
+            progress: called on the loop's thread, at most 10 times a second. When it raises, no snapshot is taken and
+                its exception passes through; once the snapshot is committed, it is logged only.
+
+        Raises:
+            Busy: no good moment came. IncompleteSourceError: part of the graph is not in files here. NotFoundError:
+                nothing is there. SourceChangedError: a file kept changing while it was read. RestoreUnfinishedError:
+                an interrupted restore waits there. ServerError: the server cannot be asked. InvalidInputError: an
+                argument cannot be used. ConflictError: source and storage lie inside one another, or the graph's
+                snapshots are of another workspace. NoSpaceError, StorageError: the system refused. None of them leaves
+                anything behind.
+        """
+        arguments.check_choice(on_busy, "on_busy", capture.ON_BUSY)
+        arguments.check_choice(validate, "validate", capture.VALIDATE)
+        arguments.check_seconds(deadline_s, "deadline_s", capture.DEADLINE_MAX_S)
+        arguments.check_flags(partial=partial)
+        arguments.check_progress(progress)
+        metadata_json = capture.metadata_text(metadata)
+        url = self.server_url if server_url is None else arguments.check_server_url(server_url)
+        recorded = await self._recorded()
+        chosen, workspace, is_own = self._place(source_dir, recorded)
+        restoring.refuse_pending(root_of(chosen, workspace))
+        request = capture.Request(
+            source_dir=chosen,
+            workspace=workspace,
+            input_dir=self.input_dir,
+            rag=self.rag if is_own else None,
+            server_url=url if is_own or server_url is not None else None,
+            metadata_json=metadata_json,
+            retention_days=self.retention_days,
+            on_busy=on_busy,
+            deadline_s=deadline_s,
+            partial=partial,
+            validate=validate,
+            progress=progress,
+        )
+        with self._repository.advising_on_space():
+            return await capture.create(self._repository, request)
+
+    def _place(self, given: str | os.PathLike[str] | None, recorded: tuple[str, str] | None) -> tuple[str, str, bool]:
+        """Directory and workspace to take, and whether it is the registered directory.
+
+        Snapshots of one graph are of one workspace: two of them would share one retention, and `latest` would be
+        either. Its directory may move.
+        """
+        if recorded is None:
+            chosen, is_own = self._source(given)
+            return chosen, self.workspace, is_own
+        unsaid = given is None and self.source_dir is None
+        workspace = recorded[1] if unsaid and self.given_workspace is None else self.workspace
+        if workspace != recorded[1]:
+            raise ConflictError(
+                f"the snapshots of graph {self.graph_id!r} are of workspace {recorded[1]!r}, not {workspace!r}:"
+                " take another graph id",
+                target=self.graph_id,
+            )
+        chosen, is_own = self._source(recorded[0] if unsaid else given)
+        if unsaid and not os.path.isdir(chosen):
+            raise NotFoundError(
+                f"graph {self.graph_id!r} was last taken from {chosen!r}, which is no directory any more:"
+                " pass the source_dir",
+                target=chosen,
+            )
+        return chosen, workspace, is_own
+
+    async def _recorded(self) -> tuple[str, str] | None:
+        """Directory and workspace of the newest snapshot; None when there is none, or when they cannot be read: what is
+        damaged must not keep the next snapshot from healing it.
+        """
+        core = await self._repository.open()
+        if core is not None and core.damage is not None:
+            raise DamagedError(core.damage, op="snapshot")
+        newest = None if core is None else self._find(core, LATEST)
+        if core is None or newest is None:
+            return None
+        try:
+            text = await asyncio.to_thread(core.facts, newest.backup_id)
+            facts = stored_object(text, "facts", newest.backup_id)
+        except (DamagedError, NotFoundError):
+            return None
+        place = facts.get("source_dir"), facts.get("workspace")
+        return (place[0], place[1]) if isinstance(place[0], str) and isinstance(place[1], str) else None
