@@ -20,7 +20,7 @@ ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
 TSAN_TESTS := $(sort test_task test_writer test_validation $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start" tests/c/test_*.c)))
 
-.PHONY: help demo test test-c test-tsan test-aarch64 test-faults coverage test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
+.PHONY: help demo test test-c test-tsan test-aarch64 test-faults torture coverage test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -110,6 +110,9 @@ FAULTS := $(addprefix $(BUILD)/,asan/test_refusals plain/test_power plain/test_p
 test-faults: $(VENV)/.packages ## power cuts, refused calls and every order of two writers (tests/faults)
 	@$(MAKE) --no-print-directory -j2 $(FAULTS)
 	@scripts/run-c-tests $(FAULTS)
+
+torture: $(VENV)/.built ## processes killed, stopped and lied to while they do everything, judged by an oracle (MINUTES=5, SEED=)
+	@PYTHONPATH=tests:tests/compat $(PY) -m torture --minutes $(or $(MINUTES),5) $(addprefix --seed ,$(SEED)) --work $(BUILD)/torture
 
 AARCH64_TESTS := test_f16 test_ordered test_float_env test_base64 test_inflate test_canonical test_corrections test_radix \
 	test_distances test_residual test_planes test_vectors test_digest

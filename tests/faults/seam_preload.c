@@ -6,7 +6,8 @@
  *   LRB_SEAM_DO      what happens there: stop, kill (before the call is made), refuse=<errno>, lose=<errno> (made, and
  *                    its answer lost), short
  *   LRB_SEAM_ALWAYS  set: to all such calls from that number on
- *   LRB_SEAM_RANDOM  <seed>:<refusals>:<lost answers>:<kills>, of 100,000 calls each
+ *   LRB_SEAM_RANDOM  <seed>:<refusals>:<lost answers>:<short ones>:<interruptions>:<stops>:<kills>, of 100,000 calls each
+ *   LRB_SEAM_TALLY   a file to which "<deed> <kind of call>" is appended for all that happens
  *   LRB_SEAM_CLOCK   seconds the wall clock is ahead, or behind
  *   LRB_SEAM_FS      what statfs says the file system is, in hexadecimal
  *   LRB_SEAM_LOCKS   "lie": flock always succeeds and locks nothing
@@ -18,12 +19,14 @@
 #include "seam.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static struct {
@@ -31,7 +34,8 @@ static struct {
     long number;
     bool always, random;
     int sys_errno;
-    unsigned refuse, lose, kill; /* of 100,000 */
+    unsigned odds[6]; /* of 100,000, in the order of `deeds` */
+    int tally;        /* a descriptor, or 0 */
     int64_t ahead_ns;
     _Atomic long seen;
     _Atomic uint64_t state;
@@ -56,31 +60,46 @@ static bool is_meant(const seam_call *call) {
     return kind && (strstr(call->path, plan.part) || strstr(call->to_path, plan.part));
 }
 
-static seam_verdict act(const char *deed, int *sys_errno) {
+static const char *const deeds[] = {"refuse", "lose", "short", "interrupt", "stop", "kill"};
+
+static void count(const char *deed, const seam_call *call) {
+    char line[64];
+    int length = snprintf(line, sizeof line, "%s %s\n", deed, seam_names[call->kind]);
+    if (plan.tally) syscall(SYS_write, plan.tally, line, (size_t)length);
+}
+
+static seam_verdict act(const char *deed, const seam_call *call, int *sys_errno) {
     *sys_errno = plan.sys_errno ? plan.sys_errno : EIO;
+    count(deed, call);
     if (!strcmp(deed, "stop")) raise(SIGSTOP);
     if (!strcmp(deed, "kill")) raise(SIGKILL);
-    if (!strcmp(deed, "refuse")) return SEAM_REFUSE;
+    if (!strcmp(deed, "refuse") || !strcmp(deed, "interrupt")) return SEAM_REFUSE;
     if (!strcmp(deed, "lose")) return SEAM_LOSE_ANSWER;
     return !strcmp(deed, "short") ? SEAM_SHORTEN : SEAM_PASS;
 }
 
+static bool makes_sense(const char *deed, const seam_call *call) {
+    if (!strcmp(deed, "short")) return call->count > 1 && (call->kind == SEAM_READ || call->kind == SEAM_WRITE);
+    return strcmp(deed, "interrupt") != 0 || seam_can_interrupt(call->kind);
+}
+
 static seam_verdict at_random(const seam_call *call, int *sys_errno) {
     uint64_t state = atomic_fetch_add(&plan.state, 0x9e3779b97f4a7c15u);
-    unsigned drawn = (unsigned)(seam_random(&state) >> 20) % 100000;
-    size_t count;
-    const int *errnos = seam_errnos(call->kind, &count);
-    *sys_errno = errnos[seam_random(&state) % count];
-    if (drawn < plan.kill) raise(SIGKILL);
-    if ((drawn -= plan.kill) < plan.refuse) return SEAM_REFUSE;
-    return (drawn -= plan.refuse) < plan.lose ? SEAM_LOSE_ANSWER : SEAM_PASS;
+    unsigned drawn = (unsigned)(seam_random(&state) >> 20) % 100000, at = 0;
+    size_t number;
+    const int *errnos = seam_errnos(call->kind, &number);
+    while (at < 6 && drawn >= plan.odds[at]) drawn -= plan.odds[at++];
+    if (at == 6 || !makes_sense(deeds[at], call)) return SEAM_PASS;
+    seam_verdict verdict = act(deeds[at], call, sys_errno);
+    *sys_errno = strcmp(deeds[at], "interrupt") ? errnos[seam_random(&state) % number] : EINTR;
+    return verdict;
 }
 
 static seam_verdict before(const seam_call *call, int *sys_errno) {
     if (plan.random) return at_random(call, sys_errno);
     if (!is_meant(call)) return SEAM_PASS;
     long number = atomic_fetch_add(&plan.seen, 1);
-    return number == plan.number || (plan.always && number > plan.number) ? act(plan.deed, sys_errno) : SEAM_PASS;
+    return number == plan.number || (plan.always && number > plan.number) ? act(plan.deed, call, sys_errno) : SEAM_PASS;
 }
 
 static int64_t ahead(clockid_t clock, int64_t real_ns) {
@@ -115,11 +134,17 @@ __attribute__((constructor)) static void read_plan(void) {
     const char *root = setting("LRB_SEAM_ROOT"), *at = setting("LRB_SEAM_AT"), *deed = setting("LRB_SEAM_DO");
     unsigned long long seed = 0;
     if (!root[0]) return;
+    if (setting("LRB_SEAM_TALLY")[0]) {
+        plan.tally = (int)syscall(SYS_openat, AT_FDCWD, setting("LRB_SEAM_TALLY"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        must(plan.tally > 0, "LRB_SEAM_TALLY");
+    }
     snprintf(seam.root, sizeof seam.root, "%s", root);
     plan.always = setting("LRB_SEAM_ALWAYS")[0];
     must(!at[0] || seam_plan(root, at, deed), "LRB_SEAM_AT");
     if ((plan.random = setting("LRB_SEAM_RANDOM")[0])) {
-        must(sscanf(setting("LRB_SEAM_RANDOM"), "%llu:%u:%u:%u", &seed, &plan.refuse, &plan.lose, &plan.kill) == 4, "LRB_SEAM_RANDOM");
+        unsigned *odds = plan.odds;
+        int read = sscanf(setting("LRB_SEAM_RANDOM"), "%llu:%u:%u:%u:%u:%u:%u", &seed, odds, odds + 1, odds + 2, odds + 3, odds + 4, odds + 5);
+        must(read == 7, "LRB_SEAM_RANDOM");
         atomic_store(&plan.state, seed);
     }
     if (plan.random) seam.before = before;

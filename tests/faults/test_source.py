@@ -4,6 +4,7 @@ Whatever happens and whenever: the snapshot holds, of each file, all of the old 
 none and the error says what changed.
 """
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,34 @@ def test_a_file_that_may_not_be_read_any_more_is_named(
     snapshot = graph.create_snapshot()
     graph.restore_snapshot(snapshot.backup_id, tmp_path / "target")
     assert contents(tmp_path / "target") == contents(source)
+
+
+RESTORE = """
+storage, target = sys.argv[1:]
+try:
+    BackupManager(storage).register_graph("g").restore("latest", target)
+    print("restored")
+except errors.LightragBkpError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("script", [BACK_UP, RESTORE], ids=["backup", "restore"])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_a_file_of_a_graph_that_cannot_be_opened_is_an_error_of_ours_with_its_path(
+    tmp_path: Path, trouble: Trouble, script: str, number: int
+) -> None:
+    """Pinned by Python, not by the core: by a backup, and by a restore that keeps what it replaces."""
+    source, storage = tmp_path / "source", tmp_path / "storage"
+    source.mkdir()
+    (source / "vdb_chunks.json").write_text("old")
+    graph = BackupManager(storage).register_graph("g", source)
+    graph.create_snapshot(on_busy="crash", partial=True)
+    (source / "vdb_chunks.json").write_text("new")
+    moment, deed = "open:vdb_chunks.json:0", f"refuse={number}"
+    said = trouble.run(script, storage, source, root=source, at=moment, do=deed, always=1)
+    assert said.startswith(f"StorageError '{source}/vdb_chunks.json': "), said
+    assert (source / "vdb_chunks.json").read_text() == "new" and len(graph.list_snapshots()) == 1
 
 
 def test_interrupted_and_short_reads_of_the_source_are_not_noticed(tmp_path: Path, trouble: Trouble) -> None:
