@@ -214,3 +214,31 @@ def test_what_gives_no_alarm(program: Program, kept: GraphBackup, tmp_path: Path
     shutil.copytree(program.storage, whole)
     other.create_snapshot()
     assert BackupManager(whole).require_graph("kept").log_alarm() is None
+
+
+# ---- a snapshot that cannot be read ----
+
+
+@pytest.mark.parametrize("way_out", ["delete", "restore from a copy"])
+def test_prune_names_the_snapshot_that_stops_it_and_both_ways_out(
+    program: Program, kept: GraphBackup, way_out: str
+) -> None:
+    """Its body is damaged, so it is not known what it needs."""
+    packs = program.storage / "graphs" / "kept" / "packs"
+    before = set(packs.iterdir())
+    (program.directory / "folder" / "notes").write_text("fourth")
+    broken = kept.create_snapshot(metadata={"text": "fourth"}).backup_id
+    (pack,) = set(packs.iterdir()) - before
+    content = pack.read_bytes()
+    pack.chmod(0o600)
+    pack.write_bytes(content[:-100])
+    said = program.sentence("prune", "kept", code=1)
+    assert f"cannot be read what snapshot {broken} needs" in said
+    assert "delete the snapshot, or restore from a copy the packs that verify names" in said
+    assert f"packs/{pack.name}" in [finding["object"] for finding in program.json("verify", "kept", code=3)["findings"]]
+    if way_out == "delete":
+        program("delete", "kept", broken)
+    else:
+        pack.write_bytes(content)
+    program("prune", "kept", "--now")
+    assert {one.backup_id for one in kept.list_snapshots()} >= {broken} - ({broken} if way_out == "delete" else set())
