@@ -14,7 +14,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support.trouble import PRELUDE, environment, in_namespace, may_mount
+from support.trouble import PRELUDE, environment, mounting
 
 STEP = os.environ.get("LRB_KILL_STEP", "1")
 
@@ -96,9 +96,7 @@ print(killed)
 def test_killed_at_every_change_a_restore_leaves_old_or_new(tmp_path: Path, seam_library: Path, way: str) -> None:
     root = tmp_path / "root"
     root.mkdir()
-    if way == "mount" and not may_mount():
-        pytest.skip("nothing may be mounted here")
-    prefix = in_namespace() if way == "mount" else []
+    prefix = mounting() if way == "mount" else []
     script = textwrap.dedent(PRELUDE) + RESTORE
     ran = subprocess.run(
         [*prefix, sys.executable, "-c", script, root, way, STEP],

@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support.trouble import PRELUDE, Trouble, contents, end, environment, in_namespace, may_mount, stopped
+from support.trouble import PRELUDE, Trouble, contents, end, environment, mounting, stopped
 
 from lightrag_bkp.sync import BackupManager
 
@@ -122,11 +122,25 @@ assert graph.verify_snapshot().ok
 """
 
 
-@pytest.mark.skipif(not may_mount(), reason="nothing may be mounted here")
+def test_what_needs_a_mount_is_skipped_by_name_and_fails_where_nothing_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever says why: the program is missing, or it is refused."""
+    for refuse, said in ((False, "no program unshare"), (True, "not permitted")):
+        if refuse:
+            (tmp_path / "unshare").write_text("#!/bin/sh\necho not permitted >&2\nexit 1\n")
+            (tmp_path / "unshare").chmod(0o700)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        for ci, outcome in (("", pytest.skip.Exception), ("true", pytest.fail.Exception)):
+            monkeypatch.setenv("CI", ci)
+            with pytest.raises(outcome, match=said):
+                mounting()
+
+
 def test_a_disk_that_fills_up_loses_nothing_and_can_be_cleared(tmp_path: Path, source: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     script = textwrap.dedent(PRELUDE) + ON_A_SMALL_DISK
-    command = [*in_namespace(), sys.executable, "-c", script, str(disk), str(source)]
+    command = [*mounting(), sys.executable, "-c", script, str(disk), str(source)]
     ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stdout + ran.stderr
