@@ -18,7 +18,7 @@ C_FLAGS    := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-trapping-math -fno-m
 C_LIBS     := -lcrypto -lzstd -ldeflate -lexpat -lpthread -lm
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
-TSAN_TESTS := $(sort test_task test_writer test_validation $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start" tests/c/test_*.c)))
+TSAN_TESTS := $(sort test_task test_writer test_validation test_prober $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start" tests/c/test_*.c)))
 
 .PHONY: help demo test test-c test-tsan test-aarch64 test-faults torture coverage test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 
@@ -52,7 +52,7 @@ test-py: $(VENV)/.built ## pytest and the house test
 lint: $(VENV)/.built ## ruff, mypy --strict, the stub against the core, and the C core without a warning
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
-	@$(PY) -m mypy.stubtest lightrag_bkp._core >/dev/null || $(PY) -m mypy.stubtest lightrag_bkp._core
+	@$(PY) -m mypy.stubtest lightrag_bkp._core lightrag_bkp._probe >/dev/null || $(PY) -m mypy.stubtest lightrag_bkp._core lightrag_bkp._probe
 
 BENCH ?= peers scale
 bench: $(VENV)/.built ## the measured bars: beside restic, borg, rustic and cp (SIZE_MB=600), and at scale (BENCH=scale)
@@ -84,7 +84,7 @@ $(BUILD)/$(1)/core.a: $(patsubst csrc/%.c,$(BUILD)/$(1)/%.o,$(ENGINE_C))
 	@rm -f $$@ && ar rcs $$@ $$^
 
 $(BUILD)/$(1)/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(BUILD)/$(1)/core.a
-	@$(CC) $(C_FLAGS) $(2) -Itests/c $$< $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
+	@$(CC) $(C_FLAGS) $(2) -Itests/c $$< $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS) $$(MORE_LIBS)
 
 $(BUILD)/$(1)/test_%: tests/faults/test_%.c $(HARM) $(wildcard tests/faults/*.h tests/c/*.h) $(BUILD)/$(1)/core.a
 	@$(CC) $(C_FLAGS) $(2) -Itests/c -Itests/faults $$< $(HARM) $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
@@ -93,6 +93,7 @@ $(BUILD)/$(1)/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(wildcard tests
 	@$(CC) $(C_FLAGS) $(2) -Itests -DLRB_CORPUS='"tests/fuzz/corpus/$$*"' \
 		$$< tests/fuzz/replay.c $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
 endef
+$(BUILD)/%/test_prober: MORE_LIBS := -lcurl # alone: it brings some thirty libraries along
 $(eval $(call sanitized,asan,$(ASAN)))
 $(eval $(call sanitized,tsan,$(TSAN)))
 $(eval $(call sanitized,plain,-O2 -Wno-maybe-uninitialized))

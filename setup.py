@@ -1,7 +1,8 @@
 """Builds the C core; everything else is said in pyproject.toml.
 
-All of csrc/*/*.c becomes the one extension module lightrag_bkp._core. Libraries are found through pkg-config.
-LRB_WERROR=1 makes warnings errors.
+csrc/ becomes two extension modules: lightrag_bkp._core, and lightrag_bkp._probe of csrc/net and what that stands on,
+which is loaded on the first health probe, because libcurl brings some thirty libraries. Libraries are found through
+pkg-config. LRB_WERROR=1 makes warnings errors.
 """
 
 import os
@@ -20,8 +21,11 @@ LIBRARIES = {
     "libzstd": "libzstd-dev",
     "libdeflate": "libdeflate-dev",
     "expat": "libexpat1-dev",
+    "libcurl": "libcurl4-openssl-dev",
 }
 """pkg-config name -> Debian package."""
+PROBE = {"libcurl"}
+"""What _probe links; _core links the others."""
 COMPILE_FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-fvisibility=hidden", "-O3", "-pthread", "-Wall", "-Wextra"]
 COMPILE_FLAGS += ["-ffp-contract=off"]  # stored bytes may not depend on whether a processor fuses multiply and add
 COMPILE_FLAGS += ["-fno-trapping-math", "-fno-math-errno"]  # nobody looks at either, and loops are vectorised
@@ -58,8 +62,9 @@ def missing_packages() -> list[str]:
     return missing + [package for name, package in LIBRARIES.items() if not is_installed(name)]
 
 
-def pkg_config(option: str) -> list[str]:
-    return subprocess.run(["pkg-config", option, *LIBRARIES], check=True, capture_output=True, text=True).stdout.split()
+def pkg_config(option: str, libraries: set[str]) -> list[str]:
+    words = ["pkg-config", option, *sorted(libraries)]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
 
 
 class BuildCore(build_ext):
@@ -71,25 +76,40 @@ class BuildCore(build_ext):
         if missing := missing_packages():
             sys.exit(f"lightrag-bkp cannot be built here yet; on Debian run: apt-get install {' '.join(missing)}")
         for extension in self.extensions:
-            extension.extra_compile_args += pkg_config("--cflags")
-            extension.extra_link_args += pkg_config("--libs")
+            libraries = PROBE if extension.name == "lightrag_bkp._probe" else set(LIBRARIES) - PROBE
+            extension.extra_compile_args += pkg_config("--cflags", libraries)
+            extension.extra_link_args += pkg_config("--libs", libraries)
         super().build_extensions()
 
 
-core = Extension(
-    "lightrag_bkp._core",
-    sources=sorted(str(path) for path in Path("csrc").glob("*/*.c")),
-    depends=sorted(str(path) for pattern in ("*/*.h", "*/*.def") for path in Path("csrc").glob(pattern)),
-    include_dirs=["csrc"],
-    extra_compile_args=COMPILE_FLAGS
-    + UNHELPFUL_WARNINGS
-    + (["-Werror"] if os.environ.get("LRB_WERROR") == "1" else []),
-    extra_link_args=["-pthread", "-lm"],
-    py_limited_api=not FREE_THREADED,
-)
+PROBE_PY = {"csrc/py/probe.c"}
+SHARED_PY = {"csrc/py/error.c", "csrc/py/text.c"}
+
+
+def sources(*patterns: str) -> set[str]:
+    return {str(path) for pattern in patterns for path in Path("csrc").glob(pattern)}
+
+
+def extension(name: str, files: set[str]) -> Extension:
+    return Extension(
+        name,
+        sources=sorted(files),
+        depends=sorted(sources("*/*.h", "*/*.def")),
+        include_dirs=["csrc"],
+        extra_compile_args=COMPILE_FLAGS
+        + UNHELPFUL_WARNINGS
+        + (["-Werror"] if os.environ.get("LRB_WERROR") == "1" else []),
+        extra_link_args=["-pthread", "-lm"],
+        py_limited_api=not FREE_THREADED,
+    )
+
+
+core = extension("lightrag_bkp._core", sources("*/*.c") - sources("net/*.c") - PROBE_PY)
+below_net = sources("base/*.c", "codec/siphash.c", "lightrag/json.c", "lightrag/bytes.c", "lightrag/text_run.c")
+probe = extension("lightrag_bkp._probe", sources("net/*.c") | below_net | PROBE_PY | SHARED_PY)
 
 setup(
-    ext_modules=[core],
+    ext_modules=[core, probe],
     cmdclass={"build_ext": BuildCore},
     options={} if FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

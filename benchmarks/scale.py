@@ -14,13 +14,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import inside, machine, measure
+from . import inside, machine, measure, probes
 from .data import ROOT
 from .measure import Command, Usage
 from .report import Bar
 
 _INSIDE = "benchmarks.scale_inside"
 _RUNS = 5
+_PAIRS = 3
 _FILES_PER_DIRECTORY = 1000
 _BURSTS = 4
 
@@ -161,8 +162,26 @@ def vectors(work: Path, share: float) -> Measured:
     return found
 
 
+def probing(work: Path, share: float) -> Measured:
+    """One sweep over 1,000 targets on loopback, half of them dead and a tenth slow, beside the same one by aiohttp."""
+    count = max(20, round(1000 * share))
+    pairs = []
+    with probes.serving() as port:
+        for _ in range(_PAIRS):
+            pairs.append([inside.ask(name, port, count, module="benchmarks.probes") for name in ("ours", "peer")])
+    ours, peer = ({key: statistics.median(pair[at][key] for pair in pairs) for key in pairs[0][at]} for at in (0, 1))
+    assert ours["answered"] == peer["answered"] == count // 2
+    return [
+        Bar(f"{count:,} targets: one sweep, beside the deadline", ours["seconds"] / probes.TOTAL_S, 1.1, "of it"),
+        Bar(f"{count:,} targets: CPU, beside aiohttp", ours["cpu_s"] / peer["cpu_s"], 0.2, "of it"),
+        Bar(f"{count:,} targets: growth of the process", ours["grown_mb"], 64, "MB"),
+        f"ours {ours['seconds']:.2f} s, {ours['cpu_s']:.3f} cpu s, {ours['grown_mb']:.0f} MB; aiohttp"
+        f" {peer['seconds']:.2f} s, {peer['cpu_s']:.3f} cpu s, {peer['grown_mb']:.0f} MB",
+    ]
+
+
 PARTS: dict[str, Callable[[Path, float], Measured]] = {
-    part.__name__: part for part in (index, history, churn, graphs, holes, files, vectors)
+    part.__name__: part for part in (index, history, churn, graphs, holes, files, vectors, probing)
 }
 
 

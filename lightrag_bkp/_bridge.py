@@ -1,4 +1,4 @@
-"""The seam between asyncio and the C core; the only module that imports `_core`.
+"""The seam between asyncio and the C core; the only module that imports `_core` and `_probe`.
 
 Jobs run on the core's threads. A finished job lies in a mailbox, whose descriptor the event loop watches while jobs are
 outstanding and only then: the last job that comes back closes the mailbox, so that a loop that ends leaves nothing
@@ -11,7 +11,7 @@ import atexit
 import logging
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _core, config
 from ._core import (
@@ -65,15 +65,18 @@ from ._core import (
 from .errors import CORE_ERRORS, InvalidInputError, LightragBkpError
 from .models import Progress, ProgressCallback
 
+if TYPE_CHECKING:
+    from ._probe import Prober
+
 __all__ = [
     "ERROR_TABLE", "FORMAT_VERSION", "KEEP_EXACT", "KEEP_LINKED", "KEEP_NOTHING", "KEEP_SAME", "PUBLISH_EXCHANGE",
-    "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS", "ItemRow", "Job", "Key", "Repository", "Restored",
-    "SnapshotRow", "Source", "add_passphrase_job", "backup_job", "drop_job", "file_system", "free_bytes",
-    "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "plan_job", "point_append", "point_delete",
-    "point_read", "prune_job", "publish_abandon", "publish_choose", "publish_commit_job", "publish_finish_job",
-    "publish_pending", "publish_stage", "publish_stop_after", "refresh_job", "release_job", "remove_slot_job",
-    "retention_scan", "run", "run_blocking", "stage_job", "unlock_job", "validate_snapshot_job",
-    "validate_source_job", "verify_job",
+    "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS", "ItemRow", "Job", "Key", "ProbeRow", "Prober",
+    "Repository", "Restored", "SnapshotRow", "Source", "add_passphrase_job", "backup_job", "drop_job",
+    "file_system", "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "plan_job",
+    "point_append", "point_delete", "point_read", "prune_job", "publish_abandon", "publish_choose",
+    "publish_commit_job", "publish_finish_job", "publish_pending", "publish_stage", "publish_stop_after",
+    "refresh_job", "release_job", "remove_slot_job", "retention_scan", "run", "run_blocking", "stage_job",
+    "start_prober", "unlock_job", "validate_snapshot_job", "validate_source_job", "verify_job",
 ]  # fmt: skip
 
 SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]
@@ -81,6 +84,10 @@ SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, st
 retention_days, safety, metadata (JSON text), holders."""
 ItemRow = tuple[str, int, int, int, int, bytes, str]
 """name, type (1 file, 2 directory, 3 symlink), mode, mtime_ns, size_bytes, sha256, link target."""
+ProbeRow = tuple[str, str, str, str, int, int, int, int, int, str, str, int, int]
+"""target id, status, what the last probe alone says, its reason, when it ended and since when the status holds (ns
+since 1970; 0: never), took_ms, probes so far, the highest ticket answered, instance_id, version, epoch, free_bytes
+(-1: not said)."""
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -356,3 +363,14 @@ def _wait_out(mailbox: _core.Mailbox) -> None:
 def _progress(job: Job) -> Progress:
     phase, items_done, items_total, bytes_in, bytes_total, bytes_stored, _ = job.progress()
     return Progress(str(phase), items_done, items_total, bytes_in, bytes_total, bytes_stored)
+
+
+# ---- health probes ----
+
+
+def start_prober() -> "Prober":
+    """A thread that probes replication targets. Its module is loaded only now: libcurl comes with some thirty more."""
+    from . import _probe
+
+    _probe.set_error_classes(dict(CORE_ERRORS))
+    return _probe.Prober()

@@ -32,7 +32,7 @@ typedef struct lrb_core { /* the module's state */
     PyObject *error_classes[LRB_CODE_COUNT]; /* by code; NULL before set_error_classes */
 } lrb_core;
 
-lrb_core *lrb_py_core(PyObject *module);
+static inline lrb_core *lrb_py_core(PyObject *module) { return PyModule_GetState(module); }
 
 /* ---- error.c ---- */
 PyObject *lrb_py_raise(const lrb_core *core, const lrb_err *err);                    /* NULL, for `return` */

@@ -8,10 +8,6 @@
 #include "engine/publish.h"
 #include "engine/restore.h"
 
-lrb_core *lrb_py_core(PyObject *module) {
-    return PyModule_GetState(module);
-}
-
 /* ---- functions that belong to no job ---- */
 
 static PyObject *free_bytes(PyObject *module, PyObject *arg) {

@@ -655,6 +655,19 @@ static void seed_json(lrb_buf *b) {
     seed_text(b, "json", "nested", "[[[[{\"a\":[[{\"b\":{}}]]}]]],0,-0,1E9]");
 }
 
+/* "d" and a NUL before the document: the HTTP status 200. */
+static void seed_answer(lrb_buf *b, const char *name, const char *document) {
+    put(b, "d", 2);
+    seed_text(b, "answer", name, document);
+}
+
+static void seed_answers(lrb_buf *b) {
+    seed_answer(b, "ready", "{\"product\":\"lightrag-bkp\",\"protocol\":1,\"version\":\"0.1.0\",\"instance_id\":\"a\",\"authenticated\":true,"
+                            "\"ready\":true,\"busy\":false,\"low_space\":false,\"epoch\":1,\"free_bytes\":9,\"reason\":\"\"}");
+    seed_answer(b, "not_ready", "{\"product\":\"lightrag-bkp\",\"protocol\":1,\"instance_id\":\"a\",\"authenticated\":true,\"reason\":\"\\u001b[31m\"}");
+    seed_answer(b, "other", "{\"status\":\"healthy\",\"configuration\":{\"llm\":[{}]}}");
+}
+
 static void seed_graphml(lrb_buf *b) {
     seed_text(b, "graphml", "graph", "<?xml version='1.0' encoding='utf-8'?>\n<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">"
                                      "<key id=\"d9\" for=\"edge\" attr.name=\"weight\" attr.type=\"double\"/><key id=\"d3\" attr.name=\"source_id\"/>"
@@ -723,6 +736,7 @@ int main(int argc, char **argv) {
     seed_streams(&bytes);
     seed_base64(&bytes);
     seed_json(&bytes);
+    seed_answers(&bytes);
     seed_graphml(&bytes);
     seed_validation(&bytes);
     lrb_coder_free(coder);

@@ -1,0 +1,230 @@
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "base/clock.h"
+#include "net/prober_private.h"
+
+enum { EVENTS_AT_ONCE = 128, MIN_SUSPICIOUS = 3, RETRY_MS = 1000, RESOLVE_AGAIN_MS = 20 };
+
+/* ---- whether it is we who are cut off ---- */
+
+static bool answers(const target *target) {
+    return target->health.status == LRB_TARGET_HEALTHY || target->health.status == LRB_TARGET_DEGRADED;
+}
+
+void lrb_turn_uncount(lrb_prober *prober, const target *target) {
+    prober->answering -= answers(target);
+    prober->failing -= answers(target) && target->is_failing;
+}
+
+static void count(lrb_prober *prober, const target *target) {
+    prober->answering += answers(target);
+    prober->failing += answers(target) && target->is_failing;
+}
+
+static bool is_suspicious(const lrb_prober *prober) {
+    return prober->answering >= MIN_SUSPICIOUS && prober->failing * 2 > prober->answering;
+}
+
+static void set_isolated(lrb_prober *prober, bool isolated, int64_t now_ns) {
+    if (prober->isolated == isolated) return;
+    prober->isolated = isolated;
+    prober->isolated_ns = now_ns;
+    prober->isolation_changes++;
+    lrb_news_raise(prober);
+}
+
+/* Whether the status stays as it is, although this finding would change it. */
+static bool suspects_itself(lrb_prober *prober, const target *target, const lrb_finding *finding, int64_t now_ns) {
+    if (!lrb_health_would_fall(&target->health, finding)) return false;
+    if (is_suspicious(prober)) set_isolated(prober, true, now_ns);
+    return prober->isolated && now_ns - prober->isolated_ns < LRB_FALL * target->period_ms * NS_PER_MS;
+}
+
+/* ---- sweeps ---- */
+
+void lrb_turn_leave_sweep(lrb_prober *prober, target *target) {
+    if (!target->is_in_sweep) return;
+    target->is_in_sweep = false;
+    if (--prober->sweep_left) return;
+    prober->swept = prober->sweep;
+    lrb_news_raise(prober);
+}
+
+/* ---- one target's probe ---- */
+
+static void plan_next(lrb_prober *prober, target *target, int64_t now_ns) {
+    int64_t period_ns = target->period_ms * NS_PER_MS;
+    if (target->period_at <= now_ns) target->period_at += ((now_ns - target->period_at) / period_ns + 1) * period_ns;
+    target->due_ns = target->asked > target->checked ? now_ns : target->period_at;
+    lrb_schedule_put(&prober->schedule, target);
+}
+
+static void postpone(lrb_prober *prober, target *target, int64_t delay_ms) {
+    target->due_ns = lrb_clock_monotonic_ns() + delay_ms * NS_PER_MS;
+    lrb_schedule_put(&prober->schedule, target);
+}
+
+void lrb_turn_abandon(lrb_prober *prober, target *target) {
+    if (!target->is_under_way) return;
+    curl_multi_remove_handle(prober->multi, target->easy);
+    lrb_probe_end(target);
+}
+
+static void begin(lrb_prober *prober, target *target) {
+    if (target->is_name && prober->resolving >= LRB_PROBE_MAX_RESOLVING) {
+        postpone(prober, target, RESOLVE_AGAIN_MS);
+        return;
+    }
+    lrb_err err;
+    lrb_schedule_remove(&prober->schedule, target);
+    target->asked_by_probe = target->asked;
+    if (lrb_probe_begin(target, &prober->resolving, &err)) {
+        postpone(prober, target, RETRY_MS);
+    } else if (curl_multi_add_handle(prober->multi, target->easy) != CURLM_OK) {
+        lrb_probe_end(target);
+        postpone(prober, target, RETRY_MS);
+    }
+}
+
+static void take_finding(lrb_prober *prober, target *target, const lrb_finding *finding, int64_t now_ns) {
+    lrb_turn_uncount(prober, target);
+    target->is_failing = finding->status == LRB_TARGET_UNREACHABLE;
+    count(prober, target);
+    bool hold = suspects_itself(prober, target, finding, now_ns);
+    lrb_turn_uncount(prober, target);
+    bool changed = lrb_health_feed(&target->health, finding, hold);
+    count(prober, target);
+    if (prober->isolated && !is_suspicious(prober)) set_isolated(prober, false, now_ns);
+    target->probes++;
+    target->probed_ns = lrb_clock_wall_ns();
+    if (changed) target->since_ns = target->probed_ns;
+    bool was_asked = target->checked < target->asked_by_probe, was_swept = target->is_in_sweep;
+    target->checked = target->asked_by_probe;
+    if (target->checked >= prober->sweep) lrb_turn_leave_sweep(prober, target);
+    if (changed || was_asked) lrb_news_put(prober, target);
+    if (changed || (was_asked && !was_swept)) lrb_news_raise(prober);
+}
+
+static void end(lrb_prober *prober, target *target, CURLcode result) {
+    lrb_finding finding;
+    lrb_err err;
+    int code = lrb_probe_judge(target, result, &finding, &err);
+    lrb_turn_abandon(prober, target);
+    int64_t now_ns = lrb_clock_monotonic_ns();
+    if (code) {
+        postpone(prober, target, RETRY_MS);
+        return;
+    }
+    take_finding(prober, target, &finding, now_ns);
+    plan_next(prober, target, now_ns);
+}
+
+/* ---- the thread ---- */
+
+static int watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *watched) {
+    (void)easy;
+    lrb_prober *prober = arg;
+    if (what == CURL_POLL_REMOVE) {
+        epoll_ctl(prober->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        return 0;
+    }
+    struct epoll_event event = {.data.fd = fd};
+    if (what & CURL_POLL_IN) event.events |= EPOLLIN;
+    if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
+    if (epoll_ctl(prober->epoll_fd, watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event)) return -1;
+    curl_multi_assign(prober->multi, fd, prober);
+    return 0;
+}
+
+static int set_timer(CURLM *multi, long timeout_ms, void *arg) {
+    (void)multi;
+    lrb_prober *prober = arg;
+    prober->timer_ns = timeout_ms < 0 ? INT64_MAX : lrb_clock_monotonic_ns() + (int64_t)timeout_ms * NS_PER_MS;
+    return 0;
+}
+
+static void begin_due(lrb_prober *prober) {
+    int64_t now_ns = lrb_clock_monotonic_ns();
+    for (target *first; (first = lrb_schedule_first(&prober->schedule)) && first->due_ns <= now_ns;) begin(prober, first);
+}
+
+static void end_done(lrb_prober *prober) {
+    CURLMsg *message;
+    for (int left; (message = curl_multi_info_read(prober->multi, &left));) {
+        target *target = NULL;
+        CURLcode result = message->data.result;
+        if (message->msg != CURLMSG_DONE || curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &target) != CURLE_OK) continue;
+        end(prober, target, result);
+    }
+}
+
+static int sleep_ms(const lrb_prober *prober) {
+    target *first = lrb_schedule_first(&prober->schedule);
+    int64_t at_ns = first && first->due_ns < prober->timer_ns ? first->due_ns : prober->timer_ns;
+    if (at_ns == INT64_MAX) return -1;
+    int64_t left_ns = at_ns - lrb_clock_monotonic_ns();
+    int64_t left_ms = left_ns <= 0 ? 0 : (left_ns - 1) / NS_PER_MS + 1;
+    return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
+}
+
+static void hand_over(lrb_prober *prober, const struct epoll_event *event) {
+    int running, what = 0;
+    if (event->data.fd == prober->wake_fd) {
+        eventfd_t wakes;
+        (void)eventfd_read(prober->wake_fd, &wakes);
+        return;
+    }
+    if (event->events & (EPOLLIN | EPOLLHUP)) what |= CURL_CSELECT_IN;
+    if (event->events & EPOLLOUT) what |= CURL_CSELECT_OUT;
+    if (event->events & EPOLLERR) what |= CURL_CSELECT_ERR;
+    curl_multi_socket_action(prober->multi, event->data.fd, what, &running);
+}
+
+static void turn(lrb_prober *prober, const struct epoll_event *events, int count) {
+    int running;
+    for (int i = 0; i < count; i++) hand_over(prober, &events[i]);
+    if (prober->timer_ns <= lrb_clock_monotonic_ns()) {
+        prober->timer_ns = INT64_MAX;
+        curl_multi_socket_action(prober->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    }
+    end_done(prober);
+}
+
+void *lrb_turn_run(void *arg) {
+    lrb_prober *prober = arg;
+    struct epoll_event events[EVENTS_AT_ONCE];
+    pthread_mutex_lock(&prober->lock);
+    while (!prober->stopping) {
+        begin_due(prober);
+        int timeout_ms = sleep_ms(prober);
+        pthread_mutex_unlock(&prober->lock);
+        int count = epoll_wait(prober->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
+        pthread_mutex_lock(&prober->lock);
+        turn(prober, events, count);
+    }
+    pthread_mutex_unlock(&prober->lock);
+    return NULL;
+}
+
+/* ---- libcurl's side ---- */
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static CURLcode curl_ready;
+
+static void init_curl(void) {
+    curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+int lrb_turn_connect(lrb_prober *prober, lrb_err *err) {
+    prober->timer_ns = INT64_MAX;
+    pthread_once(&curl_once, init_curl);
+    prober->multi = curl_ready == CURLE_OK ? curl_multi_init() : NULL;
+    bool ready = prober->multi && curl_multi_setopt(prober->multi, CURLMOPT_SOCKETFUNCTION, watch) == CURLM_OK &&
+                 curl_multi_setopt(prober->multi, CURLMOPT_SOCKETDATA, prober) == CURLM_OK &&
+                 curl_multi_setopt(prober->multi, CURLMOPT_TIMERFUNCTION, set_timer) == CURLM_OK &&
+                 curl_multi_setopt(prober->multi, CURLMOPT_TIMERDATA, prober) == CURLM_OK &&
+                 curl_multi_setopt(prober->multi, CURLMOPT_MAXCONNECTS, (long)LRB_PROBE_MAX_KEPT) == CURLM_OK;
+    return ready ? LRB_OK : lrb_err_nomem(err, "start");
+}
