@@ -168,8 +168,8 @@ static int compare_names(const record *r, const lrb_source_item *item) {
 }
 
 static bool settled(const lrb_identity *identity, int64_t observed_ns) {
-    int64_t newest = identity->mtime_ns > identity->ctime_ns ? identity->mtime_ns : identity->ctime_ns;
-    return newest < observed_ns - LRB_SAFE_MARGIN_NS;
+    int64_t newest = identity->mtime_ns > identity->ctime_ns ? identity->mtime_ns : identity->ctime_ns, latest;
+    return !__builtin_sub_overflow(observed_ns, LRB_SAFE_MARGIN_NS, &latest) && newest < latest;
 }
 
 static int read_header(stream *in, const lrb_vault *vault, int64_t *observed_ns, uint64_t *records, lrb_err *err) {

@@ -454,7 +454,7 @@ static int read_behind(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder,
                        lrb_err *err) {
     lrb_stored stored;
     int code = lrb_pack_take(pack, ordinal, coder, &stored, err);
-    if (!code) code = lrb_buf_reserve(content, stored.content_length, err);
+    if (!code) code = lrb_buf_reserve(content, stored.content_length ? stored.content_length : 1, err); /* no content has a place, too */
     if (code) return code;
     code = lrb_chunk_decode(coder, pack->vault, &stored, check_id, content->data + content->length, pack->label, err);
     if (!code) content->length += stored.content_length;
