@@ -15,9 +15,8 @@ Names are loaded when they are first used; importing the package starts nothing 
 """
 
 import importlib
-import logging
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # importing `typing` for it would take longer than all the rest of this package here
 if TYPE_CHECKING:
     from .backup import BackupManager as BackupManager
     from .backup import GraphBackup as GraphBackup
@@ -60,8 +59,6 @@ _HOMES = {
 
 __version__ = "0.1.0"
 __all__ = sorted(_HOMES)
-
-logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:

@@ -90,6 +90,7 @@ since 1970; 0: never), took_ms, probes so far, the highest ticket answered, inst
 (-1: not said)."""
 
 logger = logging.getLogger("lightrag_bkp")
+logger.addHandler(logging.NullHandler())  # nobody logs before this module is there
 
 PROGRESS_INTERVAL_S = 0.1
 JOBS_PER_TURN = 64

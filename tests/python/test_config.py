@@ -231,7 +231,8 @@ def test_same_graph_twice_the_same_way_is_one(tmp_path: Path) -> None:
         parse_graphs("g=/a,g=/a:w", tmp_path)
 
 
-def test_importing_the_package_loads_neither_core_nor_event_loop() -> None:
-    code = "import lightrag_bkp, sys; print([m for m in ('asyncio', 'lightrag_bkp._core') if m in sys.modules])"
+def test_importing_the_package_loads_neither_core_nor_event_loop_nor_logging() -> None:
+    heavy = ("asyncio", "logging", "lightrag_bkp._core")
+    code = f"import lightrag_bkp.cli, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[]"
