@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from . import _bridge
+from . import _bridge, live_verdict
 from .backup import BackupManager
 from .errors import InvalidInputError, LightragBkpError
 from .graph import GraphBackup
@@ -21,6 +21,7 @@ from .models import BackupSnapshot, Consistency, moment
 from .points import DRILL, VALIDATION, PointStore
 from .sources import files
 from .target import holds_staging
+from .verdicts import Verdict
 
 _GROWTH_DAYS = 30
 _FULL_SOON_DAYS = 14
@@ -49,6 +50,15 @@ class ComponentHealth:
     def document(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self) | {"last_check": self.last_check.isoformat()}
+
+
+_JUDGED = {
+    Verdict.USABLE: HealthStatus.HEALTHY,
+    Verdict.USABLE_WITH_REPROCESSING: HealthStatus.HEALTHY,
+    Verdict.REPAIRABLE: HealthStatus.DEGRADED,
+    Verdict.UNUSABLE: HealthStatus.CRITICAL,
+    None: HealthStatus.HEALTHY,
+}
 
 
 def worst(parts: "list[HealthStatus]") -> HealthStatus:
@@ -97,14 +107,18 @@ class HealthValidator:
 
         Returns:
             {graph_id, status, message, checked_at, source_dir, files (number), changed_at (of the newest file but the
-            LLM cache, or None)}.
+            LLM cache, or None), verdict (what its files are good for; None when they could not be judged)}.
 
         Raises:
             NotFoundError: no such graph.
         """
         graph = self._graph(graph_id)
-        found: dict[str, Any] = {"source_dir": graph.source_dir, "files": 0, "changed_at": None}
-        status, message = await asyncio.to_thread(_look_at_graph, graph, found)
+        found: dict[str, Any] = {"source_dir": graph.source_dir, "files": 0, "changed_at": None, "verdict": None}
+        status, message, layout = await asyncio.to_thread(_look_at_graph, graph, found)
+        if layout is not None:
+            judged = await live_verdict.of(graph, layout)
+            found["verdict"] = judged.verdict
+            status, message = _JUDGED[judged.verdict], judged.message
         return _answer(graph_id, status, message, found)
 
     async def validate_backups(self, graph_id: str) -> dict[str, Any]:
@@ -262,28 +276,29 @@ def _answer(graph_id: str, status: HealthStatus, message: str, more: Mapping[str
     return {"graph_id": graph_id, "status": status, "message": message, "checked_at": checked_at, **more}
 
 
-def _look_at_graph(graph: GraphBackup, found: dict[str, Any]) -> tuple[HealthStatus, str]:
+def _look_at_graph(graph: GraphBackup, found: dict[str, Any]) -> tuple[HealthStatus, str, files.Layout | None]:
+    """What is wrong with the files as far as their names tell; or nothing, and where they lie, to be judged."""
     if graph.source_dir is None:
-        return HealthStatus.DEGRADED, "where it lives is not configured"
+        return HealthStatus.DEGRADED, "where it lives is not configured", None
     root = os.path.join(graph.source_dir, graph.workspace)
     if holds_staging(root) and _bridge.publish_pending(root):
-        return HealthStatus.CRITICAL, "an interrupted restore waits there: finish it before LightRAG starts"
+        return HealthStatus.CRITICAL, "an interrupted restore waits there: finish it before LightRAG starts", None
     try:
         layout = files.detect(graph.source_dir, graph.workspace)
     except LightragBkpError as error:
-        return HealthStatus.CRITICAL, str(error)
+        return HealthStatus.CRITICAL, str(error), None
     if layout.kind is files.Kind.PLAIN:
-        return HealthStatus.HEALTHY, "its directory is there"
+        return HealthStatus.HEALTHY, "its directory is there", None
     pins = files.pin(layout)
     try:
         changed = [found_at[3] for name, found_at in pins.identities.items() if name != files.LLM_CACHE]
         found |= {"files": len(pins.names), "changed_at": moment(max(changed, default=0)).isoformat()}
         files.refuse_incomplete(pins)
     except LightragBkpError as error:
-        return HealthStatus.CRITICAL, str(error)
+        return HealthStatus.CRITICAL, str(error), None
     finally:
         pins.close()
-    return HealthStatus.HEALTHY, "all its files are there"
+    return HealthStatus.HEALTHY, "", layout
 
 
 def _days_until_full(snapshots: list[BackupSnapshot], free_bytes: int, now: datetime) -> float | None:

@@ -29,8 +29,9 @@ from .failover import Failover, interrupted
 from .failover_history import BEGUN, FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
 from .graph import GraphBackup
 from .health import ComponentHealth, HealthStatus, HealthValidator, check_manager, worst
-from .models import BackupSnapshot, VerifyLevel
+from .models import BackupSnapshot, Consistency, VerifyLevel
 from .points import VALIDATION, NamedSnapshot, PointStore, RecoveryPoint, holder_of, new_id, problems
+from .verdicts import Verdict
 
 __all__ = [
     "ComponentHealth", "DisasterRecoveryManager", "DrillOutcome", "FailoverOutcome", "GraphDrill", "GraphFailover",
@@ -300,7 +301,8 @@ class DisasterRecoveryManager:
             if point.holder not in snapshot.holders:
                 problems.append(f"snapshot {named.id} is not held, so a clean-up may take it")
             outcome = await graph.verify_snapshot(named.id, level)
-            return problems + [f"{one.object}: {one.message}" for one in outcome.findings]
+            problems += [f"{one.object}: {one.message}" for one in outcome.findings]
+            return problems + ([] if problems else await _unusable(graph, snapshot, level))
         except InvalidInputError:
             raise
         except LightragBkpError as error:
@@ -349,6 +351,14 @@ def _document(checkpoint_id: str, description: str, snapshots: dict[str, BackupS
         },
         "replication": {},
     }
+
+
+async def _unusable(graph: GraphBackup, snapshot: BackupSnapshot, level: VerifyLevel | str) -> list[str]:
+    """That a graph is unusable, if it is. One that was never judged is judged now, unless the catalogue is enough."""
+    verdict = snapshot.verdict
+    if verdict is None and level != VerifyLevel.CATALOGUE and snapshot.consistency != Consistency.PLAIN:
+        verdict = (await graph.validate_snapshot(snapshot.backup_id)).verdict
+    return [f"the graph of snapshot {snapshot.backup_id} is unusable"] if verdict == Verdict.UNUSABLE else []
 
 
 async def _forget(graph: GraphBackup, snapshot: BackupSnapshot, checkpoint_id: str) -> None:

@@ -13,8 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _bridge
-from .errors import ConflictError, InvalidInputError, NotFoundError, RestoreUnfinishedError
+from . import _bridge, validation
+from .errors import (
+    ConflictError,
+    InvalidInputError,
+    LightragBkpError,
+    NotFoundError,
+    OperationCancelled,
+    RefusedError,
+    RestoreUnfinishedError,
+)
 from .handover import Done, hand_over, take_away
 from .models import (
     BackupSnapshot,
@@ -33,6 +41,7 @@ from .sources import files, trees
 from .staging import CREATE, DIRECTORY, FILE, REPLACE, SAME, SYMLINK, Staged, Staging, Wanted, plan, surplus
 from .target import Target, holds_staging, layout_of, look, refuse_dangling, root_mode_of
 from .uploads import Others, place
+from .verdicts import Verdict
 from .workspaces import check_new
 
 logger = logging.getLogger("lightrag_bkp")
@@ -45,7 +54,8 @@ _TYPES = {FILE: ItemType.FILE, DIRECTORY: ItemType.DIRECTORY, SYMLINK: ItemType.
 class Request:
     """What to restore, where to and how; see `GraphBackup.restore`.
 
-    `rag` is the graph's running LightRAG, or None; `keep_uploads`: other uploads of the same name stay.
+    `rag` is the graph's running LightRAG, or None; `keep_uploads`: other uploads of the same name stay;
+    `allow_unusable`: an unusable graph may replace what is there.
     """
 
     snapshot: BackupSnapshot
@@ -56,6 +66,7 @@ class Request:
     input_dir: str | None = None
     replace: bool = False
     keep_uploads: bool = False
+    allow_unusable: bool = False
     progress: ProgressCallback | None = None
     rag: Any = None
 
@@ -112,11 +123,14 @@ async def restore(repository: GraphRepository, request: Request) -> RestoreOutco
     this = _Restore(repository, request, facts, layout_of(facts, request.target_dir, request.workspace))
     await asyncio.to_thread(_refuse, this)
     uploads = 0
+    verdict = await _judge(this, core)
     if request.dry_run:
         refuse_pending(this.layout.root)
         done = await _plan(this)
     else:
         await finish(this.layout.root)
+        if verdict == Verdict.UNUSABLE and not request.allow_unusable:
+            await asyncio.to_thread(_refuse_unusable, this)
         if this.uploads_apart and this.input_root is not None:  # first: the graph names what is there
             await finish(this.input_root)
             uploads = await place(repository, snapshot.backup_id, this.input_root, this.others)
@@ -125,7 +139,38 @@ async def restore(repository: GraphRepository, request: Request) -> RestoreOutco
             done = await hand_over(repository, snapshot, this.wanted, rag, this.look, root_mode_of(facts))
         else:
             done = await _replace(this)
-    return _outcome(this, done, uploads, time.monotonic() - started)
+    return replace(_outcome(this, done, uploads, time.monotonic() - started), verdict=verdict)
+
+
+async def _judge(this: _Restore, core: _bridge.Repository) -> str | None:
+    """What the graph is good for that is brought back; None for a plain directory and for single items. What was found
+    when it was taken holds, for every file that is staged has the digest it had then; one that was never judged is
+    judged now. Trouble while judging never keeps a restore from being made.
+    """
+    request = this.request
+    if this.layout.kind is files.Kind.PLAIN or request.items is not None:
+        return None
+    if request.snapshot.verdict or request.dry_run or request.allow_unusable:
+        return request.snapshot.verdict
+    try:
+        return (await validation.validate_snapshot(core, request.snapshot, this.facts)).verdict
+    except OperationCancelled:
+        raise
+    except LightragBkpError as error:
+        logger.warning("event=not_judged id=%s error=%r", request.snapshot.backup_id, str(error))
+        return None
+
+
+def _refuse_unusable(this: _Restore) -> None:
+    """Nothing that may still be of use is replaced by what cannot be used. To an empty place it goes without asking."""
+    root, snapshot_id = this.layout.root, this.request.snapshot.backup_id
+    if files.holds_items(root):
+        raise RefusedError(
+            f"the graph of snapshot {snapshot_id} is unusable, and {root!r} holds one: restore another one, or to an"
+            " empty directory, or pass allow_unusable=True (--allow-unusable)",
+            op="restore",
+            target=root,
+        )
 
 
 def _refuse(this: _Restore) -> None:
@@ -258,7 +303,7 @@ async def undo(repository: GraphRepository, outcome: RestoreOutcome, rag: Any) -
         kept = await _known(repository, outcome.safety_snapshot, "what the restore replaced cannot be had again")
         facts = await asyncio.to_thread(lambda: kept.facts)
         directory = os.path.dirname(root) if facts.get("workspace") else root
-        await restore(repository, Request(kept, directory, replace=True, rag=rag))
+        await restore(repository, Request(kept, directory, replace=True, allow_unusable=True, rag=rag))
         return
     restored = await _known(repository, outcome.snapshot_id, "what the restore brought cannot be told from the rest")
     names = await asyncio.to_thread(_present_of, restored, root)

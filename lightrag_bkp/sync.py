@@ -134,6 +134,7 @@ class GraphBackup:
         workspace: str | None = None,
         input_dir: str | os.PathLike[str] | None = None,
         replace: bool = False,
+        allow_unusable: bool = False,
         progress: ProgressCallback | None = None,
     ) -> RestoreOutcome:
         """As the original; `progress` is called on another thread.
@@ -151,6 +152,7 @@ class GraphBackup:
                 workspace=workspace,
                 input_dir=input_dir,
                 replace=replace,
+                allow_unusable=allow_unusable,
                 progress=progress,
             )
         )

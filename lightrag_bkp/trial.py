@@ -48,7 +48,7 @@ async def bring_back(
         What `restoring.restore` raises: then it did not come back. OSError: no scratch directory can be made.
     """
     async with _scratch(scratch_dir) as place:
-        request = restoring.Request(snapshot, place, progress=progress)
+        request = restoring.Request(snapshot, place, allow_unusable=True, progress=progress)
         started = time.monotonic()
         restored = await restoring.restore(repository, request)
         restored_s, started = time.monotonic() - started, time.monotonic()

@@ -10,6 +10,7 @@ import typer
 
 from ..errors import DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError
 from ..models import Listing, VerifyLevel, VerifyOutcome
+from ..verdicts import Verdict
 from .documents import members
 from .failures import Exit
 from .session import Session
@@ -77,6 +78,9 @@ def restore(
         str | None, typer.Option(metavar="DIR", help="LightRAG's INPUT_DIR there, for uploads and parsed documents.")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Let a clone or uploads replace what is there.")] = False,
+    allow_unusable: Annotated[
+        bool, typer.Option("--allow-unusable", help="Let a graph that cannot be used replace one that is there.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a directory that is not empty.")] = False,
 ) -> int:
@@ -101,6 +105,7 @@ def restore(
                 workspace=workspace,
                 input_dir=input_dir,
                 replace=replace,
+                allow_unusable=allow_unusable,
                 progress=progress,
             )
         )
@@ -159,6 +164,8 @@ def _plan(outcome: "RestoreOutcome") -> Iterator[str]:
         yield "only times would be set" if outcome.needed_bytes else "nothing would change"
         yield _counts(outcome, _FUTURE)
         return
+    if outcome.verdict == Verdict.UNUSABLE:
+        yield "the graph is unusable: it replaces one that is there only with --allow-unusable"
     yield from table(("WOULD", "SIZE", "ITEM"), changes, ("SIZE",))
     yield f"{_counts(outcome, _FUTURE)}, {size(outcome.needed_bytes)} to write"
 
@@ -174,6 +181,8 @@ def _restored(outcome: "RestoreOutcome") -> list[str]:
         lines.append(f"what was there before is kept as snapshot {outcome.safety_snapshot}")
     if outcome.restart_required:
         lines.append("a LightRAG that has this directory open must be restarted to see it")
+    if outcome.verdict and not Verdict(outcome.verdict).usable:
+        lines.append(f"the graph is {outcome.verdict}: lightrag-bkp validate says what is wrong with it")
     return lines
 
 

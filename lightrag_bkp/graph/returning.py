@@ -24,6 +24,7 @@ class Returning(KnownGraph):
         workspace: str | None = None,
         input_dir: str | os.PathLike[str] | None = None,
         replace: bool = False,
+        allow_unusable: bool = False,
         progress: ProgressCallback | None = None,
     ) -> RestoreOutcome:
         """Makes `target_dir` hold the snapshot's items, byte for byte, with their modes and times.
@@ -44,16 +45,17 @@ class Returning(KnownGraph):
             input_dir: LightRAG's INPUT_DIR there: uploads go to <input_dir>/<workspace> instead, added to what is
                 there, and `full_docs` names parsed documents there; the only bytes a restore changes.
             replace: a clone may replace what is in its workspace, uploads other files of the same name.
+            allow_unusable: a graph whose verdict is "unusable" may replace one that is there.
 
         Raises:
-            NotFoundError: no such snapshot or item. DamagedError: it cannot be brought back whole; the target is
-                untouched.
+            RefusedError: that, without allow_unusable. NotFoundError: no such snapshot or item. DamagedError: it cannot
+                be brought back whole; the target is untouched.
             ConflictError: the target holds something that must not be replaced, or the running LightRAG's embedding has
                 another dimension. NoSpaceError: no room; the target is untouched. Busy: the running LightRAG is at
                 work. InvalidInputError: an argument cannot be used.
         """
         target_dir = arguments.check_path(target_dir, "target_dir")
-        arguments.check_flags(dry_run=dry_run, replace=replace)
+        arguments.check_flags(dry_run=dry_run, replace=replace, allow_unusable=allow_unusable)
         arguments.check_progress(progress)
         only = None if items is None else arguments.check_names(items, "items")
         snapshot = await self._require(snapshot_id)
@@ -65,6 +67,7 @@ class Returning(KnownGraph):
             workspace=None if workspace is None else arguments.check_workspace(workspace),
             input_dir=None if input_dir is None else arguments.check_path(input_dir, "input_dir"),
             replace=replace,
+            allow_unusable=allow_unusable,
             progress=progress,
             rag=self.rag,
         )

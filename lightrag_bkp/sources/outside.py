@@ -151,7 +151,7 @@ class _Attempt(Generic[P]):
             return None
         pinned = self._pin()
         try:
-            await asyncio.sleep(_unrest_s(pinned))
+            await asyncio.sleep(unrest_s(pinned))
             self._unrest = await self._occupied() or self._replaced(pinned)
         except BaseException:
             self._discard(pinned)
@@ -196,7 +196,7 @@ def _torn(pinned: Pinned) -> str:
     return f"{', '.join(torn)} newer than its .meta.json, so only half of a pair was replaced" if torn else ""
 
 
-def _unrest_s(pinned: Pinned) -> float:
+def unrest_s(pinned: Pinned) -> float:
     """How long until every pinned file has rested for `REST_S`; at most that long, also for change times in the
     future."""
     changed = [os.fstat(fd).st_ctime for name, fd in pinned.fds.items() if name != LLM_CACHE]

@@ -54,7 +54,7 @@ def restore(snapshot_id, at):
         try:
             if not ctypes.CDLL(None).seam_plan(bytes(root), b"change::%d" % at, b"kill"):
                 os._exit(99)
-            asyncio.run(open_graph().restore(snapshot_id, target))
+            asyncio.run(open_graph().restore(snapshot_id, target, allow_unusable=True))
             code = 0
         finally:
             os._exit(code)

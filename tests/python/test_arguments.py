@@ -53,6 +53,7 @@ WRONG: dict[str, list[Any]] = {
     "items": ["name", 7, [7], {"name"}],
     "dry_run": FLAGS,
     "replace": FLAGS,
+    "allow_unusable": FLAGS,
     "outcome": [None, 7],
     "holder": [None, 7, ""],
     "level": [None, 7, "deep"],

@@ -129,7 +129,7 @@ class Repository:
         assert outcome.findings == ()
         for number, snapshot_id in enumerate(sorted(ids)):
             target = self.scratch / f"{snapshot_id}-{number}"
-            asyncio.run(self.open().restore(snapshot_id, target))
+            asyncio.run(self.open().restore(snapshot_id, target, allow_unusable=True))
             assert fingerprint(target) == self.contents[snapshot_id]
             remove(target)
 
@@ -214,7 +214,7 @@ def test_a_killed_restore_leaves_the_old_state_or_the_new_one(
 
     def restore(snapshot_id: str) -> Work:
         async def work(announce: Callable[[str], None]) -> None:
-            await repository.open().restore(snapshot_id, target)
+            await repository.open().restore(snapshot_id, target, allow_unusable=True)
             announce("restored")
 
         return work

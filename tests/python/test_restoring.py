@@ -43,6 +43,7 @@ def plain(manager: BackupManager, tmp_path: Path) -> GraphBackup:
 
 @pytest.fixture
 def graph(manager: BackupManager, tmp_path: Path) -> GraphBackup:
+    """Files with the names of a graph's: what they hold does not matter here, and none of it could be used."""
     (tmp_path / "rag").mkdir()
     for name in STORES:
         (tmp_path / "rag" / name).write_text(f"{name} as it was")
@@ -124,7 +125,7 @@ async def test_only_times_differ_and_a_plain_target_is_made_equal(plain: GraphBa
 async def test_latest_passes_over_safety_snapshots(graph: GraphBackup, tmp_path: Path) -> None:
     first = await graph.create_snapshot()
     (tmp_path / "rag" / STORES[0]).write_text("spoilt")
-    outcome = await graph.restore("latest", tmp_path / "rag")
+    outcome = await graph.restore("latest", tmp_path / "rag", allow_unusable=True)
     safety = graph.list_snapshots()[-1]
     assert (safety.backup_id, safety.safety) == (outcome.safety_snapshot, True)
     assert safety.metadata == {"replaced_by": first.backup_id}
@@ -136,7 +137,7 @@ async def test_latest_passes_over_safety_snapshots(graph: GraphBackup, tmp_path:
 async def test_restoring_what_is_there_already_changes_nothing(graph: GraphBackup, tmp_path: Path) -> None:
     snapshot = await graph.create_snapshot()
     before = {path.name: path.stat().st_ino for path in (tmp_path / "rag").iterdir()}
-    outcome = await graph.restore(snapshot.backup_id, tmp_path / "rag")
+    outcome = await graph.restore(snapshot.backup_id, tmp_path / "rag", allow_unusable=True)
     assert (outcome.changed, outcome.safety_snapshot) == ((), None)
     assert {path.name: path.stat().st_ino for path in (tmp_path / "rag").iterdir()} == before
     assert len(graph.list_snapshots()) == 1
@@ -149,7 +150,7 @@ async def test_items_the_snapshot_lacks_go_and_other_files_stay(graph: GraphBack
     (rag / "notes.txt").write_text("mine")
     (rag / "other").mkdir()
     (rag / "other" / "vdb_chunks.json").write_text("another workspace")
-    await graph.restore(snapshot.backup_id, rag)
+    await graph.restore(snapshot.backup_id, rag, allow_unusable=True)
     assert {path.name for path in rag.iterdir()} == {*STORES, "notes.txt", "other"}
     assert (rag / "other" / "vdb_chunks.json").read_text() == "another workspace"
 
@@ -226,7 +227,7 @@ async def test_damage_leaves_the_target_as_it_was(graph: GraphBackup, tmp_path: 
     (tmp_path / "rag" / STORES[0]).write_text("newer")
     before = fingerprint(tmp_path / "rag")
     with pytest.raises(DamagedError):
-        await graph.restore(snapshot.backup_id, tmp_path / "rag")
+        await graph.restore(snapshot.backup_id, tmp_path / "rag", allow_unusable=True)
     assert fingerprint(tmp_path / "rag") == before
     assert set(os.listdir(tmp_path)) == {"rag", "storage"}, "no staging directory is left"
 
@@ -243,7 +244,7 @@ async def test_restore_through_a_link_keeps_the_link(graph: GraphBackup, tmp_pat
     snapshot = await graph.create_snapshot()
     (tmp_path / "link").symlink_to(tmp_path / "rag")
     (tmp_path / "rag" / STORES[0]).write_text("spoilt")
-    await graph.restore(snapshot.backup_id, tmp_path / "link")
+    await graph.restore(snapshot.backup_id, tmp_path / "link", allow_unusable=True)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "rag" / STORES[0]).read_text() == f"{STORES[0]} as it was"
 
@@ -251,7 +252,7 @@ async def test_restore_through_a_link_keeps_the_link(graph: GraphBackup, tmp_pat
 async def test_deleted_directory_is_made_again(graph: GraphBackup, tmp_path: Path) -> None:
     snapshot = await graph.create_snapshot()
     shutil.rmtree(tmp_path / "rag")
-    outcome = await graph.restore(snapshot.backup_id, tmp_path / "a" / "b" / "rag")
+    outcome = await graph.restore(snapshot.backup_id, tmp_path / "a" / "b" / "rag", allow_unusable=True)
     assert outcome.safety_snapshot is None
     assert set(os.listdir(tmp_path / "a" / "b" / "rag")) == set(STORES)
 
@@ -265,9 +266,9 @@ async def test_configuration_store_is_brought_back_but_never_taken_away(graph: G
     snapshot = await graph.create_snapshot()
     assert "_lightrag_config/storage_anchor.json" in {item.name for item in snapshot.items}
     (tmp_path / "rag" / STORES[0]).write_text("spoilt")
-    await graph.restore(without.backup_id, tmp_path / "rag")
+    await graph.restore(without.backup_id, tmp_path / "rag", allow_unusable=True)
     assert (config / "storage_anchor.json").read_text() == "anchor"
-    await graph.restore(snapshot.backup_id, tmp_path / "target")
+    await graph.restore(snapshot.backup_id, tmp_path / "target", allow_unusable=True)
     assert (tmp_path / "target" / "_lightrag_config" / "storage_anchor.json").read_text() == "anchor"
     assert not (tmp_path / "target" / "_lightrag_config" / ".lightrag_storage.lock").exists()
 
@@ -286,7 +287,7 @@ def restore_and_die(graph: GraphBackup, snapshot_id: str, target: Path, after_s:
     child = os.fork()
     if child == 0:
         try:
-            asyncio.run(graph.restore(snapshot_id, target))
+            asyncio.run(graph.restore(snapshot_id, target, allow_unusable=True))
         finally:
             os._exit(0)
     beside, inside = set(os.listdir(target.parent)), set(os.listdir(target))
@@ -316,7 +317,7 @@ async def test_a_killed_restore_leaves_old_or_new_once_finished(
         (rag / "other").mkdir()
     snapshot = await graph.create_snapshot()
     write_stores(rag, old)
-    whole_s = (await graph.restore(snapshot.backup_id, rag)).seconds
+    whole_s = (await graph.restore(snapshot.backup_id, rag, allow_unusable=True)).seconds
     write_stores(rag, old)
     restore_and_die(graph, snapshot.backup_id, rag, share * whole_s)
     try:
@@ -328,7 +329,7 @@ async def test_a_killed_restore_leaves_old_or_new_once_finished(
     assert {(rag / name).read_bytes() for name in STORES} in ({old}, {new}), "never a mix"
     assert set(os.listdir(rag)) == {*STORES, *(["other"] if shared else [])}
     assert set(os.listdir(tmp_path)) == {"rag", "storage"}
-    await graph.restore(snapshot.backup_id, rag)
+    await graph.restore(snapshot.backup_id, rag, allow_unusable=True)
     assert {(rag / name).read_bytes() for name in STORES} == {new}
 
 
