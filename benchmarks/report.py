@@ -110,33 +110,45 @@ def bars(results: Results, peers: frozenset[str]) -> list[Bar]:
     ]
 
 
+class _Cases:
+    """What the cases of the vectors say, as medians. None: not measured."""
+
+    def __init__(self, results: Results) -> None:
+        self._cases, self._source_mb = results.cases, results.source_mb
+
+    def median(self, case: str, tool: str, figure: Callable[[Run], float]) -> float | None:
+        runs = self._cases.get(case, {})
+        return _median(runs[tool], figure) if tool in runs else None
+
+    def added_mb(self, case: str, tool: str) -> float | None:
+        return self.median(case, tool, lambda run: run.added_bytes / 1e6)
+
+    def share(self, case: str) -> float | None:
+        """What this program added, in percent of the source."""
+        added = self.added_mb(case, Ours.name)
+        return None if added is None or not self._source_mb else 100 * added / self._source_mb
+
+    def beside(self, case: str, peers: frozenset[str], seconds: float | None = None) -> float | None:
+        """Our time, or the seconds given, over that of the fastest of the peers."""
+        times = [self.median(case, tool, lambda run: run.usage.seconds) for tool in peers]
+        known = [time for time in times if time is not None]
+        if seconds is None:
+            seconds = self.median(case, Ours.name, lambda run: run.usage.seconds)
+        return seconds / min(known) if known and seconds is not None else None
+
+
 def _vector_bars(results: Results, peers: frozenset[str]) -> Iterator[Bar]:
     """What is promised of vector files, and what knowing them gives."""
-    figures, source_mb = results.figures, results.source_mb
+    cases = _Cases(results)
+    sizes = {tool: size for tool in peers if (size := cases.added_mb("first", tool)) is not None}
+    yield from _vector_sizes(results.figures, cases, sizes)
+    compressing = frozenset(tool for tool, size in sizes.items() if size < _COMPRESSED * results.source_mb)
+    yield from _vector_times(results, cases, peers, compressing)
 
-    def runs(case: str) -> Runs:
-        return results.cases.get(case, {})
 
-    def added_mb(case: str, tool: str) -> float | None:
-        return _median(runs(case)[tool], lambda run: run.added_bytes / 1e6) if tool in runs(case) else None
-
-    def share(case: str) -> float | None:
-        added = added_mb(case, Ours.name)
-        return None if added is None or not source_mb else 100 * added / source_mb
-
-    def beside(case: str, chosen: frozenset[str], seconds: float | None = None) -> float | None:
-        """Our time, or the seconds given, over that of the fastest of the peers chosen."""
-        times = [_median(runs(case)[tool], lambda run: run.usage.seconds) for tool in runs(case).keys() & chosen]
-        if seconds is None and Ours.name in runs(case):
-            seconds = _median(runs(case)[Ours.name], lambda run: run.usage.seconds)
-        return seconds / min(times) if times and seconds is not None else None
-
-    sizes = {tool: size for tool in peers if (size := added_mb("first", tool)) is not None}
-    compressing = frozenset(tool for tool, size in sizes.items() if size < _COMPRESSED * source_mb)
-    mine = added_mb("first", Ours.name)
-    cpu_s = _median(runs("first")[Ours.name], lambda run: run.usage.cpu_seconds) if mine is not None else None
-    stored, once = figures.get("vectors", {}), figures.get("once", {})
-    metadata = figures.get("metadata", {}).get("added")
+def _vector_sizes(figures: dict[str, Figures], cases: _Cases, sizes: dict[str, float]) -> Iterator[Bar]:
+    stored, metadata = figures.get("vectors", {}), figures.get("metadata", {}).get("added")
+    mine = cases.added_mb("first", Ours.name)
     yield Bar("vector files stored", stored.get("source"), 0.455, "of their size")
     yield Bar("the same, unit vectors of 384 components", stored.get("384 unit"), 0.43, "of their size")
     yield Bar(
@@ -145,37 +157,39 @@ def _vector_bars(results: Results, peers: frozenset[str]) -> Iterator[Bar]:
         0.65,
         "of its size",
     )
-    yield Bar("restart + 1 % appended, added", share("appended"), 0.8, "% of source")
-    yield Bar("restart + 2 documents deleted, added", share("deleted"), 0.5, "% of source")
-    yield Bar("2 documents deleted, no restart, added", share("removed"), 0.5, "% of source")
+    yield Bar("restart + 1 % appended, added", cases.share("appended"), 0.8, "% of source")
+    yield Bar("restart + 2 documents deleted, added", cases.share("deleted"), 0.5, "% of source")
+    yield Bar("2 documents deleted, no restart, added", cases.share("removed"), 0.5, "% of source")
     yield Bar(
         "lists of chunks and log, 1 % appended, added",
         None if metadata is None else 100 * metadata,
         0.05,
         "% of source",
     )
-    yield Bar("first backup beside the fastest that compresses", beside("first", compressing), 1 / 4, "of its time")
+
+
+def _vector_times(results: Results, cases: _Cases, peers: frozenset[str], compressing: frozenset[str]) -> Iterator[Bar]:
+    once, cpu_s = results.figures.get("once", {}), cases.median("first", Ours.name, lambda run: run.usage.cpu_seconds)
+
+    def within(case: str) -> float | None:
+        return cases.beside(case, peers, once[case]) if case in once else None
+
+    yield Bar(
+        "first backup beside the fastest that compresses", cases.beside("first", compressing), 1 / 4, "of its time"
+    )
     yield Bar(
         f"processor seconds of a first backup of {_REFERENCE_MB} MB",
-        cpu_s * _REFERENCE_MB / source_mb if cpu_s and source_mb else None,
+        cpu_s * _REFERENCE_MB / results.source_mb if cpu_s and results.source_mb else None,
         1.4,
         "s",
     )
+    yield Bar("rewritten, within a process, beside the fastest", within("rewritten"), 1 / 6, "of its time")
+    yield Bar("restarted, within a process, beside the fastest", within("restarted"), 1 / 3.5, "of its time")
     yield Bar(
-        "rewritten, within a process, beside the fastest",
-        beside("rewritten", peers, once.get("rewritten", -1.0)) if "rewritten" in once else None,
-        1 / 6,
-        "of its time",
+        "restore, verified and durable, beside the fastest", cases.beside("restore", peers), 1 / 1.7, "of its time"
     )
-    yield Bar(
-        "restarted, within a process, beside the fastest",
-        beside("restarted", peers, once.get("restarted", -1.0)) if "restarted" in once else None,
-        1 / 3.5,
-        "of its time",
-    )
-    yield Bar("restore, verified and durable, beside the fastest", beside("restore", peers), 1 / 1.7, "of its time")
-    yield Bar("verify beside the fastest", beside("verify", peers), 1 / 4, "of its time")
-    yield Bar("codec on one core", figures.get("codec", {}).get("gb_s"), 0.7, "GB/s", at_least=True)
+    yield Bar("verify beside the fastest", cases.beside("verify", peers), 1 / 4, "of its time")
+    yield Bar("codec on one core", results.figures.get("codec", {}).get("gb_s"), 0.7, "GB/s", at_least=True)
 
 
 def _table(cases: dict[str, Runs], peers: frozenset[str]) -> Iterator[str]:

@@ -6,8 +6,21 @@ from pathlib import Path
 import pytest
 from support.program import Program
 
+import lightrag_bkp
 from lightrag_bkp import _bridge
+from lightrag_bkp.sources import outside
 from lightrag_bkp.sync import BackupManager, GraphBackup
+
+
+@pytest.fixture
+def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long files must have been at rest is the matter of test_outside; elsewhere it would only cost time."""
+    monkeypatch.setattr(outside, "REST_S", 0.05)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> lightrag_bkp.BackupManager:
+    return lightrag_bkp.BackupManager(tmp_path / "storage")
 
 
 @pytest.fixture

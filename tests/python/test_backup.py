@@ -15,20 +15,10 @@ from lightrag_bkp.errors import (
     ConflictError,
     InvalidInputError,
 )
-from lightrag_bkp.sources import outside
+
+pytestmark = pytest.mark.usefixtures("short_rest")
 
 DOC_STATUS = "kv_store_doc_status.json"
-
-
-@pytest.fixture(autouse=True)
-def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
-    monkeypatch.setattr(outside, "REST_S", 0.05)
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> BackupManager:
-    return BackupManager(tmp_path / "storage")
 
 
 async def test_create_snapshot(manager: BackupManager, graph_dir: Path) -> None:

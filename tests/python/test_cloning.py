@@ -11,16 +11,11 @@ from support.folders import fingerprint
 
 from lightrag_bkp import BackupManager, GraphBackup
 from lightrag_bkp.errors import ConflictError, InvalidInputError
-from lightrag_bkp.sources import outside
 from lightrag_bkp.sources.names import FULL_DOCS
 
+pytestmark = pytest.mark.usefixtures("short_rest")
+
 GRAPH = "graph_chunk_entity_relation.graphml"
-
-
-@pytest.fixture(autouse=True)
-def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
-    monkeypatch.setattr(outside, "REST_S", 0.05)
 
 
 @pytest.fixture

@@ -16,15 +16,10 @@ from support.folders import fingerprint
 from support.surgery import Shelf, flips, names, replaced, rewrite_entry, rewrite_pack, row_at
 
 from lightrag_bkp import BackupManager, _bridge
-from lightrag_bkp.sources import outside
+
+pytestmark = pytest.mark.usefixtures("short_rest")
 
 Edit = Callable[[bytearray], None]
-
-
-@pytest.fixture(autouse=True)
-def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
-    monkeypatch.setattr(outside, "REST_S", 0.05)
 
 
 def write_plain(directory: Path, seed: bytes) -> None:

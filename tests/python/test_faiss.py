@@ -15,15 +15,11 @@ from support import graphs, pins
 
 from lightrag_bkp import BackupManager, GraphBackup
 from lightrag_bkp.errors import Busy, ConflictError
-from lightrag_bkp.sources import files, live, outside
+from lightrag_bkp.sources import files, live
+
+pytestmark = pytest.mark.usefixtures("short_rest")
 
 NAMESPACES = ("entities", "relationships", "chunks")
-
-
-@pytest.fixture(autouse=True)
-def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
-    monkeypatch.setattr(outside, "REST_S", 0.05)
 
 
 @asynccontextmanager

@@ -18,7 +18,8 @@ import pytest
 from support.folders import Fingerprint, fingerprint
 
 from lightrag_bkp import BackupManager, GraphBackup
-from lightrag_bkp.sources import outside
+
+pytestmark = pytest.mark.usefixtures("short_rest")
 
 KILLS = 26
 BEYOND = 1.1
@@ -34,12 +35,6 @@ STORES = (
 
 Work = Callable[[Callable[[str], None]], Coroutine[Any, Any, None]]
 """What a child does; it announces by text what is committed."""
-
-
-@pytest.fixture(autouse=True)
-def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
-    monkeypatch.setattr(outside, "REST_S", 0.05)
 
 
 # ---- children ----

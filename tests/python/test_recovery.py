@@ -25,15 +25,10 @@ from lightrag_bkp.errors import (
     RefusedError,
 )
 from lightrag_bkp.recovery import DisasterRecoveryManager, HealthStatus, RecoveryPoint
-from lightrag_bkp.sources import outside
+
+pytestmark = pytest.mark.usefixtures("short_rest")
 
 GRAPH = "graph_chunk_entity_relation.graphml"
-
-
-@pytest.fixture(autouse=True)
-def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
-    monkeypatch.setattr(outside, "REST_S", 0.05)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from support.folders import fingerprint, write_odd_tree
 from lightrag_bkp import BackupManager, GraphBackup
 from lightrag_bkp.errors import ConflictError, DamagedError, NotFoundError, RestoreUnfinishedError
 from lightrag_bkp.models import RestoreAction
-from lightrag_bkp.sources import outside
+
+pytestmark = pytest.mark.usefixtures("short_rest")
 
 STORES = (
     "kv_store_text_chunks.json",
@@ -23,17 +24,6 @@ STORES = (
     "vdb_chunks.json",
     "graph_chunk_entity_relation.graphml",
 )
-
-
-@pytest.fixture(autouse=True)
-def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
-    monkeypatch.setattr(outside, "REST_S", 0.05)
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> BackupManager:
-    return BackupManager(tmp_path / "storage")
 
 
 @pytest.fixture

@@ -19,19 +19,15 @@ from support.folders import Fingerprint, fingerprint
 
 from lightrag_bkp import BackupManager, GraphBackup
 from lightrag_bkp.errors import Busy, ConflictError, UnsupportedError
-from lightrag_bkp.sources import internals, outside, takeover
+from lightrag_bkp.sources import internals, takeover
 from lightrag_bkp.staging import Staging
+
+pytestmark = pytest.mark.usefixtures("short_rest")
 
 Hook = Callable[[], Awaitable[None]]
 OTHER_ROWS = {
     "chunk-other": {"content": "E3 unwritten", "full_doc_id": "doc", "chunk_order_index": 0, "file_path": "f"}
 }
-
-
-@pytest.fixture(autouse=True)
-def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long files must have been at rest is the matter of test_outside; here it would only cost time."""
-    monkeypatch.setattr(outside, "REST_S", 0.05)
 
 
 @pytest.fixture
