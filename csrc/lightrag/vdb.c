@@ -83,9 +83,10 @@ static bool is_space(uint8_t c) {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-/* The file's opening: {"embedding_dim": N. Returns N, 0 for anything else. */
+/* The file's opening: {"embedding_dim": N. Returns N, 0 for anything else; the same however much of the file is there. */
 static uint32_t read_dim(const uint8_t *text, size_t count) {
     uint32_t dim = 0;
+    if (count > OPENING_BYTES) count = OPENING_BYTES;
     size_t at = 1, length = sizeof dim_key - 1;
     if (!count || text[0] != '{') return 0;
     while (at < count && is_space(text[at])) at++;

@@ -65,6 +65,27 @@ TEST(a_file_is_tiled_however_it_comes) {
     }
 }
 
+/* White space in front of the dimension, as LightRAG never writes: how much of it is borne must not hang on the pieces. */
+TEST(an_opening_is_judged_the_same_however_it_comes) {
+    vector_file f = vector_file_of(4, 3);
+    unsigned recognised = 0;
+    for (size_t spaces = 0; spaces < 100; spaces++) {
+        lrb_buf moved;
+        lrb_buf_init(&moved, 1 << 20);
+        CHECK_OK(lrb_buf_append(&moved, "{", 1, &err));
+        for (size_t i = 0; i < spaces; i++) CHECK_OK(lrb_buf_append(&moved, " ", 1, &err));
+        CHECK_OK(lrb_buf_append(&moved, f.bytes.data + 1, f.bytes.length - 1, &err));
+        lrb_vdb *whole = recognise(moved.data, moved.length, moved.length), *pieces = recognise(moved.data, moved.length, 1);
+        CHECK(!whole == !pieces && lrb_vdb_likely(moved.data, moved.length) == (whole != NULL));
+        recognised += whole != NULL;
+        lrb_vdb_free(whole);
+        lrb_vdb_free(pieces);
+        lrb_buf_clear(&moved);
+    }
+    CHECK(recognised > 30 && recognised < 64);
+    lrb_buf_clear(&f.bytes);
+}
+
 TEST(sections_are_about_a_mebibyte) {
     static const uint32_t dims[] = {64, 1024}, rows[] = {20000, 2500};
     for (size_t i = 0; i < 2; i++) {
@@ -224,6 +245,7 @@ TEST(every_failing_allocation_is_an_error) {
 
 int main(void) {
     RUN(a_file_is_tiled_however_it_comes);
+    RUN(an_opening_is_judged_the_same_however_it_comes);
     RUN(sections_are_about_a_mebibyte);
     RUN(a_record_that_goes_or_comes_changes_one_section_or_two);
     RUN(white_space_and_a_longer_end_are_only_other_texts);
