@@ -65,6 +65,21 @@ int lrb_fs_identify_at(int dir_fd, const char *name, lrb_identity *out, lrb_err 
 
 /* ---- opening ---- */
 
+/* What was refused is named by its whole path, where the kernel tells it and it fits: whoever is to mend modes or make room has to
+ * find it. A name that is missing or taken is no refusal, and stays what the caller calls it. */
+static int refused_at(int dir_fd, const char *name, int sys_errno, const char *op, lrb_err *err) {
+    char link[40], place[sizeof err->target];
+    size_t length = strlen(name);
+    int code = lrb_err_sys(err, sys_errno, op, name);
+    if ((code != LRB_E_IO && code != LRB_E_NO_SPACE) || name[0] == '/') return code;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", dir_fd);
+    ssize_t above = readlink(link, place, sizeof place);
+    if (above <= 0 || place[0] != '/' || (size_t)above + length + 2 > sizeof place) return code;
+    place[above] = '/';
+    memcpy(place + above + 1, name, length + 1);
+    return lrb_err_sys(err, sys_errno, op, place);
+}
+
 static int open_at(int dir_fd, const char *name, int flags, mode_t mode) {
     int fd;
     do fd = openat(dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode);
@@ -90,7 +105,7 @@ static int open_failed(int dir_fd, const char *name, int sys_errno, lrb_file_typ
         lrb_file_type is = type_of_mode(st.st_mode);
         if (is != wanted) return wrong_type(name, is, wanted, err);
     }
-    return lrb_err_sys(err, sys_errno, "open", name);
+    return refused_at(dir_fd, name, sys_errno, "open", err);
 }
 
 int lrb_fs_open_dir(int dir_fd, const char *name, int *fd, lrb_err *err) {
@@ -105,7 +120,7 @@ int lrb_fs_make_dir(int dir_fd, const char *name, uint32_t mode, lrb_err *err) {
     if (mkdirat(dir_fd, name, (mode_t)mode) == 0) return LRB_OK;
     int saved = errno;
     if (saved == EEXIST && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) return LRB_OK;
-    return lrb_err_sys(err, saved, "make directory", name);
+    return refused_at(dir_fd, name, saved, "make directory", err);
 }
 
 /* O_NONBLOCK: opening a fifo must not wait for its writer. Reading a regular file ignores it. */
@@ -122,7 +137,7 @@ int lrb_fs_open_read(int dir_fd, const char *name, int *fd, lrb_err *err) {
 
 int lrb_fs_create(int dir_fd, const char *name, uint32_t mode, int *fd, lrb_err *err) {
     int got = open_at(dir_fd, name, O_RDWR | O_CREAT | O_EXCL, (mode_t)mode);
-    if (got < 0) return lrb_err_sys(err, errno, "create", name);
+    if (got < 0) return refused_at(dir_fd, name, errno, "create", err);
     *fd = got;
     return LRB_OK;
 }

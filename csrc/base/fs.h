@@ -2,7 +2,8 @@
  *
  * Everything is relative to a directory descriptor, so a renamed parent cannot redirect it. EINTR and short
  * reads and writes are finished here. All descriptors are O_CLOEXEC and all opens O_NOFOLLOW.
- * The caller passes `target`, the object's name for error messages, where the name alone would not tell.
+ * The caller passes `target`, the object's name for error messages, where the name alone would not tell. What may not be opened or
+ * made (no permission, no room) is named by its whole path.
  * Thread-safe: no state. A failed fsync is final: never called again for the same data (fsync-gate: the
  * kernel may have dropped the dirty pages); the caller throws the file away.
  */

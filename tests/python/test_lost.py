@@ -89,7 +89,7 @@ def test_a_graph_that_may_not_be_looked_into_is_named(program: Program, other: G
     shut = program.storage / "graphs" / "kept" / closed
     shut.chmod(0)
     try:
-        assert_named(replace(program, before=without_override()), "Permission denied: check owner and mode")
+        assert_named(replace(program, before=without_override()), f"{shut.resolve()}: Permission denied: check owner")
         # What may not be read is not called damaged: nobody has seen it.
         replace(program, before=without_override())("verify", "kept", code=1)
     finally:
