@@ -34,7 +34,9 @@ bool lrb_writer_has_chunks(const lrb_writer *writer); /* whether this run stored
 uint64_t lrb_writer_stored_bytes(const lrb_writer *writer);
 
 /* Precommit: every relied pack is KNOWN in `state` (or this run's own and neither retired nor swept) and present with its exact size.
- * BUSY when one is not: then call lrb_writer_forget_lost outside the lock and rely on or put everything again. */
+ * BUSY when one is not: then call lrb_writer_forget_lost outside the lock, when no other thread uses the writer any more, and rely
+ * on or put everything again. What it enters as damaged was seen missing in a state that may be old: unlike an entry that retires,
+ * it needs not come right behind that state, since a damaged pack stays what it is until it is swept (repo/state.h). */
 int lrb_writer_check(lrb_writer *writer, const lrb_state *state, lrb_err *err);
 int lrb_writer_forget_lost(lrb_writer *writer, lrb_err *err);
 

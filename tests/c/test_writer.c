@@ -113,18 +113,35 @@ static int check_now(scene *s, lrb_err *err) {
     return code;
 }
 
-static int retire_all(scene *s, lrb_err *err) {
+/* An entry of this kind that names every pack. */
+static int enter_all(scene *s, lrb_entry_kind kind, lrb_err *err) {
     lrb_buf payload;
     lrb_buf_init(&payload, 1 << 20);
     const lrb_state *state = lrb_repo_begin_read(s->repo);
     int code = LRB_OK;
     for (uint32_t i = 0; !code && i < state->pack_count; i++) code = lrb_field_put(&payload, LRB_F_PACK_REF, state->packs[i].id.bytes, 32, err);
     lrb_repo_end_read(s->repo);
-    lrb_draft draft = {.kind = LRB_ENTRY_RETIRE, .payload = payload.data, .payload_length = payload.length};
+    lrb_draft draft = {.kind = kind, .payload = payload.data, .payload_length = payload.length};
     uint64_t number;
     if (!code) code = lrb_repo_append(s->repo, &draft, NULL, NULL, &number, err);
     lrb_buf_clear(&payload);
     return code;
+}
+
+static int retire_all(scene *s, lrb_err *err) { return enter_all(s, LRB_ENTRY_RETIRE, err); }
+
+/* By hand, or by a disk that lost them. */
+static int remove_packs(scene *s) {
+    char path[512], name[65];
+    int failed = 0;
+    const lrb_state *state = lrb_repo_begin_read(s->repo);
+    for (uint32_t i = 0; i < state->pack_count; i++) {
+        lrb_hex(state->packs[i].id.bytes, 32, name);
+        snprintf(path, sizeof path, "%s/graphs/g/packs/%s", s->f.storage, name);
+        failed |= unlink(path);
+    }
+    lrb_repo_end_read(s->repo);
+    return failed;
 }
 
 TEST(a_pack_retired_meanwhile_is_stored_again) {
@@ -176,6 +193,58 @@ TEST(a_pack_removed_by_hand_is_entered_as_damaged) {
     close_scene(&s);
 }
 
+/* Enters this of every pack, as another process does. */
+static int enter_elsewhere(scene *s, lrb_entry_kind kind, lrb_err *err) {
+    scene other = *s;
+    int code = fixture_repo_open(s->f.storage, "g", false, &other.repo, err);
+    if (code) return code;
+    code = enter_all(&other, kind, err);
+    lrb_repo_close(other.repo);
+    return code;
+}
+
+/* forget_lost enters what it saw in an older state. Whatever another process entered of the pack since, the log stays one
+ * that can be read, a pack that is swept stays so, and the chunk is stored again in a pack that counts. */
+TEST(a_lost_pack_is_forgotten_whatever_another_enters_of_it_meanwhile) {
+    static const struct { lrb_entry_kind entered[2]; lrb_pack_status then; } cases[] = {
+        {{0, 0}, LRB_PACK_DAMAGED},
+        {{LRB_ENTRY_DAMAGED, 0}, LRB_PACK_DAMAGED}, /* the other one missed it, too */
+        {{LRB_ENTRY_RETIRE, 0}, LRB_PACK_DAMAGED},
+        {{LRB_ENTRY_RETIRE, LRB_ENTRY_UNRETIRE}, LRB_PACK_DAMAGED},
+        {{LRB_ENTRY_RETIRE, LRB_ENTRY_SWEEP}, LRB_PACK_SWEPT}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        scene s;
+        lrb_err err;
+        lrb_id id;
+        bool added;
+        CHECK_OK(open_scene(&s, &err));
+        CHECK_OK(put(&s, 7, 1000, &id, &added, &err));
+        CHECK_OK(commit(&s, &err));
+        lrb_writer_free(s.writer);
+        CHECK_OK(lrb_writer_new(s.repo, &s.job, &s.writer, &err));
+        CHECK_OK(put(&s, 7, 1000, &id, &added, &err));
+        CHECK(!added);
+        CHECK(!remove_packs(&s));
+        CHECK_FAILS(check_now(&s, &err), LRB_E_BUSY);
+        for (int k = 0; k < 2 && cases[i].entered[k]; k++) CHECK_OK(enter_elsewhere(&s, cases[i].entered[k], &err));
+        CHECK_OK(lrb_writer_forget_lost(s.writer, &err));
+        CHECK(lrb_repo_begin_read(s.repo)->packs[0].status == cases[i].then);
+        lrb_repo_end_read(s.repo);
+        CHECK_OK(put(&s, 7, 1000, &id, &added, &err));
+        CHECK(added);
+        CHECK_OK(commit(&s, &err));
+        CHECK_OK(check_now(&s, &err));
+        lrb_repo *fresh;
+        CHECK_OK(fixture_repo_open(s.f.storage, "g", false, &fresh, &err));
+        const lrb_state *state = lrb_repo_begin_read(fresh);
+        bool counts = state->pack_count == 2 && state->packs[0].status == cases[i].then && state->packs[1].status == LRB_PACK_KNOWN;
+        lrb_repo_end_read(fresh);
+        CHECK(counts);
+        lrb_repo_close(fresh);
+        close_scene(&s);
+    }
+}
+
 /* Everything a run asks of its writer, a pack that was lost meanwhile included. */
 static int whole_run(scene *s, lrb_err *err) {
     lrb_id id;
@@ -218,6 +287,7 @@ static void run_all(void) {
     RUN(unknown_packs_do_not_count);
     RUN(a_pack_retired_meanwhile_is_stored_again);
     RUN(a_pack_removed_by_hand_is_entered_as_damaged);
+    RUN(a_lost_pack_is_forgotten_whatever_another_enters_of_it_meanwhile);
 }
 
 int main(void) {
