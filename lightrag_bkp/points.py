@@ -96,8 +96,10 @@ def point_of(holder: str) -> str | None:
 
 
 def new_id() -> str:
-    """A name for a new point, which no other has."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    """A name for a new point, which no other has. Names sort as they were made, also within a second: what follows it
+    are its microseconds, and chance."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%SZ}-{now.microsecond:05x}{secrets.randbelow(1 << 12):03x}"
 
 
 class PointStore:

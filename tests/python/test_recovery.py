@@ -117,9 +117,8 @@ async def test_create_recovery_point(
 async def test_list_recovery_points(recovery: DisasterRecoveryManager) -> None:
     assert recovery.list_recovery_points() == []
     made = [await recovery.create_recovery_point([graph_id]) for graph_id in ("support", "sales", "support")]
-    assert sorted(one.checkpoint_id for one in recovery.list_recovery_points()) == sorted(
-        one.checkpoint_id for one in made
-    )
+    assert [one.checkpoint_id for one in recovery.list_recovery_points()] == [one.checkpoint_id for one in made]
+    assert recovery.find_recovery_point("latest") == made[-1]
     assert again(recovery).list_recovery_points() == recovery.list_recovery_points()
 
 
