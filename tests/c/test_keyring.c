@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "fixture.h"
+#include "repo/key_store.h"
 #include "repo/storage.h"
 
 static lrb_err err;
@@ -192,20 +193,102 @@ TEST(many_first_creators_agree_on_one_key) {
     fixture_close(&f);
 }
 
-TEST(memory_running_out_is_survived) {
-    lrb_unlocked made, out;
-    static const lrb_key key = {{7}};
+static const lrb_key file_key = {{7}};
+
+static int add_passphrase(const char *text, lrb_key_slot *added) {
+    return lrb_keyring_add(f.storage, &file_key, &(lrb_passphrase){(const uint8_t *)text, strlen(text)}, added, &err);
+}
+
+TEST(slots_are_listed_by_age_and_the_key_file_stays) {
+    lrb_unlocked out;
+    lrb_key_slot second, third, *slots;
+    size_t count;
     fixture_open(&f);
-    CHECK_OK(with_key("g", true, &key, &made));
+    CHECK_OK(with_key("g", true, &file_key, &out));
+    CHECK_OK(add_passphrase("second", &second));
+    CHECK_OK(add_passphrase("third", &third));
+    CHECK_OK(lrb_keyring_list(f.storage, &slots, &count, &err));
+    CHECK(count == 3 && slots[0].kind == LRB_KEY_SLOT_FILE && !memcmp(slots[1].id, second.id, sizeof second.id) &&
+          !memcmp(slots[2].id, third.id, sizeof third.id));
+    CHECK_FAILS(lrb_keyring_remove(f.storage, &file_key, slots[0].id, &err), LRB_E_INVALID);
+    CHECK(strstr(err.message, "stands for the key file"));
+    lrb_free(slots);
+    CHECK_OK(with_passphrase("g", false, "third", &out));
+    CHECK(!memcmp(out.slot, third.id, sizeof third.id));
+    fixture_close(&f);
+}
+
+TEST(there_are_only_so_many_slots) {
+    enum { MOST = 64 };
+    lrb_unlocked out;
+    lrb_key_slot slot;
+    lrb_key_store store;
+    fixture_open(&f);
+    CHECK_OK(with_key("g", true, &file_key, &out)); /* one slot */
+    CHECK_OK(lrb_key_store_open(&store, f.storage, NULL, false, &err));
+    for (int i = 1; i < MOST; i++) { /* cheap ones: what a slot costs is not what is tested */
+        lrb_passphrase passphrase = {(const uint8_t *)"cheap", 5};
+        CHECK_OK(lrb_key_slot_new(&file_key, &passphrase, (lrb_scrypt_cost){4, 1, 1}, 1, &slot, &err));
+        CHECK_OK(lrb_key_store_put_everywhere(&store, &slot, &err));
+    }
+    lrb_key_store_close(&store);
+    CHECK_FAILS(add_passphrase("one more", &slot), LRB_E_LIMIT);
+    CHECK(strstr(err.message, "64 key slots already: remove one first"));
+    fixture_close(&f);
+}
+
+/* A slot that has rotten is passed over where another graph has it whole; where none has, the message names it. */
+TEST(a_slot_that_has_rotten_is_named_once_no_copy_is_left) {
+    lrb_unlocked made, out;
+    lrb_key_slot added;
+    char path[400], hex[2 * LRB_KEY_SLOT_ID_BYTES + 1];
+    fixture_open(&f);
+    CHECK_OK(sealed_graph("one", &made));
+    CHECK_OK(sealed_graph("two", &made));
+    lrb_hex(made.slot, sizeof made.slot, hex);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(with_passphrase("one", false, "right", &out));
+        snprintf(path, sizeof path, "%s/graphs/%s/keys/%s", f.storage, i ? "two" : "one", hex);
+        chmod(path, 0600);
+        CHECK(!truncate(path, 20));
+    }
+    CHECK_FAILS(with_passphrase("one", false, "right", &out), LRB_E_LOCKED);
+    CHECK(strstr(err.message, "slots of this storage path are gone; unreadable is one/keys/"));
+    CHECK_OK(lrb_keyring_add(f.storage, &made.key, &(lrb_passphrase){(const uint8_t *)"new", 3}, &added, &err)); /* by the recovery kit */
+    CHECK_OK(with_passphrase("two", false, "new", &out));
+    CHECK(!memcmp(&out.key, &made.key, sizeof out.key));
+    CHECK_FAILS(with_passphrase("one", false, "right", &out), LRB_E_LOCKED);
+    CHECK(strstr(err.message, "the passphrase is wrong: it opens none of the key slots here; unreadable is one/keys/"));
+    fixture_close(&f);
+}
+
+/* All that looks after slots, from a storage path that has none. */
+static int look_after_slots(void) {
+    lrb_unlocked out;
+    lrb_key_slot added, *slots;
+    size_t count;
+    int code = with_key("h", true, &file_key, &out);
+    if (!code) code = open_and_close("h", true, &file_key);
+    if (!code) code = add_passphrase("another", &added);
+    if (!code) code = with_passphrase("h", false, "another", &out);
+    if (!code) code = lrb_keyring_list(f.storage, &slots, &count, &err);
+    if (code) return code;
+    lrb_free(slots);
+    return lrb_keyring_remove(f.storage, &file_key, added.id, &err);
+}
+
+TEST(memory_running_out_is_survived) {
     int code = LRB_E_NOMEM;
     for (int n = 0; code; n++) {
+        fixture_open(&f);
         lrb_mem_fail_after(n, false);
-        code = with_key("h", true, &key, &out);
-        if (!code) code = open_and_close("h", true, &key);
+        code = look_after_slots();
         lrb_mem_fail_after(-1, false);
         CHECK(!code || code == LRB_E_NOMEM);
+        CHECK_OK(look_after_slots());
+        fixture_close(&f);
+        n += n > 30 ? 4 : 0; /* derivations are slow, and the first calls have them all */
     }
-    fixture_close(&f);
 }
 
 int main(void) {
@@ -216,6 +299,9 @@ int main(void) {
     RUN(sealed_and_unsealed_do_not_mix_unnoticed);
     RUN(without_any_slot_only_the_key_itself_opens);
     RUN(many_first_creators_agree_on_one_key);
+    RUN(slots_are_listed_by_age_and_the_key_file_stays);
+    RUN(there_are_only_so_many_slots);
+    RUN(a_slot_that_has_rotten_is_named_once_no_copy_is_left);
     RUN(memory_running_out_is_survived);
     return check_report();
 }
