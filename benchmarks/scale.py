@@ -1,4 +1,4 @@
-"""A hundred times the demo: big indexes, long histories, many graphs, many files, big holes.
+"""A hundred times the demo: big indexes, long histories, many graphs, many files, big holes, large graphs judged.
 
 `python -m benchmarks.scale` (or `make bench BENCH=scale`) measures everything and prints the bars; `--only` chooses,
 `--fraction` makes all of it smaller by so much. What is measured inside a Python process is measured in a fresh one,
@@ -162,6 +162,30 @@ def vectors(work: Path, share: float) -> Measured:
     return found
 
 
+def verdicts(work: Path, share: float) -> Measured:
+    """Judging a graph of some 300 MB, alone and in a first backup, and one of a million entities."""
+    usual, many = work / "usual", work / "many"
+    _write_graph(usual, round(10_000 * share), 2, round(5_000 * share), 1024)
+    measure.warm(usual)
+    judged = [_judge(usual) for _ in range(_RUNS)]
+    ratios = []
+    for number in range(_PAIRS):
+        took = {word: _first_backup(work / f"{word}{number}", usual, word) for word in _turns(number)}
+        ratios.append(took["on"] / took["off"])
+    size, seconds = measure.apparent_bytes(usual), statistics.median(one.command_seconds for one in judged)
+    shutil.rmtree(usual)
+    ids = _write_graph(many, round(1_000_000 * share), 3, round(500_000 * share), 32)
+    measure.warm(many)
+    large, large_size = _judge(many), measure.apparent_bytes(many)
+    return [
+        Bar(f"judging {size / 1e6:.0f} MB, the whole program", seconds, 1, "s"),
+        Bar("first backup judged beside not judged, in pairs", statistics.median(ratios), 1.2, "of its time"),
+        Bar(f"judging {ids:,} ids: memory of the program", large.peak_mb, 64 + ids / 1e4, "MB"),
+        f"{size / 1e6:.0f} MB: {judged[0].peak_mb:.0f} MB of memory; {large_size / 1e9:.2f} GB with {ids:,} ids:"
+        f" {large.command_seconds:.1f} s, {large.cpu_seconds:.1f} cpu s",
+    ]
+
+
 def probing(work: Path, share: float) -> Measured:
     """One sweep over 1,000 targets on loopback, half of them dead and a tenth slow, beside the same one by aiohttp."""
     count = max(20, round(1000 * share))
@@ -181,7 +205,7 @@ def probing(work: Path, share: float) -> Measured:
 
 
 PARTS: dict[str, Callable[[Path, float], Measured]] = {
-    part.__name__: part for part in (index, history, churn, graphs, holes, files, vectors, probing)
+    part.__name__: part for part in (index, history, churn, graphs, holes, files, vectors, verdicts, probing)
 }
 
 
@@ -206,6 +230,26 @@ def _run(storage: Path, *words: object) -> Usage:
     """A command of the program, as a process of its own."""
     argv = (sys.executable, "-m", "lightrag_bkp.cli", "--storage", str(storage), *map(str, words))
     return measure.run([Command(argv, ROOT)])
+
+
+def _turns(number: int) -> tuple[str, str]:
+    """Who is first of a pair, by turns."""
+    return ("off", "on") if number % 2 else ("on", "off")
+
+
+def _first_backup(storage: Path, source: Path, validate: str) -> float:
+    """The seconds a first backup takes, judged or not."""
+    return _run(storage, "snapshot", "g", source, "--on-busy", "crash", "--validate", validate).seconds
+
+
+def _judge(directory: Path) -> Usage:
+    """The program judges a graph; it fails when that is not usable."""
+    return measure.run([Command((sys.executable, "-m", "lightrag_bkp.cli", "validate", str(directory)), ROOT)])
+
+
+def _write_graph(directory: Path, entities: int, ties: int, chunks: int, dim: int) -> int:
+    """Writes a complete graph; returns how many ids it has."""
+    return round(inside.ask("large_graph", directory, entities, ties, chunks, dim, module=_INSIDE)["ids"])
 
 
 def _write_holes(path: Path, size: int) -> int:

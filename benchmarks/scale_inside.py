@@ -4,17 +4,15 @@
 """
 
 import asyncio
-import base64
 import json
 import os
 import random
 import statistics
 import sys
 import time
-import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lightrag_bkp import BackupManager, RetentionPolicy, _bridge
 from lightrag_bkp.graph import GraphBackup
@@ -35,7 +33,6 @@ _KEEP = 10
 _PRUNE_EVERY = 100
 _LOOK_S = 0.005
 _DIM = 1024
-_BLOCK_ROWS = 3000
 _SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
 
 
@@ -184,28 +181,24 @@ async def _take_all(storage: str, places: list[Path]) -> Figures:
 
 def vector_file(directory: str, rows: str) -> Figures:
     """Writes `vectors.json` as LightRAG would, with so many random rows of 1024 components, in little memory."""
-    import numpy as np
+    from .large_graph import write_vectors
 
-    def block(first: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
-        generator = np.random.Generator(np.random.PCG64(first))
-        return generator.standard_normal((min(_BLOCK_ROWS, count - first), _DIM), dtype=np.float32)
+    def fields(number: int) -> str:
+        name = number * _SPREAD % 2**128
+        return f'"__id__": "ent-{name:032x}", "content": "Entity {number} is one of many."'
 
-    count = int(rows)
     Path(directory).mkdir()
-    with open(Path(directory, "vectors.json"), "wb") as file:
-        file.write(b'{"embedding_dim": %d, "data": [' % _DIM)
-        for first in range(0, count, _BLOCK_ROWS):
-            for number, row in enumerate(block(first).astype(np.float16), first):
-                payload = base64.b64encode(zlib.compress(row.tobytes()))
-                name = number * _SPREAD % 2**128
-                words = b'"__id__": "ent-%032x", "content": "Entity %d is one of many."' % (name, number)
-                file.write(b'%s{%s, "vector": "%s"}' % (b", " if number else b"", words, payload))
-        file.write(b'], "matrix": "')
-        for first in range(0, count, _BLOCK_ROWS):  # a multiple of 3 rows, so that its base64 needs no padding
-            some = block(first)
-            file.write(base64.b64encode((some / np.linalg.norm(some, axis=1, keepdims=True)).tobytes()))
-        file.write(b'"}')
-    return {"rows": count}
+    write_vectors(Path(directory, "vectors.json"), _DIM, int(rows), fields)
+    return {"rows": int(rows)}
+
+
+def large_graph(directory: str, entities: str, ties: str, chunks: str, dim: str) -> Figures:
+    """Writes a complete graph (large_graph.py)."""
+    from .large_graph import LargeGraph
+
+    graph = LargeGraph(int(entities), int(ties), int(chunks), int(dim))
+    graph.write(Path(directory))
+    return {"ids": graph.ids, "relations": graph.relations}
 
 
 def _core_threads() -> int:
@@ -224,7 +217,7 @@ async def _with_graph(storage: str, source: str, work: Callable[[GraphBackup], A
 
 
 _NAMES: dict[str, Callable[..., Figures]] = {
-    f.__name__: f for f in (forge, snapshot, look_up, history, listing, churn, graphs, vector_file)
+    f.__name__: f for f in (forge, snapshot, look_up, history, listing, churn, graphs, vector_file, large_graph)
 }
 
 if __name__ == "__main__":
