@@ -74,7 +74,7 @@ class ProbeSettings:
 
     Attributes:
         slow: answers that take longer make a target DEGRADED; 0: never.
-        ca_file: whom to trust, a PEM file; None: the system's.
+        ca_file: whom to trust, a PEM file; None: SSL_CERT_FILE, else certifi's where it is installed, else libcurl's.
         certificate: of the client, with its key in certificate_key; None: none.
         allow_http: whether the key may go over plain HTTP to another machine.
         allow_private: whether the target may have a private address. This machine's are always allowed, link-local and
@@ -284,7 +284,7 @@ def _tell(core: "CoreProber", target_id: str, base_url: str, api_key: str | None
         target_id,
         base_url,
         api_key,
-        settings.ca_file,
+        settings.ca_file or _trusted(),
         settings.certificate,
         settings.certificate_key,
         allow_http=settings.allow_http,
@@ -294,6 +294,17 @@ def _tell(core: "CoreProber", target_id: str, base_url: str, api_key: str | None
         total_ms=round(settings.total * 1000),
         slow_ms=round(settings.slow * 1000),
     )
+
+
+def _trusted() -> str | None:
+    """Where libcurl looks by itself was decided on the machine it was built on, which need not be this one."""
+    if named := os.environ.get("SSL_CERT_FILE"):
+        return named
+    with contextlib.suppress(ImportError):
+        import certifi
+
+        return certifi.where()
+    return None
 
 
 def _time(ns: int) -> datetime | None:

@@ -114,7 +114,10 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-async def test_over_tls_only_who_is_trusted_gets_the_key(prober: Prober, tmp_path: Path) -> None:
+async def test_over_tls_only_who_is_trusted_gets_the_key(
+    prober: Prober, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     ours, others = Authority(tmp_path), Authority(tmp_path, "other")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*ours.issue("server"))
@@ -129,6 +132,9 @@ async def test_over_tls_only_who_is_trusted_gets_the_key(prober: Prober, tmp_pat
             assert stranger.status is TargetStatus.UNREACHABLE and "certificate" in stranger.reason
         prober.set("elsewhere", f"https://127.0.0.2:{there.port}", "secret", replace(PATIENT, ca_file=ours.ca))
         assert (await prober.check("elsewhere")).status is TargetStatus.UNREACHABLE
+        monkeypatch.setenv("SSL_CERT_FILE", ours.ca)
+        prober.set("environment", url, "secret", PATIENT)
+        assert (await prober.check("environment")).status is TargetStatus.HEALTHY
     prober.stop()
 
 
