@@ -231,14 +231,8 @@ static int take_bytes(lrb_intake *intake, lrb_worker *worker, size_t position, s
     return LRB_OK;
 }
 
-/* Digested, and encoded or not, by all threads and with an open descriptor. */
-static int take_big_file(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_err *err) {
-    lrb_open_item *item;
-    int code = lrb_intake_open_big(intake, position, &item, err);
-    return code ? code : lrb_intake_digest(intake, worker, &item, 1, err);
-}
-
-static int take_small_file(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_err *err) {
+/* A vector file becomes an open item, as a bigger file does: it is digested and, where it is new, encoded by all threads. */
+static int take_small_file(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_open_item **opened, lrb_err *err) {
     const lrb_source_item *item = lrb_source_at(intake->source, position);
     size_t size = (size_t)item->identity.size_bytes, got = 0;
     int fd;
@@ -249,7 +243,7 @@ static int take_small_file(lrb_intake *intake, lrb_worker *worker, size_t positi
     if (!code) code = lrb_intake_check_unchanged(item, fd, err);
     lrb_fs_close(fd);
     if (code) return code;
-    if (size >= VECTOR_FILE_MIN_BYTES && lrb_vdb_likely(worker->input, size)) return take_big_file(intake, worker, position, err);
+    if (size >= VECTOR_FILE_MIN_BYTES && lrb_vdb_likely(worker->input, size)) return lrb_intake_open_big(intake, position, opened, err);
     return take_bytes(intake, worker, position, size, err);
 }
 
@@ -276,7 +270,7 @@ static int begin_item(lrb_intake *intake, lrb_worker *worker, size_t position, l
         bool reused;
         if ((code = lrb_intake_try_reuse(intake, worker, position, 0, &reused, err)) || reused) return code;
     }
-    if (source->identity.size_bytes <= LRB_WORKER_INPUT_BYTES) return take_small_file(intake, worker, position, err);
+    if (source->identity.size_bytes <= LRB_WORKER_INPUT_BYTES) return take_small_file(intake, worker, position, item, err);
     return lrb_intake_open_big(intake, position, item, err);
 }
 
