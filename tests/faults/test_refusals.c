@@ -1,7 +1,7 @@
 /* The n-th call to the kernel goes wrong, for n = 0, 1, 2 … until the work ends without meeting it.
  *
- * Each piece of work (a first backup, a later one, dropping and pruning, holding, verifying, restoring in each of the
- * three ways) is done once per call and per kind of trouble: every errno a device in trouble gives, from the n-th call
+ * Each piece of work (a first backup, a later one, also of a graph that is judged, dropping and pruning, holding,
+ * verifying, restoring in each of the three ways) is done once per call and per kind of trouble: every errno a device in trouble gives, from the n-th call
  * on (the disk has gone) or for that call alone; the call made and its answer lost; the call interrupted; a read or a
  * write cut short. Interrupted and short calls must not be noticed. Otherwise the work succeeds, or fails with one error
  * that says what and where; and whichever it was: what was committed is there, the repository opens, is whole, can be
@@ -57,6 +57,7 @@ typedef struct work {
     unsigned runs; /* there before */
     int (*run)(world *w, lrb_err *err);
     bool restores, present, shared; /* to place/target, where run 0 may be, and another workspace beside it */
+    bool graph;                     /* of a graph, which is judged */
 } work;
 
 enum { OLD = 0, NEW = 1 };
@@ -105,6 +106,9 @@ static const work works[] = {
     {.name = "restore to a new place", .runs = 2, .run = do_restore, .restores = true},
     {.name = "restore by exchange", .runs = 2, .run = do_restore, .restores = true, .present = true},
     {.name = "restore item by item", .runs = 2, .run = do_restore_shared, .restores = true, .present = true, .shared = true},
+    {.name = "a first backup of a graph", .runs = 0, .run = do_backup, .graph = true},
+    {.name = "a later backup of a graph", .runs = 2, .run = do_backup, .graph = true},
+    {.name = "restore of a graph", .runs = 2, .run = do_restore, .restores = true, .graph = true},
 };
 
 /* ---- one try ---- */
@@ -238,6 +242,7 @@ static void refuse_everywhere(const work *is) {
     size_t calls = 0, tries = 0;
     states = 0;
     world_open(&w);
+    w.graph = is->graph;
     if (!is->runs) mkdir(w.storage, 0750);
     for (unsigned turn = 0; turn < is->runs; turn++) {
         world_change(&w, turn);

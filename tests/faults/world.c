@@ -6,6 +6,8 @@
 
 #include "check.h"
 #include "restoring.h"
+#include "small_graph.h"
+#include "vector_file.h"
 
 /* What the harness itself needs and does not test. */
 static void must(bool ok, const char *what) {
@@ -180,11 +182,28 @@ static void write_text(const char *dir, const char *name, unsigned turn) {
     fclose(file);
 }
 
+static void write_bytes(const char *dir, const char *name, const void *bytes, size_t count) {
+    char path[512];
+    fixture_path(path, dir, name);
+    FILE *file = fopen(path, "w");
+    must(file && fwrite(bytes, 1, count, file) == count, path);
+    fclose(file);
+}
+
+/* A graph that fits together, and vectors enough to be stored as such, one more every turn. */
+static void change_graph(world *w, unsigned turn) {
+    vector_file f = vector_file_of(16, 150 + turn);
+    write_bytes(w->source, "vectors.json", f.bytes.data, f.bytes.length);
+    lrb_buf_clear(&f.bytes);
+    for (int i = 0; i < SMALL_FILES && !turn; i++) write_bytes(w->source, SMALL_GRAPH[i].name, SMALL_GRAPH[i].text, strlen(SMALL_GRAPH[i].text));
+}
+
 /* "big" is there every third turn and makes the pack of that turn mostly dead once it is gone. */
 void world_change(world *w, unsigned turn) {
     char path[512];
     fixture_path(path, w->source, "deep");
     mkdir(path, 0750);
+    if (w->graph) change_graph(w, turn);
     write_text(w->source, "text", turn);
     fixture_write(w->source, "noise", 500 + turn, turn);
     fixture_write(w->source, "deep/still", 50000, 7);
@@ -216,7 +235,9 @@ static int backup_with(world *w, lrb_repo *repo, int run, lrb_err *err) {
     lrb_job *job;
     snprintf(metadata, sizeof metadata, "{\"run\":%d}", run);
     lrb_backup_options options = fixture_options();
+    lrb_validation_options judged = {.workspace = ""};
     options.metadata = metadata;
+    if (w->graph) options.validate = &judged;
     int code = fixture_list(w->source, &source, err);
     if (!code) code = lrb_backup_new(repo, source, &options, &job, err);
     if (code) return code;

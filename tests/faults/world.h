@@ -32,6 +32,7 @@ typedef struct world {
     int within;
     world_run runs[WORLD_RUNS];
     int run_count;
+    bool graph;            /* the source has a graph of LightRAG's besides, and backups judge it */
     size_t restored_at;    /* event of the disk at which a restore was promised; SIZE_MAX: none was */
 } world;
 
