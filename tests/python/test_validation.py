@@ -450,6 +450,19 @@ def test_the_page_lists_every_check() -> None:
     assert found == {name: (number, words[severity]) for name, (number, severity) in _checks().items()}
 
 
+def test_the_page_names_the_test_of_every_invariant() -> None:
+    rows = re.findall(r"^\| (\d[^|`]*)[^|]*\| (`tests/.*) \|$", (ROOT / "docs/validation.md").read_text(), re.M)
+    assert set().union(*(_numbers(first) for first, _ in rows)) == set(range(1, 26))
+    (by_case,) = (first for first, tests in rows if "it_alone_is_broken" in tests)
+    assert _numbers(by_case) == {number for _, number, *_ in CASES}
+
+
+def _numbers(spans: str) -> set[int]:
+    """The numbers of "1 to 3, 7"."""
+    found = re.findall(r"(\d+)(?: to (\d+))?", spans)
+    return {number for first, last in found for number in range(int(first), int(last or first) + 1)}
+
+
 async def test_what_networkx_would_not_write(dense_dir: Path) -> None:
     text = (dense_dir / GRAPH).read_text()
     edge = _element(text, "edge")
