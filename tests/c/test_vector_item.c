@@ -6,7 +6,7 @@
 #include "maker.h"
 #include "vector_bench.h"
 
-enum { MAX_ROWS = 600, DIM = 64, RECORDS = 3000 };
+enum { MAX_ROWS = 600, DIM = 64, RECORDS = 3000, FEW_RECORDS = 200 };
 
 typedef struct listing { /* of the one item of a snapshot */
     lrb_body_item item;
@@ -147,8 +147,8 @@ static bool both_say(bench *b, const listing *l, int wanted, const char *name) {
     return said && looked == wanted;
 }
 
-static void begin(bench *b, listing *l) {
-    vector_file *f = file_of(DIM, RECORDS);
+static void begin(bench *b, listing *l, size_t records) {
+    vector_file *f = file_of(DIM, records);
     bench_open(b);
     put_file(b, "file", f->bytes.data, f->bytes.length);
     bench_backup(b);
@@ -158,7 +158,7 @@ static void begin(bench *b, listing *l) {
 TEST(a_list_as_it_was_comes_back) {
     bench b;
     static listing l;
-    begin(&b, &l);
+    begin(&b, &l, RECORDS);
     CHECK(l.rows[0].kind == LRB_CHUNK_FRAME && l.rows[1].kind == LRB_CHUNK_CORRECTIONS);
     CHECK(both_say(&b, &l, LRB_OK, "as it was"));
     bench_close(&b);
@@ -168,7 +168,7 @@ TEST(whatever_is_wrong_in_a_list_is_damage) {
     bench b;
     static listing right, wrong;
     char name[64];
-    begin(&b, &right);
+    begin(&b, &right, RECORDS);
     for (size_t i = 0; i < sizeof FLAWS / sizeof *FLAWS; i++)
         for (int k = 0; k < KINDS; k++) {
             if (!FLAWS[i].of[k]) continue;
@@ -183,7 +183,7 @@ TEST(whatever_is_wrong_in_a_list_is_damage) {
 TEST(rows_in_another_order_are_damage) {
     bench b;
     static listing right, wrong;
-    begin(&b, &right);
+    begin(&b, &right, RECORDS);
     for (int a = FRAME; a < KINDS; a++)
         for (int k = a + 1; k < KINDS; k++) {
             wrong = right;
@@ -196,7 +196,7 @@ TEST(rows_in_another_order_are_damage) {
 TEST(a_size_that_is_not_that_of_its_list_is_damage) {
     bench b;
     static listing right, wrong;
-    begin(&b, &right);
+    begin(&b, &right, RECORDS);
     const uint64_t sizes[] = {1, right.item.size_bytes / 2, right.item.size_bytes - 1, right.item.size_bytes + 1, 2 * right.item.size_bytes};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         wrong = right;
@@ -209,7 +209,7 @@ TEST(a_size_that_is_not_that_of_its_list_is_damage) {
 TEST(every_failing_allocation_is_survived_by_both) {
     bench b;
     static listing l;
-    begin(&b, &l);
+    begin(&b, &l, FEW_RECORDS);
     for (int reader = 0; reader < 2; reader++) {
         int64_t countdown = 0;
         for (int code = LRB_E_NOMEM; code; countdown++) {
