@@ -1,5 +1,6 @@
 #include "engine/swap.h"
 
+#include "engine/journal.h"
 #include "killed.h"
 
 static lrb_err err;
@@ -124,6 +125,47 @@ TEST(the_new_directory_has_the_old_ones_mode) {
     scratch_close(&s);
 }
 
+/* Its items go, something else in it stays: the directory is made anew for that, as it was. */
+TEST(a_directory_that_loses_its_items_keeps_the_rest) {
+    static const char *const items[] = {"a"}, *const removed[] = {"d/e/gone", "d/too"};
+    scratch s;
+    struct stat st;
+    char path[300];
+    scenario c = {.way = LRB_PUBLISH_EXCHANGE, .staged = "a=new\n", .items = items, .item_count = 1, .removed = removed, .removed_count = 2};
+    scratch_open(&s);
+    tree_make(s.target, "d/e/gone=1\nd/e/note=foreign\nd/e/own/deep=foreign\nd/too=2\n");
+    snprintf(path, sizeof path, "%s/d/e", s.target);
+    chmod(path, 0510);
+    CHECK_OK(publish_once(s.target, &c, &err));
+    CHECK(!stat(path, &st) && (st.st_mode & 0777) == 0710); /* opened up, so that its owner can put something in */
+    CHECK(tree_is(s.target, "a=new\nd/\nd/e/\nd/e/note=foreign\nd/e/own/\nd/e/own/deep=foreign\n"));
+    CHECK(nothing_left(&s));
+    scratch_close(&s);
+}
+
+/* A marker that is whole, and names what no restore gave: of another name, below one, none, or two at once. */
+TEST(a_marker_that_names_no_staging_directory_removes_nothing) {
+    static const char *const asides[][2] = {{"b", NULL}, {".lrb_restore-1/b", NULL}, {".lrb_restore", NULL}, {NULL, NULL},
+                                            {".lrb_restore-1", ".lrb_restore-2"}};
+    for (size_t i = 0; i < sizeof asides / sizeof *asides; i++) {
+        scratch s;
+        lrb_buf bytes;
+        bool finished;
+        scratch_open(&s);
+        tree_make(s.target, "a=1\n");
+        int fd = open(s.target, O_RDONLY | O_DIRECTORY);
+        CHECK_OK(lrb_journal_begin(&bytes, &err));
+        for (int k = 0; k < 2 && asides[i][k]; k++)
+            CHECK_OK(lrb_journal_add(&bytes, LRB_JOURNAL_ASIDE, asides[i][k], strlen(asides[i][k]), 0, 0, &err));
+        CHECK_OK(lrb_journal_save(&bytes, fd, ".lrb_restore.swap", &err));
+        lrb_buf_clear(&bytes);
+        close(fd);
+        CHECK_FAILS(lrb_publish_finish(s.target, &finished, &err), LRB_E_DAMAGED);
+        CHECK(tree_is(s.target, "a=1\n"));
+        scratch_close(&s);
+    }
+}
+
 /* A marker is a file that anybody might have put there: it must not get a directory elsewhere removed. */
 TEST(a_damaged_marker_removes_nothing) {
     scratch s;
@@ -150,6 +192,8 @@ int main(void) {
     RUN(what_is_no_item_is_never_overwritten);
     RUN(links_in_the_old_tree_are_not_followed);
     RUN(the_new_directory_has_the_old_ones_mode);
+    RUN(a_directory_that_loses_its_items_keeps_the_rest);
+    RUN(a_marker_that_names_no_staging_directory_removes_nothing);
     RUN(a_damaged_marker_removes_nothing);
     RUN(survives_every_failed_allocation);
     return check_report();
