@@ -107,7 +107,7 @@ test-tsan: $(VENV)/.packages ## the threaded C tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory -j2 $(addprefix $(BUILD)/tsan/,$(TSAN_TESTS))
 	@scripts/run-c-tests $(addprefix $(BUILD)/tsan/,$(TSAN_TESTS))
 
-FAULTS := $(addprefix $(BUILD)/,asan/test_refusals plain/test_power plain/test_power_two plain/test_power_restore plain/test_between)
+FAULTS := $(addprefix $(BUILD)/,asan/test_refusals plain/test_power plain/test_power_two plain/test_power_restore plain/test_power_beside plain/test_between)
 test-faults: $(VENV)/.packages ## power cuts, refused calls and every order of two writers (tests/faults)
 	@$(MAKE) --no-print-directory -j2 $(FAULTS)
 	@scripts/run-c-tests $(FAULTS)

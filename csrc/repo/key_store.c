@@ -213,6 +213,19 @@ int lrb_key_store_put_everywhere(const lrb_key_store *r, const lrb_key_slot *obj
     return code;
 }
 
+/* Of a slot that another process has just made the name may not be durable yet. Who is going to write into a graph relies on its slots,
+ * and needs them only there. */
+static int settle_own(const lrb_key_store *r, lrb_err *err) {
+    int graph_dir = -1, keys = -1;
+    int code = lrb_storage_subdir(r->graphs_dir, r->own, false, &graph_dir, err);
+    if (!code) code = lrb_storage_subdir(graph_dir, "keys", false, &keys, err);
+    if (!code) code = lrb_fs_sync(keys, "keys", err);
+    if (!code) code = lrb_fs_sync(graph_dir, r->own, err);
+    lrb_fs_close(keys);
+    lrb_fs_close(graph_dir);
+    return code;
+}
+
 int lrb_key_store_spread(const lrb_key_store *r, const lrb_key *key, lrb_err *err) {
     for (int removals = 1; removals >= 0; removals--)
         for (size_t i = 0; i < r->count; i++) {
@@ -225,5 +238,5 @@ int lrb_key_store_spread(const lrb_key_store *r, const lrb_key *key, lrb_err *er
                 code = drop_slot(r->graphs_dir, r->graphs.at[g], object, err);
             if (code) return code;
         }
-    return LRB_OK;
+    return r->own ? settle_own(r, err) : LRB_OK;
 }

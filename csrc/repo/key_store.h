@@ -37,7 +37,7 @@ int lrb_key_store_put(const lrb_key_store *r, const char *graph, const lrb_key_s
 int lrb_key_store_put_everywhere(const lrb_key_store *r, const lrb_key_slot *object, lrb_err *err);
 /* Brings all graphs up to date: removals first, so that no moment has a slot without its removal; files of closed slots
  * are unlinked, because they hold the key for whoever knows the old passphrase. What was not made with the key is not
- * carried on. */
+ * carried on. What lies in the caller's own graph is durable afterwards, whoever made it. */
 int lrb_key_store_spread(const lrb_key_store *r, const lrb_key *key, lrb_err *err);
 
 #endif

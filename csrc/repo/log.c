@@ -177,3 +177,18 @@ int lrb_log_create(int log_dir, int tmp_dir, uint64_t number, const uint8_t nonc
     if (code) lrb_err_context(err, "log entry %s is visible, but whether it survives a power cut is unknown", name);
     return code;
 }
+
+bool lrb_log_is_mine(int log_dir, uint64_t number, const lrb_log_expect *expect, const uint8_t nonce[LRB_NONCE_BYTES]) {
+    lrb_buf bytes;
+    lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
+    lrb_entry entry;
+    lrb_id digest;
+    lrb_err ignored; /* the error before is the one to report */
+    bool mine = false;
+    if (!lrb_log_read(log_dir, number, expect, &bytes, &entry, &digest, &ignored)) {
+        mine = !memcmp(entry.nonce, nonce, LRB_NONCE_BYTES);
+        lrb_entry_clear(&entry);
+    }
+    lrb_buf_clear(&bytes);
+    return mine;
+}

@@ -43,6 +43,9 @@ int lrb_log_create(int log_dir, int tmp_dir, uint64_t number, const uint8_t nonc
 /* What the clear header of entry `number` says. NOT_FOUND when it does not exist. */
 int lrb_log_peek(int log_dir, uint64_t number, lrb_entry_peek *peek, lrb_err *err);
 
+/* After an unclear answer: whether entry `number` is there and of this nonce. What cannot be read is not. */
+bool lrb_log_is_mine(int log_dir, uint64_t number, const lrb_log_expect *expect, const uint8_t nonce[LRB_NONCE_BYTES]);
+
 void lrb_log_name(uint64_t number, char out[21]);
 
 #endif

@@ -184,6 +184,15 @@ static int find_end(const lrb_point_place *place, const dirs *d, bool create, lr
     return LRB_OK;
 }
 
+/* Nothing is linked behind an entry that is not durable, as in a graph's log; a new point answers for the whole way to it. */
+static int make_durable_before(const lrb_point_place *place, const dirs *d, uint64_t number, lrb_err *err) {
+    char points[LRB_PATH_MAX], path[LRB_PATH_MAX];
+    if (number) return lrb_fs_sync(d->point, place->id, err);
+    int code = lrb_path_join(points, place->storage_path, points_name, err);
+    if (!code) code = lrb_path_join(path, points, place->id, err);
+    return code ? code : lrb_storage_sync(path, err);
+}
+
 /* One try: EXISTS and !*created when somebody was faster. */
 static int append_once(const lrb_point_place *place, const dirs *d, bool create, const uint8_t *nonce,
                        const lrb_buf *payload, lrb_buf *bytes, uint64_t *number, bool *created, lrb_err *err) {
@@ -193,7 +202,13 @@ static int append_once(const lrb_point_place *place, const dirs *d, bool create,
     int code = find_end(place, d, create, &vault, number, &previous, err);
     if (code) return code;
     code = encode(&vault, *number, &previous, nonce, payload, bytes, err);
+    if (!code) code = make_durable_before(place, d, *number, err);
     if (!code) code = lrb_log_create(d->point, d->tmp, *number, nonce, bytes->data, bytes->length, created, err);
+    lrb_log_expect mine = {place->id, vault.repository_id, NULL, &vault};
+    if (code && !*created && lrb_log_is_mine(d->point, *number, &mine, nonce)) { /* the link was made, and its answer lost */
+        *created = true;
+        code = lrb_fs_sync(d->point, place->id, err);
+    }
     lrb_vault_clear(&vault);
     return code;
 }

@@ -38,23 +38,6 @@ static int make_durable_before(lrb_repo *repo, uint64_t number, lrb_err *err) {
     return code;
 }
 
-/* After an unclear answer: is entry `number` there, and is it this writer's? */
-static bool is_mine(lrb_repo *repo, uint64_t number, const uint8_t *nonce) {
-    lrb_log_expect expect = {repo->graph_id, repo->vault.repository_id, NULL, &repo->vault};
-    lrb_buf bytes;
-    lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
-    lrb_entry entry;
-    lrb_id digest;
-    lrb_err ignored; /* unreadable counts as "not mine": the original error is reported */
-    bool mine = false;
-    if (!lrb_log_read(repo->log_dir, number, &expect, &bytes, &entry, &digest, &ignored)) {
-        mine = !memcmp(entry.nonce, nonce, LRB_NONCE_BYTES);
-        lrb_entry_clear(&entry);
-    }
-    lrb_buf_clear(&bytes);
-    return mine;
-}
-
 int lrb_repo_append(lrb_repo *repo, const lrb_draft *original, lrb_repo_precommit precommit, void *arg, uint64_t *number, lrb_err *err) {
     uint8_t nonce[LRB_NONCE_BYTES];
     int code = lrb_repo_check_whole(repo, err);
@@ -64,13 +47,14 @@ int lrb_repo_append(lrb_repo *repo, const lrb_draft *original, lrb_repo_precommi
     lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
     lrb_draft draft = *original;
     bool created = false;
+    const lrb_log_expect mine = {repo->graph_id, repo->vault.repository_id, NULL, &repo->vault};
     pthread_mutex_lock(&repo->append_lock);
     for (int tries = 0; tries < MAX_TRIES; tries++) {
         if ((code = lrb_repo_refresh(repo, err)) || (code = encode_next(repo, &draft, precommit, arg, nonce, &bytes, number, err)) ||
             (code = make_durable_before(repo, *number, err)))
             break;
         code = lrb_log_create(repo->log_dir, repo->tmp_dir, *number, nonce, bytes.data, bytes.length, &created, err);
-        if (code && !created && is_mine(repo, *number, nonce)) { /* the link was made although its answer was lost, or came twice */
+        if (code && !created && lrb_log_is_mine(repo->log_dir, *number, &mine, nonce)) { /* the link was made although its answer was lost, or came twice */
             created = true;
             code = lrb_fs_sync(repo->log_dir, "log", err);
         }
