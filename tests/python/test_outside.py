@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from support import check, graphs, pins, server
 
+from lightrag_bkp import validation
 from lightrag_bkp.errors import Busy, ConfigurationError, InvalidInputError, ServerError
 from lightrag_bkp.sources import Cut, files, outside, server_status
 
@@ -190,6 +191,28 @@ def answering(code: int, body: bytes = b"", **headers: str) -> Iterator[tuple[st
         finally:
             service.shutdown()
             thread.join()
+
+
+async def test_a_server_that_is_always_busy_leaves_what_fits_together(graph_dir: Path) -> None:
+    """Its word is asked for first, and what it says of itself is recorded; no file has to rest."""
+
+    async def judge(pinned: files.Pins) -> outside.Judgement:
+        found, _ = await validation.judge_pins(pinned.copy())
+        return outside.Judgement(found.verdict, "" if found.usable else found.said, {"judged": True})
+
+    busy = b'{"busy": true, "job_name": "indexing", "docs": 9, "cur_batch": 2, "core_version": "1.5.7"}'
+    with answering(200, busy) as (url, _):
+        taken = await cut(graph_dir, server_url=url, judge=judge)
+        assert (taken.consistency, taken.verdict) == ("validated", "usable")
+        assert taken.facts == {"server_unverified": True, "lightrag_version": "1.5.7", "judged": True}
+        taken.value.close()
+        (graph_dir / STATUS).write_text("{")
+        with pytest.raises(
+            Busy, match=r"job 'indexing' runs with 7 documents left; .* together, the last being unusable"
+        ):
+            await cut(graph_dir, server_url=url, judge=judge, deadline_s=0.3)
+        with pytest.raises(Busy, match="documents left; try again"):
+            await cut(graph_dir, server_url=url, judge=judge, on_busy="fail")
 
 
 @pytest.mark.parametrize(
