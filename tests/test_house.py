@@ -124,6 +124,7 @@ ASKS_FOR_NO_MEMORY = {
     "openssl": "the memory is OpenSSL's, which its test makes fail by another way",
     "litter": "lists, locks and unlinks",
     "pack_file": "writes a pack that is in memory already",
+    "fs_direct": "writes what its caller gives it",
     "site": "opens, makes and locks directories",
     "tree": "walks along descriptors",
     "bytes": "reads into what its caller gives it",

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/fs_direct.h"
 
 /* Objects are immutable: not even their owner writes to them by accident. */
 enum { PACK_MODE = 0440 };
@@ -22,7 +23,7 @@ int lrb_pack_file_begin(lrb_repo *repo, lrb_pack_builder *builder, lrb_digest *d
     bool taken; /* a file system without locks costs only prune's caution */
     lrb_err ignored;
     (void)lrb_fs_try_lock(file->fd, &taken, &ignored);
-    if ((code = lrb_fs_write(file->fd, builder->bytes.data, builder->bytes.length, file->tmp_name, err)))
+    if ((code = lrb_fs_write_direct(file->fd, builder->bytes.data, builder->bytes.length, file->tmp_name, err)))
         lrb_pack_file_discard(repo, file);
     else
         lrb_fs_start_writeback(file->fd);

@@ -73,13 +73,17 @@ int lrb_pack_builder_init(lrb_pack_builder *b, const lrb_vault *vault, lrb_err *
     memset(b, 0, sizeof *b);
     b->vault = vault;
     lrb_buf_init(&b->bytes, LRB_PACK_MAX_BYTES);
+    b->bytes.data = lrb_resize_pages(NULL, 0, LRB_PACK_MAX_BYTES);
+    if (!b->bytes.data) return lrb_err_nomem(err, "start a pack");
+    b->bytes.capacity = LRB_PACK_MAX_BYTES;
     int code = begin(b, err);
     if (code) lrb_pack_builder_clear(b);
     return code;
 }
 
 void lrb_pack_builder_clear(lrb_pack_builder *b) {
-    lrb_buf_clear(&b->bytes);
+    lrb_free_pages(b->bytes.data, LRB_PACK_MAX_BYTES);
+    lrb_buf_init(&b->bytes, LRB_PACK_MAX_BYTES);
     lrb_sealer_free(b->sealer);
     lrb_free(b->rows);
     b->sealer = NULL;

@@ -42,7 +42,7 @@ typedef struct lrb_pack_row {
 typedef struct lrb_pack_builder {
     const lrb_vault *vault; /* borrowed */
     lrb_sealer *sealer;     /* with the open pack's key; NULL when not sealed */
-    lrb_buf bytes;          /* header and chunks, later trailer and footer */
+    lrb_buf bytes;          /* header and chunks, later trailer and footer; whole pages, all from the start (fs_direct.h) */
     lrb_pack_row *rows;
     uint32_t count, room;
 } lrb_pack_builder;
