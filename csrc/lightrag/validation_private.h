@@ -114,6 +114,7 @@ typedef struct lrb_vector_file {
     bool has_data, has_matrix, matrix_plain;
     bool trusted;              /* the rows need not be compared */
     lrb_rows_seen seen;        /* by somebody else; rows 0: nobody */
+    bool compared;             /* these are they */
     bool checkable;            /* they can be: rows and matrix fit */
     bool matrix_garbled;       /* part of it is no base64; under the lock */
     uint64_t next_row;         /* to compare; under the validation's lock */
@@ -225,6 +226,9 @@ int lrb_row_record(lrb_validation *v, lrb_file *file, lrb_err *err); /* of a vec
 int lrb_row_ignored(lrb_validation *v, lrb_file *file, lrb_err *err);
 
 /* ---- validation_rows.c ---- */
+/* When the matrix begins: whether all that was seen of the rows is so. How long the matrix has to be. */
+bool lrb_rows_were_seen(const lrb_vector_file *vectors);
+uint64_t lrb_matrix_chars(const lrb_vector_file *vectors);
 /* After the records are read: whether the matrix fits them. */
 int lrb_judge_matrix(lrb_validation *v, lrb_file *file, lrb_err *err);
 /* The next rows of a file; *count 0 when all were given out. Under the lock. */

@@ -98,11 +98,10 @@ static void return_scratch(lrb_validation *v, lrb_row_scratch *s) {
 
 /* Whether somebody else compared these very rows: as many, of this dimension, every vector and the matrix where they are
  * here. A vector written with escapes is none that the other reader could have decoded. */
-static bool was_compared(const lrb_vector_file *vectors) {
+bool lrb_rows_were_seen(const lrb_vector_file *vectors) {
     const lrb_rows_seen *seen = &vectors->seen;
     uint64_t places = 0;
-    if (!vectors->rows || seen->rows != vectors->rows || seen->dim != vectors->dim || seen->matrix_at != vectors->matrix_offset ||
-        !vectors->matrix_plain)
+    if (!vectors->rows || seen->rows != vectors->rows || seen->dim != vectors->dim || seen->matrix_at != vectors->matrix_offset)
         return false;
     for (uint64_t row = 0; row < vectors->rows; row++) {
         uint64_t place = vectors->blocks[row / LRB_PLACES_PER_BLOCK][row % LRB_PLACES_PER_BLOCK];
@@ -112,18 +111,22 @@ static bool was_compared(const lrb_vector_file *vectors) {
     return places == seen->places;
 }
 
+uint64_t lrb_matrix_chars(const lrb_vector_file *vectors) {
+    return (vectors->rows * (uint64_t)vectors->dim * 4 + 2) / 3 * 4; /* rows are fewer than bytes of the file */
+}
+
 int lrb_judge_matrix(lrb_validation *v, lrb_file *file, lrb_err *err) {
     lrb_vector_file *vectors = &file->vectors;
     if (!vectors->dim) return lrb_err_set(err, LRB_E_INVALID, "parse", "", "it has no embedding_dim");
     if (!vectors->has_data) return lrb_err_set(err, LRB_E_INVALID, "parse", "", "it has no records");
     if (!vectors->has_matrix) return lrb_err_set(err, LRB_E_INVALID, "parse", "", "it has no matrix");
-    uint64_t wanted = (vectors->rows * (uint64_t)vectors->dim * 4 + 2) / 3 * 4; /* rows are fewer than bytes of the file */
-    if (vectors->matrix_chars != wanted) {
+    if (vectors->matrix_chars != lrb_matrix_chars(vectors)) {
         return lrb_report_addf(&v->report, LRB_CHECK_MATRIX_LENGTH, err, "%s: %llu records of %lld numbers, %llu characters", file->name,
                                (unsigned long long)vectors->rows, (long long)vectors->dim,
                                (unsigned long long)vectors->matrix_chars);
     }
-    vectors->checkable = !vectors->trusted && !was_compared(vectors);
+    /* Records and dimension may stand behind the matrix, too: then they have to be what they were at its beginning. */
+    vectors->checkable = !vectors->trusted && !(vectors->compared && lrb_rows_were_seen(vectors));
     if (vectors->rows && vectors->without_vector == vectors->rows)
         return lrb_report_addf(&v->report, LRB_CHECK_NO_F16, err, "%s", file->name);
     return LRB_OK;

@@ -273,7 +273,12 @@ static int begin_matrix(lrb_file *file, const lrb_json_value *value, lrb_err *er
     vectors->has_matrix = true;
     vectors->matrix_offset = value->offset;
     vectors->matrix_chars = 0;
+    vectors->compared = lrb_rows_were_seen(vectors);
     file->place = IN_MATRIX;
+    if (!vectors->compared) return LRB_OK;
+    /* Whoever compared its rows decoded it, so that it is plain base64 up to the quote, which is read. */
+    vectors->matrix_chars = lrb_matrix_chars(vectors);
+    lrb_json_reopen(file->json, vectors->matrix_offset + vectors->matrix_chars);
     return LRB_OK;
 }
 
