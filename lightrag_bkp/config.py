@@ -18,6 +18,10 @@ here touches a repository; the modules that do the work take values, never setti
     max_drill_age_days = 31                     # LIGHTRAG_RECOVERY_MAX_DRILL_AGE_DAYS
     scratch_dir = "/var/tmp"                    # LIGHTRAG_RECOVERY_SCRATCH_DIR
 
+    [replication]                               # the members of ReplicationSettings
+    database_url = "postgresql+psycopg://..."   # LIGHTRAG_REPLICATION_DATABASE_URL
+    key_file = "replication.key"                # LIGHTRAG_REPLICATION_KEY_FILE
+
     [graphs.support]                            # LIGHTRAG_BACKUP_GRAPHS="support=/srv/rag_storage:support,..."
     source_dir = "/srv/rag_storage"
     workspace = "support"
@@ -36,7 +40,7 @@ from typing import Any
 
 from .arguments import check_graph_id, check_retention_days, check_server_url, check_workspace
 from .errors import ConfigurationError, InvalidInputError
-from .limits import RECOVERY_VARIABLES, RecoverySettings
+from .limits import RECOVERY_VARIABLES, REPLICATION_VARIABLES, RecoverySettings, ReplicationSettings
 from .models import RetentionPolicy
 from .secret import Secret, from_environment, named
 
@@ -79,6 +83,7 @@ class Settings:
     retention_days: int = DEFAULT_RETENTION_DAYS
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     recovery: RecoverySettings = field(default_factory=RecoverySettings)
+    replication: ReplicationSettings = field(default_factory=ReplicationSettings)
     threads: int | None = None
     jobs: int | None = None
     secret: Secret | None = None
@@ -118,13 +123,14 @@ def load(environ: Mapping[str, str] | None = None, directory: str | os.PathLike[
     secret = from_environment(env, directory)
     if secret is not None:
         values["secret"], origin["secret"] = secret, f"environment {secret.origin}"
-    for name, value in _recovery_from_environment(env, Path(directory)).items():
-        variable = RECOVERY_VARIABLES[name]
-        try:
-            values["recovery"] = replace(values.get("recovery", RecoverySettings()), **{name: value})
-        except InvalidInputError as error:
-            raise ConfigurationError(f"{variable} cannot be used: {error}", target=variable) from None
-        origin["recovery"] = f"environment {variable}"
+    for section, empty, variables, readers in _sections(Path(directory)):
+        for name, value in _read_variables(env, variables, readers).items():
+            try:
+                known: Any = values.get(section, empty)
+                values[section] = replace(known, **{name: value})
+            except InvalidInputError as error:
+                raise ConfigurationError(f"{variables[name]} cannot be used: {error}", target=variables[name]) from None
+            origin[section] = f"environment {variables[name]}"
     return Settings(**values, origin=origin)
 
 
@@ -176,13 +182,22 @@ def _from_environment(env: Mapping[str, str], directory: Path) -> dict[str, Any]
     return _read_variables(env, _VARIABLES, readers)
 
 
-def _recovery_from_environment(env: Mapping[str, str], directory: Path) -> dict[str, Any]:
-    readers: dict[str, Callable[[str], Any]] = {
-        "max_backup_age_hours": _number,
-        "max_drill_age_days": _number,
-        "scratch_dir": lambda text: _path(text, directory, "it"),
+_Section = tuple[str, Any, Mapping[str, str], Mapping[str, Callable[[str], Any]]]
+"""name, its defaults, the variable of each member, and how its text is read"""
+
+
+def _sections(directory: Path) -> tuple[_Section, ...]:
+    """The tables of the file whose members have variables of their own."""
+    places: dict[str, Callable[[str], Any]] = {"scratch_dir": lambda text: _path(text, directory, "it")}
+    numbers = dict.fromkeys(("max_backup_age_hours", "max_drill_age_days"), _number)
+    replication: dict[str, Callable[[str], Any]] = {
+        "database_url": str,
+        "key_file": lambda text: _path(text, directory, "it"),
     }
-    return _read_variables(env, RECOVERY_VARIABLES, readers)
+    return (
+        ("recovery", RecoverySettings(), RECOVERY_VARIABLES, {**numbers, **places}),
+        ("replication", ReplicationSettings(), REPLICATION_VARIABLES, replication),
+    )
 
 
 def _read_variables(
@@ -219,7 +234,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         "graphs": lambda value: _graphs_table(value, directory),
         "retention_days": check_retention_days,
         "retention": _policy,
-        "recovery": lambda value: _recovery(value, directory),
+        "recovery": lambda value: _section(value, directory, "recovery", RecoverySettings, ["scratch_dir"]),
+        "replication": lambda value: _section(value, directory, "replication", ReplicationSettings, ["key_file"]),
         "threads": lambda value: _count(value, "threads", MAX_THREADS),
         "jobs": lambda value: _count(value, "jobs", MAX_JOBS),
         "passphrase_file": lambda value: _path(_text(value, "passphrase_file"), directory, "passphrase_file"),
@@ -268,17 +284,15 @@ def _policy(value: Any) -> RetentionPolicy:
         raise InvalidInputError(f"[retention] {error}") from None
 
 
-def _recovery(value: Any, directory: Path) -> RecoverySettings:
+def _section(value: Any, directory: Path, name: str, made: Callable[..., Any], paths: list[str]) -> Any:
     if not isinstance(value, dict):
-        raise InvalidInputError("recovery must be a table")
-    _refuse_unknown(value, RECOVERY_VARIABLES, "[recovery]")
-    places = {}
+        raise InvalidInputError(f"{name} must be a table")
+    _refuse_unknown(value, {f.name for f in fields(made)}, f"[{name}]")  # type: ignore[arg-type]
     try:
-        if "scratch_dir" in value:
-            places["scratch_dir"] = _path(_text(value["scratch_dir"], "scratch_dir"), directory, "scratch_dir")
-        return RecoverySettings(**value | places)
+        places = {one: _path(_text(value[one], one), directory, one) for one in paths if one in value}
+        return made(**value | places)
     except InvalidInputError as error:
-        raise InvalidInputError(f"[recovery] {error}") from None
+        raise InvalidInputError(f"[{name}] {error}") from None
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: Any, where: str) -> None:

@@ -158,6 +158,12 @@ class ServerError(LightragBkpError):
     code = "SERVER"
 
 
+class StateError(LightragBkpError):
+    """The small database that holds replication targets cannot be reached, read or written."""
+
+    code = "STATE"
+
+
 CORE_ERRORS: dict[str, type[LightragBkpError]] = {
     cls.__name__: cls
     for cls in (

@@ -1,6 +1,6 @@
-"""What recovery is measured against."""
+"""Settings that belong to one part: what recovery is measured against, where replication keeps its targets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import InvalidInputError
 
@@ -34,3 +34,28 @@ class RecoverySettings:
                 raise InvalidInputError(f"{name} {value!r} must be a number above 0 and at most {_LONGEST}")
         if not isinstance(self.scratch_dir, str | None):
             raise InvalidInputError(f"scratch_dir {self.scratch_dir!r} must be a text")
+
+
+REPLICATION_VARIABLES = {
+    "database_url": "LIGHTRAG_REPLICATION_DATABASE_URL",
+    "key_file": "LIGHTRAG_REPLICATION_KEY_FILE",
+}
+"""The environment's name of each member of `ReplicationSettings`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationSettings:
+    """Where replication targets are kept.
+
+    Attributes:
+        database_url: of SQLAlchemy's kind, never part of a `repr`: it may hold a password. key_file: what seals the API
+            keys there. Both are below the storage path by default.
+    """
+
+    database_url: str | None = field(default=None, repr=False)
+    key_file: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("database_url", "key_file"):
+            if not isinstance(getattr(self, name), str | None):
+                raise InvalidInputError(f"{name} must be a text")

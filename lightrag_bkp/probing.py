@@ -119,6 +119,11 @@ class Prober:
             _tell(self._running(), target_id, base_url, api_key, settings)
             self._targets[target_id] = (base_url, api_key, settings)
 
+    def keep(self, target_id: str, base_url: str, api_key: str | None, settings: ProbeSettings) -> None:
+        """As `set`, but what is known of a target stays when nothing about it changed."""
+        if self._targets.get(target_id) != (base_url, api_key, settings):
+            self.set(target_id, base_url, api_key, settings)
+
     def remove(self, target_id: str) -> bool:
         """False: unknown. Who waits for an answer of it gets a NotFoundError."""
         with self._lock:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bring, judge, keep, look, passphrases, recover, take
+from . import bring, judge, keep, look, passphrases, recover, take, targets
 from .words import Json, KeyFile, PassphraseFile, Quiet, Storage, Verbose, add
 
 _EPILOG = (
@@ -62,6 +62,7 @@ for _function in _COMMANDS:
 
 for _name, _help, _group in (
     ("recovery", "Protect several graphs as one, and bring them back as one.", recover.COMMANDS),
+    ("target", "Register the instances copies can go to, and ask for their health.", targets.COMMANDS),
     ("passphrase", "Add, remove and list what opens sealed snapshots.", passphrases.COMMANDS),
 ):
     _commands = typer.Typer(rich_markup_mode=None, help=_help)

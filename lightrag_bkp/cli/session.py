@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..graph import GraphBackup
     from ..models import ProgressCallback, RetentionPolicy
     from ..recovery import DisasterRecoveryManager
+    from ..replication import ReplicationManager
 
 T = TypeVar("T")
 Document = Mapping[str, Any]
@@ -76,14 +77,9 @@ class Session:
             retention: a policy in place of the configured one.
             new: whether the storage path may still have to be made.
         """
-        from ..arguments import check_path
         from ..backup import BackupManager
-        from ..config import STORAGE_VARIABLE
 
-        if self.storage is not None:
-            check_path(self.storage, "--storage")
-            # The option is the same setting as the variable, only stronger: all other settings hold as they do without.
-            os.environ[STORAGE_VARIABLE] = self.storage
+        self._use_storage()
         manager = BackupManager(
             retention=retention,
             passphrase_file=self._named(self.passphrase_file, "--passphrase-file"),
@@ -95,6 +91,14 @@ class Session:
                 target=manager.storage_path,
             )
         return manager
+
+    def _use_storage(self) -> None:
+        """The option is the same setting as the variable, only stronger: all other settings hold as they do without."""
+        from ..arguments import check_path
+        from ..config import STORAGE_VARIABLE
+
+        if self.storage is not None:
+            os.environ[STORAGE_VARIABLE] = check_path(self.storage, "--storage")
 
     @staticmethod
     def _named(path: str | None, option: str) -> str | None:
@@ -111,6 +115,13 @@ class Session:
         from ..recovery import DisasterRecoveryManager
 
         return DisasterRecoveryManager(self.manager(new=new))
+
+    def replication(self) -> "ReplicationManager":
+        """The instances copies can go to."""
+        from ..replication import ReplicationManager
+
+        self._use_storage()
+        return ReplicationManager()
 
     def on_each(self, manager: "BackupManager", graph_id: str | None, work: "Callable[[GraphBackup], T]") -> list[T]:
         """Does `work` on the graph of this id, or on all; of those one may fail, and the others get their turn."""

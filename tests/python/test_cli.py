@@ -14,9 +14,10 @@ import lightrag_bkp
 from lightrag_bkp.sync import GraphBackup
 
 COMMANDS = ["snapshot", "list", "show", "stats", "status", "discover", "validate", "verify", "restore", "delete"]
-COMMANDS += ["hold", "release", "prune", "recovery", "passphrase"]
+COMMANDS += ["hold", "release", "prune", "recovery", "target", "passphrase"]
 GROUPS = {
     "recovery": ["create", "list", "show", "validate", "drill", "failover", "delete"],
+    "target": ["add", "list", "health", "remove"],
     "passphrase": ["add", "remove", "list", "export"],
 }
 

@@ -1,0 +1,256 @@
+"""The database itself: opened when first used, brought up to date once, a connection for each piece of work.
+
+Nothing is kept open between two calls, so that a fork, a restart of the server or a moved file needs no care.
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+
+from ..errors import ConfigurationError, StateError
+from .schema import HEAD, replicators, targets
+from .sealing import KeyBox
+
+_LOCK_NUMBER = 0x6C72626B70  # "lrbkp"
+_WAIT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTarget:
+    """A row of `targets`; `api_key` in the clear, `created_us` in microseconds since 1970, `connection` JSON."""
+
+    target_id: str
+    name: str
+    base_url: str
+    api_key: str | None
+    enabled: bool
+    created_us: int
+    connection: str
+
+
+class State:
+    """Raises, whatever is asked: StateError when the database cannot be reached, read or written, or is newer than
+    this program; ConfigurationError for a URL or key file that cannot be used.
+
+    Args:
+        url: of SQLAlchemy's kind: sqlite:///path or postgresql+psycopg://user:password@host/name.
+        key_file: what seals API keys; made when the first one is stored.
+    """
+
+    def __init__(self, url: str, key_file: str) -> None:
+        self._box = KeyBox(key_file)
+        self._lock = threading.Lock()
+        self._is_current = False
+        try:
+            self._url = sa.make_url(url)
+        except ArgumentError:
+            raise ConfigurationError(
+                "the URL of the replication database cannot be read: sqlite:///path, or postgresql+psycopg://..."
+            ) from None
+        self._file = None
+        if self._url.get_backend_name() == "sqlite":
+            if self._url.database in (None, "", ":memory:"):
+                raise ConfigurationError("the URL of the replication database names no file: sqlite:///path")
+            self._file = os.path.abspath(self._url.database or "")
+
+    # ---- targets ----
+
+    def add_target(self, target: StoredTarget) -> bool:
+        """False: there is one of this id."""
+        sealed = None if target.api_key is None else self._box.seal(target.api_key, target.target_id)
+        row = {
+            "target_id": target.target_id,
+            "name": target.name,
+            "base_url": target.base_url,
+            "api_key": sealed,
+            "enabled": target.enabled,
+            "created_us": target.created_us,
+            "connection": target.connection,
+        }
+        return self._insert(sa.insert(targets).values(row), sa.select(targets).where(_is(target.target_id)))
+
+    def targets(self, graph_id: str | None = None) -> list[StoredTarget]:
+        """All, or those of a graph; oldest first."""
+        query = sa.select(targets).order_by(targets.c.created_us, targets.c.target_id)
+        if graph_id is not None:
+            query = query.join(replicators).where(replicators.c.graph_id == graph_id)
+        if self._is_absent:
+            return []
+        with self._connected() as connection:
+            rows = connection.execute(query).all()
+        return [self._stored(row) for row in rows]
+
+    def target(self, target_id: str, graph_id: str | None = None) -> StoredTarget | None:
+        """One of them; None: unknown, or not one of that graph's."""
+        query = sa.select(targets).where(_is(target_id))
+        if graph_id is not None:
+            query = query.join(replicators).where(replicators.c.graph_id == graph_id)
+        if self._is_absent:
+            return None
+        with self._connected() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else self._stored(row)
+
+    def remove_target(self, target_id: str) -> bool:
+        """From all graphs as well. False: unknown."""
+        return self._delete(sa.delete(targets).where(_is(target_id)))
+
+    # ---- which graphs go there ----
+
+    def link(self, graph_id: str, target_id: str) -> bool:
+        """False: the graph goes there already."""
+        row = {"graph_id": graph_id, "target_id": target_id}
+        there = sa.and_(replicators.c.graph_id == graph_id, replicators.c.target_id == target_id)
+        return self._insert(sa.insert(replicators).values(row), sa.select(replicators).where(there))
+
+    def unlink(self, graph_id: str, target_id: str) -> bool:
+        """False: the graph does not go there."""
+        there = sa.and_(replicators.c.graph_id == graph_id, replicators.c.target_id == target_id)
+        return self._delete(sa.delete(replicators).where(there))
+
+    # ---- connections ----
+
+    @property
+    def _is_absent(self) -> bool:
+        """Nothing was ever stored: who only asks makes no file, wherever a mistyped path leads."""
+        return self._file is not None and not os.path.exists(self._file)
+
+    def _delete(self, delete: sa.Delete) -> bool:
+        if self._is_absent:
+            return False
+        with self._connected() as connection:
+            return connection.execute(delete).rowcount > 0
+
+    def _stored(self, row: "sa.Row[tuple[object, ...]]") -> StoredTarget:
+        told = dict(row._mapping)
+        sealed = told.pop("api_key")
+        key = None if sealed is None else self._box.unseal(bytes(sealed), told["target_id"])
+        return StoredTarget(api_key=key, **told)
+
+    def _insert(self, insert: sa.Insert, there: "sa.Select[tuple[object, ...]]") -> bool:
+        try:
+            with self._connected() as connection:
+                connection.execute(insert)
+            return True
+        except StateError as error:
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+        with self._connected() as connection:
+            if connection.execute(there).first() is None:
+                raise StateError("the database refuses the row: its target was removed meanwhile", op="insert")
+        return False
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
+        """A transaction, committed when nothing was raised."""
+        engine = self._engine()
+        try:
+            self._bring_up_to_date(engine)
+            with engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise self._failed(error) from error
+        finally:
+            engine.dispose()
+
+    def _failed(self, error: SQLAlchemyError) -> StateError:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        place = self._url.render_as_string(hide_password=True)
+        return StateError(f"the replication database {place} cannot be used: {said}", op="connect", target=place)
+
+    def _engine(self) -> sa.Engine:
+        if self._file is None:
+            with contextlib.suppress(ModuleNotFoundError):
+                return sa.create_engine(self._url, poolclass=sa.NullPool)
+            raise ConfigurationError(
+                f"no driver for {self._url.drivername} is installed: pip install 'psycopg[binary]' for PostgreSQL"
+            )
+        self._make_file(self._file)
+        engine = sa.create_engine(self._url, poolclass=sa.NullPool, connect_args={"timeout": _WAIT_S})
+        sa.event.listen(engine, "connect", _prepare)
+        sa.event.listen(engine, "begin", _begin)
+        return engine
+
+    def _make_file(self, path: str) -> None:
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StateError(
+                f"the replication database {path!r} cannot be opened: {error.strerror}", op="open", target=path
+            ) from error
+
+    # ---- migrations ----
+
+    def _bring_up_to_date(self, engine: sa.Engine) -> None:
+        with self._lock:
+            if self._is_current:
+                return
+            if _version(engine) != HEAD:
+                with self._alone(engine):
+                    self._migrate(engine)
+            self._is_current = True
+
+    @contextlib.contextmanager
+    def _alone(self, engine: sa.Engine) -> Iterator[None]:
+        """One process migrates, and the others wait."""
+        if self._file is None:
+            with engine.connect() as connection:
+                connection.execute(sa.text("SELECT pg_advisory_lock(:number)"), {"number": _LOCK_NUMBER})
+                yield
+            return
+        fd = os.open(f"{self._file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def _migrate(self, engine: sa.Engine) -> None:
+        from alembic import command
+        from alembic.config import Config
+        from alembic.util import CommandError
+
+        steps = Config()
+        steps.set_main_option("script_location", os.path.join(os.path.dirname(__file__), "migrations"))
+        with engine.begin() as connection:
+            steps.attributes["connection"] = connection
+            try:
+                command.upgrade(steps, "head")
+            except CommandError as error:
+                place = self._url.render_as_string(hide_password=True)
+                raise StateError(
+                    f"the replication database {place} was written by a newer version of this program: use that one",
+                    op="migrate",
+                    target=place,
+                ) from error
+
+
+def _is(target_id: str) -> "sa.ColumnElement[bool]":
+    return targets.c.target_id == target_id
+
+
+def _prepare(connection: sqlite3.Connection, _: object) -> None:
+    """Transactions are begun by `_begin` alone: sqlite3 by itself begins none for what makes tables."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin(connection: sa.Connection) -> None:
+    """At once for writing: one that reads first and writes then is refused when another one wrote in between."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _version(engine: sa.Engine) -> str | None:
+    """Which step the database is at; None: it is empty."""
+    if not sa.inspect(engine).has_table("alembic_version"):
+        return None
+    with engine.connect() as connection:
+        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()

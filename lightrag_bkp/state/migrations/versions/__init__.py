@@ -1,0 +1,1 @@
+"""The steps, by number. One that was released is never changed."""

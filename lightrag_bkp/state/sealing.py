@@ -1,0 +1,71 @@
+"""API keys at rest: AES-256-GCM under a key file of this host's own, bound to the target they belong to.
+
+A sealed key is one byte 1, a random nonce of 12 bytes, the ciphertext and its tag of 16 bytes; the target's id is what
+it is bound to. Whoever has the database alone reads none of them.
+"""
+
+import os
+import secrets
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ..errors import ConfigurationError
+from ..secret import KEY_BYTES, Secret
+
+_FORMAT = b"\x01"
+_NONCE_BYTES = 12
+
+
+class KeyBox:
+    """Seals and unseals with the key in a file, which is made at the first sealing, mode 0600."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def seal(self, api_key: str, target_id: str) -> bytes:
+        """Raises ConfigurationError when the key file cannot be used or made."""
+        if not os.path.exists(self._path):
+            self._make()
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return _FORMAT + nonce + AESGCM(self._key()).encrypt(nonce, api_key.encode(), target_id.encode())
+
+    def unseal(self, sealed: bytes, target_id: str) -> str:
+        """Raises ConfigurationError when the key file is missing or another one than it was."""
+        nonce, rest = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        try:
+            if sealed[:1] != _FORMAT:
+                raise InvalidTag
+            return AESGCM(self._key()).decrypt(nonce, rest, target_id.encode()).decode()
+        except (InvalidTag, ValueError):
+            raise ConfigurationError(
+                f"the key file {self._path!r} does not open the API key of target {target_id}: put back the one it was"
+                " stored with, or remove the target and add it again",
+                target=self._path,
+            ) from None
+
+    def _key(self) -> bytes:
+        _, key = Secret.key_file(self._path, "of the replication targets").read()
+        assert key is not None
+        return key
+
+    def _make(self) -> None:
+        """Durable, and whole or not there: the loser of two makers takes the winner's."""
+        directory = os.path.dirname(self._path)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        made = f"{self._path}.{secrets.token_hex(8)}"
+        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, secrets.token_bytes(KEY_BYTES))
+            os.fsync(fd)
+            os.link(made, self._path)
+        except FileExistsError:
+            return
+        finally:
+            os.close(fd)
+            os.unlink(made)
+        directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory_fd)
+        finally:
+            os.close(directory_fd)

@@ -1,0 +1,288 @@
+"""Replication targets: kept on SQLite and on PostgreSQL alike, their keys sealed, their health asked for."""
+
+import asyncio
+import json
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from support.postgres import postgres_server
+from support.receiver import receiver
+
+from lightrag_bkp import config
+from lightrag_bkp.errors import ConfigurationError, InvalidInputError, NotFoundError, StateError
+from lightrag_bkp.probing import ProbeSettings
+from lightrag_bkp.replication import ReplicationManager, ReplicationTarget, TargetStatus
+from lightrag_bkp.state import State
+from lightrag_bkp.state.schema import HEAD, metadata
+
+PATIENT = ProbeSettings(period=3600, connect=20, total=20, slow=0)
+KEY = "a-key-nobody-may-read"
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database that nobody used before."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state' / 'replication.db'}"
+        return
+    engine = sa.create_engine(request.getfixturevalue("postgres"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        connection.execute(sa.text("CREATE SCHEMA public"))
+    engine.dispose()
+    yield request.getfixturevalue("postgres")
+
+
+@pytest.fixture
+def manager(url: str, tmp_path: Path) -> Iterator[ReplicationManager]:
+    with again(url, tmp_path) as manager:
+        yield manager
+
+
+def again(url: str, tmp_path: Path) -> ReplicationManager:
+    """As another process would have it."""
+    return ReplicationManager(url, key_file=tmp_path / "state" / "replication.key")
+
+
+def target(name: str = "elsewhere", port: int = 1, **more: object) -> ReplicationTarget:
+    settings = {"api_key": KEY, "connection": PATIENT} | more
+    return ReplicationTarget(name, f"http://127.0.0.1:{port}", **settings)  # type: ignore[arg-type]
+
+
+# ---- targets ----
+
+
+def test_register_target(manager: ReplicationManager, url: str, tmp_path: Path) -> None:
+    assert manager.list_targets() == []
+    first, second = target(), target("other", api_key=None, enabled=False)
+    assert manager.register_target(first) and manager.register_target(second)
+    assert not manager.register_target(first) and not manager.register_target(replace(first, name="changed"))
+    assert manager.list_targets() == again(url, tmp_path).list_targets() == [first, second]
+    assert manager.get_target(first.target_id) == first and manager.get_target("unknown") is None
+    assert manager.remove_target(first.target_id) and not manager.remove_target(first.target_id)
+    assert manager.list_targets() == [second]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"base_url": "ftp://host"},
+        {"base_url": "http://user:secret@host"},
+        {"base_url": ""},
+        {"api_key": "two\nlines"},
+        {"api_key": ""},
+        {"connection": replace(PATIENT, total=0)},
+    ],
+    ids=repr,
+)
+def test_what_cannot_be_used_is_refused_and_not_kept(manager: ReplicationManager, wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        manager.register_target(replace(target(), **wrong))  # type: ignore[arg-type]
+    assert "secret" not in str(refused.value)
+    assert manager.list_targets() == []
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 201, 7, None])
+def test_a_name_is_for_people(name: object) -> None:
+    with pytest.raises(InvalidInputError):
+        ReplicationTarget(name, "https://host")  # type: ignore[arg-type]
+
+
+def test_a_target_is_made_as_one_would_think() -> None:
+    made = ReplicationTarget("Backup Server", "https://host:9621", KEY, False, datetime(2026, 1, 1, tzinfo=UTC), "id")
+    assert (made.name, made.api_key, made.enabled, made.target_id) == ("Backup Server", KEY, False, "id")
+    with pytest.raises(InvalidInputError):
+        replace(made, created_at=datetime(2026, 1, 1))
+    assert ReplicationTarget("a", "b").target_id != ReplicationTarget("a", "b").target_id
+    assert KEY not in repr(made) and KEY not in str(made)
+
+
+# ---- graphs ----
+
+
+def test_get_graph_replicator(manager: ReplicationManager) -> None:
+    assert manager.get_graph_replicator("never_backed_up").list_targets() == []
+    for wrong in ("", "../up", None):
+        with pytest.raises(InvalidInputError):
+            manager.get_graph_replicator(wrong)  # type: ignore[arg-type]
+
+
+def test_add_remove_target(manager: ReplicationManager, url: str, tmp_path: Path) -> None:
+    support, sales = (manager.get_graph_replicator(name) for name in ("support", "sales"))
+    one, two = target("one"), target("two")
+    assert support.add_target(one) and not support.add_target(one)  # registers what is not
+    assert support.add_target(two) and sales.add_target(two)
+    assert again(url, tmp_path).get_graph_replicator("support").list_targets() == [one, two]
+    assert sales.list_targets() == [two] and sales.get_target(one.target_id) is None
+    assert support.remove_target(two.target_id) and not support.remove_target(two.target_id)
+    assert manager.list_targets() == [one, two] and sales.get_target(two.target_id) == two
+    assert manager.remove_target(two.target_id)  # everywhere
+    assert sales.list_targets() == [] and support.list_targets() == [one]
+
+
+async def test_replication_status(manager: ReplicationManager) -> None:
+    replicator = manager.get_graph_replicator("support")
+    there, off = target("there"), target("off", enabled=False)
+    replicator.add_target(there)
+    replicator.add_target(off)
+    status = replicator.get_replication_status()
+    assert (status["graph_id"], status["total_targets"], status["enabled_targets"]) == ("support", 2, 1)
+    assert [one["status"] for one in status["targets"]] == ["UNKNOWN", "UNKNOWN"]
+    await replicator.check_target_health(there.target_id)
+    found = replicator.get_replication_status()["targets"][0]
+    assert (found["name"], found["status"]) == ("there", "UNREACHABLE") and "nothing listens" in found["reason"]
+    assert KEY not in json.dumps(replicator.get_replication_status())
+
+
+# ---- health ----
+
+
+async def test_check_target_health(manager: ReplicationManager) -> None:
+    async with receiver() as there:
+        replicator = manager.get_graph_replicator("support")
+        good, dead, stranger = target("good", there.port), target("dead"), target("stranger", there.port)
+        replicator.add_target(good)
+        replicator.add_target(dead)
+        manager.register_target(stranger)
+        assert await replicator.check_target_health(good.target_id) is TargetStatus.HEALTHY
+        assert there.keys == [KEY]
+        for unknown in (stranger.target_id, "unknown"):
+            with pytest.raises(NotFoundError):
+                await replicator.check_target_health(unknown)
+        found = await manager.check_all_targets()
+        assert [found[one.target_id].status.value for one in (good, dead, stranger)] == [
+            "HEALTHY", "UNREACHABLE", "HEALTHY",
+        ]  # fmt: skip
+        manager.remove_target(good.target_id)
+        with pytest.raises(NotFoundError):
+            await manager.check_target_health(good.target_id)
+
+
+def test_health_can_be_asked_outside_any_loop(manager: ReplicationManager) -> None:
+    replicator, dead = manager.get_graph_replicator("support"), target()
+    replicator.add_target(dead)
+    for _ in range(2):
+        assert asyncio.run(replicator.check_target_health(dead.target_id)) is TargetStatus.UNREACHABLE
+
+
+# ---- what is stored, and how ----
+
+
+def test_keys_are_sealed_and_bound_to_their_target(manager: ReplicationManager, url: str, tmp_path: Path) -> None:
+    one, two = target("one"), target("two")
+    manager.register_target(one)
+    manager.register_target(two)
+    key_file = tmp_path / "state" / "replication.key"
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600 and len(key_file.read_bytes()) == 32
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        rows = connection.execute(sa.text("SELECT target_id, api_key FROM targets")).all()
+        assert all(KEY.encode() not in bytes(row[1]) for row in rows)
+        sealed = {row[0]: bytes(row[1]) for row in rows}
+        swapped = {"key": sealed[one.target_id], "id": two.target_id}
+        connection.execute(sa.text("UPDATE targets SET api_key = :key WHERE target_id = :id"), swapped)
+    engine.dispose()
+    assert manager.get_target(one.target_id) == one
+    with pytest.raises(ConfigurationError, match="does not open the API key"):
+        manager.get_target(two.target_id)
+    for file in (tmp_path / "state").iterdir():
+        assert KEY.encode() not in file.read_bytes()
+    os.rename(key_file, tmp_path / "away")
+    with pytest.raises(ConfigurationError, match=r"replication\.key"):
+        manager.get_target(one.target_id)
+    assert manager.remove_target(one.target_id)
+
+
+def test_the_tables_are_what_the_steps_make_of_them(manager: ReplicationManager, url: str) -> None:
+    manager.register_target(target())
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert context.get_current_revision() == HEAD
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_a_newer_database_is_refused_by_name(manager: ReplicationManager, url: str, tmp_path: Path) -> None:
+    manager.register_target(target())
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(StateError, match="newer version"):
+        again(url, tmp_path).list_targets()
+
+
+def test_many_may_begin_at_once(url: str, tmp_path: Path) -> None:
+    outcomes: list[object] = []
+
+    def begin(number: int) -> None:
+        try:
+            outcomes.append(again(url, tmp_path).register_target(target(f"t{number}")))
+        except Exception as error:  # seen below
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=begin, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [True] * 8
+    assert len(again(url, tmp_path).list_targets()) == 8
+
+
+def test_what_cannot_be_reached_is_named_without_its_password(tmp_path: Path) -> None:
+    keys = str(tmp_path / "key")
+    for url in ("postgresql+psycopg://me:hidden@127.0.0.1:1/none", f"sqlite:///{tmp_path}"):
+        with pytest.raises(StateError, match="replication database") as refused:
+            State(url, keys).targets()
+        assert "hidden" not in str(refused.value)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        State("no url", keys)
+    with pytest.raises(ConfigurationError, match="names no file"):
+        State("sqlite://", keys)
+    with pytest.raises(ConfigurationError, match="driver"):
+        State("postgresql+pg8000://host/name", keys).targets()
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"this is no database" * 100)
+    with pytest.raises(StateError, match="not a database"):
+        State(f"sqlite:///{broken}", keys).targets()
+
+
+# ---- settings ----
+
+
+def test_the_configuration_says_where_targets_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=config.STORAGE_VARIABLE):
+        ReplicationManager()
+    monkeypatch.setenv(config.STORAGE_VARIABLE, str(tmp_path / "storage"))
+    manager = ReplicationManager()
+    assert (
+        manager.list_targets() == [] and manager.get_target("unknown") is None and not manager.remove_target("unknown")
+    )
+    assert not (tmp_path / "storage").exists()  # who only asks makes nothing
+    manager.register_target(target())
+    state = tmp_path / "storage" / "state"
+    assert sorted(one.name for one in state.iterdir()) == ["replication.db", "replication.db.lock", "replication.key"]
+    assert all(stat.S_IMODE(one.stat().st_mode) == 0o600 for one in state.iterdir())
+    (tmp_path / config.CONFIG_FILE).write_text('[replication]\ndatabase_url = "sqlite:///elsewhere.db"\n')
+    assert ReplicationManager().list_targets() == []
+    monkeypatch.setenv("LIGHTRAG_REPLICATION_DATABASE_URL", f"sqlite:///{state / 'replication.db'}")
+    assert len(ReplicationManager().list_targets()) == 1
+    assert "sqlite" not in repr(config.load())
