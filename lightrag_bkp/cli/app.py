@@ -62,7 +62,7 @@ for _function in _COMMANDS:
 
 for _name, _help, _group in (
     ("recovery", "Protect several graphs as one, and bring them back as one.", recover.COMMANDS),
-    ("target", "Register the instances copies can go to, and ask for their health.", targets.COMMANDS),
+    ("target", "Register where copies can go, and ask for health.", targets.COMMANDS),
     ("passphrase", "Add, remove and list what opens sealed snapshots.", passphrases.COMMANDS),
 ):
     _commands = typer.Typer(rich_markup_mode=None, help=_help)
