@@ -6,6 +6,14 @@ core raises: one per row of csrc/base/err.def, and a test compares the two. Wher
 know.
 """
 
+import errno as numbers
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_DENIED = (numbers.EACCES, numbers.EPERM)
+_FULL = (numbers.ENOSPC, numbers.EDQUOT)
+
 
 class LightragBkpError(Exception):
     """The base of all errors of this package. The message is one sentence: what, where, what to do.
@@ -162,6 +170,25 @@ class StateError(LightragBkpError):
     """The small database that holds replication targets cannot be reached, read or written."""
 
     code = "STATE"
+
+
+@contextmanager
+def refusals_named(place: str, op: str = "read") -> Iterator[None]:
+    """Says of what the system refused in Python where it is, and what helps, as the core says it.
+
+    Args:
+        place: the directory worked on: the system may name a file in it, or none. op: what is attempted.
+    """
+    try:
+        yield
+    except LightragBkpError:
+        raise
+    except OSError as error:
+        path = os.path.join(place, error.filename) if isinstance(error.filename, str) else place
+        advice = ": check owner and mode, and those of its parent directories" if error.errno in _DENIED else ""
+        said = f"{path!r}: {error.strerror or error}{advice}"
+        refused = NoSpaceError if error.errno in _FULL else StorageError
+        raise refused(said, errno=error.errno or 0, op=op, target=path) from error
 
 
 CORE_ERRORS: dict[str, type[LightragBkpError]] = {

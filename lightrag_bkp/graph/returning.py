@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from .. import arguments, restoring, staging
-from ..errors import InvalidInputError, NotFoundError
+from ..errors import InvalidInputError, NotFoundError, refusals_named
 from ..models import ProgressCallback, RestoreOutcome
 from ..target import refuse_dangling
 from .known import KnownGraph, root_of
@@ -71,7 +71,8 @@ class Returning(KnownGraph):
             progress=progress,
             rag=self.rag,
         )
-        return await restoring.restore(self._repository, request)
+        with refusals_named(target_dir, "restore"):
+            return await restoring.restore(self._repository, request)
 
     async def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:
         """As `restore`: returns True, or raises what `restore` raises."""
@@ -92,9 +93,10 @@ class Returning(KnownGraph):
         """
         directory = arguments.check_path(directory, "directory")
         snapshot = await self._require(snapshot_id)
-        await asyncio.to_thread(refuse_dangling, directory)
-        await asyncio.to_thread(os.makedirs, directory, exist_ok=True)
-        await staging.unpack(self._repository, snapshot.backup_id, directory)
+        with refusals_named(directory, "unpack"):
+            await asyncio.to_thread(refuse_dangling, directory)
+            await asyncio.to_thread(os.makedirs, directory, exist_ok=True)
+            await staging.unpack(self._repository, snapshot.backup_id, directory)
 
     async def bring_home(
         self, snapshot_id: str, *, dry_run: bool = False, progress: ProgressCallback | None = None
@@ -127,7 +129,8 @@ class Returning(KnownGraph):
             progress=progress,
             rag=self.rag,
         )
-        return await restoring.restore(self._repository, request)
+        with refusals_named(home, "restore"):
+            return await restoring.restore(self._repository, request)
 
     async def undo_restore(self, outcome: RestoreOutcome) -> None:
         """Makes the target of a restore what it was before: from the safety snapshot, or, where nothing of the graph
@@ -141,7 +144,8 @@ class Returning(KnownGraph):
         """
         if not isinstance(outcome, RestoreOutcome):
             raise InvalidInputError(f"outcome {outcome!r} must be what restore() returned")
-        await restoring.undo(self._repository, outcome, self.rag)
+        with refusals_named(outcome.target_dir, "restore"):
+            await restoring.undo(self._repository, outcome, self.rag)
 
     async def finish_restore(self, target_dir: str | os.PathLike[str] | None = None) -> bool:
         """Finishes a restore that was interrupted: rolls it forward, or clears what never committed.
@@ -155,4 +159,6 @@ class Returning(KnownGraph):
         Raises:
             Busy: another process is at it. DamagedError: the restore's journal is damaged.
         """
-        return await restoring.finish(root_of(self._source(target_dir)[0], self.workspace))
+        root = root_of(self._source(target_dir)[0], self.workspace)
+        with refusals_named(root, "finish"):
+            return await restoring.finish(root)

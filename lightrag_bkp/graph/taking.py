@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import arguments, capture, restoring
-from ..errors import ConflictError, DamagedError, NotFoundError
+from ..errors import ConflictError, DamagedError, NotFoundError, refusals_named
 from ..models import BackupSnapshot, ProgressCallback, stored_object
 from .known import LATEST, KnownGraph, root_of
 
@@ -72,7 +72,7 @@ class Taking(KnownGraph):
             validate=validate,
             progress=progress,
         )
-        with self._repository.advising_on_space():
+        with refusals_named(chosen), self._repository.advising_on_space():
             return await capture.create(self._repository, request)
 
     def _place(self, given: str | os.PathLike[str] | None, recorded: tuple[str, str] | None) -> tuple[str, str, bool]:

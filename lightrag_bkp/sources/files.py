@@ -5,17 +5,15 @@ LightRAG (1.5.0 and later) replaces its files and never rewrites them: a set of 
 moment, while the server goes on. `pin` opens them, `moved` says which names lead elsewhere by now.
 """
 
-import errno
 import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ..errors import IncompleteSourceError, LightragBkpError, NotFoundError, SourceChangedError, StorageError
+from ..errors import IncompleteSourceError, NotFoundError, SourceChangedError, refusals_named
 from .names import (
     CONFIG_DIR,
     CONFIG_NAMES,
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from .._bridge import Source
 
 _HEAD_BYTES = 64
-_DENIED = (errno.EACCES, errno.EPERM)
 _NO_FILE_REASON = "not a regular file"
 _LINK_REASON = "symbolic link: recorded as a link, what it leads to is not part of the snapshot"
 
@@ -161,7 +158,7 @@ def detect(source_dir: str | os.PathLike[str], workspace: str = "") -> Layout:
             StorageError: the system refused a look at it.
     """
     graph = Layout.at(Kind.LIGHTRAG, source_dir, workspace)
-    with _refusals_named(graph.working_dir):
+    with refusals_named(graph.working_dir):
         return _detect(graph)
 
 
@@ -198,7 +195,7 @@ def pin(layout: Layout) -> Pins:
     """
     pins = Pins(layout)
     try:
-        with _refusals_named(layout.root), open_directory(layout.root) as root:
+        with refusals_named(layout.root), open_directory(layout.root) as root:
             for name in _open_order(_list_items(root, layout, pins)):
                 _pin_item(pins, name, name, root)
         _pin_config(pins, layout.working_dir)
@@ -216,20 +213,6 @@ def _is_directory(path: str) -> bool:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
-
-
-@contextmanager
-def _refusals_named(root: str) -> Iterator[None]:
-    """Says of what the system refused where it is, and what helps."""
-    try:
-        yield
-    except LightragBkpError:
-        raise
-    except OSError as error:
-        path = os.path.join(root, error.filename) if isinstance(error.filename, str) else root
-        advice = ": check owner and mode, and those of its parent directories" if error.errno in _DENIED else ""
-        said = f"{path!r}: {error.strerror or error}{advice}"
-        raise StorageError(said, errno=error.errno or 0, op="read", target=path) from error
 
 
 def moved(pins: Pins) -> list[str]:

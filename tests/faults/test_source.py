@@ -140,6 +140,39 @@ def test_a_file_of_a_graph_that_cannot_be_opened_is_an_error_of_ours_with_its_pa
     assert (source / "vdb_chunks.json").read_text() == "new" and len(graph.list_snapshots()) == 1
 
 
+REFUSE_EACH = """
+import ctypes
+storage, target, kind = sys.argv[1:]
+graph = BackupManager(storage).register_graph("g")
+ids = [one.backup_id for one in graph.list_snapshots()]
+refused = passed = number = 0
+while passed < 3:
+    assert ctypes.CDLL(None).seam_plan(target.encode(), f"{kind}::{number}".encode(), b"refuse=5")
+    try:
+        graph.restore(ids[number % 2], target)
+        passed += 1
+    except errors.LightragBkpError as error:
+        assert isinstance(error, errors.StorageError) and (error.target or error.op), repr(error)
+        refused, passed = refused + 1, 0
+    number += 1
+print(refused)
+"""
+
+
+@pytest.mark.parametrize("kind", ["open", "stat", "list", "create", "make-dir"])
+def test_each_refused_call_in_a_target_is_an_error_of_ours(tmp_path: Path, trouble: Trouble, kind: str) -> None:
+    """Some are made in Python, some by the core; who restores need not know which."""
+    source, storage, target = tmp_path / "source", tmp_path / "storage", tmp_path / "beside" / "target"
+    source.mkdir()
+    graph = BackupManager(storage).register_graph("g", source)
+    for text in ("one", "two"):
+        (source / "vdb_chunks.json").write_text(text)
+        graph.create_snapshot(on_busy="crash", partial=True)
+    graph.restore_snapshot("latest", target)
+    said = trouble.run(REFUSE_EACH, storage, target, kind, root=target.parent)
+    assert int(said) > (5 if kind in ("open", "stat") else -1)
+
+
 def test_interrupted_and_short_reads_of_the_source_are_not_noticed(tmp_path: Path, trouble: Trouble) -> None:
     source, storage = tmp_path / "source", tmp_path / "storage"
     source.mkdir()
