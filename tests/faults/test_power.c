@@ -53,9 +53,30 @@ TEST(a_prune) {
     }
 }
 
+/* What is stored is other bytes, and the steps are the same: losses by themselves, without all pairs of them. */
+TEST(sealed_backups_and_a_prune) {
+    world w;
+    lrb_err err;
+    power_count count = {0};
+    world_key = &fixture_some_key;
+    world_open(&w);
+    disk *d = power_watch_storage(&w);
+    CHECK_OK(power_backup(&w, d, &err));
+    world_change(&w, 1);
+    CHECK_OK(power_backup(&w, d, &err));
+    CHECK_OK(world_drop(&w, 0, &err));
+    CHECK_OK(world_prune(&w, 0, &err));
+    CHECK(power_cut_everywhere(&w, d, power_judge_storage, false, &count));
+    power_report("sealed backups and a prune", &count);
+    disk_end(d);
+    world_close(&w);
+    world_key = NULL;
+}
+
 int main(void) {
     RUN(a_first_backup);
     RUN(a_later_backup);
     RUN(a_prune);
+    RUN(sealed_backups_and_a_prune);
     return check_report();
 }

@@ -9,6 +9,8 @@
 #include "small_graph.h"
 #include "vector_file.h"
 
+const lrb_key *world_key;
+
 /* What the harness itself needs and does not test. */
 static void must(bool ok, const char *what) {
     if (ok) return;
@@ -222,7 +224,7 @@ void world_change(world *w, unsigned turn) {
 
 /* A log that is damaged would be read as far as it is intact; here that is a failure. */
 static int open_repo(const char *storage, bool create, lrb_repo **repo, lrb_err *err) {
-    int code = lrb_repo_open(storage, "g", create, repo, err);
+    int code = lrb_repo_open_with(storage, "g", create, world_key, repo, err);
     if (code || !(code = lrb_repo_check_whole(*repo, err))) return code;
     lrb_repo_close(*repo);
     *repo = NULL;

@@ -20,6 +20,9 @@
 
 enum { WORLD_RUNS = 64 };
 
+/* What repositories are sealed with; NULL: they are not. */
+extern const lrb_key *world_key;
+
 typedef struct world_run {
     bool begun, made, dropping;   /* a run that is dropping may be there or not */
     size_t made_at;               /* event of the disk at which it was promised */

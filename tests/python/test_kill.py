@@ -21,7 +21,8 @@ from lightrag_bkp import BackupManager, GraphBackup
 
 pytestmark = pytest.mark.usefixtures("short_rest")
 
-KILLS = 26
+KILLS = 13
+"""Of a repository that is sealed, and as many of one that is not."""
 BEYOND = 1.1
 """The last kills fall a little after the run has ended, so that its end is hit as well."""
 FILE_BYTES = 1_500_000
@@ -97,14 +98,15 @@ def moments(whole_s: float) -> Iterator[float]:
 class Repository:
     """The graph "g" below a storage path, opened anew for every look, and what each snapshot of it must hold."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, key: Path | None) -> None:
+        self.key = key
         self.storage = directory / "storage"
         self.scratch = directory / "scratch"
         self.root = self.storage / "graphs" / "g"
         self.contents: dict[str, Fingerprint] = {}
 
     def open(self, source: Path | None = None) -> GraphBackup:
-        return BackupManager(self.storage).register_graph("g", source)
+        return BackupManager(self.storage, key_file=self.key).register_graph("g", source)
 
     def files(self, below: str) -> list[Path]:
         return list((self.root / below).iterdir())
@@ -147,9 +149,12 @@ def remove(directory: Path) -> None:
     directory.rmdir()
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    made = Repository(tmp_path)
+@pytest.fixture(params=["open", "sealed"])
+def repository(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    key = tmp_path_factory.mktemp("key") / "key"
+    key.touch(mode=0o600)
+    key.write_bytes(os.urandom(32))
+    made = Repository(tmp_path, key if request.param == "sealed" else None)
     made.scratch.mkdir()
     return made
 

@@ -60,8 +60,9 @@ class Field:
         return self.ground / f"slot{slot}" / place / f"target{number}"
 
     def targets(self, place: str) -> Iterator[Path]:
-        """All there are, of all slots."""
-        yield from self.ground.glob(f"slot*/{place}/target*")
+        """Those of all slots, whether they are there or not."""
+        for slot in self.ground.glob("slot*"):
+            yield from (slot / place / f"target{number}" for number in range(TARGETS))
 
     def manager(self, storage: str, below: Path | None = None, *, by_passphrase: bool = False) -> BackupManager:
         """Opens a storage path, of the ground or of a copy."""

@@ -73,7 +73,7 @@ class Hands:
             before = self.field.content(place, target)
 
         def work() -> dict[str, Any]:
-            safety = graph.restore(snapshot, target).safety_snapshot
+            safety = graph.restore(snapshot, target, allow_unusable=True).safety_snapshot
             with aside():
                 return {"content": self.field.content(place, target), "safety": safety}
 
