@@ -14,12 +14,16 @@ static bool is_present(const lrb_restore_item *item, const lrb_identity *found) 
     return as_wanted(item, found) && found->ctime_ns == item->present_ctime_ns;
 }
 
-/* Nothing is left of a try that came to nothing. */
+/* Nothing is left of a try that came to nothing, nor of one whose answer was lost. */
 static int link_one(lrb_restore_item *item, int from, int to, const char *leaf, lrb_err *err) {
     lrb_identity present, made;
+    lrb_err ignored;
     int code = lrb_fs_identify_at(from, leaf, &present, err);
     if (code || !is_present(item, &present)) return code;
-    if ((code = lrb_fs_link(from, leaf, to, leaf, err))) return code;
+    if ((code = lrb_fs_link(from, leaf, to, leaf, err))) {
+        (void)lrb_fs_unlink(to, leaf, &ignored);
+        return code;
+    }
     code = lrb_fs_identify_at(to, leaf, &made, err);
     item->linked = !code && as_wanted(item, &made) && made.inode == present.inode && made.device == present.device;
     return item->linked ? LRB_OK : lrb_fs_unlink(to, leaf, err);

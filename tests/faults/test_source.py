@@ -173,6 +173,24 @@ def test_each_refused_call_in_a_target_is_an_error_of_ours(tmp_path: Path, troub
     assert int(said) > (5 if kind in ("open", "stat") else -1)
 
 
+def test_a_link_whose_answer_was_lost_is_written_anew(tmp_path: Path, trouble: Trouble) -> None:
+    """What is the same in a plain target gets a second name in the new directory, which may be there although the call
+    failed."""
+    source, storage, target = tmp_path / "source", tmp_path / "storage", tmp_path / "beside" / "target"
+    source.mkdir()
+    (source / "same").write_text("as it was")
+    (source / "changed").write_text("old")
+    graph = BackupManager(storage).register_graph("g", source)
+    graph.create_snapshot()
+    graph.restore_snapshot("latest", target)
+    (source / "changed").write_text("new")
+    graph.create_snapshot()
+    said = trouble.run(RESTORE, storage, target, root=target.parent, at="link:same:0", do="lose=5")
+    assert said == "restored\n"
+    assert contents(target) == contents(source)
+    assert (target / "same").stat().st_nlink == 1
+
+
 def test_interrupted_and_short_reads_of_the_source_are_not_noticed(tmp_path: Path, trouble: Trouble) -> None:
     source, storage = tmp_path / "source", tmp_path / "storage"
     source.mkdir()
