@@ -63,6 +63,12 @@ def test_a_writer_stopped_before_its_commit_while_its_base_is_swept(
     assert graph.verify_snapshot().ok
 
 
+def test_what_is_tried_sealed_is_sealed(tmp_path: Path, graph: GraphBackup, request: pytest.FixtureRequest) -> None:
+    graph.create_snapshot()
+    keys = tmp_path / "storage" / "graphs" / "g" / "keys"
+    assert keys.exists() == ("sealed" in request.node.name.split("[")[1])
+
+
 def test_a_writer_stopped_before_its_commit_while_another_commits(
     tmp_path: Path, source: Path, graph: GraphBackup, trouble: Trouble
 ) -> None:
