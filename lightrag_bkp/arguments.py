@@ -13,6 +13,7 @@ from .models import ProgressCallback, RetentionPolicy
 
 MAX_RETENTION_DAYS = 365_000
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _GRAPH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -60,12 +61,26 @@ def check_path(path: str | os.PathLike[str], name: str) -> str:
         name: of the argument, for the message.
 
     Raises:
-        InvalidInputError: it is empty, or no path.
+        InvalidInputError: it is empty, a URL, or no path.
     """
     text = path if isinstance(path, str) else os.fspath(path) if isinstance(path, os.PathLike) else ""
     if not isinstance(text, str) or not text or "\0" in text:
         raise InvalidInputError(f"{name} {path!r} cannot be used: name a directory ('.' is the current one)")
+    refuse_url(text, name)
     return os.path.abspath(text)
+
+
+def refuse_url(path: str, name: str) -> None:
+    """A URL would become a directory of that name here, and its owner would believe the copy to be elsewhere.
+
+    Raises:
+        InvalidInputError: this begins as a URL does.
+    """
+    if _URL.match(path):
+        raise InvalidInputError(
+            f"{name} is a URL ({path.partition(':')[0]}:), and only directories are supported: name one, such as the"
+            f" place where that store is mounted (for a directory of this name write './{path.partition('/')[0]}/...')"
+        )
 
 
 def check_server_url(url: str, name: str = "server_url") -> str:

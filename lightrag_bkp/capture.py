@@ -12,6 +12,7 @@ from typing import Any
 
 from . import _bridge, turns, validation
 from .errors import (
+    ConflictError,
     IncompleteSourceError,
     InvalidInputError,
     LightragBkpError,
@@ -40,6 +41,16 @@ _TRIES = 4
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What the newest snapshot says it was taken of: the directories and the workspace, and whether they were a graph."""
+
+    source_dir: str
+    workspace: str
+    input_dir: str | None
+    is_plain: bool
+
+
+@dataclass(frozen=True)
 class Request:
     """What to take and how; the members are the arguments of `GraphBackup.create_snapshot` and
     `BackupManager.register_graph`.
@@ -48,6 +59,7 @@ class Request:
     source_dir: str
     workspace: str
     input_dir: str | None
+    earlier: "Recorded | None"
     rag: Any
     server_url: str | None
     metadata_json: str
@@ -85,12 +97,29 @@ async def _take(repository: GraphRepository, request: Request, known: Mapping[st
     layout = await asyncio.to_thread(files.detect, request.source_dir, request.workspace)
     if layout.kind is files.Kind.PLAIN and (request.rag is not None or request.server_url is not None):
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}: nothing was written yet", target=layout.root)
+    _refuse_another_kind(layout, repository.graph_id, request.earlier)
+    trees.check_apart(request.source_dir, repository.storage_path, "the directory")
     await asyncio.to_thread(_say_concerns, repository.storage_path, layout.root)
     with _placing(layout.root):
         for _ in range(_TRIES - 1):
             with suppress(SourceChangedError):
                 return await _attempt(repository, layout, request, known)
         return await _attempt(repository, layout, request, known)
+
+
+def _refuse_another_kind(layout: files.Layout, graph_id: str, earlier: Recorded | None) -> None:
+    """One graph's snapshots are of one thing: a directory that lost its graph must not become the newest of them."""
+    is_plain = layout.kind is files.Kind.PLAIN
+    if earlier is None or earlier.is_plain == is_plain:
+        return
+    found = "no files of LightRAG" if is_plain else "a graph of LightRAG's"
+    were = "a plain directory" if earlier.is_plain else "a graph of LightRAG's"
+    raise ConflictError(
+        f"{layout.root!r} holds {found}, and the snapshots of {graph_id!r} are of {were}: check the directory, or take"
+        " another graph id",
+        op="snapshot",
+        target=layout.root,
+    )
 
 
 @contextmanager
@@ -198,13 +227,15 @@ async def _attempt(
     facts = layout_facts(layout) | dict(known)
     graph: Cut[files.Pins] | None = None
     if layout.kind is files.Kind.PLAIN:
-        trees.check_apart(layout.root, repository.storage_path, "the directory")
         await asyncio.to_thread(trees.add_plain, source, layout.root)
     else:
         graph = await _add_graph(source, layout, request, facts)
     if request.input_dir is not None:
+        trees.check_inputs(request.input_dir, layout.root)
         await asyncio.to_thread(trees.add_inputs, source, request.input_dir, layout.workspace)
-        facts["inputs"] = True
+        facts |= {"inputs": True, "input_dir": request.input_dir}
+    elif request.earlier is not None and request.earlier.input_dir is not None:
+        source.skip(names.INPUTS, "uploads: no input directory was named this time")
     source.seal()
     snapshot = await store(
         repository,

@@ -38,7 +38,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .arguments import check_graph_id, check_retention_days, check_server_url, check_workspace
+from .arguments import check_graph_id, check_retention_days, check_server_url, check_workspace, refuse_url
 from .errors import ConfigurationError, InvalidInputError
 from .limits import RECOVERY_VARIABLES, REPLICATION_VARIABLES, RecoverySettings, ReplicationSettings
 from .models import RetentionPolicy
@@ -305,6 +305,7 @@ def _path(text: str, directory: Path, name: str) -> str:
     """An empty path would mean the current directory, which nobody asked for."""
     if not text.strip() or "\0" in text:
         raise InvalidInputError(f"{name} is {text!r}: name a place ('.' is the current directory), or leave it out")
+    refuse_url(text, name)
     try:
         return os.path.abspath(directory / Path(text).expanduser())
     except RuntimeError:

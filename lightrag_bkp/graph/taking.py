@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import arguments, capture, restoring
 from ..errors import ConflictError, DamagedError, NotFoundError, refusals_named
-from ..models import BackupSnapshot, ProgressCallback, stored_object
+from ..models import BackupSnapshot, Consistency, ProgressCallback, stored_object
 from .known import LATEST, KnownGraph, root_of
 
 
@@ -29,7 +29,8 @@ class Taking(KnownGraph):
         """Takes a snapshot of the graph as it is at one moment. LightRAG may go on working.
 
         Args:
-            source_dir: the working directory; by default the registered one, or else that of the newest snapshot.
+            source_dir: the working directory; by default the registered one, or else that of the newest snapshot, whose
+                input directory is taken again then, too.
             metadata: a JSON object to attach, at most 16 KiB.
             on_busy: "wait" until a good moment comes, "fail" at once when there is none, "crash" to take any moment.
             deadline_s: how long to wait, in seconds.
@@ -44,9 +45,9 @@ class Taking(KnownGraph):
             Busy: no good moment came. IncompleteSourceError: part of the graph is not in files here. NotFoundError:
                 nothing is there. SourceChangedError: a file kept changing while it was read. RestoreUnfinishedError:
                 an interrupted restore waits there. ServerError: the server cannot be asked. InvalidInputError: an
-                argument cannot be used. ConflictError: source and storage lie inside one another, or the graph's
-                snapshots are of another workspace. NoSpaceError, StorageError: the system refused. None of them leaves
-                anything behind.
+                argument cannot be used. ConflictError: source and storage lie inside one another, the input directory
+                holds the graph, or the graph's snapshots are of another workspace, or not of a graph. NoSpaceError,
+                StorageError: the system refused. None of them leaves anything behind.
         """
         arguments.check_choice(on_busy, "on_busy", capture.ON_BUSY)
         arguments.check_choice(validate, "validate", capture.VALIDATE)
@@ -56,12 +57,14 @@ class Taking(KnownGraph):
         metadata_json = capture.metadata_text(metadata)
         url = self.server_url if server_url is None else arguments.check_server_url(server_url)
         recorded = await self._recorded()
+        unsaid = source_dir is None and self.source_dir is None
         chosen, workspace, is_own = self._place(source_dir, recorded)
         restoring.refuse_pending(root_of(chosen, workspace))
         request = capture.Request(
             source_dir=chosen,
             workspace=workspace,
-            input_dir=self.input_dir,
+            input_dir=self.input_dir or (recorded.input_dir if recorded and unsaid else None),
+            earlier=recorded,
             rag=self.rag if is_own else None,
             server_url=url if is_own or server_url is not None else None,
             metadata_json=metadata_json,
@@ -75,7 +78,7 @@ class Taking(KnownGraph):
         with refusals_named(chosen), self._repository.advising_on_space():
             return await capture.create(self._repository, request)
 
-    def _place(self, given: str | os.PathLike[str] | None, recorded: tuple[str, str] | None) -> tuple[str, str, bool]:
+    def _place(self, given: str | os.PathLike[str] | None, recorded: capture.Recorded | None) -> tuple[str, str, bool]:
         """Directory and workspace to take, and whether it is the registered directory.
 
         Snapshots of one graph are of one workspace: two of them would share one retention, and `latest` would be
@@ -85,14 +88,14 @@ class Taking(KnownGraph):
             chosen, is_own = self._source(given)
             return chosen, self.workspace, is_own
         unsaid = given is None and self.source_dir is None
-        workspace = recorded[1] if unsaid and self.given_workspace is None else self.workspace
-        if workspace != recorded[1]:
+        workspace = recorded.workspace if unsaid and self.given_workspace is None else self.workspace
+        if workspace != recorded.workspace:
             raise ConflictError(
-                f"the snapshots of graph {self.graph_id!r} are of workspace {recorded[1]!r}, not {workspace!r}:"
+                f"the snapshots of graph {self.graph_id!r} are of workspace {recorded.workspace!r}, not {workspace!r}:"
                 " take another graph id",
                 target=self.graph_id,
             )
-        chosen, is_own = self._source(recorded[0] if unsaid else given)
+        chosen, is_own = self._source(recorded.source_dir if unsaid else given)
         if unsaid and not os.path.isdir(chosen):
             raise NotFoundError(
                 f"graph {self.graph_id!r} was last taken from {chosen!r}, which is no directory any more:"
@@ -101,8 +104,8 @@ class Taking(KnownGraph):
             )
         return chosen, workspace, is_own
 
-    async def _recorded(self) -> tuple[str, str] | None:
-        """Directory and workspace of the newest snapshot; None when there is none, or when they cannot be read: what is
+    async def _recorded(self) -> capture.Recorded | None:
+        """What the newest snapshot was taken of; None when there is none, or when they cannot be read: what is
         damaged must not keep the next snapshot from healing it.
         """
         core = await self._repository.open()
@@ -116,5 +119,8 @@ class Taking(KnownGraph):
             facts = stored_object(text, "facts", newest.backup_id)
         except (DamagedError, NotFoundError):
             return None
-        place = facts.get("source_dir"), facts.get("workspace")
-        return (place[0], place[1]) if isinstance(place[0], str) and isinstance(place[1], str) else None
+        source_dir, workspace, input_dir = (facts.get(name) for name in ("source_dir", "workspace", "input_dir"))
+        if not isinstance(source_dir, str) or not isinstance(workspace, str):
+            return None
+        is_plain = newest.consistency == Consistency.PLAIN
+        return capture.Recorded(source_dir, workspace, input_dir if isinstance(input_dir, str) else None, is_plain)

@@ -82,6 +82,17 @@ def check_apart(path: str, storage_path: str, what: str) -> None:
         )
 
 
+def check_inputs(input_dir: str, working_dir: str) -> None:
+    """Raises ConflictError when the uploads' directory holds the graph: its files would be stored twice."""
+    inputs, graph = os.path.realpath(input_dir), os.path.realpath(working_dir)
+    if is_inside(graph, inputs):
+        raise ConflictError(
+            f"the input directory {inputs!r} holds the graph's own {graph!r}: name the directory of the uploads",
+            op="check",
+            target=inputs,
+        )
+
+
 def is_inside(path: str, directory: str) -> bool:
     """Whether `path` is `directory` or below it; both absolute."""
     return os.path.commonpath([path, directory]) == directory

@@ -12,6 +12,8 @@ from support import check, graphs
 
 from lightrag_bkp import BackupManager, Progress, capture
 from lightrag_bkp.errors import (
+    ConfigurationError,
+    ConflictError,
     IncompleteSourceError,
     InvalidInputError,
     NotFoundError,
@@ -223,3 +225,61 @@ async def test_an_error_about_a_file_says_where_it_is(
         await manager.register_graph("p", plain).create_snapshot()
     where = str(plain / "grown.txt")
     assert (str(caught.value), caught.value.target, caught.value.errno) == (f"{where}: Permission denied", where, 13)
+
+
+# ---- what one graph's snapshots are of ----
+
+
+async def test_uploads_are_remembered_with_the_directory(
+    manager: BackupManager, graph_dir: Path, tmp_path: Path
+) -> None:
+    inputs = tmp_path / "uploads"
+    inputs.mkdir()
+    (inputs / "letter.txt").write_text("dear reader")
+    await manager.register_graph("g", graph_dir, input_dir=inputs).create_snapshot()
+    async with BackupManager(manager.storage_path) as later:
+        again = await later.register_graph("g").create_snapshot()
+        assert "inputs/letter.txt" in {item.name for item in again.items}
+    async with BackupManager(manager.storage_path) as later:
+        without = await later.register_graph("g", graph_dir).create_snapshot()
+        assert "inputs/letter.txt" not in {item.name for item in without.items}
+        assert [one.reason for one in without.skipped if one.name == "inputs"] == [
+            "uploads: no input directory was named this time"
+        ]
+
+
+async def test_one_graph_is_of_one_kind(manager: BackupManager, graph_dir: Path, folder: Path) -> None:
+    graph = manager.register_graph("g")
+    first = await graph.create_snapshot(graph_dir)
+    with pytest.raises(ConflictError, match="no files of LightRAG"):
+        await graph.create_snapshot(folder)
+    plain = manager.register_graph("plain")
+    await plain.create_snapshot(folder)
+    with pytest.raises(ConflictError, match="a plain directory"):
+        await plain.create_snapshot(graph_dir)
+    assert [one.backup_id for one in graph.list_snapshots()] == [first.backup_id]
+
+
+@pytest.mark.parametrize("place", ["backups", "."])
+async def test_a_storage_inside_the_graph_is_refused(graph_dir: Path, place: str) -> None:
+    async with BackupManager(graph_dir / place) as manager:
+        with pytest.raises(ConflictError, match="inside one another"):
+            await manager.register_graph("g", graph_dir).create_snapshot()
+        assert not (graph_dir / "graphs").exists() and not (graph_dir / "backups").exists()
+
+
+async def test_the_graph_is_no_upload(manager: BackupManager, graph_dir: Path) -> None:
+    for wrong in (graph_dir, graph_dir.parent):
+        with pytest.raises(ConflictError, match="directory of the uploads"):
+            await manager.register_graph(f"g{wrong.name}", graph_dir, input_dir=wrong).create_snapshot()
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/x", "file:///srv/backups", "https://host/x"])
+def test_a_url_is_no_directory(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInputError, match="URL"):
+        BackupManager(url)
+    monkeypatch.setenv("LIGHTRAG_BACKUP_STORAGE_PATH", url)
+    with pytest.raises(ConfigurationError, match="URL"):
+        BackupManager()
+    assert list(tmp_path.iterdir()) == []
