@@ -252,8 +252,10 @@ def validate_snapshot_job(
 ) -> Job:
     """Result: the report as JSON text."""
 
-def prune_job(repo: Repository, *, wait_ns: int, dry_run: bool = False, repack: bool = True) -> Job:
-    """Result: dict of lrb_prune_outcome's members."""
+def prune_job(
+    repo: Repository, *, wait_ns: int, dry_run: bool = False, repack: bool = True, dropped: Sequence[str] = ()
+) -> Job:
+    """A dry run takes the snapshots in `dropped` for dropped. Result: dict of lrb_prune_outcome's members."""
 
 def retention_scan(
     created_ns: Buffer,

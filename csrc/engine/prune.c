@@ -1,6 +1,8 @@
 #include "engine/prune.h"
 
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -19,6 +21,7 @@ typedef struct prune {
     lrb_job job;
     lrb_repo *repo;
     lrb_prune_options options;
+    const char **dropped; /* of the options, sorted: one block, the pointers, then the ids */
     lrb_prune_outcome outcome;
 
     pthread_mutex_t lock; /* for `phase` and `busy`; all else belongs to the thread that set `busy` */
@@ -82,7 +85,10 @@ static int step_list(prune *self, lrb_worker *worker, lrb_err *err) {
     int code = refresh(self, err);
     if (!code) code = lrb_plan_begin(&self->plan, self->repo, err);
     if (!code) code = lrb_target_list(self->repo, worker->coder, NULL, &self->targets, &self->target_count, err);
-    return code ? code : lrb_reach_new(self->repo, NULL, &self->reach, err);
+    if (code) return code;
+    self->target_count = lrb_target_leave_out(self->targets, self->target_count, self->options.dropped,
+                                              self->options.dropped_count);
+    return lrb_reach_new(self->repo, NULL, &self->reach, err);
 }
 
 /* Whether somebody else's entry came since the plan was made. */
@@ -352,14 +358,39 @@ static void free_prune(lrb_job *job) {
     drop_plan(self);
     lrb_chain_free(self->chain);
     pthread_mutex_destroy(&self->lock);
+    lrb_free(self->dropped);
     lrb_free(self);
 }
 
 static const lrb_job_ops prune_ops = {.step = step, .finish = finish, .free = free_prune};
 
+static int compare_ids(const void *left, const void *right) {
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* One that is longer than any snapshot's id is copied cut, and is no snapshot's either. */
+static int copy_dropped(prune *self, lrb_err *err) {
+    size_t count = self->options.dropped_count;
+    char (*ids)[LRB_SNAPSHOT_ID_MAX];
+    if (!count) return LRB_OK;
+    self->dropped = lrb_alloc_zero(count, sizeof *self->dropped + sizeof *ids);
+    if (!self->dropped) return lrb_err_nomem(err, "prune");
+    ids = (char (*)[LRB_SNAPSHOT_ID_MAX])(self->dropped + count);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(ids[i], self->options.dropped[i], strnlen(self->options.dropped[i], sizeof *ids - 1));
+        self->dropped[i] = ids[i];
+    }
+    qsort(self->dropped, count, sizeof *self->dropped, compare_ids);
+    self->options.dropped = self->dropped;
+    return LRB_OK;
+}
+
 int lrb_prune_new(lrb_repo *repo, const lrb_prune_options *options, lrb_job **out, lrb_err *err) {
     if (options->wait_ns < 0)
         return lrb_err_set(err, LRB_E_INVALID, "prune", lrb_repo_graph_id(repo), "the waiting time cannot be negative");
+    if (options->dropped_count && !options->dry_run)
+        return lrb_err_set(err, LRB_E_INVALID, "prune", lrb_repo_graph_id(repo),
+                           "only a dry run takes snapshots for dropped: drop them first");
     prune *self = lrb_alloc_zero(1, sizeof *self);
     if (!self) return lrb_err_nomem(err, "prune");
     lrb_job_init(&self->job, &prune_ops);
@@ -368,8 +399,10 @@ int lrb_prune_new(lrb_repo *repo, const lrb_prune_options *options, lrb_job **ou
     self->phase = LRB_PRUNE_LOG;
     atomic_store_explicit(&self->job.counters.phase, LRB_PRUNE_LOG, memory_order_relaxed);
     pthread_mutex_init(&self->lock, NULL);
-    *out = &self->job;
-    return LRB_OK;
+    int code = copy_dropped(self, err);
+    if (code) free_prune(&self->job);
+    else *out = &self->job;
+    return code;
 }
 
 const lrb_prune_outcome *lrb_prune_result(const lrb_job *job) {

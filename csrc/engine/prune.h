@@ -11,7 +11,8 @@
  *
  * Entries stay <= 4 KiB: long lists are split. Each is computed against the state right before it: when another entry
  * comes between, all is computed again, a few times, then BUSY. A full disk stops step 4 only; the reserve is given
- * up for the entries of the others. A dry run changes nothing and predicts the same numbers.
+ * up for the entries of the others. A dry run changes nothing and predicts the same numbers; it can do so
+ * for a repository in which some snapshots were dropped before.
  */
 #ifndef LRB_ENGINE_PRUNE_H
 #define LRB_ENGINE_PRUNE_H
@@ -31,6 +32,8 @@ typedef enum lrb_prune_phase {
 typedef struct lrb_prune_options {
     int64_t wait_ns;
     bool dry_run, repack;
+    const char *const *dropped; /* snapshots a dry run takes for dropped, whether they are or not; copied */
+    size_t dropped_count;
 } lrb_prune_options;
 
 typedef struct lrb_prune_outcome {
@@ -41,6 +44,7 @@ typedef struct lrb_prune_outcome {
     uint64_t bytes_live, bytes_total;      /* before: of live chunks as stored; of files in packs/ not swept */
 } lrb_prune_outcome;
 
+/* INVALID: a negative wait, or snapshots to be taken for dropped without a dry run: only drop entries drop. */
 int lrb_prune_new(lrb_repo *repo, const lrb_prune_options *options, lrb_job **out, lrb_err *err);
 const lrb_prune_outcome *lrb_prune_result(const lrb_job *job);
 

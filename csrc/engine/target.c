@@ -1,5 +1,6 @@
 #include "engine/target.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -40,4 +41,13 @@ int lrb_target_list(lrb_repo *repo, lrb_coder *coder, const char *only, lrb_targ
     if (code) lrb_free(targets);
     else *out = targets;
     return code;
+}
+
+static int by_id(const void *id, const void *listed) { return strcmp(id, *(const char *const *)listed); }
+
+size_t lrb_target_leave_out(lrb_target *targets, size_t count, const char *const *ids, size_t id_count) {
+    size_t left = 0;
+    for (size_t i = 0; id_count && i < count; i++)
+        if (!bsearch(targets[i].id, ids, id_count, sizeof *ids, by_id)) targets[left++] = targets[i];
+    return id_count ? left : count;
 }

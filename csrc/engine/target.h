@@ -14,5 +14,7 @@ typedef struct lrb_target {
 
 /* All snapshots in log order, or the one called `only`: NOT_FOUND. The list is from lrb_alloc. */
 int lrb_target_list(lrb_repo *repo, lrb_coder *coder, const char *only, lrb_target **out, size_t *count, lrb_err *err);
+/* Takes those out that are called one of `ids`, which strcmp has sorted; the order stays. Returns how many are left. */
+size_t lrb_target_leave_out(lrb_target *targets, size_t count, const char *const *ids, size_t id_count);
 
 #endif

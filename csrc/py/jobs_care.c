@@ -1,6 +1,7 @@
 /* Jobs that look after a repository: verify and prune. */
 #include "py/core.h"
 
+#include "base/mem.h"
 #include "engine/prune.h"
 #include "engine/verify.h"
 
@@ -69,24 +70,31 @@ static PyObject *convert_pruned(const lrb_core *core, lrb_job *job, PyObject *ha
 }
 
 static PyObject *prune_job(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"repo", "wait_ns", "dry_run", "repack", NULL};
+    static char *names[] = {"repo", "wait_ns", "dry_run", "repack", "dropped", NULL};
     lrb_core *core = lrb_py_core(module);
-    PyObject *repository;
+    PyObject *repository, *dropped = NULL;
     long long wait_ns = -1;
     int dry_run = false, repack = true, code;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$Lpp:prune_job", names, &repository, &wait_ns, &dry_run, &repack))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$LppO:prune_job", names, &repository, &wait_ns, &dry_run, &repack,
+                                     &dropped))
         return NULL;
     if (wait_ns < 0)
         return lrb_py_invalid(core, "prune",
                               "prune needs wait_ns, the readers' waiting time in nanoseconds, 0 or more");
+    lrb_py_names ids = {0};
+    if (dropped && !lrb_py_names_take(dropped, &ids)) return NULL;
     PyObject *handle = lrb_py_repository_handle(core, repository);
-    if (!handle) return NULL;
+    if (!handle) {
+        lrb_free(ids.at);
+        return NULL;
+    }
     lrb_repo *repo = lrb_py_handle_repo(handle);
-    lrb_prune_options options = {.wait_ns = wait_ns, .dry_run = dry_run, .repack = repack};
+    lrb_prune_options options = {wait_ns, dry_run, repack, ids.at, ids.count};
     lrb_py_job_parts parts = {.convert = convert_pruned, .handle = handle, .fds = {-1, -1}};
     lrb_err err;
     Py_BEGIN_ALLOW_THREADS
     code = lrb_prune_new(repo, &options, &parts.job, &err);
+    lrb_free(ids.at);
     Py_END_ALLOW_THREADS
     if (!code) return lrb_py_job_new(core, &parts);
     lrb_py_parts_release(&parts);
@@ -98,7 +106,8 @@ PyDoc_STRVAR(
     "verify_job(repo, snapshot_id, level, mark, /)\n--\n\n"
     "level 1 catalogue, 2 digests. Result: (list of (object, message), findings in all, objects, chunks, bytes).");
 PyDoc_STRVAR(prune_doc,
-             "prune_job(repo, *, wait_ns, dry_run=False, repack=True)\n--\n\nResult: dict of what was done.");
+             "prune_job(repo, *, wait_ns, dry_run=False, repack=True, dropped=())\n--\n\n"
+             "A dry run takes the snapshots in dropped for dropped. Result: dict of what was done.");
 
 PyMethodDef lrb_py_care_functions[] = {
     {"verify_job", verify_job, METH_VARARGS, verify_doc},

@@ -152,7 +152,7 @@ class Keeping(KnownGraph):
         """Drops what the policy does not keep and frees space nothing uses.
 
         Args:
-            dry_run: change nothing, only say what would go. (Figures of packs then leave out what the snapshots free.)
+            dry_run: change nothing, only say what would go and what space that frees.
             retention: another policy than the graph's own.
             now: the instant the policy is asked about, aware; the present by default.
             wait_s: how long packs taken out of use stay for readers, in seconds; 0 deletes them at once.
@@ -176,7 +176,8 @@ class Keeping(KnownGraph):
         dropped = [row[0] for row, reason in zip(rows, reasons, strict=True) if reason == EXPIRED]
         if dropped and not dry_run:
             dropped = list(await _bridge.run(_bridge.drop_job(core, dropped, "retention")))
-        job = _bridge.prune_job(core, wait_ns=wait_ns, dry_run=dry_run, repack=True)
+        without = dropped if dry_run else ()
+        job = _bridge.prune_job(core, wait_ns=wait_ns, dry_run=dry_run, repack=True, dropped=without)
         freed = await _bridge.run(job, capture.named(progress, {}), commits=not dry_run)
         outcome = PruneOutcome(
             dropped=tuple(dropped),

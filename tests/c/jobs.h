@@ -176,11 +176,9 @@ static inline long count_findings(shelf *s, const char *id, lrb_verify_level lev
     return (long)r.total;
 }
 
-static inline int run_prune(shelf *s, int64_t wait_ns, bool dry_run, bool repack, lrb_prune_outcome *out,
-                            lrb_err *err) {
-    lrb_prune_options options = {wait_ns, dry_run, repack};
+static inline int run_prune_with(shelf *s, const lrb_prune_options *options, lrb_prune_outcome *out, lrb_err *err) {
     lrb_job *job;
-    int code = lrb_prune_new(s->repo, &options, &job, err);
+    int code = lrb_prune_new(s->repo, options, &job, err);
     if (code) return code;
     lrb_job_run(job, &s->f.worker);
     *err = job->err;
@@ -188,6 +186,12 @@ static inline int run_prune(shelf *s, int64_t wait_ns, bool dry_run, bool repack
     *out = *lrb_prune_result(job);
     lrb_job_free(job);
     return code;
+}
+
+static inline int run_prune(shelf *s, int64_t wait_ns, bool dry_run, bool repack, lrb_prune_outcome *out,
+                            lrb_err *err) {
+    lrb_prune_options options = {.wait_ns = wait_ns, .dry_run = dry_run, .repack = repack};
+    return run_prune_with(s, &options, out, err);
 }
 
 /* ---- chunks without a backup ---- */

@@ -118,6 +118,44 @@ TEST(a_dry_run_predicts_and_changes_nothing) {
         }
 }
 
+/* The ids in any order, with one too long and one that is unknown among them. */
+TEST(a_dry_run_predicts_what_dropped_snapshots_would_free) {
+    for (int second_too = 0; second_too < 2; second_too++) {
+        shelf s;
+        lrb_err err;
+        lrb_prune_outcome dry, real;
+        char first[LRB_SNAPSHOT_ID_MAX], second[LRB_SNAPSHOT_ID_MAX], longest[2 * LRB_SNAPSHOT_ID_MAX];
+        shelf_with_garbage(&s, first, second);
+        memset(longest, '9', sizeof longest);
+        longest[sizeof longest - 1] = 0;
+        const char *dropped[] = {longest, "unknown", first, second};
+        lrb_prune_options options = {HOUR, true, true, dropped, second_too ? 4 : 3};
+        CHECK_OK(run_prune(&s, HOUR, true, true, &real, &err));
+        CHECK_OK(run_prune_with(&s, &options, &dry, &err));
+        CHECK(dry.bytes_retired > real.bytes_retired && sound(&s));
+        CHECK_OK(shelf_drop(&s, first, &err));
+        if (second_too) CHECK_OK(shelf_drop(&s, second, &err));
+        CHECK_OK(run_prune(&s, HOUR, false, true, &real, &err));
+        CHECK(!memcmp(&dry, &real, sizeof dry));
+        shelf_close(&s);
+    }
+}
+
+TEST(only_a_dry_run_takes_snapshots_for_dropped) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char id[LRB_SNAPSHOT_ID_MAX];
+    shelf_open(&s);
+    fixture_write(s.f.source, "file", 1000, 1);
+    shelf_backup(&s, id);
+    const char *dropped[] = {id};
+    lrb_prune_options options = {0, false, true, dropped, 1};
+    CHECK_FAILS(run_prune_with(&s, &options, &out, &err), LRB_E_INVALID);
+    CHECK(shelf_files(&s, "packs") == 1 && sound(&s));
+    shelf_close(&s);
+}
+
 TEST(orphans_are_retired_when_they_are_old) {
     shelf s;
     lrb_err err;
@@ -444,7 +482,7 @@ TEST(a_pack_that_comes_back_during_the_run_stays) {
         lrb_err err;
         lrb_job *job;
         lrb_step next = LRB_STEP_MORE;
-        lrb_prune_options options = {0, false, true};
+        lrb_prune_options options = {.repack = true};
         bundle b;
         uint8_t bytes[1000];
         char path[512];
@@ -483,7 +521,7 @@ TEST(a_negative_waiting_time_is_refused) {
 
 /* After each step of prune another process appends; before `quiet` steps have passed it never stops. */
 static int prune_against_writer(shelf *s, lrb_repo *other, int busy_steps, lrb_prune_outcome *out, lrb_err *err) {
-    lrb_prune_options options = {0, false, true};
+    lrb_prune_options options = {.repack = true};
     lrb_job *job;
     lrb_step next = LRB_STEP_MORE;
     int code = lrb_prune_new(s->repo, &options, &job, err);
@@ -537,7 +575,7 @@ TEST(a_snapshot_in_between_keeps_what_it_needs) {
         shelf_with_garbage(&s, first, NULL);
         CHECK_OK(shelf_drop(&s, first, &err));
         fixture_write(s.f.source, "gone", 300 << 10, 2); /* comes back, with the same bytes */
-        lrb_prune_options options = {0, false, true};
+        lrb_prune_options options = {.repack = true};
         CHECK_OK(lrb_prune_new(s.repo, &options, &job, &err));
         lrb_repo *mine = s.repo;
         for (int i = 0; next != LRB_STEP_DONE; i++) {
@@ -562,7 +600,7 @@ static bool crash_after(shelf *s, int steps) {
     pid_t child = fork();
     if (child == 0) {
         shelf own = *s;
-        lrb_prune_options options = {0, false, true};
+        lrb_prune_options options = {.repack = true};
         lrb_job *job;
         lrb_err err;
         lrb_step next = LRB_STEP_MORE;
@@ -603,7 +641,7 @@ TEST(a_cancelled_prune_leaves_nothing_half_done) {
         lrb_err err;
         lrb_job *job;
         lrb_step next = LRB_STEP_MORE;
-        lrb_prune_options options = {0, false, true};
+        lrb_prune_options options = {.repack = true};
         shelf_to_repack(&s);
         CHECK_OK(lrb_prune_new(s.repo, &options, &job, &err));
         for (int i = 0; i < steps && next != LRB_STEP_DONE; i++)
@@ -624,7 +662,7 @@ TEST(the_pool_runs_it_with_several_threads) {
     lrb_pool *pool;
     lrb_mailbox *mailbox;
     lrb_job *job;
-    lrb_prune_options options = {0, false, true};
+    lrb_prune_options options = {.repack = true};
     shelf_to_repack(&s);
     CHECK_OK(lrb_pool_start(3, 2, &pool, &err));
     CHECK_OK(lrb_mailbox_open(&mailbox, &err));
@@ -658,12 +696,32 @@ TEST(running_out_of_memory_is_survived) {
     }
 }
 
+TEST(a_dry_run_survives_running_out_of_memory) {
+    shelf s;
+    lrb_err err;
+    lrb_prune_outcome out;
+    char first[LRB_SNAPSHOT_ID_MAX], second[LRB_SNAPSHOT_ID_MAX];
+    shelf_with_garbage(&s, first, second);
+    const char *dropped[] = {second, first};
+    lrb_prune_options options = {0, true, true, dropped, 2};
+    int code = LRB_E_NOMEM;
+    for (int64_t n = 0; code == LRB_E_NOMEM; n++) {
+        lrb_mem_fail_after(n, false);
+        code = run_prune_with(&s, &options, &out, &err);
+        lrb_mem_fail_after(-1, false);
+    }
+    CHECK(code == LRB_OK && out.bytes_freed > 0 && sound(&s));
+    shelf_close(&s);
+}
+
 static void run_all(void) {
     RUN(nothing_to_do_changes_nothing);
     RUN(garbage_is_retired_first_and_swept_later);
     RUN(without_waiting_all_goes_at_once);
     RUN(the_last_snapshot_leaves_an_empty_repository_that_works);
     RUN(a_dry_run_predicts_and_changes_nothing);
+    RUN(a_dry_run_predicts_what_dropped_snapshots_would_free);
+    RUN(only_a_dry_run_takes_snapshots_for_dropped);
     RUN(orphans_are_retired_when_they_are_old);
     RUN(files_that_are_no_packs_are_left_alone);
     RUN(a_mostly_dead_pack_is_repacked);
@@ -689,6 +747,7 @@ static void run_all(void) {
     RUN(a_cancelled_prune_leaves_nothing_half_done);
     RUN(the_pool_runs_it_with_several_threads);
     RUN(running_out_of_memory_is_survived);
+    RUN(a_dry_run_survives_running_out_of_memory);
 }
 
 int main(void) {

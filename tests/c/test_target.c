@@ -26,6 +26,11 @@ TEST(all_or_one_in_log_order) {
     CHECK_OK(lrb_target_list(s.repo, coder, ids[1], &targets, &count, &err));
     CHECK(count == 1 && !strcmp(targets[0].id, ids[1]));
     lrb_free(targets);
+    CHECK_OK(lrb_target_list(s.repo, coder, NULL, &targets, &count, &err));
+    CHECK(lrb_target_leave_out(targets, count, NULL, 0) == 3);
+    CHECK(lrb_target_leave_out(targets, count, (const char *[]){ids[1]}, 1) == 2);
+    CHECK(targets[0].number == 1 && targets[1].number == 3);
+    lrb_free(targets);
     CHECK_FAILS(lrb_target_list(s.repo, coder, "unknown", &targets, &count, &err), LRB_E_NOT_FOUND);
     shelf_close(&s);
 }

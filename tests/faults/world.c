@@ -297,7 +297,7 @@ static int run_job(world *w, lrb_job *job, lrb_err *err) {
 }
 
 static int prune_in(world *w, const char *storage, int64_t wait_ns, bool dry_run, lrb_prune_outcome *out, lrb_err *err) {
-    lrb_prune_options options = {wait_ns, dry_run, true};
+    lrb_prune_options options = {.wait_ns = wait_ns, .dry_run = dry_run, .repack = true};
     lrb_repo *repo;
     lrb_job *job;
     int code = open_repo(storage, false, &repo, err);

@@ -87,6 +87,18 @@ def test_a_dry_run_judges_every_snapshot_and_changes_nothing(program: Program, k
     assert ids(kept) == before
 
 
+@pytest.mark.parametrize("now", [(), ("--now",)])
+def test_a_dry_run_says_what_space_the_dropped_snapshots_would_free(
+    program: Program, kept: GraphBackup, now: tuple[str, ...]
+) -> None:
+    words = ("prune", "kept", "--no-keep-days", "--minimum", "0", *now)
+    (planned,) = program.json(*words, "--dry-run")["graphs"]
+    (done,) = program.json(*words)["graphs"]
+    assert planned["bytes_freed"] + planned["bytes_retired"] > 0
+    told = planned.keys() - {"dry_run", "seconds", "snapshots"}
+    assert {name: planned[name] for name in told} == {name: done[name] for name in told}
+
+
 def test_prune_gives_readers_their_hour_unless_told_otherwise(program: Program, kept: GraphBackup) -> None:
     kept_bytes = packs_bytes(program)
     retired = program.json("prune", "kept", "--no-keep-days", "--minimum", "0")["graphs"][0]
