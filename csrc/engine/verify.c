@@ -10,6 +10,7 @@
 #include "engine/pack_check.h"
 #include "engine/pack_list.h"
 #include "engine/reach.h"
+#include "repo/keyring.h"
 
 typedef struct pack_record {
     lrb_state_pack known;
@@ -72,8 +73,18 @@ static int refresh(verify *self, lrb_err *err) {
     return code;
 }
 
+/* Opening passes over a key slot that cannot be read, as long as anything else gives the key. */
+static int look_at_slots(verify *self, lrb_err *err) {
+    lrb_keyring_sight slots;
+    int code = lrb_keyring_look(lrb_repo_root_dir(self->repo), NULL, &slots, err);
+    if (code || !slots.unreadable[0]) return code;
+    return lrb_findings_add(&self->findings, slots.unreadable, "the key slot cannot be read: the next backup restores it from another graph's copy; "
+                            "without one restore the file from a copy, or add the passphrase again and remove it", err);
+}
+
 static int begin_log(verify *self, lrb_err *err) {
     int code = refresh(self, err);
+    if (!code) code = look_at_slots(self, err);
     const char *alarm = lrb_repo_alarm(self->repo);
     if (!code && alarm) code = lrb_findings_add(&self->findings, "log", alarm, err);
     return code ? code : lrb_chain_new(self->repo, report_defect, &self->findings, &self->chain, err);

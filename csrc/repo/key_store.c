@@ -160,23 +160,38 @@ static int write_aside(int tmp_dir, const char *name, const lrb_key_slot *object
     return code;
 }
 
-/* Makes one object durable in one graph; one that is there already stays. */
+/* Whether a name is free, or taken by what never is an object again: then *broken. What could not be read for another reason, or is of
+ * a newer version, stays; so does a directory that is not empty. */
+static bool may_put(int keys, const char *graph, const char *name, bool *broken) {
+    listing l = {NULL, keys, graph};
+    lrb_key_slot present;
+    lrb_identity identity;
+    lrb_err err;
+    int code = read_object(&l, name, &present, &err);
+    *broken = code == LRB_E_DAMAGED || code == LRB_E_INVALID || code == LRB_E_LIMIT;
+    if (!*broken) return code == LRB_E_NOT_FOUND;
+    if (lrb_fs_identify_at(keys, name, &identity, &err)) return false;
+    return identity.type != LRB_FILE_DIRECTORY || !lrb_fs_remove_dir(keys, name, &err);
+}
+
+/* Makes one object durable in one graph; one that is there already stays, unless it is broken: that is replaced in one step. */
 int lrb_key_store_put(const lrb_key_store *r, const char *graph, const lrb_key_slot *object, lrb_err *err) {
     char name[NAME_ROOM], aside[NAME_ROOM];
     uint8_t nonce[LRB_NONCE_BYTES];
-    lrb_identity present;
+    bool broken;
     lrb_err ignored;
     int keys = -1, graph_dir = -1, tmp = -1;
     object_name(object, name);
     int code = open_keys(r->graphs_dir, graph, true, &keys, err);
-    if (!code && !lrb_fs_identify_at(keys, name, &present, &ignored)) goto done;
+    if (!code && !may_put(keys, graph, name, &broken)) goto done;
     if (!code) code = lrb_random_bytes(nonce, sizeof nonce, err);
     if (!code) code = lrb_storage_subdir(r->graphs_dir, graph, true, &graph_dir, err);
     if (!code) code = lrb_storage_subdir(graph_dir, "tmp", true, &tmp, err);
     if (code) goto done;
     lrb_hex(nonce, sizeof nonce, aside);
     memcpy(aside + 2 * sizeof nonce, ".key", sizeof ".key");
-    if (!(code = write_aside(tmp, aside, object, err))) code = lrb_fs_link(tmp, aside, keys, name, err);
+    if (!(code = write_aside(tmp, aside, object, err)))
+        code = broken ? lrb_fs_rename(tmp, aside, keys, name, err) : lrb_fs_link(tmp, aside, keys, name, err);
     (void)lrb_fs_unlink(tmp, aside, &ignored);
     if (code == LRB_E_EXISTS) {
         lrb_err_clear(err);

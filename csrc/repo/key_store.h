@@ -32,7 +32,7 @@ int lrb_key_store_add(lrb_key_store *r, const lrb_key_slot *object, lrb_err *err
 bool lrb_key_store_is_open(const lrb_key_store *r, const lrb_key_slot *object);
 size_t lrb_key_store_count_open(const lrb_key_store *r);
 
-/* Makes an object durable in one graph, or in all; where it is already it stays. */
+/* Makes an object durable in one graph, or in all; where it is already it stays. What is broken under its name is replaced. */
 int lrb_key_store_put(const lrb_key_store *r, const char *graph, const lrb_key_slot *object, lrb_err *err);
 int lrb_key_store_put_everywhere(const lrb_key_store *r, const lrb_key_slot *object, lrb_err *err);
 /* Brings all graphs up to date: removals first, so that no moment has a slot without its removal; files of closed slots

@@ -222,11 +222,11 @@ int lrb_keyring_any(int graphs_dir, bool *any, lrb_err *err) {
     return code;
 }
 
-int lrb_keyring_look(int graph_dir, const lrb_key *key, bool *any, bool *fits, lrb_err *err) {
+int lrb_keyring_look(int graph_dir, const lrb_key *key, lrb_keyring_sight *sight, lrb_err *err) {
     lrb_key_store r = {.graphs_dir = -1};
     uint8_t id[LRB_KEY_ID_BYTES];
     int keys = -1;
-    *any = *fits = false;
+    *sight = (lrb_keyring_sight){0};
     int code = lrb_fs_open_dir(graph_dir, "keys", &keys, err);
     if (code == LRB_E_NOT_FOUND) {
         lrb_err_clear(err);
@@ -234,8 +234,10 @@ int lrb_keyring_look(int graph_dir, const lrb_key *key, bool *any, bool *fits, l
     }
     if (!code) code = lrb_key_store_read(&r, keys, "", err);
     if (!code && key) code = lrb_key_id(key, id, err);
-    *any = r.count || r.problem[0];
-    for (size_t i = 0; !code && key && i < r.count; i++) *fits |= lrb_bytes_same(id, r.objects[i].key_id, sizeof id);
+    sight->any = r.count || r.problem[0];
+    sight->another = key && r.count && !r.problem[0];
+    for (size_t i = 0; !code && key && i < r.count; i++) sight->another &= !lrb_bytes_same(id, r.objects[i].key_id, sizeof id);
+    if (r.problem[0]) snprintf(sight->unreadable, sizeof sight->unreadable, "%s", r.problem + 1); /* behind the slash of no graph */
     lrb_fs_close(keys);
     lrb_key_store_close(&r);
     return code;

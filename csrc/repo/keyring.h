@@ -3,8 +3,8 @@
  * One storage path has one master key. Its slots lie in every graph, so that a graph that is copied away, or the only one
  * that is left, still opens; a slot that is missing in one graph is found in another. What lies where is therefore no
  * statement: the slots there are all of all graphs, less those that a removal in any graph names. A removed slot does
- * not come back from a copy made before. Objects are created whole (written aside, linked to their name), never changed,
- * mode 0600 in a directory of 0750; a slot's own file is unlinked once its removal is in every graph.
+ * not come back from a copy made before. Objects are created whole (written aside, linked to their name) and never changed; one
+ * that is broken is replaced by a whole copy. Mode 0600 in a directory of 0750; a slot's own file is unlinked once its removal is in every graph.
  *
  * Whoever unlocks to write brings every graph up to date. Only slots and removals made with the key are copied on.
  *
@@ -46,7 +46,12 @@ int lrb_keyring_remove(const char *storage_path, const lrb_key *key, const uint8
 
 /* Whether a graph below graphs/ has a slot. */
 int lrb_keyring_any(int graphs_dir, bool *any, lrb_err *err);
-/* Looks at the slots in a graph's own directory: whether there are any, and whether they are of this key (NULL: none). */
-int lrb_keyring_look(int graph_dir, const lrb_key *key, bool *any, bool *fits, lrb_err *err);
+/* What the slots in a graph's own directory say. One that cannot be read speaks neither for a key nor against it. */
+typedef struct lrb_keyring_sight {
+    bool any;             /* there are some, readable or not */
+    bool another;         /* all are of another key than this one */
+    char unreadable[64];  /* "keys/<name>" of the first that cannot be read; "": none */
+} lrb_keyring_sight;
+int lrb_keyring_look(int graph_dir, const lrb_key *key, lrb_keyring_sight *sight, lrb_err *err);
 
 #endif

@@ -134,9 +134,9 @@ static int look_again(lrb_repo *repo, bool *found, uint64_t *highest, lrb_err *e
 
 /* Entry 0 fixes the repository id. Two creators race for it; the loser reads the winner's. */
 static int create_first_entry(lrb_repo *repo, const lrb_key *key, lrb_err *err) {
-    bool slots = false, fits;
-    int code = key ? LRB_OK : lrb_keyring_look(repo->root_dir, NULL, &slots, &fits, err);
-    if (!code && slots) code = beside_sealed(repo, err);
+    lrb_keyring_sight slots = {0};
+    int code = key ? LRB_OK : lrb_keyring_look(repo->root_dir, NULL, &slots, err);
+    if (!code && slots.any) code = beside_sealed(repo, err);
     if (code) return code;
     lrb_entry entry = {.kind = LRB_ENTRY_CHECKPOINT, .time_ns = lrb_clock_wall_ns()};
     snprintf(entry.graph_id, sizeof entry.graph_id, "%s", repo->graph_id);
@@ -175,21 +175,21 @@ static int find_checkpoint(lrb_repo *repo, uint64_t highest, uint64_t *number, l
 /* Sealed repositories want their key, others want none: what was meant to be sealed never goes unsealed unnoticed. The
  * graph's key slots are a second witness, so that a seal byte that flipped is called damage. */
 int lrb_repo_open_vault(lrb_repo *repo, const lrb_entry_peek *peek, uint64_t number, const lrb_key *key, lrb_err *err) {
-    bool slots, fits;
+    lrb_keyring_sight slots;
     char name[21], label[32];
-    int code = peek->sealed || key ? lrb_keyring_look(repo->root_dir, key, &slots, &fits, err) : LRB_OK;
+    int code = peek->sealed || key ? lrb_keyring_look(repo->root_dir, key, &slots, err) : LRB_OK;
     if (code) return code;
     lrb_log_name(number, name);
     snprintf(label, sizeof label, "log/%s", name);
-    if (peek->sealed && !key && !slots)
+    if (peek->sealed && !key && !slots.any)
         return lrb_err_set(err, LRB_E_DAMAGED, "open", label, "the log entry is sealed, but the graph has no key slots: restore keys/ from a copy, or name "
                            "the key file or recovery kit");
     if (peek->sealed && !key) return locked(repo, "the repository of this graph is sealed: name its passphrase or key file", err);
-    if (!peek->sealed && key && slots) return lrb_err_set(err, LRB_E_DAMAGED, "open", label, "the log entry is not sealed while its repository is");
+    if (!peek->sealed && key && slots.any) return lrb_err_set(err, LRB_E_DAMAGED, "open", label, "the log entry is not sealed while its repository is");
     if (!peek->sealed && key)
         return locked(repo, "the repository of this graph is not sealed, but a passphrase or key file is named: name none, or keep sealed snapshots under "
                             "another storage path", err);
-    if (key && slots && !fits) return locked(repo, "the repository of this graph is sealed with another key than the one that was named", err);
+    if (key && slots.another) return locked(repo, "the repository of this graph is sealed with another key than the one that was named", err);
     return lrb_vault_open(&repo->vault, peek->repository_id, repo->graph_id, key, err);
 }
 

@@ -131,6 +131,38 @@ TEST(what_cannot_be_read_stops_nothing_and_is_remembered) {
     end(&r);
 }
 
+/* Breaks the object in graph a in one of several ways; none of them lets it be read. */
+static void break_in_a(int way) {
+    char path[500], version = 7;
+    snprintf(path, sizeof path, "%s/graphs/%s", f.storage, object("a", &slot, ""));
+    int fd = open(path, O_WRONLY);
+    CHECK(fd >= 0);
+    if (way == 0) CHECK(pwrite(fd, "?", 1, 60) == 1);
+    if (way == 1) CHECK(pwrite(fd, &version, 1, 8) == 1); /* of a newer version, if its digest held */
+    if (way == 2) CHECK(!ftruncate(fd, 0));
+    close(fd);
+    if (way < 3) return;
+    CHECK(!unlink(path));
+    if (way == 3) CHECK(!mkfifo(path, 0600));
+    if (way == 4) CHECK(!symlink("/dev/null", path));
+    if (way == 5) CHECK(!mkdir(path, 0700));
+}
+
+TEST(a_broken_object_is_replaced_by_a_copy_that_is_whole) {
+    lrb_key_store r;
+    CHECK_OK(scene(&r));
+    for (int way = 0; way < 6; way++) {
+        CHECK_OK(lrb_key_store_put_everywhere(&r, &slot, &err));
+        break_in_a(way);
+        CHECK_OK(lrb_key_store_gather(&r, &err));
+        CHECK(r.count == 1 && !strncmp(r.problem, "a/keys/", 7));
+        CHECK_OK(lrb_key_store_spread(&r, &master, &err));
+        CHECK_OK(lrb_key_store_gather(&r, &err));
+        CHECK(r.count == 1 && !r.problem[0]);
+    }
+    end(&r);
+}
+
 TEST(memory_running_out_is_survived) {
     lrb_key_store r;
     CHECK_OK(scene(&r));
@@ -154,6 +186,7 @@ int main(void) {
     RUN(a_removal_anywhere_closes_everywhere_and_stays);
     RUN(what_a_stranger_made_is_not_carried_on);
     RUN(what_cannot_be_read_stops_nothing_and_is_remembered);
+    RUN(a_broken_object_is_replaced_by_a_copy_that_is_whole);
     RUN(memory_running_out_is_survived);
     return check_report();
 }

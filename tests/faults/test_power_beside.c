@@ -174,14 +174,14 @@ static const char *judge_slot(world *w, const char *state, size_t cut, bool deep
     char path[512];
     lrb_err err;
     int dir;
-    bool any = false, fits = false;
+    lrb_keyring_sight slots = {0};
     (void)deep;
     if (!promised_by(w, cut)) return "";
     fixture_path(path, state, "storage/graphs/g");
     if (lrb_fs_open_dir(AT_FDCWD, path, &dir, &err)) return "the graph is gone";
-    int code = lrb_keyring_look(dir, &key, &any, &fits, &err);
+    int code = lrb_keyring_look(dir, &key, &slots, &err);
     lrb_fs_close(dir);
-    return code || !any || !fits ? "the key slot is gone" : "";
+    return code || !slots.any || slots.another || slots.unreadable[0] ? "the key slot is gone" : "";
 }
 
 /* From the call after the link on; before that the other one waits for the lock of the slot's maker. */

@@ -309,6 +309,29 @@ def test_a_slot_lost_in_one_graph_is_opened_from_anothers_copy(tmp_path: Path, f
     assert len(list((storage / "graphs/one/keys").iterdir())) == 1
 
 
+@pytest.mark.parametrize("at", [8, 100, None])
+def test_a_slot_broken_in_one_graph_locks_nothing_and_is_mended(tmp_path: Path, folder: Path, at: int | None) -> None:
+    """By a flipped byte, or (None) cut short: what cannot be read is no sign of another key."""
+    storage = tmp_path / "storage"
+    with sync.BackupManager(storage, passphrase="p") as manager:
+        manager.register_graph("one", folder).create_snapshot()
+        manager.register_graph("two", folder).create_snapshot()
+        kit = key_file(tmp_path / "kit", manager.recovery_kit().encode())
+    slot = next((storage / "graphs/one/keys").iterdir())
+    whole = slot.read_bytes()
+    slot.write_bytes(whole[:100] if at is None else whole[:at] + bytes([whole[at] ^ 6]) + whole[at + 1 :])
+    for passphrase, kit_file in (("p", None), (None, kit)):
+        with sync.BackupManager(storage, passphrase=passphrase, key_file=kit_file) as manager:
+            graph = manager.register_graph("one", folder)
+            assert len(graph.list_snapshots()) == 1
+            (finding,) = graph.verify_snapshot().findings
+            assert finding.object == f"keys/{slot.name}" and "another graph's copy" in finding.message
+    with sync.BackupManager(storage, passphrase="p") as manager:
+        graph = manager.register_graph("one", folder)
+        graph.create_snapshot()  # who writes mends it
+        assert slot.read_bytes() == whole and graph.verify_snapshot().ok
+
+
 def test_a_recovery_kit_is_a_key_file(tmp_path: Path, folder: Path) -> None:
     storage, kit = tmp_path / "storage", tmp_path / "kit"
     with sync.BackupManager(storage, passphrase="p") as manager:
