@@ -9,13 +9,15 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from . import _bridge, validation
 from .errors import (
     ConflictError,
+    DamagedError,
     InvalidInputError,
     LightragBkpError,
     NotFoundError,
@@ -116,6 +118,25 @@ class _Restore:
 
 async def restore(repository: GraphRepository, request: Request) -> RestoreOutcome:
     """Restores a snapshot, or some items of it."""
+    with _advising_on_damage(repository.graph_id, request.snapshot.backup_id):
+        return await _restore(repository, request)
+
+
+@contextmanager
+def _advising_on_damage(graph_id: str, backup_id: str) -> Iterator[None]:
+    """Says of a snapshot that is damaged which one it is, and what there is to do."""
+    try:
+        yield
+    except DamagedError as error:
+        raise DamagedError(
+            f"snapshot {backup_id} of graph {graph_id} cannot be brought back: {error}; verify names all damage, a new"
+            " snapshot heals what its source still has, and other snapshots may be intact",
+            op=error.op,
+            target=error.target,
+        ) from error
+
+
+async def _restore(repository: GraphRepository, request: Request) -> RestoreOutcome:
     started = time.monotonic()
     snapshot = request.snapshot
     core = await repository.require()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from . import _bridge, capture, sidecars
-from .errors import ConflictError, LightragBkpError
+from .errors import ConflictError, LightragBkpError, NoSpaceError, NotFoundError, StorageError
 from .models import ProgressCallback
 from .repository import GraphRepository
 from .sources import trees
@@ -89,7 +89,18 @@ class Staging:
     def __init__(self, root: str, way: int) -> None:
         self.root = root
         self.way = way
-        self.path, self.fd = _bridge.publish_stage(root, way)
+        try:
+            self.path, self.fd = _bridge.publish_stage(root, way)
+        except NoSpaceError:
+            raise
+        except (NotFoundError, StorageError) as error:
+            raise StorageError(
+                f"nothing can be written beside {root!r} ({error}): name a directory of a file system that can be"
+                " written, or check owner and mode of the one above it",
+                errno=error.errno or 0,
+                op="stage",
+                target=root,
+            ) from error
         self._kept = False
 
     async def __aenter__(self) -> "Staging":

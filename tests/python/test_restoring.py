@@ -12,7 +12,7 @@ import pytest
 from support.folders import fingerprint, write_odd_tree
 
 from lightrag_bkp import BackupManager, GraphBackup
-from lightrag_bkp.errors import ConflictError, DamagedError, NotFoundError, RestoreUnfinishedError
+from lightrag_bkp.errors import ConflictError, DamagedError, NotFoundError, RestoreUnfinishedError, StorageError
 from lightrag_bkp.models import RestoreAction
 
 pytestmark = pytest.mark.usefixtures("short_rest")
@@ -389,3 +389,22 @@ async def test_a_symlink_that_leads_nowhere_is_no_target(
     with pytest.raises(ConflictError, match="where nothing is"):
         await graph.unpack("latest", tmp_path / target)
     assert not (tmp_path / "nowhere").exists()
+
+
+async def test_where_nothing_can_be_written_is_said(manager: BackupManager, folder: Path) -> None:
+    graph = manager.register_graph("g", folder)
+    snapshot = await graph.create_snapshot()
+    with pytest.raises(StorageError, match=r"nothing can be written beside '/proc/x'.*name a directory"):
+        await graph.restore(snapshot.backup_id, "/proc/x")
+
+
+async def test_a_damaged_snapshot_names_itself_and_what_to_do(
+    manager: BackupManager, folder: Path, tmp_path: Path
+) -> None:
+    graph = manager.register_graph("g", folder)
+    snapshot = await graph.create_snapshot()
+    for pack in (Path(manager.storage_path) / "graphs" / "g" / "packs").iterdir():
+        pack.unlink()
+    with pytest.raises(DamagedError, match=rf"snapshot {snapshot.backup_id} of graph g .* verify names all damage"):
+        await graph.restore(snapshot.backup_id, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
