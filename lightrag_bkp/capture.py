@@ -42,7 +42,7 @@ _TRIES = 4
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the newest snapshot says it was taken of: the directories and the workspace, and whether they were a graph."""
+    """What the newest snapshot says it was taken of; `is_plain`: it was no graph of LightRAG's."""
 
     source_dir: str
     workspace: str
