@@ -34,6 +34,7 @@ class Done:
         needed_bytes: what was written. safety_snapshot: keeps the former state. sidecars: locations of parsed documents
             changed.
         reloaded: a running LightRAG serves the new state. held_ms: how long that LightRAG took no documents.
+        finished: before, an interrupted restore was rolled forward there.
     """
 
     rows: Sequence[Row]
@@ -44,6 +45,12 @@ class Done:
     sidecars: int = 0
     reloaded: bool = False
     held_ms: float | None = None
+    finished: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether items at the target are other ones than before."""
+        return self.finished or self.differing > 0 or bool(self.removed)
 
 
 @dataclass(frozen=True)

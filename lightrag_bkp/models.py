@@ -354,7 +354,8 @@ class RestoreOutcome:
         items: every item with its action; those removed because the snapshot lacks them last.
         needed_bytes: what had to be written.
         safety_snapshot: id of the snapshot that keeps the former state; None when there was nothing to keep.
-        restart_required: whether a LightRAG that has this directory open must be restarted to see it.
+        restart_required: whether a LightRAG that has this directory open must be restarted to see it; never when
+            nothing changed.
         dry_run: nothing was changed. seconds: how long it took.
         reloaded: the running LightRAG of the graph serves the restored state. held_ms: how long it took no documents
             in; None when none was running.

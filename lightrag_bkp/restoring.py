@@ -143,13 +143,13 @@ async def _restore(repository: GraphRepository, request: Request) -> RestoreOutc
     facts = stored_object(await asyncio.to_thread(core.facts, snapshot.backup_id), "facts", snapshot.backup_id)
     this = _Restore(repository, request, facts, layout_of(facts, request.target_dir, request.workspace))
     await asyncio.to_thread(_refuse, this)
-    uploads = 0
+    uploads, finished = 0, False
     verdict = await _judge(this, core)
     if request.dry_run:
         refuse_pending(this.layout.root)
         done = await _plan(this)
     else:
-        await finish(this.layout.root)
+        finished = await finish(this.layout.root)
         if verdict == Verdict.UNUSABLE and not request.allow_unusable:
             await asyncio.to_thread(_refuse_unusable, this)
         if this.uploads_apart and this.input_root is not None:  # first: the graph names what is there
@@ -160,6 +160,7 @@ async def _restore(repository: GraphRepository, request: Request) -> RestoreOutc
             done = await hand_over(repository, snapshot, this.wanted, rag, this.look, root_mode_of(facts))
         else:
             done = await _replace(this)
+    done = replace(done, finished=finished)
     return replace(_outcome(this, done, uploads, time.monotonic() - started), verdict=verdict)
 
 
@@ -231,7 +232,7 @@ def _outcome(this: _Restore, done: Done, uploads: int, seconds: float) -> Restor
         items=_items(done),
         needed_bytes=done.needed_bytes,
         safety_snapshot=done.safety_snapshot,
-        restart_required=this.layout.kind is files.Kind.LIGHTRAG and not done.reloaded,
+        restart_required=this.layout.kind is files.Kind.LIGHTRAG and done.changes and not done.reloaded,
         dry_run=this.request.dry_run,
         seconds=seconds,
         reloaded=done.reloaded,
@@ -279,7 +280,18 @@ async def _plan(this: _Restore) -> Done:
     planned = await plan(this.repository, this.wanted, target.layout.root)
     removed = await asyncio.to_thread(surplus, this.wanted, target, planned.items)
     needed_bytes = 0 if _stays(target, planned) and not removed else planned.needed_bytes
-    return Done(planned.rows, planned.differing, needed_bytes, removed)
+    done = Done(planned.rows, planned.differing, needed_bytes, removed)
+    return replace(done, reloaded=_would_reload(this, done))
+
+
+def _would_reload(this: _Restore, done: Done) -> bool:
+    """Whether a running LightRAG would serve what is restored (handover.py)."""
+    rag = this.rag()
+    if rag is None:
+        return False
+    from .sources import takeover  # brings LightRAG's own modules in, which the caller has loaded
+
+    return not done.changes or not takeover.lacking(rag)["reload"]
 
 
 async def _replace(this: _Restore) -> Done:

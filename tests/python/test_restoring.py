@@ -339,6 +339,16 @@ async def test_the_directory_itself_comes_back_with_its_mode(plain: GraphBackup,
     assert stat.S_IMODE(present.stat().st_mode) == 0o711
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("items", [None, []])
+async def test_what_changes_nothing_needs_no_restart(
+    graph: GraphBackup, tmp_path: Path, items: list[str] | None, dry_run: bool
+) -> None:
+    await graph.create_snapshot()
+    outcome = await graph.restore("latest", tmp_path / "rag", items=items, dry_run=dry_run, allow_unusable=True)
+    assert (outcome.changed, outcome.restart_required) == ((), False)
+
+
 async def test_a_dry_run_where_nothing_would_change_writes_nothing(graph: GraphBackup, tmp_path: Path) -> None:
     snapshot = await graph.create_snapshot()
     outcome = await graph.restore(snapshot.backup_id, tmp_path / "rag", dry_run=True)

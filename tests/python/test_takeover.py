@@ -184,8 +184,23 @@ async def test_restoring_what_is_there_already_changes_nothing(rag: Any, graph: 
     before = items(graph_dir)
     outcome = await graph.restore(snapshot.backup_id, graph_dir)
     assert (outcome.changed, outcome.safety_snapshot, outcome.reloaded) == ((), None, True)
+    assert not outcome.restart_required
     assert items(graph_dir) == before
     assert await status(rag) == FREE
+
+
+async def test_a_dry_run_says_whether_lightrag_goes_on(
+    rag: Any, graph: GraphBackup, graph_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = await graph.create_snapshot()
+    await graphs.insert_documents(rag, 100, 1)
+    now = await counts(rag)
+    outcome = await graph.restore(snapshot.backup_id, graph_dir, dry_run=True)
+    assert (len(outcome.changed) > 0, outcome.reloaded, outcome.restart_required) == (True, True, False)
+    monkeypatch.setattr(rag.chunks_vdb, "_unheard_of", {"a": 1}, raising=False)
+    outcome = await graph.restore(snapshot.backup_id, graph_dir, dry_run=True)
+    assert (outcome.reloaded, outcome.restart_required) == (False, True)
+    assert await counts(rag) == now
 
 
 async def test_one_item_is_handed_over_alone(rag: Any, graph: GraphBackup, graph_dir: Path) -> None:
