@@ -30,6 +30,7 @@ POINT, VALIDATION, DRILL, FAILOVER = "point", "validation", "drill", "failover"
 
 _LOCK = ".lock"
 _HOLDER = "recovery:"
+_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +114,10 @@ class PointStore:
         self._keyring = keyring
 
     def ids(self) -> list[str]:
-        """Ids of all points, oldest first."""
-        try:
-            with os.scandir(os.path.join(self.storage_path, DIRECTORY)) as entries:
-                found = [entry.name for entry in entries if not entry.name.startswith(".")]
-        except FileNotFoundError:
-            return []
-        return sorted(name for name in found if os.path.exists(self._path(name, 0)))
+        """Ids of all points, oldest first; also of damaged ones, of which any record is left."""
+        root = os.path.join(self.storage_path, DIRECTORY)
+        names = [name for name in _names_in(root) if not name.startswith(".")]
+        return sorted(name for name in names if any(map(_is_record, _names_in(os.path.join(root, name)))))
 
     def records(self, checkpoint_id: str) -> list[Record]:
         """Everything written about a point, in order.
@@ -200,8 +198,16 @@ class PointStore:
         """The storage path behind any symlinks of its owner; the core itself follows none."""
         return os.path.realpath(self.storage_path)
 
-    def _path(self, checkpoint_id: str, number: int) -> str:
-        return os.path.join(self.storage_path, DIRECTORY, checkpoint_id, f"{number:020}")
+
+def _names_in(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_record(name: str) -> bool:
+    return len(name) == _DIGITS and name.isascii() and name.isdigit()
 
 
 def proof_of(records: list[Record]) -> Record | None:

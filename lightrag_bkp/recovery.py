@@ -24,7 +24,7 @@ from . import arguments, drills, recovery_status
 from .awaiting import to_the_end
 from .backup import BackupManager
 from .drills import DrillOutcome, GraphDrill
-from .errors import InvalidInputError, LightragBkpError, NotFoundError, RefusedError
+from .errors import DamagedError, InvalidInputError, LightragBkpError, NotFoundError, RefusedError
 from .failover import Failover, interrupted
 from .failover_history import BEGUN, FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
 from .graph import GraphBackup
@@ -108,12 +108,33 @@ class DisasterRecoveryManager:
     def find_recovery_point(self, beginning: str) -> RecoveryPoint:
         """The one recovery point whose id is `beginning`, or begins with it; or the newest one, for "latest".
 
+        "latest" is the newest one that was made, and never silently an older one: while it is damaged, or snapshots are
+        held for one whose records are gone, it is refused.
+
+        Raises:
+            NotFoundError: there is none. InvalidInputError: there are several; the message names them. RefusedError:
+                the newest one cannot be read.
+        """
+        if beginning != "latest":
+            return self._store.point(self.find_recovery_id(beginning))
+        ids, left = self._store.ids(), recovery_status.left_held(self.backup, self._store)
+        if left and left[-1] > max(ids, default=""):
+            raise _latest_refused(left[-1], "it holds snapshots and has no records")
+        if not ids:
+            raise NotFoundError("there is no recovery point 'latest': a listing names all", target=beginning)
+        try:
+            return self._store.point(ids[-1])
+        except DamagedError as error:
+            raise _latest_refused(ids[-1], str(error)) from error
+
+    def find_recovery_id(self, beginning: str) -> str:
+        """The one id that is `beginning`, or begins with it, of a recovery point that may be damaged.
+
         Raises:
             NotFoundError: there is none. InvalidInputError: there are several; the message names them.
         """
         arguments.check_text(beginning, "beginning")
-        ids = self._store.ids()
-        found = ids[-1:] if beginning == "latest" else [one for one in ids if beginning and one.startswith(beginning)]
+        found = [one for one in self._store.ids() if beginning and one.startswith(beginning)]
         if not found:
             raise NotFoundError(f"there is no recovery point {beginning!r}: a listing names all", target=beginning)
         if len(found) > 1 and beginning not in found:
@@ -122,10 +143,11 @@ class DisasterRecoveryManager:
                 f"{len(found)} recovery points begin with {beginning!r}, the last ones {named}: write more of the id",
                 target=beginning,
             )
-        return self._store.point(beginning if beginning in found else found[0])
+        return beginning if beginning in found else found[0]
 
     async def delete_recovery_point(self, checkpoint_id: str) -> bool:
-        """Deletes a recovery point and lets go of the snapshots it held, also of what a creation that died left held.
+        """Deletes a recovery point, also a damaged one, and lets go of the snapshots it held, also of what a creation
+        that died left held.
 
         Returns:
             False when there was neither.
@@ -338,6 +360,15 @@ class DisasterRecoveryManager:
                 if holder in snapshot.holders:
                     released += await graph.release(snapshot.backup_id, holder)
         return released
+
+
+def _latest_refused(checkpoint_id: str, why: str) -> RefusedError:
+    return RefusedError(
+        f"recovery point {checkpoint_id} is the newest one and cannot be read: {why}; name an older one by its id,"
+        " restore the records from a copy, or delete it",
+        op="find",
+        target=checkpoint_id,
+    )
 
 
 def _document(checkpoint_id: str, description: str, snapshots: dict[str, BackupSnapshot]) -> dict[str, Any]:

@@ -26,9 +26,14 @@ def of(backup: BackupManager, store: PointStore) -> dict[str, Any]:
         "failovers": [one.document() for one in past],
         "interrupted": died[-1] if died and not store.under_way() else None,
         "unreadable": {name: str(error) for name, error in failed.items()},
-        "left_held": sorted(_holding(backup) - set(store.ids())),
+        "left_held": left_held(backup, store),
         "graphs": {graph_id: _graph(backup, graph_id, points) for graph_id in backup.graph_ids()},
     }
+
+
+def left_held(backup: BackupManager, store: PointStore) -> list[str]:
+    """Ids of points that hold snapshots and of which no record is left, oldest first."""
+    return sorted(_holding(backup) - set(store.ids()))
 
 
 def health(backup: BackupManager, store: PointStore) -> ComponentHealth:
@@ -67,7 +72,8 @@ def _judge(status: dict[str, Any]) -> tuple[HealthStatus, str]:
     if status["unreadable"]:
         return HealthStatus.CRITICAL, f"recovery point {min(status['unreadable'])} cannot be read"
     if status["left_held"]:
-        said = f"recovery point {status['left_held'][0]} was never finished and holds snapshots: delete it"
+        said = f"recovery point {status['left_held'][0]} was never finished, or its records are lost,"
+        said += " and holds snapshots: restore the records from a copy, or delete it"
         return HealthStatus.DEGRADED, said
     if status["latest_validated"] is None:
         return HealthStatus.DEGRADED, "there is no valid recovery point"

@@ -1,6 +1,8 @@
 #include "repo/point.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -29,7 +31,7 @@ static int no_point(const char *id, lrb_err *err) {
     return lrb_err_set(err, LRB_E_NOT_FOUND, "open", id, "there is no such recovery point");
 }
 
-typedef enum purpose { READ, CHANGE, CREATE } purpose;
+typedef enum purpose { READ, CHANGE, CREATE, DELETE } purpose;
 
 /* All that is needed for this access is open afterwards, or nothing. */
 static int open_dirs(const char *storage_path, const char *id, purpose how, dirs *d, lrb_err *err) {
@@ -38,7 +40,7 @@ static int open_dirs(const char *storage_path, const char *id, purpose how, dirs
     if (!lrb_graph_id_valid(id)) return lrb_err_set(err, LRB_E_INVALID, "open", id, "this cannot be the id of a recovery point");
     int code = lrb_fs_open_dir(AT_FDCWD, storage_path, &storage, err);
     if (!code) code = lrb_storage_subdir(storage, points_name, how == CREATE, &d->points, err);
-    if (!code) code = lrb_storage_subdir(d->points, id, how == CREATE, &d->point, err);
+    if (!code && how != DELETE) code = lrb_storage_subdir(d->points, id, how == CREATE, &d->point, err);
     if (!code && how != READ) code = lrb_storage_subdir(d->points, tmp_name, true, &d->tmp, err);
     lrb_fs_close(storage);
     if (code) {
@@ -65,16 +67,31 @@ static int open_vault(const lrb_point_place *place, const lrb_entry_peek *first,
     return lrb_vault_open(vault, first->repository_id, place->id, place->key, err);
 }
 
-/* *found and the keys, when there is an entry 0. */
+static int missing_entry(const char *id, uint64_t number, lrb_err *err) {
+    char name[21];
+    lrb_log_name(number, name);
+    return lrb_err_set(err, LRB_E_DAMAGED, "read", id, "entry %s of the recovery point is missing while later ones exist", name);
+}
+
+/* Entries are read as a log's, which calls them log/<number>: here they lie elsewhere. */
+static int name_it(const lrb_point_place *place, uint64_t number, lrb_err *err) {
+    if (!strncmp(err->target, "log/", 4))
+        snprintf(err->target, sizeof err->target, "%s/%s/%020" PRIu64, points_name, place->id, number);
+    return err->code;
+}
+
+/* *found and the keys, when there is an entry 0. Later ones without it are what is left of a point: DAMAGED. */
 static int look(const lrb_point_place *place, int dir, bool *found, lrb_vault *vault, lrb_err *err) {
     lrb_entry_peek first;
+    uint64_t highest;
     int code = lrb_log_peek(dir, 0, &first, err);
     *found = !code;
-    if (code == LRB_E_NOT_FOUND) {
-        lrb_err_clear(err);
-        return LRB_OK;
-    }
-    return code ? code : open_vault(place, &first, vault, err);
+    if (!code) return open_vault(place, &first, vault, err);
+    if (code != LRB_E_NOT_FOUND) return name_it(place, 0, err);
+    lrb_err_clear(err);
+    bool left;
+    code = lrb_log_highest(dir, &left, &highest, err);
+    return !code && left ? missing_entry(place->id, 0, err) : code;
 }
 
 static int take_text(const lrb_entry *entry, const char *id, const char **text, size_t *length, lrb_err *err) {
@@ -104,15 +121,11 @@ static int read_one(const lrb_point_place *place, int dir, const lrb_vault *vaul
         code = take_text(&entry, place->id, &text, &length, err);
         if (!code && each) code = each(arg, number, entry.time_ns, text, length, err);
         lrb_entry_clear(&entry);
+    } else {
+        code = name_it(place, number, err);
     }
     lrb_buf_clear(&bytes);
     return code;
-}
-
-static int missing_entry(const char *id, uint64_t number, lrb_err *err) {
-    char name[21];
-    lrb_log_name(number, name);
-    return lrb_err_set(err, LRB_E_DAMAGED, "read", id, "entry %s of the recovery point is missing while later ones exist", name);
 }
 
 /* Walks all entries; *t says where they end. */
@@ -245,26 +258,22 @@ int lrb_point_append(const lrb_point_place *place, bool create, const char *text
 
 int lrb_point_delete(const char *storage_path, const char *id, bool *existed, lrb_err *err) {
     dirs d;
-    lrb_identity first;
-    char name[21];
     *existed = false;
-    int code = open_dirs(storage_path, id, READ, &d, err);
+    int code = open_dirs(storage_path, id, DELETE, &d, err);
     if (code == LRB_E_NOT_FOUND) {
         lrb_err_clear(err);
         return LRB_OK;
     }
     if (code) return code;
-    lrb_log_name(0, name);
-    code = lrb_fs_identify_at(d.point, name, &first, err);
+    code = lrb_fs_remove_tree(d.tmp, id, err); /* of a deletion that died */
+    if (!code) code = lrb_fs_rename(d.points, id, d.tmp, id, err);
     *existed = !code;
     if (code == LRB_E_NOT_FOUND) {
         lrb_err_clear(err);
         code = LRB_OK;
     }
-    if (!code) code = lrb_fs_unlink(d.point, name, err);
-    if (!code) code = lrb_fs_sync(d.point, id, err);
-    if (!code) code = lrb_fs_remove_tree(d.points, id, err);
-    if (!code) code = lrb_fs_sync(d.points, points_name, err);
+    if (!code && *existed) code = lrb_fs_sync(d.points, points_name, err);
+    if (!code && *existed) code = lrb_fs_remove_tree(d.tmp, id, err);
     close_dirs(&d);
     return code;
 }

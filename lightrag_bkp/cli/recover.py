@@ -16,6 +16,8 @@ from .words import PointId
 if TYPE_CHECKING:
     from ..recovery import DrillOutcome, FailoverOutcome, RecoveryPoint
 
+_NO_RECORDS = "it holds snapshots and has no records: it was never finished, or they are lost"
+
 
 def create(
     session: Session,
@@ -40,8 +42,9 @@ def create(
 def list_(session: Session) -> int:
     """List recovery points, oldest first."""
     manager = session.recovery()
-    points, failed = manager.list_recovery_points(), manager.get_recovery_status()["unreadable"]
-    for checkpoint_id, why in ({} if session.json else failed).items():
+    points, written = manager.list_recovery_points(), manager.get_recovery_status()
+    failed, left = written["unreadable"], written["left_held"]
+    for checkpoint_id, why in ({} if session.json else failed | dict.fromkeys(left, _NO_RECORDS)).items():
         session.complain(f"recovery point {checkpoint_id}: {why}")
 
     def lines() -> list[str]:
@@ -49,7 +52,8 @@ def list_(session: Session) -> int:
                 for one in points)  # fmt: skip
         return [*table(("POINT", "MADE (UTC)", "VALID", "GRAPHS", "FOR"), rows)] if points else ["no recovery points"]
 
-    code = session.answer(lambda: {"recovery_points": [_document(one) for one in points], "unreadable": failed}, lines)
+    answer = {"recovery_points": [_document(one) for one in points], "unreadable": failed, "left_held": left}
+    code = session.answer(lambda: answer, lines)
     return Exit.FAILED if failed else code
 
 
@@ -149,11 +153,14 @@ def failover(
 def delete(session: Session, point: PointId) -> int:
     """Delete a recovery point, and let its snapshots go.
 
-    Also what a creation that died left held; `status` names it.
+    Also a damaged one, and what a creation that died left held; `status` names it.
     """
     manager = session.recovery()
     left = manager.get_recovery_status()["left_held"]
-    wanted = point if point in left else manager.find_recovery_point(point).checkpoint_id
+    if point == "latest":
+        wanted = manager.find_recovery_point(point).checkpoint_id
+    else:
+        wanted = point if point in left else manager.find_recovery_id(point)
     session.run(manager.delete_recovery_point(wanted))
     return session.close(
         lambda: {"checkpoint_id": wanted, "deleted": True}, lambda: [f"recovery point {wanted} is deleted"]

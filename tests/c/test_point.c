@@ -81,18 +81,32 @@ TEST(a_deleted_point_is_gone_and_may_be_made_again) {
 }
 
 TEST(a_deletion_that_died_is_a_deletion) {
-    char path[256];
+    char point[256], aside[256];
     bool existed;
     CHECK_OK(append("half", NULL, true, "{}"));
-    CHECK_OK(append("half", NULL, false, "{}"));
-    path_of("half", 0, path);
-    CHECK(!unlink(path));
+    snprintf(point, sizeof point, "%s/recovery_points/half", s.root);
+    snprintf(aside, sizeof aside, "%s/recovery_points/.tmp/half", s.root);
+    CHECK(!rename(point, aside));
     CHECK_FAILS(read_all("half", NULL), LRB_E_NOT_FOUND);
     CHECK_FAILS(append("half", NULL, false, "{}"), LRB_E_NOT_FOUND);
     CHECK_OK(lrb_point_delete(s.root, "half", &existed, &err));
     CHECK(!existed);
-    path_of("half", 1, path);
-    CHECK(access(path, F_OK));
+    CHECK(access(aside, F_OK));
+}
+
+TEST(a_point_that_lost_its_first_entry_is_damaged_and_can_be_deleted) {
+    char path[256];
+    bool existed;
+    CHECK_OK(append("headless", NULL, true, "{}"));
+    CHECK_OK(append("headless", NULL, false, "{}"));
+    path_of("headless", 0, path);
+    CHECK(!unlink(path));
+    CHECK_FAILS(read_all("headless", NULL), LRB_E_DAMAGED);
+    CHECK_FAILS(append("headless", NULL, false, "{}"), LRB_E_DAMAGED);
+    CHECK_FAILS(append("headless", NULL, true, "{}"), LRB_E_DAMAGED);
+    CHECK_OK(lrb_point_delete(s.root, "headless", &existed, &err));
+    CHECK(existed);
+    CHECK_FAILS(read_all("headless", NULL), LRB_E_NOT_FOUND);
 }
 
 TEST(a_sealed_point_shows_nothing_and_wants_its_key) {
@@ -214,6 +228,7 @@ int main(void) {
     RUN(what_is_no_id_leads_nowhere);
     RUN(a_deleted_point_is_gone_and_may_be_made_again);
     RUN(a_deletion_that_died_is_a_deletion);
+    RUN(a_point_that_lost_its_first_entry_is_damaged_and_can_be_deleted);
     RUN(a_sealed_point_shows_nothing_and_wants_its_key);
     RUN(every_flipped_byte_is_found);
     RUN(a_missing_or_exchanged_entry_is_found);

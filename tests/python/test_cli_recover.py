@@ -113,6 +113,37 @@ def test_a_damaged_point_is_complained_about(program: Program, places: dict[str,
     assert list(program.json("recovery", "list", code=1)["unreadable"]) == [point]
 
 
+@pytest.mark.parametrize("lost", ["the first record", "all records", "a byte"])
+def test_latest_is_never_silently_an_older_one(
+    program: Program, places: dict[str, Path], point: str, lost: str
+) -> None:
+    newer = str(program.json("recovery", "create", "sales")["recovery_point"]["checkpoint_id"])
+    program("recovery", "validate", newer)
+    place = program.storage / "recovery_points" / newer
+    (places["sales"] / GRAPH).write_text("worked on since")
+    before = kept(places)
+    first = place / ("0" * 20)
+    match lost:
+        case "the first record":
+            first.unlink()
+        case "all records":
+            shutil.rmtree(place)
+        case "a byte":
+            first.chmod(0o640)
+            first.write_bytes(first.read_bytes()[:-1])
+    refused = program.sentence("recovery", "failover", "latest", "--yes", code=1)
+    assert newer in refused and "name an older one by its id, restore the records from a copy, or delete it" in refused
+    assert lost == "all records" or f"{newer}/{first.name}" in refused or f"entry {first.name}" in refused
+    assert kept(places) == before
+    code = 0 if lost == "all records" else 1
+    assert newer in program("recovery", "list", code=code).err
+    page = program("status", code=1).out
+    assert ("never finished" in page) is (lost == "all records")
+    assert "is deleted" in program("recovery", "delete", newer).out
+    assert not any(newer in str(one["holders"]) for one in program.json("list", "sales")["snapshots"])
+    assert "all graphs are back" in program("recovery", "failover", "latest", "--yes").out
+
+
 def test_documents_are_json(program: Program, places: dict[str, Path], point: str) -> None:
     for words in (("list",), ("show", point), ("validate", point), ("drill", point), ("failover", point, "--dry-run")):
         assert isinstance(json.loads(json.dumps(program.json("recovery", *words))), dict)
