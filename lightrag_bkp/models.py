@@ -215,7 +215,9 @@ class BackupSnapshot:
 
     @cached_property
     def retention_until(self) -> datetime | None:
-        """When it expires; None when it is kept for ever."""
+        """When its retention days end, by its claimed time; None when it is kept for ever. The policy may keep it
+        longer, and does not believe every claimed time: `retention_reason` says what holds.
+        """
         if self.retention_days == 0:
             return None
         try:

@@ -1,6 +1,7 @@
 """Commands that only read: `list`, `show`, `stats`."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..models import Listing
@@ -40,9 +41,12 @@ def show(session: Session, graph: GraphId, snapshot: SnapshotId) -> int:
     Besides: what was left out and why, how it was taken, how long it stays.
     """
     known = session.graph(graph)
-    one = known.find_snapshot(snapshot)
+    found = known.find_snapshot(snapshot)
+    # What keeps a snapshot depends on the others: a listing knows it.
+    one = next((listed for listed in known.list_snapshots() if listed.backup_id == found.backup_id), found)
     session.warn_of_log(known)
-    return session.answer(lambda: {"snapshot": snapshot_document(one, body=True)}, lambda: _details(one))
+    by_days = one.safety or known.retention.days
+    return session.answer(lambda: {"snapshot": snapshot_document(one, body=True)}, lambda: _details(one, by_days))
 
 
 def stats(session: Session) -> int:
@@ -84,8 +88,23 @@ def _listing(found: "list[BackupSnapshot]") -> Iterator[str]:
     return table(heads, rows, ("SIZE", "ADDED"))
 
 
-def _details(one: "BackupSnapshot") -> Iterator[str]:
-    until = one.retention_until
+def kept_until(one: "BackupSnapshot", by_days: bool) -> str:
+    """How long a snapshot stays: till the end of its retention days where the policy goes `by_days` and can believe
+    its time, else as long as a rule says.
+    """
+    from ..repository import EXPIRED
+
+    until, now = one.retention_until, datetime.now(UTC)
+    if one.retention_reason == EXPIRED:
+        return "the next prune"
+    if by_days and until is None:
+        return "for ever"
+    if by_days and until is not None and until > now and one.created_at <= now + timedelta(days=1):
+        return f"{when(until)} UTC"
+    return f"no date: the policy keeps it ({one.retention_reason})"
+
+
+def _details(one: "BackupSnapshot", by_days: bool) -> Iterator[str]:
     said = {
         "snapshot": one.backup_id,
         "graph": one.graph_id,
@@ -94,7 +113,8 @@ def _details(one: "BackupSnapshot") -> Iterator[str]:
         "verdict": one.verdict or "not validated",
         "size": f"{size(one.size_bytes)} in {counted(one.item_count, 'item')}, {size(one.stored_bytes)} added",
         "data hash": one.data_hash,
-        "kept until": "for ever" if until is None else f"{when(until)} UTC",
+        "retention": one.retention_reason,
+        "kept until": kept_until(one, by_days),
         "held by": ", ".join(one.holders) or "nobody",
         "log entry": one.checkpoint_path,
     }

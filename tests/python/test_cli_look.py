@@ -1,6 +1,8 @@
 """`list`, `show` and `stats`."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import pytest
 from support.program import Program
 
 from lightrag_bkp.cli.documents import written
+from lightrag_bkp.cli.look import kept_until
+from lightrag_bkp.cli.text import when
 from lightrag_bkp.models import Listing
 from lightrag_bkp.sync import BackupManager, GraphBackup
 
@@ -76,6 +80,35 @@ def test_show_tells_everything(program: Program, kept: GraphBackup) -> None:
         }
         for item in one.items
     ]
+
+
+@pytest.mark.parametrize(
+    ("taken", "days", "reason", "by_days", "said"),
+    [
+        (timedelta(0), 30, "days", True, "{until} UTC"),
+        (timedelta(0), 30, "minimum", True, "{until} UTC"),
+        (timedelta(0), 0, "forever", True, "for ever"),
+        (timedelta(0), 0, "expired", False, "the next prune"),
+        (timedelta(0), 30, "last", False, "no date: the policy keeps it (last)"),
+        (timedelta(days=-40), 30, "minimum", True, "no date: the policy keeps it (minimum)"),
+        (timedelta(days=-40 * 365), 30, "days", True, "no date: the policy keeps it (days)"),
+        (timedelta(days=40 * 365), 30, "implausible", True, "no date: the policy keeps it (implausible)"),
+    ],
+)
+def test_show_and_the_policy_agree_on_how_long_a_snapshot_stays(
+    kept: GraphBackup, taken: timedelta, days: int, reason: str, by_days: bool, said: str
+) -> None:
+    one = replace(
+        kept.list_snapshots()[0], created_at=datetime.now(UTC) + taken, retention_days=days, retention_reason=reason
+    )
+    until = one.retention_until
+    assert kept_until(one, by_days) == said.format(until=until and when(until))
+
+
+def test_show_and_list_name_the_same_rule(program: Program, kept: GraphBackup) -> None:
+    for listed in program.json("list", "kept")["snapshots"]:
+        shown = program.json("show", "kept", listed["backup_id"])["snapshot"]
+        assert shown["retention_reason"] == listed["retention_reason"] != ""
 
 
 @pytest.mark.parametrize(
