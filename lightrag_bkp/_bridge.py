@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _core, config
@@ -260,7 +261,13 @@ def _station() -> _Station:
 # ---- running jobs ----
 
 
-async def run(job: Job, progress: ProgressCallback | None = None, *, commits: bool = False) -> Any:
+async def run(
+    job: Job,
+    progress: ProgressCallback | None = None,
+    *,
+    commits: bool = False,
+    phases: Mapping[int, str] | None = None,
+) -> Any:
     """Runs a job of the core and returns its result.
 
     A cancelled caller cancels the job and waits until it has stopped: nothing of it goes on behind the caller's back.
@@ -270,13 +277,14 @@ async def run(job: Job, progress: ProgressCallback | None = None, *, commits: bo
             job is cancelled and its exception passes through.
         commits: what the job did stays done. An exception of `progress` that came too late to cancel it is then logged
             and does not hide the result, whether it was the last call that raised or the one before.
+        phases: names of the job's phases, which have numbers in the core; "start" is before the first.
 
     Raises:
         LightragBkpError: the job's own error.
     """
     done = _station().submit(job)
     try:
-        fault = await _watch(job, done, progress)
+        fault = await _watch(job, done, progress, phases)
         if fault is not None:
             job.cancel()
             await asyncio.wait([done])
@@ -293,11 +301,11 @@ async def run(job: Job, progress: ProgressCallback | None = None, *, commits: bo
         if fault is None:
             raise
         raise fault from None  # it was cancelled in time
-    fault = fault or _report(job, progress)
+    fault = fault or _report(job, progress, phases)
     if fault is not None:
         if not commits:
             raise fault
-        logger.warning("event=progress_failed phase=%s error=%r", _progress(job).phase, fault)
+        logger.warning("event=progress_failed phase=%s error=%r", _progress(job, phases).phase, fault)
     return result
 
 
@@ -321,7 +329,9 @@ def run_blocking(job: Job) -> Any:
     return job.result()
 
 
-async def _watch(job: Job, done: "asyncio.Future[None]", progress: ProgressCallback | None) -> Exception | None:
+async def _watch(
+    job: Job, done: "asyncio.Future[None]", progress: ProgressCallback | None, phases: Mapping[int, str] | None
+) -> Exception | None:
     """Waits until the job came back, or `progress` raised; returns that exception."""
     if progress is None:
         await asyncio.wait([done])
@@ -330,15 +340,15 @@ async def _watch(job: Job, done: "asyncio.Future[None]", progress: ProgressCallb
         await asyncio.wait([done], timeout=PROGRESS_INTERVAL_S)
         if done.done():
             return None
-        fault = _report(job, progress)
+        fault = _report(job, progress, phases)
         if fault is not None:
             return fault
 
 
-def _report(job: Job, progress: ProgressCallback | None) -> Exception | None:
+def _report(job: Job, progress: ProgressCallback | None, phases: Mapping[int, str] | None) -> Exception | None:
     try:
         if progress is not None:
-            progress(_progress(job))
+            progress(_progress(job, phases))
     except Exception as fault:
         return fault
     return None
@@ -361,9 +371,10 @@ def _wait_out(mailbox: _core.Mailbox) -> None:
             continue
 
 
-def _progress(job: Job) -> Progress:
+def _progress(job: Job, phases: Mapping[int, str] | None) -> Progress:
     phase, items_done, items_total, bytes_in, bytes_total, bytes_stored, _ = job.progress()
-    return Progress(str(phase), items_done, items_total, bytes_in, bytes_total, bytes_stored)
+    name = str(phase) if phases is None else phases.get(phase, "start")
+    return Progress(name, items_done, items_total, bytes_in, bytes_total, bytes_stored)
 
 
 # ---- health probes ----

@@ -20,7 +20,7 @@ from .errors import (
     SourceChangedError,
     StorageError,
 )
-from .models import BackupSnapshot, Consistency, Progress, ProgressCallback
+from .models import BackupSnapshot, Consistency, ProgressCallback
 from .place import concerns
 from .repository import GraphRepository
 from .sources import Cut, files, names, trees
@@ -33,7 +33,7 @@ DEADLINE_MAX_S = 366 * 86400
 _REPORT_MAX_BYTES = 512 << 10
 """Of a verdict's report, which becomes part of the facts: half of what those may be."""
 
-_PHASES = {"1": "compare", "2": "encode", "3": "commit", "4": "validate"}
+_PHASES = {1: "compare", 2: "encode", 3: "commit", 4: "validate"}
 VALIDATE = ("on", "off")
 _said: set[str] = set()
 _TRIES = 4
@@ -185,22 +185,10 @@ async def store(
         verdict=verdict,
         partial=partial,
     )
-    backup_id = (await _bridge.run(job, named(progress, _PHASES), commits=True))[0]
+    backup_id = (await _bridge.run(job, progress, commits=True, phases=_PHASES))[0]
     row = core.snapshot(backup_id)
     assert row is not None
     return repository.snapshot(core, row)
-
-
-def named(progress: ProgressCallback | None, phases: Mapping[str, str]) -> ProgressCallback | None:
-    """A callback for the bridge that puts the phase's name in place of its number."""
-    if progress is None:
-        return None
-    report = progress
-
-    def relay(at: Progress) -> None:
-        report(replace(at, phase=phases.get(str(at.phase), "start")))
-
-    return relay
 
 
 def metadata_text(metadata: Mapping[str, Any] | None) -> str:

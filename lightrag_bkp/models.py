@@ -311,9 +311,9 @@ class Progress:
     """How far an operation has come.
 
     Attributes:
-        phase: name of the step: "compare", "encode", "commit" of a snapshot; "plan", "write", "check" of a restore.
-            (From `_bridge.run` it comes as the job's number in decimal digits; the operation puts the name in its
-            place.)
+        phase: name of the step: "compare", "encode", "commit" of a snapshot; "plan", "write", "check" of a restore;
+            "log", "needed", "packs", "items", "enter", "done" of a verification; "log", "list", "mark", "weigh",
+            "enter", "repack", "unlink", "tidy", "done" of a clean-up; "validate". "start" comes before any.
         items_done, items_total: items. bytes_in, bytes_total: bytes read. bytes_stored: bytes written.
     """
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from . import _bridge, capture, sidecars
+from . import _bridge, sidecars
 from .errors import ConflictError, LightragBkpError, NoSpaceError, NotFoundError, StorageError
 from .models import ProgressCallback
 from .repository import GraphRepository
@@ -16,7 +16,7 @@ from .sources import trees
 from .sources.names import FULL_DOCS, INPUTS
 from .target import Target, present_directory
 
-PHASES = {"1": "plan", "2": "write", "3": "check"}
+PHASES = {1: "plan", 2: "write", 3: "check"}
 CREATE, REPLACE, SAME = 1, 2, 3
 FILE, DIRECTORY, SYMLINK = 1, 2, 3
 
@@ -134,7 +134,7 @@ class Staging:
             keep = _bridge.KEEP_NOTHING
         with present_directory(self.root) as present:
             job = _bridge.stage_job(core, planned.items, staging_dir=self.fd, compare_dir=present, keep=keep)
-        staged = Staged.of(await _bridge.run(job, capture.named(wanted.progress, PHASES)))
+        staged = Staged.of(await _bridge.run(job, wanted.progress, phases=PHASES))
         moved = 0
         if wanted.input_root is not None:
             moved = await asyncio.to_thread(sidecars.rewrite, self.path, wanted.input_root)
@@ -188,7 +188,7 @@ async def plan(repository: GraphRepository, wanted: Wanted, root: str | None) ->
     core = await repository.require()
     with present_directory(root or "") as present:
         job = _bridge.plan_job(core, wanted.snapshot_id, compare_dir=present, only=wanted.chosen(core))
-    return Staged.of(await _bridge.run(job, capture.named(wanted.progress, PHASES)))
+    return Staged.of(await _bridge.run(job, wanted.progress, phases=PHASES))
 
 
 async def unpack(repository: GraphRepository, snapshot_id: str, directory: str) -> None:

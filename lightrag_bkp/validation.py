@@ -116,7 +116,7 @@ async def _judged(
 ) -> tuple[Validation, dict[str, Any]]:
     """Runs a validate job of the core; returns what it says, read and as it was said."""
     started = time.monotonic()
-    report: dict[str, Any] = json.loads(await _bridge.run(job, progress))
+    report: dict[str, Any] = json.loads(await _bridge.run(job, progress, phases={0: "validate"}))
     found = parse(report)
     seconds = time.monotonic() - started
     logger.info(

@@ -4,13 +4,14 @@ import logging
 import time
 from dataclasses import replace
 
-from . import _bridge, capture, trial
+from . import _bridge, trial
 from .errors import DamagedError, InvalidInputError
 from .models import BackupSnapshot, Finding, ProgressCallback, VerifyLevel, VerifyOutcome
 from .repository import GraphRepository
 
 logger = logging.getLogger("lightrag_bkp")
 
+_PHASES = {1: "log", 2: "needed", 3: "packs", 4: "items", 5: "enter", 6: "done"}
 _CORE_LEVELS = {VerifyLevel.CATALOGUE: 1, VerifyLevel.DIGESTS: 2}
 
 
@@ -49,7 +50,7 @@ async def _look(
 ) -> VerifyOutcome:
     core = await repository.require()
     job = _bridge.verify_job(core, snapshot.backup_id if snapshot else None, _CORE_LEVELS[level], True)
-    found, count, objects, chunks, bytes_read = await _bridge.run(job, capture.named(progress, {}))
+    found, count, objects, chunks, bytes_read = await _bridge.run(job, progress, phases=_PHASES)
     return VerifyOutcome(level, tuple(Finding(*pair) for pair in found), count, objects, chunks, bytes_read, 0.0)
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from datetime import datetime
 
-from .. import _bridge, arguments, capture, validation, verification
+from .. import _bridge, arguments, validation, verification
 from ..errors import ConflictError
 from ..models import (
     ProgressCallback,
@@ -24,6 +24,10 @@ logger = logging.getLogger("lightrag_bkp")
 
 READERS_WAIT_S = 3600.0
 """How long packs taken out of use stay on disk, for readers that opened them before."""
+_PRUNE_PHASES = {
+    **{1: "log", 2: "list", 3: "mark", 4: "weigh", 5: "enter", 6: "repack", 7: "enter", 8: "unlink", 9: "tidy"},
+    10: "done",
+}
 _LONGEST_WAIT_S = 10 * 365 * 86_400
 
 
@@ -178,7 +182,7 @@ class Keeping(KnownGraph):
             dropped = list(await _bridge.run(_bridge.drop_job(core, dropped, "retention")))
         without = dropped if dry_run else ()
         job = _bridge.prune_job(core, wait_ns=wait_ns, dry_run=dry_run, repack=True, dropped=without)
-        freed = await _bridge.run(job, capture.named(progress, {}), commits=not dry_run)
+        freed = await _bridge.run(job, progress, commits=not dry_run, phases=_PRUNE_PHASES)
         outcome = PruneOutcome(
             dropped=tuple(dropped),
             kept=len(rows) - len(dropped),

@@ -31,6 +31,28 @@ async def test_unchanged_graph_adds_at_most_an_entry(manager: BackupManager, gra
     assert (await graph.create_snapshot()).stored_bytes <= 4096
 
 
+async def test_every_operation_names_its_phases(
+    manager: BackupManager, graph_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = manager.register_graph("g", graph_dir)
+    seen: list[str] = []
+
+    def report(at: Progress) -> None:
+        seen.append(at.phase)
+
+    def fail(_: Progress) -> None:
+        raise RuntimeError("too late")
+
+    await graph.create_snapshot(progress=fail)
+    assert "event=progress_failed phase=commit" in caplog.text
+    await graph.verify_snapshot("latest", progress=report)
+    await graph.verify_snapshot(level="catalogue", progress=report)
+    await graph.prune(progress=report)
+    await graph.validate_snapshot("latest", progress=report)
+    assert [phase for phase in seen if phase in ("done", "validate")] == ["done", "done", "done", "validate"]
+    assert "start" not in seen
+
+
 async def test_progress_arrives_on_the_loops_thread(manager: BackupManager, graph_dir: Path) -> None:
     seen: list[Progress] = []
 
