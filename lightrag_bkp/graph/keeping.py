@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from datetime import datetime
+from typing import Literal
 
 from .. import _bridge, arguments, validation, verification
 from ..errors import ConflictError
@@ -72,10 +73,7 @@ class Keeping(KnownGraph):
         Raises:
             NotFoundError: no such snapshot. InvalidInputError: the holder's name cannot be stored.
         """
-        arguments.check_text(holder, "holder")
-        snapshot = await self._require(snapshot_id)
-        core = await self._repository.require()
-        return bool(await _bridge.run(_bridge.hold_job(core, snapshot.backup_id, holder)))
+        return await self._change_hold("hold", snapshot_id, holder)
 
     async def release(self, snapshot_id: str, holder: str = "user") -> bool:
         """Ends a hold.
@@ -86,10 +84,18 @@ class Keeping(KnownGraph):
         Raises:
             NotFoundError: no such snapshot.
         """
+        return await self._change_hold("release", snapshot_id, holder)
+
+    async def _change_hold(self, op: Literal["hold", "release"], snapshot_id: str, holder: str) -> bool:
         arguments.check_text(holder, "holder")
         snapshot = await self._require(snapshot_id)
         core = await self._repository.require()
-        return bool(await _bridge.run(_bridge.release_job(core, snapshot.backup_id, holder)))
+        make_job = _bridge.hold_job if op == "hold" else _bridge.release_job
+        changed = bool(await _bridge.run(make_job(core, snapshot.backup_id, holder)))
+        logger.info(
+            "event=%s graph=%s id=%s holder=%r changed=%s", op, self.graph_id, snapshot.backup_id, holder, changed
+        )
+        return changed
 
     async def verify_snapshot(
         self,

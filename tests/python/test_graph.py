@@ -50,6 +50,23 @@ async def test_hold_keeps_a_snapshot_until_released(manager: BackupManager, grap
     assert await graph.delete_snapshot(snapshot.backup_id) is True
 
 
+async def test_holding_and_releasing_are_logged(
+    manager: BackupManager, graph_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = manager.register_graph("g", graph_dir)
+    snapshot = await graph.create_snapshot()
+    caplog.set_level("INFO", "lightrag_bkp")
+    caplog.clear()
+    for change in (graph.hold, graph.hold, graph.release):
+        await change("latest", "the auditor")
+    what = f"graph=g id={snapshot.backup_id} holder='the auditor'"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"event=hold {what} changed=True",
+        f"event=hold {what} changed=False",
+        f"event=release {what} changed=True",
+    ]
+
+
 async def test_verify_finds_a_flipped_byte_and_the_next_snapshot_heals(
     manager: BackupManager, graph_dir: Path, tmp_path: Path
 ) -> None:
