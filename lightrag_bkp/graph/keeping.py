@@ -38,6 +38,9 @@ class Keeping(KnownGraph):
     async def delete_snapshot(self, snapshot_id: str) -> bool:
         """Drops a snapshot. The space it alone uses returns at the next clean-up (`prune`), not now.
 
+        Args:
+            snapshot_id: or "latest".
+
         Returns:
             False when there is no such snapshot.
 
@@ -46,19 +49,18 @@ class Keeping(KnownGraph):
         """
         arguments.check_snapshot_id(snapshot_id)
         core = await self._repository.open()
-        row = None if core is None else core.snapshot(snapshot_id)
-        if core is None or row is None:
+        found = None if core is None else self._find(core, snapshot_id)
+        if core is None or found is None:
             return False
-        dropped = [] if row[12] else await _bridge.run(_bridge.drop_job(core, [snapshot_id], "deleted"))
+        wanted = found.backup_id
+        dropped = [] if found.held else await _bridge.run(_bridge.drop_job(core, [wanted], "deleted"))
         if dropped:
-            logger.info("event=delete graph=%s id=%s", self.graph_id, snapshot_id)
+            logger.info("event=delete graph=%s id=%s", self.graph_id, wanted)
             return True
-        row = core.snapshot(snapshot_id)
+        row = core.snapshot(wanted)
         if row is None:
             return False
-        raise ConflictError(
-            f"snapshot {snapshot_id} is held by {', '.join(row[12])}: release it first", target=snapshot_id
-        )
+        raise ConflictError(f"snapshot {wanted} is held by {', '.join(row[12])}: release it first", target=wanted)
 
     async def hold(self, snapshot_id: str, holder: str = "user") -> bool:
         """Keeps a snapshot whatever the policy says, until `release`.

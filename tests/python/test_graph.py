@@ -34,6 +34,18 @@ async def test_delete_snapshot(manager: BackupManager, graph_dir: Path) -> None:
     assert [s.backup_id for s in graph.list_snapshots()] == [second.backup_id]
 
 
+async def test_delete_takes_latest_as_all_others_do(manager: BackupManager, graph_dir: Path) -> None:
+    graph = manager.register_graph("g", graph_dir)
+    assert await graph.delete_snapshot("latest") is False
+    first, second = [await graph.create_snapshot() for _ in range(2)]
+    await graph.hold("latest")
+    with pytest.raises(ConflictError, match=second.backup_id):
+        await graph.delete_snapshot("latest")
+    await graph.release("latest")
+    assert await graph.delete_snapshot("latest") is True
+    assert [s.backup_id for s in graph.list_snapshots()] == [first.backup_id]
+
+
 async def test_hold_keeps_a_snapshot_until_released(manager: BackupManager, graph_dir: Path) -> None:
     graph = manager.register_graph("g", graph_dir)
     snapshot = await graph.create_snapshot()
