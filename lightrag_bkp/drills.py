@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import LightragBkpError
 from .graph import GraphBackup
-from .models import VerifyLevel
+from .models import VerifyLevel, age_of
 from .points import DRILL, PointStore, Record, RecoveryPoint
 
 logger = logging.getLogger("lightrag_bkp")
@@ -58,7 +58,7 @@ class DrillOutcome:
 
 
 def newest(records: Mapping[str, list[Record]]) -> dict[str, Any] | None:
-    """The newest drill: {checkpoint_id, at, age_s, ok, rto_s}; None when there was none.
+    """The newest drill: {checkpoint_id, at, age_s (None: at a time yet to come), ok, rto_s}; None when there was none.
 
     Args:
         records: of every recovery point, by its id.
@@ -67,7 +67,8 @@ def newest(records: Mapping[str, list[Record]]) -> dict[str, Any] | None:
     if not held:
         return None
     at, checkpoint_id, document = max(held, key=lambda drill: drill[0])
-    age_s = max((datetime.now(UTC) - at).total_seconds(), 0.0)
+    age = age_of(at, datetime.now(UTC))
+    age_s = None if age is None else age.total_seconds()
     ok, rto_s = bool(document.get("ok")), document.get("rto_s")
     return {"checkpoint_id": checkpoint_id, "at": at.isoformat(), "age_s": age_s, "ok": ok, "rto_s": rto_s}
 

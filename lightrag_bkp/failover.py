@@ -125,8 +125,7 @@ class Failover:
 
     async def _roll_back(self, error: BaseException) -> FailoverOutcome:
         """Undoes what was restored, the last one first; goes on when one cannot be undone."""
-        reason = str(error) or type(error).__name__
-        left = []
+        reason, left = self._reason(error), []
         for graph_id in reversed(self._point.graphs):
             graph, snapshot_id = self._find(graph_id), self._point.snapshots[graph_id].id
             try:
@@ -141,6 +140,12 @@ class Failover:
         await self._record(ENDED, outcome.document())
         _log(outcome)
         return outcome
+
+    def _reason(self, error: BaseException) -> str:
+        """What failed, and with which graph."""
+        said = str(error) or type(error).__name__
+        failed = next((one.graph_id for one in reversed(self._phases) if not one.ok), None)
+        return said if failed is None or repr(failed) in said else f"graph {failed}: {said}"
 
     @asynccontextmanager
     async def _phase(self, name: str, graph_id: str) -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from .backup import BackupManager
 from .errors import InvalidInputError, LightragBkpError
 from .graph import GraphBackup
 from .limits import RecoverySettings
-from .models import BackupSnapshot, Consistency, moment
+from .models import BackupSnapshot, Consistency, age_of, moment
 from .points import DRILL, VALIDATION, PointStore
 from .sources import files
 from .target import holds_staging
@@ -126,9 +126,9 @@ class HealthValidator:
 
         Returns:
             {graph_id, status, message, checked_at, components: [ComponentHealth as objects], latest (id or None),
-            latest_age_s, not_counted (how many newer snapshots are no good backups, being of consistency "crash"),
-            newest_not_counted (id or None), last_validation and last_drill ({at, ok, level, age_s, ...} or None),
-            free_bytes, days_until_full (None when nothing grows)}.
+            latest_age_s (None also when it claims a time yet to come), not_counted (how many newer snapshots are no
+            good backups, being of consistency "crash"), newest_not_counted (id or None), last_validation and last_drill
+            ({at, ok, level, age_s, ...} or None), free_bytes, days_until_full (None when nothing grows)}.
 
         Raises:
             NotFoundError: no such graph.
@@ -191,8 +191,13 @@ class HealthValidator:
         found |= {"not_counted": len(uncounted), "newest_not_counted": uncounted[-1].backup_id if uncounted else None}
         if not good:
             return ComponentHealth("age", HealthStatus.CRITICAL, f"there is no good backup{_beside(uncounted)}", now)
-        age = max(now - good[-1].created_at, timedelta())
-        found |= {"latest": good[-1].backup_id, "latest_age_s": age.total_seconds()}
+        age = age_of(good[-1].created_at, now)
+        found |= {"latest": good[-1].backup_id, "latest_age_s": None if age is None else age.total_seconds()}
+        if age is None:
+            said = (
+                f"nobody knows how old the newest good backup is: {_to_come(good[-1].created_at)}{_beside(uncounted)}"
+            )
+            return ComponentHealth("age", HealthStatus.DEGRADED, said, now)
         limit = timedelta(hours=self.settings.max_backup_age_hours)
         if age > 2 * limit:
             status = HealthStatus.CRITICAL
@@ -214,7 +219,8 @@ class HealthValidator:
                     if kind not in proofs or proofs[kind]["at"] <= record.at:
                         proofs[kind] = _proof(record.at, point.checkpoint_id, record.document)
         for kind, proof in proofs.items():
-            age_s = max((now - proof["at"]).total_seconds(), 0.0)
+            age = age_of(proof["at"], now)
+            age_s = None if age is None else age.total_seconds()
             found[kind] = proof | {"at": proof["at"].isoformat(), "age_s": age_s}
         if failed:
             said = f"recovery point {min(failed)} cannot be read: {failed[min(failed)]}"
@@ -229,6 +235,9 @@ class HealthValidator:
         drill = found["last_drill"]
         if drill is None:
             said = "no backup was ever brought back for trial: run a drill"
+            return ComponentHealth("proof", HealthStatus.DEGRADED, said, now)
+        if drill["age_s"] is None:
+            said = f"nobody knows when the last drill was: {_to_come(datetime.fromisoformat(drill['at']))}"
             return ComponentHealth("proof", HealthStatus.DEGRADED, said, now)
         age = timedelta(seconds=drill["age_s"])
         late = age > timedelta(days=self.settings.max_drill_age_days)
@@ -307,12 +316,16 @@ def _days_until_full(snapshots: list[BackupSnapshot], free_bytes: int, now: date
     What was added in less than a day counts as a day's: two snapshots a second apart are no rate.
     """
     since = now - timedelta(days=_GROWTH_DAYS)
-    recent = [one for one in snapshots if one.created_at > since]
+    recent = [one for one in snapshots if since < one.created_at <= now]
     if len(recent) < 2:
         return None
     added = sum(one.stored_bytes for one in recent[1:])
     took_s = (recent[-1].created_at - recent[0].created_at).total_seconds()
     return None if added <= 0 else free_bytes / (added / max(took_s, _DAY_S)) / _DAY_S
+
+
+def _to_come(at: datetime) -> str:
+    return f"it claims {at:%Y-%m-%d %H:%M} UTC, which is yet to come: set the clock, and take another"
 
 
 def _told(age: timedelta) -> str:

@@ -18,6 +18,7 @@ from .verdicts import Validation, parse
 
 V = TypeVar("V")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def stored_object(text: str, what: str, backup_id: str) -> dict[str, Any]:
@@ -169,6 +170,13 @@ class SnapshotBody:
 def moment(ns: int) -> datetime:
     """Nanoseconds since 1970 as an aware UTC time (to the microsecond)."""
     return _EPOCH + timedelta(microseconds=ns // 1000)
+
+
+def age_of(at: datetime, now: datetime) -> timedelta | None:
+    """How old something is that claims a time; None for a time yet to come, which says nothing of its age. Clocks of
+    two hosts differ a little.
+    """
+    return None if at - now > _CLOCKS_DIFFER else max(now - at, timedelta())
 
 
 @dataclass(frozen=True)

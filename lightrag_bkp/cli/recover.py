@@ -265,17 +265,20 @@ def _graph_row(name: str, answers: dict[str, dict[str, Any]]) -> tuple[str, ...]
     return (
         name,
         graph["status"],
-        "none" if backups["latest_age_s"] is None else f"{_age(backups['latest_age_s'])} old",
-        _lost(graph["changed_at"], backups["latest_age_s"], graph["checked_at"]),
+        "none" if backups["latest"] is None else f"{_age(backups['latest_age_s'])} old",
+        _lost(graph["changed_at"], backups, graph["checked_at"]),
         f"{_age(drilled['age_s'])} ago, {'well' if drilled['ok'] else 'FAILED'}" if drilled else "never",
         f"{drilled['rto_s']:.1f} s" if drilled and drilled["rto_s"] is not None else "unknown",
     )
 
 
-def _lost(changed_at: str | None, latest_age_s: float | None, checked_at: str) -> str:
+def _lost(changed_at: str | None, backups: dict[str, Any], checked_at: str) -> str:
     """What of the live graph no backup has: from the newest backup to its last change."""
-    if latest_age_s is None:
+    if backups["latest"] is None:
         return "everything"
+    latest_age_s = backups["latest_age_s"]
+    if latest_age_s is None:
+        return "unknown"
     if changed_at is None:
         return f"{_age(latest_age_s)} of work"
     taken_at = datetime.fromisoformat(checked_at) - timedelta(seconds=latest_age_s)
@@ -283,7 +286,9 @@ def _lost(changed_at: str | None, latest_age_s: float | None, checked_at: str) -
     return f"{_age(lost_s)} of work" if lost_s > 1 else "nothing"
 
 
-def _age(seconds: float) -> str:
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown time"
     for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}s"

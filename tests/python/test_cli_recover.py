@@ -1,7 +1,10 @@
 """`recovery ...` and `status`, with no LightRAG running."""
 
+import hashlib
 import json
 import shutil
+import struct
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,17 @@ def point(program: Program, places: dict[str, Path]) -> str:
 
 def kept(places: dict[str, Path]) -> list[Any]:
     return [fingerprint(place) for place in places.values()]
+
+
+def restamped(repository: Path, at: datetime) -> None:
+    """Makes the newest entry of an unsealed log a snapshot of another time, as a host with a wrong clock writes it."""
+    newest = max((repository / "log").iterdir())
+    tag = struct.pack("<HI", 2, 8)
+    head, _, rest = newest.read_bytes().partition(tag)
+    content = head + tag + struct.pack("<q", int(at.timestamp()) * 10**9) + rest[8:-32]
+    newest.chmod(0o640)
+    newest.write_bytes(content + hashlib.sha256(content).digest())
+    shutil.rmtree(repository / "cache", ignore_errors=True)
 
 
 def test_the_whole_life_of_a_point(program: Program, places: dict[str, Path], point: str) -> None:
@@ -68,7 +82,7 @@ def test_a_failover_that_fails_says_so_and_that_all_is_as_before(
     shutil.rmtree(places["support"])
     places["support"].write_text("in the way")
     failed = program("recovery", "failover", point, "--yes", code=1)
-    assert "failed: " in failed.out and "everything is what it was before" in failed.out
+    assert "failed: graph support: " in failed.out and "everything is what it was before" in failed.out
     assert (places["sales"] / GRAPH).read_text() == "worked on since"
     document = program.json("recovery", "failover", point, "--yes", code=1)
     assert (document["ok"], document["rolled_back"]) == (False, True)
@@ -142,6 +156,16 @@ def test_latest_is_never_silently_an_older_one(
     assert "is deleted" in program("recovery", "delete", newer).out
     assert not any(newer in str(one["holders"]) for one in program.json("list", "sales")["snapshots"])
     assert "all graphs are back" in program("recovery", "failover", "latest", "--yes").out
+
+
+def test_a_backup_of_a_time_yet_to_come_is_of_unknown_age(program: Program, places: dict[str, Path]) -> None:
+    program("snapshot", "sales")
+    restamped(program.storage / "graphs" / "sales", datetime(2131, 1, 1, tzinfo=UTC))
+    page = program("status", code=1).out  # support has no backup at all
+    assert "nobody knows how old the newest good backup is: it claims 2131-01-01 00:00 UTC" in page
+    assert "unknown time old" in page.splitlines()[1]
+    backups = program.json("status", code=1)["health"]["graphs"]["sales"]["backups"]
+    assert (backups["status"], backups["latest_age_s"]) == ("degraded", None)
 
 
 def test_documents_are_json(program: Program, places: dict[str, Path], point: str) -> None:
