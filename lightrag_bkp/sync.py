@@ -93,6 +93,41 @@ class GraphBackup:
         """The graph's name."""
         return self.graph.graph_id
 
+    @property
+    def source_dir(self) -> str | None:
+        """LightRAG's working directory, or any other; None when nobody said."""
+        return self.graph.source_dir
+
+    @property
+    def workspace(self) -> str:
+        """The workspace of LightRAG; "" is the unnamed one."""
+        return self.graph.workspace
+
+    @property
+    def input_dir(self) -> str | None:
+        """LightRAG's INPUT_DIR, or None."""
+        return self.graph.input_dir
+
+    @property
+    def rag(self) -> Any:
+        """The running LightRAG, or None."""
+        return self.graph.rag
+
+    @property
+    def server_url(self) -> str | None:
+        """Of the LightRAG server that has the graph open, or None."""
+        return self.graph.server_url
+
+    @property
+    def retention_days(self) -> int:
+        """How long its next snapshots are wanted."""
+        return self.graph.retention_days
+
+    @property
+    def retention(self) -> RetentionPolicy:
+        """Which snapshots its clean-ups keep."""
+        return self.graph.retention
+
     def create_snapshot(
         self,
         source_dir: str | os.PathLike[str] | None = None,
@@ -254,6 +289,14 @@ class GraphBackup:
         """As the original."""
         return run(self.graph.cleanup_old_snapshots())
 
+    def stats(self) -> dict[str, Any]:
+        """As the original."""
+        return self.graph.stats()
+
+    def close(self) -> None:
+        """As the original."""
+        self.graph.close()
+
     def _refuse_deadlock(self, method: str) -> None:
         refuse_deadlock(self.graph, method)
 
@@ -279,6 +322,12 @@ class BackupManager:
             passphrase_file=passphrase_file,
             key_file=key_file,
         )
+        self._twins: dict[str, GraphBackup] = {}
+
+    @property
+    def storage_path(self) -> str:
+        """Where the repositories lie."""
+        return self.manager.storage_path
 
     def register_graph(
         self,
@@ -291,7 +340,7 @@ class BackupManager:
         server_url: str | None = None,
     ) -> GraphBackup:
         """As the original."""
-        return GraphBackup(
+        return self._twin(
             self.manager.register_graph(
                 graph_id, source_dir, workspace=workspace, rag=rag, input_dir=input_dir, server_url=server_url
             )
@@ -300,13 +349,13 @@ class BackupManager:
     def get_graph(self, graph_id: str) -> GraphBackup | None:
         """As the original."""
         graph = self.manager.get_graph(graph_id)
-        return None if graph is None else GraphBackup(graph)
+        return None if graph is None else self._twin(graph)
 
     get_graph_backup = get_graph
 
     def require_graph(self, graph_id: str) -> GraphBackup:
         """As the original."""
-        return GraphBackup(self.manager.require_graph(graph_id))
+        return self._twin(self.manager.require_graph(graph_id))
 
     def graph_ids(self) -> list[str]:
         """As the original."""
@@ -341,6 +390,10 @@ class BackupManager:
     def close(self) -> None:
         """As the original."""
         self.manager.close()
+
+    def _twin(self, graph: backup.GraphBackup) -> GraphBackup:
+        """The same one every time, as the original manager has one object of each graph."""
+        return self._twins.setdefault(graph.graph_id, GraphBackup(graph))
 
     def __enter__(self) -> Self:
         return self
