@@ -62,6 +62,10 @@ class DisasterRecoveryManager:
         """As the original."""
         return self.manager.find_recovery_point(beginning)
 
+    def find_recovery_id(self, beginning: str) -> str:
+        """As the original."""
+        return self.manager.find_recovery_id(beginning)
+
     def delete_recovery_point(self, checkpoint_id: str) -> bool:
         """As the original."""
         return run(self.manager.delete_recovery_point(checkpoint_id))
