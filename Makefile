@@ -38,11 +38,13 @@ $(VENV)/.packages: scripts/bootstrap
 
 $(VENV)/.installed: $(VENV)/.packages pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "installing Python packages into $(VENV), and building; the first time this takes some minutes"
 	@$(PY) -m pip install --quiet --disable-pip-version-check 'setuptools>=77'
 	@LRB_WERROR=1 $(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test]'
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed setup.py $(CORE_C) $(HEADERS)
+	@echo "building the C core"
 	@LRB_WERROR=1 $(PY) setup.py --quiet build_ext --inplace --build-temp $(BUILD)/ext
 	@touch $@
 
