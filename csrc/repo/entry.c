@@ -143,21 +143,38 @@ int lrb_entry_peek_at(const uint8_t *bytes, const char *label, lrb_entry_peek *p
     return LRB_OK;
 }
 
-static int check_format(const uint8_t *bytes, size_t count, const lrb_vault *vault, const char *label, lrb_err *err) {
-    if (count < LRB_ENTRY_HEADER_BYTES + LRB_DIGEST_BYTES + tag_bytes(vault)) return damaged(err, label, "is too short");
-    if (count > LRB_ENTRY_MAX_BYTES) return damaged(err, label, "is longer than any entry may be");
-    int code = check_start(bytes, label, err);
-    bool sealed = !code && bytes[AT_SEAL] == LRB_SEAL_AES256_GCM;
-    if (code || sealed == is_sealed(vault)) return code;
-    if (vault) return damaged(err, label, sealed ? "is sealed while its repository is not" : "is not sealed while its repository is");
-    return lrb_err_set(err, LRB_E_LOCKED, "parse", label, "log entry is sealed, and its key is not known");
-}
-
 static int check_digest(const uint8_t *bytes, size_t count, const lrb_vault *vault, const char *label, lrb_err *err) {
     uint8_t digest[LRB_DIGEST_BYTES];
     int code = sum_up(vault, bytes, count - LRB_DIGEST_BYTES, digest, err);
     if (code || lrb_bytes_same(digest, bytes + count - LRB_DIGEST_BYTES, LRB_DIGEST_BYTES)) return code;
     return damaged(err, label, is_sealed(vault) ? "does not match its MAC" : "does not match its digest");
+}
+
+/* Says of a version or seal that is not known whether it is a newer writer's. It has flipped when the entry holds with the version of
+ * this build and the seal of its repository: of other bytes, no writer's digest or MAC is the same. */
+static int judge_unknown(uint8_t *bytes, size_t count, const lrb_vault *vault, const char *label, lrb_err *err) {
+    uint8_t said[AT_ZERO_A - AT_VERSION];
+    lrb_err unknown = *err;
+    memcpy(said, bytes + AT_VERSION, sizeof said);
+    lrb_put_u16(bytes + AT_VERSION, LRB_FORMAT_VERSION);
+    bytes[AT_SEAL] = is_sealed(vault) ? LRB_SEAL_AES256_GCM : LRB_SEAL_NONE;
+    int code = check_digest(bytes, count, vault, label, err);
+    memcpy(bytes + AT_VERSION, said, sizeof said);
+    if (!code) return damaged(err, label, "names a version or seal it was not written with: it was damaged");
+    if (code != LRB_E_DAMAGED) return code;
+    *err = unknown;
+    return unknown.code;
+}
+
+static int check_format(uint8_t *bytes, size_t count, const lrb_vault *vault, const char *label, lrb_err *err) {
+    if (count < LRB_ENTRY_HEADER_BYTES + LRB_DIGEST_BYTES + tag_bytes(vault)) return damaged(err, label, "is too short");
+    if (count > LRB_ENTRY_MAX_BYTES) return damaged(err, label, "is longer than any entry may be");
+    int code = check_start(bytes, label, err);
+    if (code == LRB_E_UNSUPPORTED) return judge_unknown(bytes, count, vault, label, err);
+    bool sealed = !code && bytes[AT_SEAL] == LRB_SEAL_AES256_GCM;
+    if (code || sealed == is_sealed(vault)) return code;
+    if (vault) return damaged(err, label, sealed ? "is sealed while its repository is not" : "is not sealed while its repository is");
+    return lrb_err_set(err, LRB_E_LOCKED, "parse", label, "log entry is sealed, and its key is not known");
 }
 
 /* Lengths and reserved bytes of a header whose digest matched: still hostile, but no accident. */

@@ -83,11 +83,19 @@ int lrb_log_list(int log_dir, lrb_log_numbers *numbers, lrb_err *err) {
 
 /* ---- reading ---- */
 
+/* What bears an entry's name and is no file is a damaged entry like any other. */
+static int open_entry(int log_dir, const char *name, const char *label, int *fd, lrb_err *err) {
+    int code = lrb_fs_open_read(log_dir, name, fd, err);
+    if (code != LRB_E_INVALID) return code;
+    lrb_err found = *err;
+    return lrb_err_set(err, LRB_E_DAMAGED, "open", label, "log entry cannot be read: %s", found.message);
+}
+
 static int read_bytes(int log_dir, const char *name, const char *label, lrb_buf *bytes, lrb_err *err) {
     int fd = -1;
     lrb_identity identity;
     lrb_buf_empty(bytes);
-    int code = lrb_fs_open_read(log_dir, name, &fd, err);
+    int code = open_entry(log_dir, name, label, &fd, err);
     if (code) return code;
     code = lrb_fs_identify(fd, &identity, err);
     if (!code && identity.size_bytes > LRB_ENTRY_MAX_BYTES)
@@ -134,7 +142,7 @@ int lrb_log_peek(int log_dir, uint64_t number, lrb_entry_peek *peek, lrb_err *er
     int fd;
     lrb_log_name(number, name);
     snprintf(label, sizeof label, "log/%s", name);
-    int code = lrb_fs_open_read(log_dir, name, &fd, err);
+    int code = open_entry(log_dir, name, label, &fd, err);
     if (code) return code;
     code = lrb_fs_read_exact(fd, start, sizeof start, 0, label, err);
     lrb_fs_close(fd);

@@ -40,8 +40,20 @@ static int check_neighbours(const lrb_repo *repo, int graphs_dir, lrb_err *err) 
     return !code && sealed ? beside_sealed(repo, err) : code;
 }
 
+/* Opens graphs/<graph id><below>: `name` in `parent`. What is there and no directory is a damaged object, named with its path. */
+static int open_below(const lrb_repo *repo, int parent, const char *name, const char *below, bool create, int *fd, lrb_err *err) {
+    int code = lrb_storage_subdir(parent, name, create, fd, err);
+    if (code != LRB_E_INVALID) return code;
+    char path[sizeof repo->graph_id + 32];
+    lrb_err found = *err;
+    snprintf(path, sizeof path, "graphs/%s%s", repo->graph_id, below);
+    return lrb_err_set(err, LRB_E_DAMAGED, "open", path, "%.100s: put the directory itself there", found.message);
+}
+
 static int open_subdir(lrb_repo *repo, const char *name, bool create, int *fd, lrb_err *err) {
-    return *fd >= 0 ? LRB_OK : lrb_storage_subdir(repo->root_dir, name, create, fd, err);
+    char below[16];
+    snprintf(below, sizeof below, "/%s", name);
+    return *fd >= 0 ? LRB_OK : open_below(repo, repo->root_dir, name, below, create, fd, err);
 }
 
 /* log/ is made first, then packs/, then entry 0: looked at the other way round, what is missing of them was lost and is not being
@@ -67,7 +79,7 @@ static int open_directories(lrb_repo *repo, const char *storage_path, bool creat
     int graphs = -1;
     int code = lrb_storage_open(storage_path, create, &graphs, err);
     if (!code && create && !sealed) code = check_neighbours(repo, graphs, err);
-    if (!code) code = lrb_storage_subdir(graphs, repo->graph_id, create, &repo->root_dir, err);
+    if (!code) code = open_below(repo, graphs, repo->graph_id, "", create, &repo->root_dir, err);
     lrb_fs_close(graphs);
     if (!code) code = check_stored(repo, create, err);
     if (!code) code = open_subdir(repo, "log", create, &repo->log_dir, err);
@@ -223,7 +235,7 @@ static int load_log(lrb_repo *repo, bool create, const lrb_key *key, lrb_err *er
         return lrb_err_set(err, LRB_E_NOT_FOUND, "open", repo->graph_id, "no snapshot of this graph was ever made");
     if (!found && (code = create_first_entry(repo, key, err))) return code;
     code = load_whole(repo, highest, key, err);
-    if (code == LRB_E_DAMAGED || code == LRB_E_FOREIGN) {
+    if (code == LRB_E_DAMAGED || code == LRB_E_FOREIGN || code == LRB_E_UNSUPPORTED) {
         lrb_err reason = *err;
         code = lrb_repo_read_intact(repo, key, &reason, err);
         if (!code && create) code = lrb_repo_check_whole(repo, err);

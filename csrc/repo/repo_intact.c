@@ -19,6 +19,10 @@ typedef struct reading {
 
 static bool is_damage(int code) { return code == LRB_E_DAMAGED || code == LRB_E_FOREIGN || code == LRB_E_NOT_FOUND; }
 
+/* A clear header alone does not tell a newer writer's entry from a flipped byte: where it is only looked at, both are passed over. The
+ * newer one is refused when it is read. */
+static bool is_passed(int code) { return is_damage(code) || code == LRB_E_UNSUPPORTED; }
+
 /* Keeps the first thing found. */
 static void note(reading *r, const lrb_err *found, uint64_t number) {
     if (r->repo->damage.code) return;
@@ -57,10 +61,14 @@ static int find_vault(reading *r, const lrb_key *key, const lrb_err *reason, lrb
         if (!code) opened = !(code = lrb_repo_open_vault(r->repo, &peek, number, key, err));
         if (!code) code = read_one(r, number, &entry, &digest, err);
         if (!code) lrb_entry_clear(&entry);
-        if (!code || !is_damage(code)) return code;
+        if (!code || !is_passed(code)) return code;
         lrb_vault_clear(&r->repo->vault);
     }
     if (!opened) return err->code; /* it is the keys that are damaged */
+    if (reason->code == LRB_E_UNSUPPORTED) {
+        *err = *reason;
+        return reason->code;
+    }
     return lrb_err_set(err, LRB_E_DAMAGED, "open", reason->target, "%s, and no other entry is intact: restore log/ from a copy", reason->message);
 }
 
@@ -98,7 +106,7 @@ static int take_all(reading *r, lrb_err *err) {
     int code = LRB_OK;
     while (r->repo->state.empty && at-- > 0) {
         code = lrb_log_peek(r->repo->log_dir, r->numbers.at[at], &peek, err);
-        if (code && !is_damage(code)) return code;
+        if (code && !is_passed(code)) return code;
         lrb_err_clear(err);
         if (!code && peek.kind == LRB_ENTRY_CHECKPOINT && (code = take(r, at, err))) return code;
     }

@@ -1,6 +1,8 @@
 /* A damaged log: what is intact of it is read, what is not is named, and nothing is written. */
 #include "repo/repo.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -33,6 +35,46 @@ static void lose(const shelf *s, uint64_t number) {
     char path[512];
     log_path(s, number, path);
     CHECK(unlink(path) == 0);
+}
+
+static void write_at(const char *path, off_t at, const void *bytes, size_t count) {
+    int fd = (chmod(path, 0600), open(path, O_WRONLY));
+    CHECK(fd >= 0 && pwrite(fd, bytes, count, at) == (ssize_t)count);
+    close(fd);
+}
+
+static void flip_version(const shelf *s, uint64_t number) {
+    char path[512];
+    log_path(s, number, path);
+    write_at(path, 9, "\x40", 1);
+}
+
+static void flip_seal(const shelf *s, uint64_t number) {
+    char path[512];
+    log_path(s, number, path);
+    write_at(path, 12, "\x40", 1);
+}
+
+/* What bears an entry's name, in its place or beyond the last one, and is no file. */
+static void put_directory(const shelf *s, uint64_t number) {
+    char path[512];
+    log_path(s, number, path);
+    (void)unlink(path);
+    CHECK(mkdir(path, 0700) == 0);
+}
+
+static void put_fifo(const shelf *s, uint64_t number) {
+    char path[512];
+    log_path(s, number, path);
+    (void)unlink(path);
+    CHECK(mkfifo(path, 0600) == 0);
+}
+
+static void put_symlink(const shelf *s, uint64_t number) {
+    char path[512];
+    log_path(s, number, path);
+    (void)unlink(path);
+    CHECK(symlink("00000000000000000001", path) == 0);
 }
 
 /* A copy of an entry under a number of its own. */
@@ -68,6 +110,14 @@ TEST(what_is_intact_is_read_and_what_is_not_is_named) {
         {cut, 1, 1, 14, "restore it from a copy; until"},
         {cut, 3, 3, 11, "restore it from a copy; until"},
         {cut, 4, 4, 7, "or remove it to give it up"},
+        {flip_version, 0, 0, 15, "restore it from a copy; until"},
+        {flip_version, 2, 2, 13, "restore it from a copy; until"},
+        {flip_version, 4, 4, 7, "or remove it to give it up"},
+        {flip_seal, 3, 3, 11, "restore it from a copy; until"},
+        {put_directory, 0, 0, 15, "restore it from a copy; until"},
+        {put_directory, 5, 5, 15, "or remove it to give it up"},
+        {put_fifo, 2, 2, 13, "restore it from a copy; until"},
+        {put_symlink, 4, 4, 7, "or remove it to give it up"},
         {lose, 0, 0, 15, "restore it from a copy; until"},
         {lose, 2, 2, 13, "restore it from a copy; until"},
         {stray, 5, 5, 15, "or remove it to give it up"},
@@ -96,6 +146,28 @@ TEST(what_is_intact_is_read_and_what_is_not_is_named) {
 }
 
 /* Entry 1 named the pack of the first file, which the later snapshots rely on. */
+/* What a newer version wrote is whole, and not to be passed over: it may say anything. */
+TEST(an_entry_of_a_newer_version_is_refused) {
+    static shelf s;
+    static uint8_t bytes[4096];
+    char ids[SNAPSHOTS][LRB_SNAPSHOT_ID_MAX], path[512];
+    lrb_repo *repo;
+    lrb_err err;
+    make(&s, ids);
+    log_path(&s, 3, path);
+    int fd = open(path, O_RDONLY);
+    ssize_t count = read(fd, bytes, sizeof bytes);
+    close(fd);
+    CHECK(count > LRB_DIGEST_BYTES && count < (ssize_t)sizeof bytes);
+    size_t summed = (size_t)count - LRB_DIGEST_BYTES;
+    bytes[8] = 2;
+    CHECK_OK(lrb_sha256(bytes, summed, bytes + summed, &err));
+    write_at(path, 0, bytes, (size_t)count);
+    CHECK_FAILS(lrb_repo_open(s.f.storage, "g", false, &repo, &err), LRB_E_UNSUPPORTED);
+    CHECK(!strcmp(err.target, "log/00000000000000000003") && strstr(err.message, "format version 2"));
+    shelf_close(&s);
+}
+
 TEST(packs_of_a_lost_entry_can_be_read) {
     shelf s;
     lrb_err err;
@@ -173,6 +245,7 @@ TEST(reading_survives_every_failed_allocation) {
 
 int main(void) {
     RUN(what_is_intact_is_read_and_what_is_not_is_named);
+    RUN(an_entry_of_a_newer_version_is_refused);
     RUN(packs_of_a_lost_entry_can_be_read);
     RUN(it_begins_at_the_newest_checkpoint_that_holds);
     RUN(a_log_of_which_nothing_is_intact_does_not_open);

@@ -40,6 +40,19 @@ def flip_last(storage: Path) -> int:
     return 3
 
 
+def flip_version(storage: Path) -> int:
+    content = bytearray(entry(storage, 2).read_bytes())
+    content[8] ^= 6
+    entry(storage, 2).chmod(0o600)
+    entry(storage, 2).write_bytes(content)
+    return 2
+
+
+def put_link(storage: Path) -> int:
+    entry(storage, 14).symlink_to("nowhere")
+    return 14
+
+
 def remove(storage: Path) -> int:
     entry(storage, 2).unlink()
     return 2
@@ -50,7 +63,7 @@ def add_stray(storage: Path) -> int:
     return 77
 
 
-HARMS = pytest.mark.parametrize("harm", [truncate, flip, flip_last, remove, add_stray])
+HARMS = pytest.mark.parametrize("harm", [truncate, flip, flip_last, flip_version, put_link, remove, add_stray])
 """Of a graph with snapshots 1 to 3; each returns the number of the entry that is to be named."""
 
 

@@ -97,6 +97,17 @@ def test_a_graph_that_may_not_be_looked_into_is_named(program: Program, other: G
     assert program("verify", "kept")
 
 
+@pytest.mark.parametrize("below", ["", "/log", "/packs"])
+def test_a_link_in_place_of_a_directory_is_named_with_its_path(program: Program, kept: GraphBackup, below: str) -> None:
+    kept.graph.close()
+    directory = Path(f"{program.storage}/graphs/kept{below}")
+    directory.rename(program.storage / "aside")
+    directory.symlink_to(program.storage / "aside")
+    for command in (["list", "kept"], ["snapshot", "kept"], ["restore", "kept", "latest", "there"]):
+        said = program.sentence(*command, code=1)
+        assert f"graphs/kept{below}: it was a symbolic link, not a directory: put the directory itself there" in said
+
+
 def test_what_is_no_graph_is_passed_over(program: Program, kept: GraphBackup) -> None:
     graphs = program.storage / "graphs"
     (graphs / "lost+found").mkdir()
