@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self, TypeVar, overload
 
 from .errors import DamagedError, InvalidInputError, LightragBkpError
@@ -167,6 +167,11 @@ class SnapshotBody:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+def same_body(body: SnapshotBody) -> SnapshotBody:
+    """The body that was read before; `load_body` of copies."""
+    return body
+
+
 def moment(ns: int) -> datetime:
     """Nanoseconds since 1970 as an aware UTC time (to the microsecond)."""
     return _EPOCH + timedelta(microseconds=ns // 1000)
@@ -212,9 +217,16 @@ class BackupSnapshot:
     safety: bool = False
     holders: tuple[str, ...] = ()
     retention_reason: str = ""
-    held_ms: float | None = None
+    held_ms: float | None = field(default=None, compare=False)
     metadata_json: str = field(default="{}", repr=False)
     load_body: Callable[[], SnapshotBody] = field(default=SnapshotBody, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy, pickled or not: a body that was read goes along and is not read again."""
+        state = dict(vars(self))
+        if "body" in state:
+            state["load_body"] = partial(same_body, state.pop("body"))
+        return state
 
     @property
     def held(self) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from typing import Self
 
 from . import _bridge
 from .arguments import is_graph_id
@@ -27,6 +28,7 @@ from .models import (
     SkippedItem,
     SnapshotBody,
     moment,
+    same_body,
     stored_object,
 )
 
@@ -181,14 +183,31 @@ class GraphRepository:
             holders=holders,
             retention_reason=reason,
             metadata_json=metadata,
-            load_body=partial(self._body, backup_id),
+            load_body=_BodyReader(self, backup_id),
         )
 
-    def _body(self, backup_id: str) -> SnapshotBody:
-        core = self.open_now()
+
+class _BodyReader:
+    """Reads one snapshot's body. Copies read from the same repository; a pickled one takes the body along, for another
+    process has neither the handle nor the key.
+    """
+
+    def __init__(self, repository: GraphRepository, backup_id: str) -> None:
+        self._repository = repository
+        self._backup_id = backup_id
+
+    def __call__(self) -> SnapshotBody:
+        core = self._repository.open_now()
         if core is None:
-            raise NotFoundError(f"graph {self.graph_id!r} has no repository any more", target=self.graph_id)
-        return read_body(core, backup_id)
+            graph_id = self._repository.graph_id
+            raise NotFoundError(f"graph {graph_id!r} has no repository any more", target=graph_id)
+        return read_body(core, self._backup_id)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial, (same_body, self())
 
 
 def read_body(core: _bridge.Repository, backup_id: str) -> SnapshotBody:

@@ -1,7 +1,10 @@
 """One graph: delete, hold, verify, and what is logged."""
 
+import copy
+import dataclasses
 import math
 import os
+import pickle
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -111,6 +114,27 @@ async def test_one_line_is_logged_per_operation(
     lines = [record.getMessage() for record in operations]
     assert [line.split()[0] for line in lines] == ["event=snapshot", "event=verify", "event=delete"]
     assert all("graph=g" in line and f"id={snapshot.backup_id}" in line for line in lines)
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+async def test_snapshots_can_be_copied_compared_and_pickled(
+    manager: BackupManager, graph_dir: Path, read_before: bool
+) -> None:
+    graph = manager.register_graph("g", graph_dir)
+    made = await graph.create_snapshot()
+    snapshot = graph.get_snapshot("latest")
+    assert snapshot == made and made.held_ms is not None, "how long LightRAG was held does not make it another one"
+    names, facts = [item.name for item in made.items], dict(made.facts)
+    if read_before:
+        assert snapshot.facts == facts
+    assert dataclasses.asdict(snapshot)["backup_id"] == made.backup_id
+    copied = [copy.copy(snapshot), copy.deepcopy(snapshot)]
+    for one in copied:
+        assert one == made and ([item.name for item in one.items], one.facts) == (names, facts)
+    pickled = pickle.dumps(snapshot)
+    await graph.delete_snapshot("latest")
+    loaded = pickle.loads(pickled)
+    assert loaded == made and ([item.name for item in loaded.items], loaded.facts) == (names, facts)
 
 
 @pytest.mark.parametrize("text", ["not json", "[1]", '"' + "x" * 10, "[" * 100_000])
