@@ -20,6 +20,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,20 +103,30 @@ def name_of(build: Build, key: str | None, workspace: str) -> str:
 
 
 def _values(function: Build) -> list[object]:
-    """What a function brings along: captured and default values."""
+    """What a function brings along: captured and default values, and the object it is a method of."""
+    bound = getattr(function, "__self__", None)
     cells = getattr(function, "__closure__", None) or ()
     defaults = [
         *(getattr(function, "__defaults__", None) or ()),
         *(getattr(function, "__kwdefaults__", None) or {}).items(),
     ]
-    return [*(cell.cell_contents for cell in cells), *defaults]
+    owner = [] if bound is None or isinstance(bound, type) else [bound]
+    return [*owner, *(cell.cell_contents for cell in cells), *defaults]
 
 
-def _source(function: Build, label: str) -> str:
+def _source(function: Build, label: str) -> list[object]:
+    """Its text, and what that was compiled to: two lambdas in one line have the same text."""
     try:
-        return inspect.getsource(function)
+        return [inspect.getsource(function), *_compiled(getattr(function, "__code__", None))]
     except (OSError, TypeError):
         raise pytest.UsageError(f"graph_snapshot: the source of {label} cannot be read: name a key=") from None
+
+
+def _compiled(code: CodeType | None) -> list[object]:
+    if code is None:
+        return []
+    constants = [_compiled(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    return [code.co_code, code.co_names, constants]
 
 
 def _refuse_unclear(values: list[object], label: str) -> None:

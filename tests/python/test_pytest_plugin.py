@@ -108,12 +108,34 @@ def test_builds_that_depend_on_values_are_told_apart(tmp_path: Path) -> None:
         assert content(graph_snapshot(functools.partial(build, text=text))) == text
         assert content(graph_snapshot(made_of(text))) == text
 
+    @pytest.mark.parametrize("text, build", [
+        ("a", lambda d: (d / "file").write_text("a")), ("b", lambda d: (d / "file").write_text("b")),
+    ])
+    def test_lambdas_of_one_shape(graph_snapshot, text, build):
+        assert content(graph_snapshot(build)) == text
+
+    SAME_LINE = [lambda d: (d / "file").write_text("c"), lambda d: (d / "file").write_text("d")]
+
+    def test_lambdas_of_one_line(graph_snapshot):
+        assert [content(graph_snapshot(build)) for build in SAME_LINE] == ["c", "d"]
+
+    class Maker:
+        def build(self, directory): (directory / "file").write_text("of an object")
+        @classmethod
+        def of_class(cls, directory): (directory / "file").write_text(cls.__name__)
+
+    def test_methods_of_objects_need_a_key(graph_snapshot):
+        assert content(graph_snapshot(Maker.of_class)) == "Maker"
+        with pytest.raises(pytest.UsageError, match="name a key="):
+            graph_snapshot(Maker().build)
+        assert content(graph_snapshot(Maker().build, key="this one")) == "of an object"
+
     def test_objects_need_a_key(graph_snapshot):
         with pytest.raises(pytest.UsageError, match="name a key="):
             graph_snapshot(made_of(object()))
         assert "object" in content(graph_snapshot(made_of(object()), key="an object"))
     """
-    run(tmp_path, textwrap.dedent(suite), passed=4)
+    run(tmp_path, textwrap.dedent(suite), passed=8)
 
 
 def test_a_graph_that_is_not_usable_fails_with_what_is_wrong(tmp_path: Path) -> None:
