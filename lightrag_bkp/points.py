@@ -23,11 +23,14 @@ from .arguments import check_text
 from .errors import Busy, DamagedError, LightragBkpError, LockedError
 from .keyring import Keyring
 from .models import moment
+from .point_records import DRILL, FAILOVER, POINT, VALIDATION, wrong_member
+
+__all__ = [
+    "DIRECTORY", "DRILL", "FAILOVER", "POINT", "VALIDATION", "NamedSnapshot", "PointStore", "Record", "RecoveryPoint",
+    "holder_of", "new_id", "point_of", "problems", "proof_of",
+]  # fmt: skip
 
 DIRECTORY = "recovery_points"
-POINT, VALIDATION, DRILL, FAILOVER = "point", "validation", "drill", "failover"
-"""Kinds of records."""
-
 _LOCK = ".lock"
 _HOLDER = "recovery:"
 _DIGITS = 20
@@ -128,7 +131,7 @@ class PointStore:
         """
         check_text(checkpoint_id, "checkpoint_id")
         rows = _bridge.point_read(self._resolved(), checkpoint_id, self._keyring.key_now())
-        return [Record(number, moment(at_ns), *_parsed(text, checkpoint_id)) for number, at_ns, text in rows]
+        return [Record(number, moment(at_ns), *_parsed(text, number, checkpoint_id)) for number, at_ns, text in rows]
 
     def point(self, checkpoint_id: str) -> RecoveryPoint:
         """One point. Raises what `records` raises."""
@@ -222,44 +225,49 @@ def problems(records: list[Record]) -> list[tuple[str, str]]:
 
 
 def _found(proof: Record) -> Iterator[tuple[str, list[str]]]:
-    graphs = proof.document.get("graphs")
-    if proof.kind == VALIDATION and isinstance(graphs, dict):
-        yield from ((str(graph_id), [str(said) for said in found]) for graph_id, found in graphs.items())
-    elif isinstance(graphs, list):
-        yield from ((str(one.get("graph_id")), [str(said) for said in one.get("problems", ())]) for one in graphs)
+    graphs = proof.document["graphs"]
+    if proof.kind == VALIDATION:
+        yield from graphs.items()
+    else:
+        yield from ((one["graph_id"], one.get("problems", [])) for one in graphs)
 
 
-def _parsed(text: str, checkpoint_id: str) -> tuple[str, Mapping[str, Any]]:
+def _parsed(text: str, number: int, checkpoint_id: str) -> tuple[str, Mapping[str, Any]]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or not isinstance(document.get("record"), str):
-        raise DamagedError(f"a record of recovery point {checkpoint_id} is no JSON object", target=checkpoint_id)
-    return document.pop("record"), document
+        raise _damaged(checkpoint_id, number, "is no record")
+    kind = document.pop("record")
+    if (number == 0) != (kind == POINT):
+        raise _damaged(checkpoint_id, number, f"is of kind {kind!r}, out of place")
+    wrong = wrong_member(kind, document)
+    if wrong is not None:
+        raise _damaged(checkpoint_id, number, f"does not say {wrong!r} as a {kind} does")
+    return kind, document
+
+
+def _damaged(checkpoint_id: str, number: int, why: str) -> DamagedError:
+    path = f"{DIRECTORY}/{checkpoint_id}/{number:0{_DIGITS}}"
+    return DamagedError(f"{path} {why}: restore it from a copy, or delete the recovery point", op="parse", target=path)
 
 
 def _point(checkpoint_id: str, records: list[Record]) -> RecoveryPoint:
     first = records[0]
-    try:
-        snapshots = {
-            graph_id: NamedSnapshot(named["id"], named["digest"], datetime.fromisoformat(named["created_at"]))
-            for graph_id, named in first.document["snapshots"].items()
-        }
-        description, replication = str(first.document["description"]), dict(first.document.get("replication", {}))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedError(
-            f"recovery point {checkpoint_id} does not say what it is: {error!r}", target=checkpoint_id
-        ) from None
+    snapshots = {
+        graph_id: NamedSnapshot(named["id"], named["digest"], datetime.fromisoformat(named["created_at"]))
+        for graph_id, named in first.document["snapshots"].items()
+    }
     proof = proof_of(records)
     return RecoveryPoint(
         checkpoint_id=checkpoint_id,
         graphs=tuple(sorted(snapshots)),
-        description=description,
+        description=first.document["description"],
         created_at=first.at,
-        validated=proof is not None and bool(proof.document.get("ok")),
+        validated=proof is not None and proof.document["ok"],
         validation_timestamp=None if proof is None else proof.at,
         snapshots=snapshots,
-        level=None if proof is None else str(proof.document.get("level")),
-        replication=replication,
+        level=None if proof is None else proof.document["level"],
+        replication=first.document.get("replication", {}),
     )

@@ -1,0 +1,99 @@
+"""What the records of a recovery point may say, checked once, where they are read.
+
+Without a key whoever writes to the storage can write records, too: nothing after this needs to ask what a member is.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+POINT, VALIDATION, DRILL, FAILOVER = "point", "validation", "drill", "failover"
+"""Kinds of records."""
+
+Check = Callable[[Any], bool]
+
+_LARGEST = 1e15
+
+
+def wrong_member(kind: str, document: Mapping[str, Any]) -> str | None:
+    """The first member that is missing or is not what it must be; None when all are well. Unknown ones are passed over,
+    as are unknown kinds.
+    """
+    required, optional = _SHAPES.get(kind, ({}, {}))
+    if kind == FAILOVER and document.get("state") == "restored":
+        required = required | _RESTORED
+    missing = (name for name, check in required.items() if name not in document or not check(document[name]))
+    wrong = (name for name, check in optional.items() if name in document and not check(document[name]))
+    return next(missing, None) or next(wrong, None)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= _LARGEST  # which is not so of a NaN
+
+
+def _instant(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
+def _named(value: Any) -> bool:
+    members = {"id": _text, "digest": _text, "created_at": _instant}
+    return isinstance(value, dict) and all(name in value and check(value[name]) for name, check in members.items())
+
+
+def _snapshots(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(map(_named, value.values()))
+
+
+def _found(value: Any) -> bool:
+    """What a validation found, by graph."""
+    return isinstance(value, dict) and all(map(_texts, value.values()))
+
+
+def _drilled(value: Any) -> bool:
+    """What a drill found, a graph each."""
+    return isinstance(value, list) and all(
+        isinstance(one, dict) and _text(one.get("graph_id")) and _texts(one.get("problems", [])) for one in value
+    )
+
+
+_SHAPES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
+    POINT: ({"snapshots": _snapshots, "description": _text}, {"replication": _mapping}),
+    VALIDATION: ({"ok": _flag, "level": _text, "graphs": _found}, {"seconds": _number}),
+    DRILL: ({"ok": _flag, "level": _text, "graphs": _drilled, "rto_s": _number}, {"started_at": _instant}),
+    FAILOVER: (
+        {"failover_id": _text, "state": _text},
+        {
+            "undoes": _text, "ok": _flag, "rolled_back": _flag, "error": _text, "rto_s": _number, "rpo_s": _number,
+            "reloaded": _flag, "restart_required": _flag, "data_loss_s": _number,
+        },
+    ),
+}  # fmt: skip
+"""By kind: members that must be there, and others that may be."""
+
+_RESTORED: dict[str, Check] = {
+    "graph_id": _text, "snapshot_id": _text, "target_dir": _text, "changed": _number, "safety_snapshot": _text_or_none,
+}  # fmt: skip
+"""What the record of one graph that a failover restored must say besides."""
