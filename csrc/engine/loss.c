@@ -23,6 +23,11 @@ static uint32_t only_unreadable(const lrb_marks *bad) {
     return found;
 }
 
+static const char *state_of(const lrb_loss *loss, uint32_t pack) {
+    if (lrb_marks_has_pack(loss->newer, pack)) return "for a newer version of this program";
+    return lrb_marks_has_pack(loss->bad, pack) ? "missing or unreadable" : "damaged";
+}
+
 /* A trailer that cannot be read does not say what it held; when only one pack is in that state it must be that one. */
 static void describe(const lrb_loss *loss, const lrb_blame *blame, char *out, size_t room) {
     char chunk[2 * LRB_DIGEST_BYTES + 1], hex[2 * LRB_DIGEST_BYTES + 1];
@@ -33,7 +38,7 @@ static void describe(const lrb_loss *loss, const lrb_blame *blame, char *out, si
         snprintf(out, room, "cannot be restored: no pack that can be read holds %s chunk %.12s", kind, chunk);
     else
         snprintf(out, room, "cannot be restored: packs/%s is %s, and %s chunk %.12s has no other good copy", hex,
-                 lrb_marks_has_pack(loss->bad, pack) ? "missing or unreadable" : "damaged", kind, chunk);
+                 state_of(loss, pack), kind, chunk);
 }
 
 static int report_item(const lrb_loss *loss, lrb_worker *worker, const lrb_target *target, const lrb_body_item *item,

@@ -15,6 +15,7 @@ typedef struct lrb_loss {
     const lrb_job *job; /* for its cancel flag */
     lrb_reach *reach;
     const lrb_marks *bad;
+    const lrb_marks *newer; /* whole packs that a newer version wrote */
     lrb_findings *findings;
 } lrb_loss;
 

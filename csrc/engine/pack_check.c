@@ -38,7 +38,8 @@ static int note(lrb_pack_check *check, lrb_err *err) {
     if (code == LRB_E_NOMEM || code == LRB_E_CANCELLED || code == LRB_E_INTERNAL || err->sys_errno == EMFILE ||
         err->sys_errno == ENFILE)
         return code;
-    if (!check->problem.code) check->problem = *err;
+    /* What only a newer version understands may be whole: harm of any other kind says more. */
+    if (!check->problem.code || check->problem.code == LRB_E_UNSUPPORTED) check->problem = *err;
     if (code == LRB_E_IO && err->sys_errno != EIO) check->refused = true;
     lrb_err_clear(err);
     return LRB_OK;
@@ -58,13 +59,30 @@ static int note_bad(lrb_pack_check *check, uint32_t ordinal, lrb_err *err) {
 
 /* ---- pieces ---- */
 
+/* A pack of a version or seal that is not known: one whose bytes have its name is as a newer writer made it, others have flipped. */
+static int judge_unknown(lrb_pack_check *check, lrb_err *err) {
+    char name[2 * LRB_DIGEST_BYTES + 1], label[80];
+    lrb_id found;
+    uint8_t *bytes = NULL;
+    size_t count;
+    lrb_err unknown = *err;
+    lrb_hex(check->known.id.bytes, LRB_DIGEST_BYTES, name);
+    snprintf(label, sizeof label, "packs/%s", name);
+    int code = lrb_fs_read_file(lrb_repo_packs_dir(check->repo), name, LRB_PACK_MAX_BYTES, &bytes, &count, err);
+    if (!code) code = lrb_sha256(bytes, count, found.bytes, err);
+    lrb_free(bytes);
+    if (!code && !lrb_id_compare(&found, &check->known.id)) *err = unknown;
+    else if (!code) lrb_err_set(err, LRB_E_DAMAGED, "check", label, "the SHA-256 of the file is not its name");
+    return note(check, err);
+}
+
 static int open_pack(lrb_pack_check *check, lrb_err *err) {
     int code = lrb_pack_open(lrb_repo_packs_dir(check->repo), &check->known.id, check->known.size_bytes,
                              lrb_repo_vault(check->repo), &check->pack, err);
     if (code) {
         check->pack = NULL;
         check->unreadable = true;
-        return note(check, err);
+        return code == LRB_E_UNSUPPORTED ? judge_unknown(check, err) : note(check, err);
     }
     if (!check->digests) return LRB_OK;
     if ((code = lrb_digest_new(&check->digest, err))) return code;
@@ -161,8 +179,12 @@ int lrb_pack_check_step(lrb_pack_check *check, const lrb_job *job, lrb_worker *w
     return code;
 }
 
+bool lrb_pack_check_is_newer(const lrb_pack_check *check) { return check->problem.code == LRB_E_UNSUPPORTED; }
+
 void lrb_pack_check_message(const lrb_pack_check *check, char *out, size_t room) {
     if (check->problem.code == LRB_E_NOT_FOUND) snprintf(out, room, "the pack is missing");
+    else if (lrb_pack_check_is_newer(check))
+        snprintf(out, room, "%s of this program: it is not damaged, and nothing is noted in the log", check->problem.message);
     else if (check->bad_count)
         snprintf(out, room, "%u of its %u chunks cannot be read: %s", check->bad_count, check->pack->count,
                  check->problem.message);

@@ -37,6 +37,7 @@ typedef struct verify {
     uint32_t pack_count, next_pack;
     const lrb_marks *only;     /* the chunks one snapshot needs; NULL: all */
     lrb_marks bad;
+    lrb_marks newer;           /* packs of which a newer version understands more */
     uint64_t packs_checked, chunks, bytes;
 
     /* the phases for one */
@@ -170,7 +171,7 @@ static int report_pack(verify *self, const lrb_pack_check *check, pack_record *r
     lrb_finding finding;
     if (record->known.status == LRB_PACK_DAMAGED || record->reported) return LRB_OK;
     record->reported = true;
-    record->rotten = !check->refused;
+    record->rotten = !check->refused && !lrb_pack_check_is_newer(check);
     snprintf(finding.object, sizeof finding.object, "packs/");
     lrb_hex(record->known.id.bytes, LRB_DIGEST_BYTES, finding.object + 6);
     lrb_pack_check_message(check, finding.message, sizeof finding.message);
@@ -187,7 +188,8 @@ static int note_pack(verify *self, const lrb_pack_check *check, bool there, lrb_
     atomic_store_explicit(&self->job.counters.bytes_in, self->bytes, memory_order_relaxed);
     if (!check->problem.code) return LRB_OK;
     int code = LRB_OK;
-    if (check->unreadable) code = lrb_marks_add_pack(&self->bad, check->position, err);
+    if (lrb_pack_check_is_newer(check)) code = lrb_marks_add_pack(&self->newer, check->position, err);
+    if (!code && check->unreadable) code = lrb_marks_add_pack(&self->bad, check->position, err);
     for (uint32_t i = 0; !code && i < check->bad_count; i++)
         code = lrb_marks_add(&self->bad, (lrb_place){check->position, check->bad[i]}, err);
     return code || !there ? code : report_pack(self, check, record, err);
@@ -293,7 +295,7 @@ static int step_items(verify *self, lrb_worker *worker, bool *done, lrb_err *err
         walk_again(self);
         return LRB_OK;
     }
-    lrb_loss loss = {self->repo, &self->job, self->reach, &self->bad, &self->findings};
+    lrb_loss loss = {self->repo, &self->job, self->reach, &self->bad, &self->newer, &self->findings};
     return lrb_loss_report(&loss, worker, ended, err);
 }
 
@@ -401,6 +403,7 @@ static void free_verify(lrb_job *job) {
     lrb_free(self->packs);
     lrb_free(self->targets);
     lrb_marks_clear(&self->bad);
+    lrb_marks_clear(&self->newer);
     lrb_chain_free(self->chain);
     lrb_reach_free(self->reach);
     lrb_findings_clear(&self->findings);
@@ -425,6 +428,7 @@ int lrb_verify_new(lrb_repo *repo, const char *snapshot_id, lrb_verify_level lev
     atomic_store_explicit(&self->job.counters.phase, LRB_VERIFY_LOG, memory_order_relaxed);
     lrb_findings_init(&self->findings);
     lrb_marks_init(&self->bad);
+    lrb_marks_init(&self->newer);
     pthread_mutex_init(&self->lock, NULL);
     *out = &self->job;
     return LRB_OK;

@@ -4,8 +4,10 @@ Whatever happened to a stored object, verify finds it and names it, and a restor
 """
 
 import asyncio
+import hashlib
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -13,9 +15,12 @@ from pathlib import Path
 import pytest
 from support import graphs
 from support.folders import fingerprint
+from support.forge import REPACK, Forge
+from support.program import Program
 from support.surgery import Shelf, flips, names, replaced, rewrite_entry, rewrite_pack, row_at
 
 from lightrag_bkp import BackupManager, _bridge
+from lightrag_bkp.sync import GraphBackup
 
 pytestmark = pytest.mark.usefixtures("short_rest")
 
@@ -278,3 +283,27 @@ async def test_a_handle_opened_before_the_damage_sees_it(shelf: Shelf) -> None:
             found, *_ = _bridge.run_blocking(_bridge.verify_job(core, None, 2, False))
             assert any(names(path) in name for name, _ in found), names(path)
     core.close()
+
+
+@pytest.mark.parametrize(("kind", "version"), [(9, 1), (1, 2)])
+def test_a_pack_of_a_newer_version_is_not_noted_as_damaged(
+    program: Program, kept: GraphBackup, kind: int, version: int
+) -> None:
+    """Its bytes have its name; only this program does not know its version, or a kind of chunk in it."""
+    kept.graph.close()
+    root = program.storage / "graphs" / "kept"
+    forge = Forge(root)
+    name, size = forge.pack([(kind, b"what is to come")])
+    path = root / "packs" / name.hex()
+    data = path.read_bytes()
+    data = data[:8] + struct.pack("<H", version) + data[10:]
+    path.unlink()
+    name = hashlib.sha256(data).digest()
+    (root / "packs" / name.hex()).write_bytes(data)
+    forge.entry(REPACK, b"", [(name, size)])
+    entries = sorted((root / "log").iterdir())
+    for _ in range(2):
+        (finding,) = program.json("verify", "kept", code=3)["findings"]
+        assert finding["object"] == f"packs/{name.hex()}"
+        assert "needs a newer version of this program: it is not damaged" in finding["message"]
+    assert sorted((root / "log").iterdir()) == entries
