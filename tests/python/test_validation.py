@@ -308,7 +308,7 @@ GRAPHS: list[Case] = [
     ("edge_no_vector", 10, Verdict.REPAIRABLE, _without_vector("relationships")),
     ("node_sources", 11, Verdict.REPAIRABLE, _other_sources("entities")),
     ("edge_sources", 11, Verdict.REPAIRABLE, _other_sources("relationships")),
-    ("source_gone", 12, Verdict.UNUSABLE, _source("chunk-" + digest("gone"))),
+    ("source_gone", 12, Verdict.USABLE, _source("chunk-" + digest("gone"))),
     ("source_foreign", 12, Verdict.USABLE, _source("my own notes")),
     ("tracking_lacks", 13, Verdict.REPAIRABLE, _tracked(_fewer)),
     ("tracking_lacks", 13, Verdict.REPAIRABLE, _tracked(_fewer, "relation")),

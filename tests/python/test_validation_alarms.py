@@ -59,6 +59,16 @@ async def test_deletions(graph_dir: Path) -> None:
     assert found.amounts["documents"] == 5
 
 
+async def test_a_document_deleted_after_its_entities_were_renamed(graph_dir: Path) -> None:
+    """LightRAG deletes by the anchors, which a rename leaves as they were."""
+    async with graphs.opened(graph_dir) as rag:
+        for name in sorted(await rag.get_graph_labels()):
+            await rag.aedit_entity(name, {"entity_name": f"{name} renamed"}, allow_rename=True)
+        await rag.adelete_by_doc_id(min(check.documents_by_status(graph_dir)["processed"]))
+    found = await validate_directory(graph_dir)
+    assert "source_gone" in warned(found) and found.verdict is Verdict.USABLE
+
+
 async def test_custom_chunks(graph_dir: Path) -> None:
     async with graphs.opened(graph_dir) as rag:
         texts = ["E1 works with E2.", "E3 works with E4."]
