@@ -19,6 +19,7 @@ from .awaiting import to_the_end
 from .errors import DamagedError, LightragBkpError
 from .failover_history import BEGUN, ENDED, RESTORED, UNDONE, FailoverOutcome, GraphFailover, PastFailover, Phase
 from .graph import GraphBackup
+from .graph.known import root_of
 from .models import RestoreAction, RestoredItem, RestoreOutcome, moment
 from .points import FAILOVER, PointStore, RecoveryPoint
 from .sources.names import LLM_CACHE
@@ -196,6 +197,21 @@ def interrupted(graph: GraphBackup, snapshot_id: str, since: datetime) -> GraphF
                 data_loss_s=0.0,
             )
     return None
+
+
+def elsewhere(find: FindGraph, past: PastFailover) -> list[str]:
+    """Directories an undo would write to on the word of the stored records alone: neither the registered directory of
+    their graph nor a workspace in it.
+    """
+    return [one.target_dir for one in past.restored if not _is_home(find(one.graph_id), one.target_dir)]
+
+
+def _is_home(graph: GraphBackup, target_dir: str) -> bool:
+    if graph.source_dir is None:
+        return False
+    home, workspace = os.path.realpath(graph.source_dir), os.path.realpath(root_of(graph.source_dir, graph.workspace))
+    target = os.path.realpath(target_dir)
+    return os.path.isabs(target_dir) and (target in (home, workspace) or os.path.dirname(target) == home)
 
 
 def _as_restore(one: GraphFailover) -> RestoreOutcome:

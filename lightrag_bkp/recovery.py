@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import arguments, drills, recovery_status
+from . import arguments, drills, failover, recovery_status
 from .awaiting import to_the_end
 from .backup import BackupManager
 from .drills import DrillOutcome, GraphDrill
@@ -40,6 +40,7 @@ __all__ = [
 
 logger = logging.getLogger("lightrag_bkp")
 
+UNDO_ELSEWHERE = "undo elsewhere"
 _CANDIDATES_NAMED = 5
 FRESH_S = 24 * 3600
 """A validation this young is believed by a failover; what it brings back is compared with its digests in any case."""
@@ -232,17 +233,32 @@ class DisasterRecoveryManager:
             this = Failover(self._store, self.backup.require_graph, point)
             return await (this.plan() if dry_run else this.run(time.monotonic() - started))
 
-    async def undo_failover(self, checkpoint_id: str) -> FailoverOutcome:
+    async def undo_failover(self, checkpoint_id: str, *, elsewhere: bool = False) -> FailoverOutcome:
         """Makes every graph what it was before the newest failover of this point, also one whose process died.
 
+        Args:
+            elsewhere: also in directories that are not those the graphs are registered with: what the stored records
+                name, which without a key whoever writes to the storage can choose.
+
         Raises:
-            NotFoundError: no such point. RefusedError: there is nothing to undo. Busy: a failover is under way.
+            NotFoundError: no such point. RefusedError: there is nothing to undo, or it lies elsewhere (the error's `op`
+                is UNDO_ELSEWHERE then). Busy: a failover is under way.
         """
+        arguments.check_flags(elsewhere=elsewhere)
         point = self._store.point(checkpoint_id)
         with self._store.alone("undo"):
             records = self._store.records(checkpoint_id)
             past = await asyncio.to_thread(self._with_interrupted, history(checkpoint_id, records), point)
-            return await Failover(self._store, self.backup.require_graph, point).undo(to_undo(past, checkpoint_id))
+            undone = to_undo(past, checkpoint_id)
+            strange = [] if elsewhere else failover.elsewhere(self.backup.require_graph, undone)
+            if strange:
+                raise RefusedError(
+                    f"the undo would write to {', '.join(map(repr, strange))}, as nothing but the stored records says:"
+                    " configure it as the source_dir of its graph",
+                    op=UNDO_ELSEWHERE,
+                    target=checkpoint_id,
+                )
+            return await Failover(self._store, self.backup.require_graph, point).undo(undone)
 
     def failovers(self, checkpoint_id: str) -> list[PastFailover]:
         """All failovers of a point, oldest first.

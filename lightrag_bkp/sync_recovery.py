@@ -92,10 +92,10 @@ class DisasterRecoveryManager:
         self._refuse_deadlock("failover")
         return run(self.manager.failover(checkpoint_id, dry_run=dry_run))
 
-    def undo_failover(self, checkpoint_id: str) -> FailoverOutcome:
+    def undo_failover(self, checkpoint_id: str, *, elsewhere: bool = False) -> FailoverOutcome:
         """As the original."""
         self._refuse_deadlock("undo_failover")
-        return run(self.manager.undo_failover(checkpoint_id))
+        return run(self.manager.undo_failover(checkpoint_id, elsewhere=elsewhere))
 
     def failovers(self, checkpoint_id: str) -> list[PastFailover]:
         """As the original."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InvalidInputError, LightragBkpError
+from ..errors import InvalidInputError, LightragBkpError, RefusedError
 from ..models import VerifyLevel
 from .failures import Exit
 from .session import Session
@@ -14,7 +14,7 @@ from .text import counted, shown, table, when
 from .words import PointId
 
 if TYPE_CHECKING:
-    from ..recovery import DrillOutcome, FailoverOutcome, RecoveryPoint
+    from ..recovery import DisasterRecoveryManager, DrillOutcome, FailoverOutcome, RecoveryPoint
 
 _NO_RECORDS = "it holds snapshots and has no records: it was never finished, or they are lost"
 
@@ -137,13 +137,16 @@ def failover(
 
     Stop LightRAG first. Each graph is kept as a safety snapshot; when one cannot be brought back, the others are made
     what they were, with exit code 1.
+
+    An undo writes to the configured directories of the graphs; where it lies elsewhere it asks at the terminal, also
+    with --yes.
     """
     manager = session.recovery()
     found = manager.find_recovery_point(point)
     if not (yes or dry_run) and not _agreed(session, found, undo):
         raise LightragBkpError("declined: nothing was changed", code="DECLINED", target=found.checkpoint_id)
     if undo:
-        outcome = session.run(manager.undo_failover(found.checkpoint_id))
+        outcome = _undone(session, manager, found.checkpoint_id)
     else:
         outcome = session.run(manager.failover(found.checkpoint_id, dry_run=dry_run))
     code = session.answer(outcome.document, lambda: _failed_over(outcome))
@@ -220,6 +223,20 @@ def _agreed(session: Session, point: "RecoveryPoint", undo: bool) -> bool:
             target=point.checkpoint_id,
         )
     return answer
+
+
+def _undone(session: Session, manager: "DisasterRecoveryManager", checkpoint_id: str) -> "FailoverOutcome":
+    from ..recovery import UNDO_ELSEWHERE
+
+    try:
+        return session.run(manager.undo_failover(checkpoint_id))
+    except RefusedError as refused:
+        answer = session.confirm(f"{refused}, or write there now?") if refused.op == UNDO_ELSEWHERE else None
+        if answer is None:
+            raise
+    if not answer:
+        raise LightragBkpError("declined: nothing was changed", code="DECLINED", target=checkpoint_id)
+    return session.run(manager.undo_failover(checkpoint_id, elsewhere=True))
 
 
 def _drilled(outcome: "DrillOutcome") -> Iterator[str]:

@@ -84,7 +84,7 @@ def snapshot(
     session.warn_of_log(known)
     return session.close(
         lambda: {"snapshot": snapshot_document(taken, body=True)},
-        lambda: _taken(taken, known.source_dir or taken.facts.get("source_dir")),
+        lambda: _taken(taken, known.source_dir),
     )
 
 
@@ -150,6 +150,9 @@ def _taken(taken: "BackupSnapshot", source_dir: str | None) -> list[str]:
     if taken.skipped:
         left_out = counted(len(taken.skipped), "name")
         lines.append(f"{left_out} left out: see lightrag-bkp show {taken.graph_id} {taken.backup_id}")
+    if source_dir is None:
+        source_dir = str(taken.facts.get("source_dir"))
+        lines.append(f"read from {shown(source_dir)}, as the snapshot before it says: no source_dir is configured")
     if source_dir:
         from ..place import concerns
 

@@ -168,6 +168,26 @@ def test_a_backup_of_a_time_yet_to_come_is_of_unknown_age(program: Program, plac
     assert (backups["status"], backups["latest_age_s"]) == ("degraded", None)
 
 
+def test_an_undo_writes_where_graphs_are_configured_and_asks_about_anything_else(
+    program: Program, places: dict[str, Path], point: str
+) -> None:
+    (places["sales"] / GRAPH).write_text("worked on since")
+    program("recovery", "failover", point, "--yes")
+    configured = program.environ.pop("LIGHTRAG_BACKUP_GRAPHS")
+    other = program.directory / "other"
+    for given in (None, configured.replace(str(places["sales"]), str(other))):
+        if given is not None:
+            program.environ["LIGHTRAG_BACKUP_GRAPHS"] = given
+        before = kept(places)
+        refused = program.sentence("recovery", "failover", point, "--undo", "--yes", code=1)
+        assert str(places["sales"]) in refused and "configure it as the source_dir" in refused
+        declined = program.at_terminal("n", "recovery", "failover", point, "--undo", "--yes", code=1)
+        assert str(places["sales"]) in declined.err and "nothing was changed" in declined.err
+        assert kept(places) == before and not other.exists()
+    assert "was undone" in program.at_terminal("y", "recovery", "failover", point, "--undo", "--yes").out
+    assert (places["sales"] / GRAPH).read_text() == "worked on since"
+
+
 def test_documents_are_json(program: Program, places: dict[str, Path], point: str) -> None:
     for words in (("list",), ("show", point), ("validate", point), ("drill", point), ("failover", point, "--dry-run")):
         assert isinstance(json.loads(json.dumps(program.json("recovery", *words))), dict)

@@ -192,3 +192,12 @@ def test_discover_in_text_and_where_nothing_of_lightrag_is(program: Program, gra
     assert f"snapshot default {graph_dir}" in told
     assert program.json("discover", folder) == {"workspaces": []}
     assert "no files of LightRAG" in program("discover", folder).out
+
+
+def test_where_a_graph_is_read_that_nobody_configured_is_said(program: Program, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    said = f"read from {folder}, as the snapshot before it says"
+    assert said not in program("snapshot", "g", folder).out
+    assert said in program("snapshot", "g").out
