@@ -107,8 +107,8 @@ static int check_sight(prune *self, const lrb_target *target, lrb_err *err) {
     if (code) return code;
     if (news) return lrb_err_set(err, LRB_E_BUSY, "prune", target->id, "the log grew while the snapshot was read");
     return lrb_err_set(err, LRB_E_DAMAGED, "prune", target->id,
-                       "nothing was pruned, because it cannot be read what snapshot %s needs: %.120s; delete the snapshot, "
-                       "or restore from a copy the packs that verify names", target->id,
+                       "nothing was pruned, because it cannot be read what snapshot %s needs: %.90s; use a newer version where verify names one; "
+                       "else delete the snapshot, or restore from a copy the packs that verify names", target->id,
                        lrb_reach_blind_reason(self->reach)->message);
 }
 

@@ -247,7 +247,7 @@ def test_prune_names_the_snapshot_that_stops_it_and_both_ways_out(
     pack.write_bytes(content[:-100])
     said = program.sentence("prune", "kept", code=1)
     assert f"cannot be read what snapshot {broken} needs" in said
-    assert "delete the snapshot, or restore from a copy the packs that verify names" in said
+    assert "use a newer version where verify names one; else delete the snapshot, or restore from a copy" in said
     assert f"packs/{pack.name}" in [finding["object"] for finding in program.json("verify", "kept", code=3)["findings"]]
     if way_out == "delete":
         program("delete", "kept", broken)
