@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from ..errors import DamagedError
 from ..models import Listing
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def snapshot_document(one: "BackupSnapshot", *, body: bool = False) -> dict[str,
         "safety": one.safety,
         "held": one.held,
         "holders": list(one.holders),
-        "metadata": one.metadata,
+        "metadata": tags(one),
     }
     if body:
         document |= {
@@ -42,6 +43,14 @@ def snapshot_document(one: "BackupSnapshot", *, body: bool = False) -> dict[str,
             "skipped": Listing(one.skipped, members),
         }
     return document
+
+
+def tags(one: "BackupSnapshot") -> dict[str, Any] | None:
+    """The metadata; None when they are damaged, which says nothing against the snapshot."""
+    try:
+        return one.metadata
+    except DamagedError:
+        return None
 
 
 def members(value: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..models import Listing
-from .documents import snapshot_document
+from .documents import snapshot_document, tags
 from .failures import Exit, Failure
 from .session import Session
 from .text import counted, shown, size, table, when
@@ -14,6 +14,8 @@ from .words import GraphId, SnapshotId, SomeGraphId
 if TYPE_CHECKING:
     from ..graph import GraphBackup
     from ..models import BackupSnapshot, Item
+
+_DAMAGED = "its metadata are no JSON object"
 
 
 def list_(session: Session, graph: SomeGraphId = None) -> int:
@@ -29,6 +31,10 @@ def list_(session: Session, graph: SomeGraphId = None) -> int:
 
     listings = session.on_each(session.manager(), graph, listed)
     found = [one for listing in listings for one in listing]
+    for one in found:
+        if tags(one) is None:
+            said = f"{one.backup_id}: {_DAMAGED}"
+            session.note(one.graph_id, Failure(Exit.FAILED, "DAMAGED", said, target=one.backup_id))
     return session.answer(
         lambda: {"snapshots": [snapshot_document(one) for one in found]},
         lambda: _listing(found) if found else [] if session.failures else ["no snapshots"],
@@ -65,7 +71,8 @@ def notes(one: "BackupSnapshot") -> str:
     """What is special about a snapshot: holds, a safety snapshot, tags."""
     said = [f"held by {holder}" for holder in one.holders]
     said += ["safety"] if one.safety else []
-    said += [f"{key}={value}" for key, value in one.metadata.items()]
+    found = tags(one)
+    said += [_DAMAGED] if found is None else [f"{key}={value}" for key, value in found.items()]
     return ", ".join(said)
 
 
@@ -120,7 +127,8 @@ def _details(one: "BackupSnapshot", by_days: bool) -> Iterator[str]:
     }
     if one.safety:
         said["safety"] = "the state a restore replaced"
-    said |= {f"tag {key}": str(value) for key, value in one.metadata.items()}
+    found = tags(one)
+    said |= {"tags": _DAMAGED} if found is None else {f"tag {key}": str(value) for key, value in found.items()}
     facts = {key: value for key, value in one.facts.items() if value not in ("", [], None) and key != "validation"}
     said |= {f"fact {key}": str(value) for key, value in facts.items()}
     width = max(map(len, said))

@@ -1,5 +1,6 @@
 """`list`, `show` and `stats`."""
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,23 @@ def damage(storage: Path, graph_id: str) -> None:
     for entry in (storage / "graphs" / graph_id / "log").iterdir():
         entry.chmod(0o600)
         entry.write_bytes(b"not an entry")
+
+
+def test_damaged_metadata_spoil_one_line_and_no_more(program: Program, folder: Path) -> None:
+    graph = BackupManager(program.storage).register_graph("g", folder)
+    good, bad = graph.create_snapshot(metadata={"k": "u"}), graph.create_snapshot(metadata={"k": "v"})
+    entry = Path(bad.checkpoint_path)
+    said = bad.metadata_json.encode()
+    content = entry.read_bytes()[:-32].replace(said, said.replace(b"{", b"[").replace(b"}", b"]").replace(b":", b","))
+    assert said not in content
+    entry.chmod(0o640)
+    entry.write_bytes(content + hashlib.sha256(content).digest())
+    for words in (("list", "g"), ("list",)):
+        listed = program(*words, code=1)
+        assert good.backup_id in listed.out and "k=u" in listed.out and bad.backup_id in listed.out
+        assert f"{bad.backup_id}: its metadata are no JSON object" in listed.err
+    assert [one["metadata"] for one in program.json("list", "g", code=1)["snapshots"]] == [{"k": "u"}, None]
+    assert "its metadata are no JSON object" in program("show", "g", bad.backup_id).out
 
 
 def test_list_of_one_graph_and_of_all(program: Program, kept: GraphBackup, folder: Path) -> None:
