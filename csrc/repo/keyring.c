@@ -15,14 +15,83 @@ enum { MAX_SLOTS = 64, ID_HEX = 2 * LRB_KEY_SLOT_ID_BYTES };
 
 /* ---- unlocking ---- */
 
+/* Whether all open slots are of one key, as they are unless somebody put one of another storage path among them. */
+static bool are_of_one_key(const lrb_key_store *r) {
+    const lrb_key_slot *first = NULL;
+    for (size_t i = 0; i < r->count; i++) {
+        const lrb_key_slot *slot = &r->objects[i];
+        if (!lrb_key_store_is_open(r, slot)) continue;
+        if (first && memcmp(first->key_id, slot->key_id, sizeof slot->key_id) != 0) return false;
+        first = slot;
+    }
+    return true;
+}
+
+static int read_with(int log, const char *graph, uint64_t number, const lrb_key *key, lrb_buf *bytes, lrb_err *err) {
+    lrb_entry_peek header;
+    lrb_vault vault = {0};
+    lrb_entry entry;
+    lrb_id digest;
+    int code = lrb_log_peek(log, number, &header, err);
+    if (!code) code = lrb_vault_open(&vault, header.repository_id, graph, key, err);
+    lrb_log_expect expect = {graph, vault.repository_id, NULL, &vault};
+    if (!code) code = lrb_log_read(log, number, &expect, bytes, &entry, &digest, err);
+    if (!code) lrb_entry_clear(&entry);
+    lrb_vault_clear(&vault);
+    return code;
+}
+
+/* Reads a graph's log with the key, from its newest entry on, until one *holds; *refuted: some are there and do not. */
+static int try_on_log(int log, const char *graph, const lrb_key *key, bool *holds, bool *refuted, lrb_err *err) {
+    lrb_log_numbers numbers;
+    lrb_buf bytes;
+    lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
+    int code = lrb_log_list(log, &numbers, err);
+    for (size_t i = numbers.count; !code && !*holds && i-- > 0;) {
+        code = read_with(log, graph, numbers.at[i], key, &bytes, err);
+        *holds = !code;
+        *refuted |= code == LRB_E_DAMAGED;
+        if (code && !lrb_err_is_own(err)) code = LRB_OK;
+    }
+    lrb_free(numbers.at);
+    lrb_buf_clear(&bytes);
+    return code;
+}
+
+/* Whether no graph's log speaks against the key, or one speaks for it. */
+static int fits_logs(const lrb_key_store *r, const lrb_key *key, bool *fits, lrb_err *err) {
+    bool holds = false, refuted = false;
+    for (size_t i = 0; !holds && i < r->graphs.count; i++) {
+        int dir = -1, log = -1;
+        bool against = false;
+        int code = lrb_fs_open_dir(r->graphs_dir, r->graphs.at[i], &dir, err);
+        if (!code) code = lrb_fs_open_dir(dir, "log", &log, err);
+        if (!code) code = try_on_log(log, r->graphs.at[i], key, &holds, &against, err);
+        refuted |= against;
+        lrb_fs_close(log);
+        lrb_fs_close(dir);
+        if (code && lrb_err_is_own(err)) return code;
+        lrb_err_clear(err);
+    }
+    *fits = holds || !refuted;
+    return LRB_OK;
+}
+
 static int by_passphrase(const lrb_key_store *r, const lrb_passphrase *passphrase, lrb_unlocked *out, lrb_err *err) {
     size_t tried = 0;
+    bool one_key = are_of_one_key(r);
+    char foreign[64] = "";
     for (size_t i = 0; i < r->count && tried < MAX_SLOTS; i++) {
         const lrb_key_slot *slot = &r->objects[i];
         if (slot->kind != LRB_KEY_SLOT_PASSPHRASE || !lrb_key_store_is_open(r, slot)) continue;
         tried++;
         int code = lrb_key_slot_open(slot, passphrase, &out->by_slot, &out->key, err);
         if (code) return code;
+        bool fits = true;
+        if (out->by_slot && !one_key) code = fits_logs(r, &out->key, &fits, err);
+        if (code) return code;
+        if (!fits) snprintf(foreign, sizeof foreign, "; a slot it opens is of another storage path");
+        out->by_slot &= fits;
         if (!out->by_slot) continue;
         memcpy(out->slot, slot->id, sizeof out->slot);
         return LRB_OK;
@@ -30,8 +99,8 @@ static int by_passphrase(const lrb_key_store *r, const lrb_passphrase *passphras
     if (!tried)
         return lrb_err_set(err, LRB_E_LOCKED, "unlock", r->path, "no passphrase was ever set here, or it was removed: name the key file");
     const char *also = r->problem[0] ? "; unreadable is " : "";
-    return lrb_err_set(err, LRB_E_LOCKED, "unlock", r->path, "the passphrase is wrong: it opens none of the key slots here%s%s", also,
-                       r->problem);
+    return lrb_err_set(err, LRB_E_LOCKED, "unlock", r->path, "the passphrase is wrong: it opens none of the key slots here%s%s%s", foreign,
+                       also, r->problem);
 }
 
 static int by_key(const lrb_key_store *r, const lrb_key *key, lrb_unlocked *out, lrb_err *err) {
@@ -222,6 +291,12 @@ int lrb_keyring_any(int graphs_dir, bool *any, lrb_err *err) {
     return code;
 }
 
+static void name_slot(const lrb_key_slot *slot, char out[64]) {
+    char hex[ID_HEX + 1];
+    lrb_hex(slot->id, sizeof slot->id, hex);
+    snprintf(out, 64, "keys/%s%s", hex, slot->kind == LRB_KEY_SLOT_REMOVED ? ".removed" : "");
+}
+
 int lrb_keyring_look(int graph_dir, const lrb_key *key, lrb_keyring_sight *sight, lrb_err *err) {
     lrb_key_store r = {.graphs_dir = -1};
     uint8_t id[LRB_KEY_ID_BYTES];
@@ -234,6 +309,8 @@ int lrb_keyring_look(int graph_dir, const lrb_key *key, lrb_keyring_sight *sight
     }
     if (!code) code = lrb_key_store_read(&r, keys, "", err);
     if (!code && key) code = lrb_key_id(key, id, err);
+    for (size_t i = 0; !code && key && i < r.count && !sight->foreign[0]; i++)
+        if (memcmp(id, r.objects[i].key_id, sizeof id) != 0) name_slot(&r.objects[i], sight->foreign);
     sight->any = r.count || r.problem[0];
     sight->another = key && r.count && !r.problem[0];
     for (size_t i = 0; !code && key && i < r.count; i++) sight->another &= !lrb_bytes_same(id, r.objects[i].key_id, sizeof id);

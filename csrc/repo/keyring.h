@@ -50,6 +50,7 @@ int lrb_keyring_any(int graphs_dir, bool *any, lrb_err *err);
 typedef struct lrb_keyring_sight {
     bool any;             /* there are some, readable or not */
     bool another;         /* all are of another key than this one */
+    char foreign[64];     /* "keys/<name>" of the first of another key than this one; "": none */
     char unreadable[64];  /* "keys/<name>" of the first that cannot be read; "": none */
 } lrb_keyring_sight;
 int lrb_keyring_look(int graph_dir, const lrb_key *key, lrb_keyring_sight *sight, lrb_err *err);

@@ -262,6 +262,31 @@ TEST(a_slot_that_has_rotten_is_named_once_no_copy_is_left) {
     fixture_close(&f);
 }
 
+/* Slots of another storage path, opened by the same passphrase, on both sides of the right one; and memory that runs out then. */
+TEST(a_slot_of_another_storage_path_is_passed_over) {
+    static const lrb_scrypt_cost cheap = {4, 1, 1};
+    lrb_key_slot foreign;
+    lrb_key_store r;
+    lrb_unlocked made, out;
+    fixture_open(&f);
+    CHECK_OK(sealed_graph("g", &made));
+    CHECK_OK(lrb_key_store_open(&r, f.storage, NULL, false, &err));
+    for (int i = 0; i < 8; i++) {
+        CHECK_OK(lrb_key_slot_new(&file_key, &(lrb_passphrase){(const uint8_t *)"right", 5}, cheap, i, &foreign, &err));
+        CHECK_OK(lrb_key_store_put(&r, "g", &foreign, &err));
+    }
+    lrb_key_store_close(&r);
+    int code = LRB_E_NOMEM;
+    for (int n = 0; code; n += n > 30 ? 4 : 1) {
+        lrb_mem_fail_after(n, false);
+        code = with_passphrase("g", true, "right", &out);
+        lrb_mem_fail_after(-1, false);
+        CHECK(!code || code == LRB_E_NOMEM);
+    }
+    CHECK(!memcmp(&out.key, &made.key, sizeof out.key) && !memcmp(out.slot, made.slot, sizeof out.slot));
+    fixture_close(&f);
+}
+
 /* All that looks after slots, from a storage path that has none. */
 static int look_after_slots(void) {
     lrb_unlocked out;
@@ -302,6 +327,7 @@ int main(void) {
     RUN(slots_are_listed_by_age_and_the_key_file_stays);
     RUN(there_are_only_so_many_slots);
     RUN(a_slot_that_has_rotten_is_named_once_no_copy_is_left);
+    RUN(a_slot_of_another_storage_path_is_passed_over);
     RUN(memory_running_out_is_survived);
     return check_report();
 }

@@ -332,6 +332,23 @@ def test_a_slot_broken_in_one_graph_locks_nothing_and_is_mended(tmp_path: Path, 
         assert slot.read_bytes() == whole and graph.verify_snapshot().ok
 
 
+def test_a_slot_of_another_storage_path_is_passed_over_and_named(tmp_path: Path, folder: Path) -> None:
+    """Although the same passphrase opens it, and whichever of the two comes first."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    for storage in (one, two):
+        with sync.BackupManager(storage, passphrase="p") as manager:
+            manager.register_graph("g", folder).create_snapshot()
+    slots = [next((storage / "graphs/g/keys").iterdir()) for storage in (one, two)]
+    for storage, slot in ((one, slots[1]), (two, slots[0])):
+        shutil.copy(slot, storage / "graphs/g/keys")
+        with sync.BackupManager(storage, passphrase="p") as manager:
+            graph = manager.register_graph("g", folder)
+            graph.create_snapshot()
+            (finding,) = graph.verify_snapshot().findings
+            assert finding.object == f"keys/{slot.name}" and "of another storage path" in finding.message
+        (storage / "graphs/g/keys" / slot.name).unlink()
+
+
 def test_a_recovery_kit_is_a_key_file(tmp_path: Path, folder: Path) -> None:
     storage, kit = tmp_path / "storage", tmp_path / "kit"
     with sync.BackupManager(storage, passphrase="p") as manager:
