@@ -1,6 +1,7 @@
 """The key of one storage path: asked for once, by passphrase or key file, and kept for all its graphs."""
 
 import asyncio
+import logging
 import os
 import threading
 import weakref
@@ -9,6 +10,8 @@ from typing import Any
 from . import _bridge, secret
 from .errors import InvalidInputError, LockedError, NotFoundError
 from .models import KeySlot, moment
+
+logger = logging.getLogger("lightrag_bkp")
 
 _KINDS = {1: "passphrase", 2: "key file"}
 
@@ -25,6 +28,10 @@ class Keyring:
         self._key: _bridge.Key | None = None
         self._lock = threading.Lock()
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
+        self.concern = None if named is None else named.concern()
+        """A sentence about how the secret is kept, or None."""
+        if self.concern is not None:
+            logger.warning("event=secret_open concern=%r", self.concern)
 
     def __repr__(self) -> str:
         return f"Keyring({self.storage_path!r}, {self._secret!r})"

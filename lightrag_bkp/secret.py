@@ -2,7 +2,8 @@
 
 A secret is never an argument of the program, never logged and never part of a `repr`. A key file holds the master key
 itself: 32 bytes, or the text of a recovery kit (`kit`). Whoever can read it can read every snapshot, so it must be its
-owner's alone (mode 0600); a passphrase file is often mounted by an orchestrator, so its mode is not looked at.
+owner's alone (mode 0600); a passphrase file is often mounted by an orchestrator, which chooses its mode, so one that
+anybody can read is warned of and used.
 """
 
 import os
@@ -62,6 +63,20 @@ class Secret:
         if self.is_key:
             return None, key_of(content, self.path)
         return self._worded(content.removesuffix(b"\n").removesuffix(b"\r")), None
+
+    def concern(self) -> str | None:
+        """A sentence when anybody on this host can read a passphrase file."""
+        if self.path is None or self.is_key:
+            return None
+        try:
+            open_to_all = stat.S_IMODE(os.stat(self.path).st_mode) & 0o007
+        except OSError:
+            return None  # reading it says so
+        return (
+            f"the passphrase file {self.path!r} may be read by anybody on this host: chmod 600 it"
+            if open_to_all
+            else None
+        )
 
     def _worded(self, passphrase: bytes) -> bytes:
         if not passphrase:

@@ -90,6 +90,8 @@ class Session:
                 f"the storage path {manager.storage_path!r} is no directory: check --storage, or take a first snapshot",
                 target=manager.storage_path,
             )
+        if manager.keyring.concern is not None and not self.json:
+            self.complain(f"warning: {manager.keyring.concern}")
         return manager
 
     def _use_storage(self) -> None:

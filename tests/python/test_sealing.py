@@ -166,6 +166,19 @@ def test_the_program_neither_logs_nor_passes_on_the_passphrase(program: Program,
     assert "--passphrase-file" in help_ and not re.search(r"--passphrase[ =]", help_)
 
 
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, False), (0o644, True)])
+def test_a_passphrase_file_anybody_can_read_is_warned_of_once(
+    program: Program, folder: Path, tmp_path: Path, mode: int, warned: bool
+) -> None:
+    file = tmp_path / "passphrase"
+    file.write_text("swordfish")
+    file.chmod(mode)
+    program.environ["LIGHTRAG_BACKUP_PASSPHRASE_FILE"] = str(file)
+    ran = program("snapshot", "kept", folder)
+    assert ran.err.count("may be read by anybody on this host: chmod 600 it") == warned
+    assert "swordfish" not in ran.out + ran.err
+
+
 def test_a_holder_without_the_key_can_check_chain_sizes_and_names(tmp_path: Path, folder: Path) -> None:
     """What a replica's host can do: follow docs/format.md's clear headers, and hash."""
     graph = sync.BackupManager(tmp_path / "storage", passphrase="p").register_graph("g", folder)
