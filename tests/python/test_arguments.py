@@ -52,6 +52,7 @@ WRONG: dict[str, list[Any]] = {
     "directory": [None, 7, b"bytes", ""],
     "items": ["name", 7, [7], {"name"}],
     "dry_run": FLAGS,
+    "elsewhere": FLAGS,
     "replace": FLAGS,
     "allow_unusable": FLAGS,
     "outcome": [None, 7],
