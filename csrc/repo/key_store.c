@@ -160,8 +160,8 @@ static int write_aside(int tmp_dir, const char *name, const lrb_key_slot *object
     return code;
 }
 
-/* Whether a name is free, or taken by what never is an object again: then *broken. What could not be read for another reason, or is of
- * a newer version, stays; so does a directory that is not empty. */
+/* Whether a name is free, or taken by what never is an object again: then *broken. What is there and could not be read for another reason,
+ * or is of a newer version, stays; so does a directory that is not empty. */
 static bool may_put(int keys, const char *graph, const char *name, bool *broken) {
     listing l = {NULL, keys, graph};
     lrb_key_slot present;
@@ -169,8 +169,9 @@ static bool may_put(int keys, const char *graph, const char *name, bool *broken)
     lrb_err err;
     int code = read_object(&l, name, &present, &err);
     *broken = code == LRB_E_DAMAGED || code == LRB_E_INVALID || code == LRB_E_LIMIT;
-    if (!*broken) return code == LRB_E_NOT_FOUND;
-    if (lrb_fs_identify_at(keys, name, &identity, &err)) return false;
+    if (!code) return false;
+    bool seen = !lrb_fs_identify_at(keys, name, &identity, &err);
+    if (!*broken || !seen) return !seen; /* a refusal is no sign that it is there: linking fails if it is */
     return identity.type != LRB_FILE_DIRECTORY || !lrb_fs_remove_dir(keys, name, &err);
 }
 

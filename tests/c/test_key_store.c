@@ -2,6 +2,7 @@
 #include "repo/key_store.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -163,6 +164,25 @@ TEST(a_broken_object_is_replaced_by_a_copy_that_is_whole) {
     end(&r);
 }
 
+/* A refused look is no sign that an object is there already: it is put, or there is an error. */
+TEST(descriptors_running_out_lose_no_object) {
+    lrb_key_store r;
+    struct rlimit limit, few;
+    CHECK_OK(scene(&r));
+    CHECK_OK(lrb_key_store_put(&r, "a", &foreign, &err)); /* the directories are there */
+    CHECK(!getrlimit(RLIMIT_NOFILE, &limit));
+    few = limit;
+    int code = LRB_E_IO;
+    for (few.rlim_cur = 3; code && few.rlim_cur < 100; few.rlim_cur++) {
+        CHECK(!setrlimit(RLIMIT_NOFILE, &few));
+        code = lrb_key_store_put(&r, "a", &slot, &err);
+        CHECK(!setrlimit(RLIMIT_NOFILE, &limit));
+        CHECK(!code == exists(object("a", &slot, "")));
+    }
+    CHECK(!code);
+    end(&r);
+}
+
 TEST(memory_running_out_is_survived) {
     lrb_key_store r;
     CHECK_OK(scene(&r));
@@ -187,6 +207,7 @@ int main(void) {
     RUN(what_a_stranger_made_is_not_carried_on);
     RUN(what_cannot_be_read_stops_nothing_and_is_remembered);
     RUN(a_broken_object_is_replaced_by_a_copy_that_is_whole);
+    RUN(descriptors_running_out_lose_no_object);
     RUN(memory_running_out_is_survived);
     return check_report();
 }
