@@ -41,6 +41,21 @@ static int judge_missing(lrb_validation *v, lrb_err *err) {
     return code ? code : missing_vectors(v, LRB_OF_CHUNKS, chunks, "vdb_chunks.json", err);
 }
 
+/* A store without a row whose neighbours show that it had some: a worker that began with nothing in memory wrote it. LightRAG itself
+ * deletes on both sides. */
+static int judge_emptied(lrb_validation *v, lrb_err *err) {
+    const lrb_file *status = &v->files[LRB_ROLE_DOC_STATUS], *texts = &v->files[LRB_ROLE_FULL_DOCS];
+    uint64_t vectors = amount(v, LRB_AMOUNT_ENTITY_VECTORS);
+    int code = LRB_OK;
+    if (v->files[LRB_ROLE_GRAPH].state == LRB_FILE_READ && !amount(v, LRB_AMOUNT_NODES) && vectors)
+        code = lrb_report_addf(&v->report, LRB_CHECK_GRAPH_EMPTIED, err, "graph_chunk_entity_relation.graphml: 0 nodes, %llu vectors of nodes",
+                               (unsigned long long)vectors);
+    if (!code && status->state == LRB_FILE_READ && !status->row && texts->state == LRB_FILE_READ && texts->row)
+        code = lrb_report_addf(&v->report, LRB_CHECK_STATUS_EMPTIED, err, "kv_store_doc_status.json: 0 documents, %llu texts",
+                               (unsigned long long)texts->row);
+    return code;
+}
+
 /* ---- dimensions ---- */
 
 static int64_t dim_of(const lrb_validation *v, lrb_vector_kind kind) {
@@ -147,6 +162,7 @@ int lrb_settle(lrb_validation *v, lrb_err *err) {
     for (int kind = 0; kind < LRB_VECTOR_KINDS; kind++)
         if (lrb_any_wrong_row(&v->files[LRB_ROLE_RELATION_VECTORS + kind])) want(v, LRB_ROLE_RELATION_VECTORS + kind);
     int code = v->options.partial ? LRB_OK : judge_missing(v, err);
+    if (!code) code = judge_emptied(v, err);
     if (!code) code = judge_dims(v, err);
     return code ? code : judge_faiss(v, err);
 }

@@ -376,6 +376,7 @@ DOCUMENTS: list[Case] = [
     ("status_unknown", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(status="done"))),
     ("chunks_count", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(chunks_count=7))),
     ("chunk_gone", 17, Verdict.UNUSABLE, _chunk_gone),
+    ("status_emptied", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s.clear())),
     (
         "duplicate_mark",
         17,
@@ -415,6 +416,15 @@ async def test_each_invariant_is_found_when_it_alone_is_broken(
     assert finding.count >= len(finding.ids) >= 1
 
 
+async def test_a_graph_without_its_nodes_is_lost(dense_dir: Path) -> None:
+    """Its vectors must not be rebuilt from it: they are the last trace of what it held."""
+    with breaking.graph(dense_dir) as found:
+        found.clear()
+    said = await validate_directory(dense_dir)
+    assert set(seen(said)) == {"graph_emptied", "tracking_orphan", "vector_orphan"}
+    assert said.verdict is Verdict.UNUSABLE
+
+
 def _checks() -> dict[str, tuple[int, str]]:
     """Invariant and severity of every check there is."""
     table = (ROOT / "csrc/lightrag/check.def").read_text()
@@ -425,6 +435,7 @@ def _checks() -> dict[str, tuple[int, str]]:
 def test_every_check_that_can_alarm_is_broken_by_a_test() -> None:
     elsewhere = {
         "placeholder",  # tests/python/test_validation_alarms.py
+        "graph_emptied",  # test_a_graph_without_its_nodes_is_lost
         "faiss_torn",
         "faiss_broken",
         "self_loop",  # test_what_networkx_would_not_write
