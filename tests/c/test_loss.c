@@ -8,7 +8,9 @@
 /* Walks the only snapshot with `bad` places and reports what is lost. */
 static int report_loss(shelf *s, const lrb_marks *bad, lrb_findings *findings, lrb_err *err) {
     lrb_job job = {0};
-    lrb_loss loss = {s->repo, &job, NULL, bad, findings};
+    lrb_marks none;
+    lrb_marks_init(&none);
+    lrb_loss loss = {s->repo, &job, NULL, bad, &none, findings};
     lrb_target *targets;
     size_t count;
     bool done = false;
