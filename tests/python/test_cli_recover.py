@@ -151,7 +151,7 @@ def test_latest_is_never_silently_an_older_one(
     assert kept(places) == before
     code = 0 if lost == "all records" else 1
     assert newer in program("recovery", "list", code=code).err
-    page = program("status", code=1).out
+    page = program("status", code=code).out
     assert ("never finished" in page) is (lost == "all records")
     assert "is deleted" in program("recovery", "delete", newer).out
     assert not any(newer in str(one["holders"]) for one in program.json("list", "sales")["snapshots"])
