@@ -49,7 +49,7 @@ $(VENV)/.built: $(VENV)/.installed setup.py $(CORE_C) $(HEADERS)
 	@touch $@
 
 test-py: $(VENV)/.built ## pytest and the house test
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2
 
 lint: $(VENV)/.built ## ruff, mypy --strict, the stub against the core, and the C core without a warning
 	@$(PY) -m ruff check .

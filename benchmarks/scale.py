@@ -210,8 +210,8 @@ def probing(work: Path, share: float) -> Measured:
     ours, peer = ({key: statistics.median(pair[at][key] for pair in pairs) for key in pairs[0][at]} for at in (0, 1))
     assert ours["answered"] == peer["answered"] == count // 2
     return [
-        Bar(f"{count:,} targets: one sweep, beside the deadline", ours["seconds"] / probes.TOTAL_S, 1.1, "of it"),
-        Bar(f"{count:,} targets: CPU, beside aiohttp", ours["cpu_s"] / peer["cpu_s"], 0.2, "of it"),
+        Bar(f"{count:,} targets: one sweep, beside the deadline", ours["seconds"] / probes.TOTAL_S, 1.1, "of its time"),
+        Bar(f"{count:,} targets: CPU, beside aiohttp", ours["cpu_s"] / peer["cpu_s"], 0.2, "of its time"),
         Bar(f"{count:,} targets: growth of the process", ours["grown_mb"], 64, "MB"),
         f"ours {ours['seconds']:.2f} s, {ours['cpu_s']:.3f} cpu s, {ours['grown_mb']:.0f} MB; aiohttp"
         f" {peer['seconds']:.2f} s, {peer['cpu_s']:.3f} cpu s, {peer['grown_mb']:.0f} MB",
