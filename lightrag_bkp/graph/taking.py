@@ -57,13 +57,12 @@ class Taking(KnownGraph):
         metadata_json = capture.metadata_text(metadata)
         url = self.server_url if server_url is None else arguments.check_server_url(server_url)
         recorded = await self._recorded()
-        unsaid = source_dir is None and self.source_dir is None
         chosen, workspace, is_own = self._place(source_dir, recorded)
         restoring.refuse_pending(root_of(chosen, workspace))
         request = capture.Request(
             source_dir=chosen,
             workspace=workspace,
-            input_dir=self.input_dir or (recorded.input_dir if recorded and unsaid else None),
+            input_dir=self.input_dir or (recorded.input_dir if recorded and self._is_unsaid(source_dir) else None),
             earlier=recorded,
             rag=self.rag if is_own else None,
             server_url=url if is_own or server_url is not None else None,
@@ -78,6 +77,10 @@ class Taking(KnownGraph):
         with refusals_named(chosen), self._repository.advising_on_space():
             return await capture.create(self._repository, request)
 
+    def _is_unsaid(self, given: str | os.PathLike[str] | None) -> bool:
+        """Whether nobody names a directory, so that the newest snapshot's is meant."""
+        return given is None and self.source_dir is None
+
     def _place(self, given: str | os.PathLike[str] | None, recorded: capture.Recorded | None) -> tuple[str, str, bool]:
         """Directory and workspace to take, and whether it is the registered directory.
 
@@ -87,7 +90,7 @@ class Taking(KnownGraph):
         if recorded is None:
             chosen, is_own = self._source(given)
             return chosen, self.workspace, is_own
-        unsaid = given is None and self.source_dir is None
+        unsaid = self._is_unsaid(given)
         workspace = recorded.workspace if unsaid and self.given_workspace is None else self.workspace
         if workspace != recorded.workspace:
             raise ConflictError(
