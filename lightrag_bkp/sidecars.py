@@ -11,6 +11,7 @@ import re
 from urllib.parse import quote
 
 from .sources.names import FULL_DOCS
+from .sources.trees import sync_directory
 
 _PARSED = "/__parsed__/"
 _MEMBER = re.compile(rb'("sidecar_location"\s*:\s*)("(?:[^"\\]|\\.)*")')
@@ -47,7 +48,7 @@ def rewrite(directory: str, input_root: str) -> int:
         os.replace(beside, path)
     else:
         os.unlink(beside)
-    _sync(directory)
+    sync_directory(directory)
     return changed
 
 
@@ -65,11 +66,3 @@ def _replaced(line: bytes, input_root: str) -> tuple[bytes, int]:
         return member[1] + json.dumps(moved, ensure_ascii=False).encode()
 
     return (_MEMBER.sub(replace, line) if b'"sidecar_location"' in line else line), changed
-
-
-def _sync(directory: str) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

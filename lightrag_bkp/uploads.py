@@ -13,7 +13,7 @@ from . import _bridge
 from .errors import ConflictError
 from .repository import GraphRepository
 from .sources.names import INPUTS, STAGING_PREFIX
-from .sources.trees import names_below
+from .sources.trees import names_below, sync_directory
 from .staging import Staging, Wanted, plan
 
 
@@ -61,11 +61,7 @@ def _lift(staged: str) -> None:
     for name in os.listdir(below):
         os.rename(os.path.join(below, name), os.path.join(staged, name))
     os.rmdir(below)
-    fd = os.open(staged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_directory(staged)
 
 
 def _others(staged: str, root: str, names: list[str]) -> Iterator[str]:

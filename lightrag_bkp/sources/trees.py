@@ -26,6 +26,12 @@ def open_directory(path: str, flags: int = 0) -> Iterator[int]:
         os.close(fd)
 
 
+def sync_directory(path: str) -> None:
+    """Makes the names in a directory durable."""
+    with open_directory(path) as fd:
+        os.fsync(fd)
+
+
 def names_below(root: str) -> Iterator[str]:
     """All names below a directory, relative to it; links are not followed."""
     for directory, children, others in os.walk(root):

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ..errors import ConfigurationError
 from ..secret import KEY_BYTES, Secret
+from ..sources.trees import sync_directory
 
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
@@ -64,8 +65,4 @@ class KeyBox:
         finally:
             os.close(fd)
             os.unlink(made)
-        directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory_fd)
-        finally:
-            os.close(directory_fd)
+        sync_directory(directory)
