@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PAST = {"create": "created", "replace": "replaced", "same": "unchanged", "remove": "removed"}
 _FUTURE = {"create": "to create", "replace": "to replace", "same": "unchanged", "remove": "to remove"}
+_RESTART = "a LightRAG that has this directory open must be restarted to see it"
 
 
 def verify(
@@ -168,6 +169,8 @@ def _plan(outcome: "RestoreOutcome") -> Iterator[str]:
         yield "the graph is unusable: it replaces one that is there only with --allow-unusable"
     yield from table(("WOULD", "SIZE", "ITEM"), changes, ("SIZE",))
     yield f"{_counts(outcome, _FUTURE)}, {size(outcome.needed_bytes)} to write"
+    if outcome.restart_required:
+        yield _RESTART
 
 
 def _restored(outcome: "RestoreOutcome") -> list[str]:
@@ -180,7 +183,7 @@ def _restored(outcome: "RestoreOutcome") -> list[str]:
     if outcome.safety_snapshot:
         lines.append(f"what was there before is kept as snapshot {outcome.safety_snapshot}")
     if outcome.restart_required:
-        lines.append("a LightRAG that has this directory open must be restarted to see it")
+        lines.append(_RESTART)
     if outcome.verdict and not Verdict(outcome.verdict).usable:
         lines.append(f"the graph is {outcome.verdict}: lightrag-bkp validate says what is wrong with it")
     return lines

@@ -40,6 +40,7 @@ def test_restore_into_a_new_directory(program: Program, kept: GraphBackup, folde
 def test_restore_of_a_lightrag_graph_says_that_it_must_be_restarted(program: Program, graph_dir: Path) -> None:
     program("snapshot", "g", graph_dir)
     assert program.json("restore", "g", "latest", "there", "--dry-run")["restart_required"]
+    assert "must be restarted" in program("restore", "g", "latest", "there", "--dry-run").out
     assert "must be restarted" in program("restore", "g", "latest", "there").out
     assert fingerprint(program.directory / "there") == fingerprint(graph_dir)
     outcome = program.json("restore", "g", "latest", "there", "--yes")
