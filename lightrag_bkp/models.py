@@ -216,7 +216,7 @@ class BackupSnapshot:
     verdict: str | None = None
     safety: bool = False
     holders: tuple[str, ...] = ()
-    retention_reason: str = ""
+    retention_reason: str = field(default="", compare=False)
     held_ms: float | None = field(default=None, compare=False)
     metadata_json: str = field(default="{}", repr=False)
     load_body: Callable[[], SnapshotBody] = field(default=SnapshotBody, repr=False, compare=False)

@@ -124,6 +124,8 @@ async def test_snapshots_can_be_copied_compared_and_pickled(
     made = await graph.create_snapshot()
     snapshot = graph.get_snapshot("latest")
     assert snapshot == made and made.held_ms is not None, "how long LightRAG was held does not make it another one"
+    (listed,) = graph.list_snapshots()
+    assert listed.retention_reason and listed == snapshot, "neither does why the policy keeps it"
     names, facts = [item.name for item in made.items], dict(made.facts)
     if read_before:
         assert snapshot.facts == facts
