@@ -96,6 +96,14 @@ class Repository:
         """(facts as JSON text, items, (name, reason) of what was left out). Reads packs: milliseconds. GIL released."""
     def facts(self, snapshot_id: str, /) -> str:
         """The facts alone, as JSON text: one chunk is read, however many items there are. GIL released."""
+    def head(self) -> tuple[bytes, int, bytes, int]:
+        """(repository id of 16 bytes, number of the last entry, its SHA-256, epoch) of the state read last."""
+    def entry(self, number: int, /) -> tuple[bytes, bytes, int]:
+        """(a log entry as it is on disk, its SHA-256, the time it claims in ns). GIL released."""
+    def known_packs(self, from_number: int, /) -> list[tuple[bytes, int]]:
+        """(id of 32 bytes, size) of the packs that became known by an entry of this number or a later one."""
+    def open_pack(self, id: bytes, /) -> int:
+        """A descriptor of a pack's file, which the caller closes. NotFoundError when it is gone. GIL released."""
     def refresh(self) -> None:
         """Reads entries other processes appended. GIL released."""
     def close(self) -> None:

@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Any, Self
 from . import arguments, config
 from .errors import ConfigurationError, InvalidInputError, NotFoundError
 from .probing import Prober, ProbeSettings, TargetHealth, TargetStatus
+from .shipping.records import ReplicationLog, ReplicationStatus
 
 if TYPE_CHECKING:
-    from .state import State, StoredTarget
+    from .state import Shipments, State, StoredLog, StoredTarget
 
-__all__ = ["GraphReplicator", "ReplicationManager", "ReplicationTarget", "TargetHealth", "TargetStatus"]
+__all__ = [
+    "GraphReplicator", "ReplicationLog", "ReplicationManager", "ReplicationStatus", "ReplicationTarget", "TargetHealth",
+    "TargetStatus",
+]  # fmt: skip
 
 _STATE = "state"
 _DATABASE, _KEY_FILE = "replication.db", "replication.key"
@@ -122,6 +126,12 @@ class ReplicationManager:
                 ) from None
             self._opened = State(self._url, self._key_file)
         return self._opened
+
+    @property
+    def _shipments(self) -> "Shipments":
+        from .state import Shipments
+
+        return Shipments(self._state)
 
     def register_target(self, target: ReplicationTarget) -> bool:
         """Keeps a target. Returns False when there is one of this id.
@@ -227,6 +237,13 @@ class GraphReplicator:
         row = self._manager._state.target(arguments.check_text(target_id, "target_id"), self.graph_id)
         return None if row is None else _target(row)
 
+    def logs(self, target_id: str | None = None) -> list[ReplicationLog]:
+        """The newest attempts to bring this graph to its targets, or to one of them, the newest first: at most 1,000,
+        and no more are kept of each target."""
+        if target_id is not None:
+            arguments.check_text(target_id, "target_id")
+        return [_log(row) for row in self._manager._shipments.logs(self.graph_id, target_id)]
+
     async def check_target_health(self, target_id: str) -> TargetStatus:
         """Probes one of them now.
 
@@ -286,13 +303,30 @@ def _stored(target: ReplicationTarget) -> "StoredTarget":
     )
 
 
+def _moment(us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def _log(row: "StoredLog") -> ReplicationLog:
+    return ReplicationLog(
+        row.target_id,
+        ReplicationStatus(row.status),
+        _moment(row.begun_us),
+        row.error_message,
+        graph_id=row.graph_id,
+        snapshot_id=row.snapshot_id,
+        bytes=row.bytes,
+        seconds=row.seconds,
+    )
+
+
 def _target(row: "StoredTarget") -> ReplicationTarget:
     return ReplicationTarget(
         row.name,
         row.base_url,
         row.api_key,
         row.enabled,
-        _EPOCH + timedelta(microseconds=row.created_us),
+        _moment(row.created_us),
         row.target_id,
         connection=replace(ProbeSettings(), **json.loads(row.connection)),
     )

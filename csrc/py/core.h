@@ -97,6 +97,10 @@ PyObject *lrb_py_repository_handle(const lrb_core *core, PyObject *repository);
 lrb_repo *lrb_py_handle_repo(PyObject *handle);
 PyObject *lrb_py_read_body(const lrb_core *core, lrb_repo *repo, const char *snapshot_id); /* body.c */
 PyObject *lrb_py_read_facts(const lrb_core *core, lrb_repo *repo, const char *snapshot_id);
+PyObject *lrb_py_head(lrb_repo *repo); /* copies.c */
+PyObject *lrb_py_read_entry(const lrb_core *core, lrb_repo *repo, unsigned long long number);
+PyObject *lrb_py_known_packs(const lrb_core *core, lrb_repo *repo, unsigned long long from);
+PyObject *lrb_py_open_pack(const lrb_core *core, lrb_repo *repo, const lrb_id *id);
 
 /* ---- key.c ---- */
 const lrb_key *lrb_py_key(const lrb_core *core, PyObject *key); /* borrowed from the object; raises when it is no Key */

@@ -237,6 +237,47 @@ static PyObject *repository_facts(PyObject *op, PyObject *args) {
     return read_of(op, args, "s:facts", lrb_py_read_facts);
 }
 
+static PyObject *repository_head(PyObject *op, PyObject *unused) {
+    (void)unused;
+    PyObject *handle = own_handle((repository_object *)op);
+    PyObject *head = handle ? lrb_py_head(lrb_py_handle_repo(handle)) : NULL;
+    Py_XDECREF(handle);
+    return head;
+}
+
+static PyObject *read_from(PyObject *op, PyObject *args, const char *format,
+                           PyObject *(*read)(const lrb_core *, lrb_repo *, unsigned long long)) {
+    repository_object *self = (repository_object *)op;
+    unsigned long long number;
+    if (!PyArg_ParseTuple(args, format, &number)) return NULL;
+    PyObject *handle = own_handle(self);
+    PyObject *found = handle ? read(self->core, lrb_py_handle_repo(handle), number) : NULL;
+    Py_XDECREF(handle);
+    return found;
+}
+
+static PyObject *repository_entry(PyObject *op, PyObject *args) {
+    return read_from(op, args, "K:entry", lrb_py_read_entry);
+}
+
+static PyObject *repository_known_packs(PyObject *op, PyObject *args) {
+    return read_from(op, args, "K:known_packs", lrb_py_known_packs);
+}
+
+static PyObject *repository_open_pack(PyObject *op, PyObject *args) {
+    repository_object *self = (repository_object *)op;
+    const char *bytes;
+    Py_ssize_t length;
+    lrb_id id;
+    if (!PyArg_ParseTuple(args, "y#:open_pack", &bytes, &length)) return NULL;
+    if (length != sizeof id.bytes) return lrb_py_invalid(self->core, "open", "the id of a pack has 32 bytes");
+    memcpy(id.bytes, bytes, sizeof id.bytes);
+    PyObject *handle = own_handle(self);
+    PyObject *fd = handle ? lrb_py_open_pack(self->core, lrb_py_handle_repo(handle), &id) : NULL;
+    Py_XDECREF(handle);
+    return fd;
+}
+
 static PyObject *repository_refresh(PyObject *op, PyObject *unused) {
     (void)unused;
     repository_object *self = (repository_object *)op;
@@ -316,6 +357,10 @@ PyDoc_STRVAR(log_path_doc, "log_path($self, number, /)\n--\n\nThe path of a log 
 PyDoc_STRVAR(body_doc,
              "body($self, snapshot_id, /)\n--\n\n(facts as JSON text, items, (name, reason) of what was left out).");
 PyDoc_STRVAR(facts_doc, "facts($self, snapshot_id, /)\n--\n\nThe facts alone, as JSON text: one chunk is read.");
+PyDoc_STRVAR(head_doc, "head($self, /)\n--\n\n(repository id, last entry number, its SHA-256, epoch).");
+PyDoc_STRVAR(entry_doc, "entry($self, number, /)\n--\n\nA log entry: (its bytes as on disk, their SHA-256, its time in ns).");
+PyDoc_STRVAR(known_packs_doc, "known_packs($self, from_number, /)\n--\n\n(id, bytes) of packs known since an entry from there on.");
+PyDoc_STRVAR(open_pack_doc, "open_pack($self, id, /)\n--\n\nA descriptor of a pack's file, which the caller closes.");
 PyDoc_STRVAR(refresh_doc, "refresh($self, /)\n--\n\nReads entries other processes appended.");
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\nLets the handle go; jobs under way keep their own.");
 
@@ -326,6 +371,10 @@ static PyMethodDef methods[] = {
     {"log_path", repository_log_path, METH_VARARGS, log_path_doc},
     {"body", repository_body, METH_VARARGS, body_doc},
     {"facts", repository_facts, METH_VARARGS, facts_doc},
+    {"head", repository_head, METH_NOARGS, head_doc},
+    {"entry", repository_entry, METH_VARARGS, entry_doc},
+    {"known_packs", repository_known_packs, METH_VARARGS, known_packs_doc},
+    {"open_pack", repository_open_pack, METH_VARARGS, open_pack_doc},
     {"refresh", repository_refresh, METH_NOARGS, refresh_doc},
     {"close", repository_close, METH_NOARGS, close_doc},
     {0},

@@ -136,6 +136,25 @@ int lrb_log_read(int log_dir, uint64_t number, const lrb_log_expect *expect, lrb
     return code;
 }
 
+int lrb_log_read_stored(int log_dir, uint64_t number, const lrb_log_expect *expect, lrb_buf *bytes, lrb_id *digest,
+                        int64_t *time_ns, lrb_err *err) {
+    char name[21], label[32];
+    lrb_log_name(number, name);
+    snprintf(label, sizeof label, "log/%s", name);
+    lrb_buf copy; /* is unsealed in place */
+    lrb_buf_init(&copy, LRB_ENTRY_MAX_BYTES);
+    lrb_entry entry = {0};
+    int code = read_bytes(log_dir, name, label, bytes, err);
+    if (!code) code = lrb_sha256(bytes->data, bytes->length, digest->bytes, err);
+    if (!code) code = lrb_buf_append(&copy, bytes->data, bytes->length, err);
+    if (!code) code = lrb_entry_decode(copy.data, copy.length, expect ? expect->vault : NULL, label, &entry, err);
+    if (!code) code = check_expected(&entry, number, expect, label, err);
+    *time_ns = entry.time_ns;
+    lrb_entry_clear(&entry);
+    lrb_buf_clear(&copy);
+    return code;
+}
+
 int lrb_log_peek(int log_dir, uint64_t number, lrb_entry_peek *peek, lrb_err *err) {
     char name[21], label[32];
     uint8_t start[LRB_ENTRY_PEEK_BYTES];

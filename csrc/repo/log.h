@@ -34,6 +34,11 @@ typedef struct lrb_log_expect {
 int lrb_log_read(int log_dir, uint64_t number, const lrb_log_expect *expect, lrb_buf *bytes, lrb_entry *entry,
                  lrb_id *digest, lrb_err *err);
 
+/* The same, and leaves in `bytes` what is on disk, for another's log; then there is no entry to look into. `time_ns` is the one it
+ * claims. */
+int lrb_log_read_stored(int log_dir, uint64_t number, const lrb_log_expect *expect, lrb_buf *bytes, lrb_id *digest,
+                        int64_t *time_ns, lrb_err *err);
+
 /* Creates entry `number` from encoded bytes: EXISTS when the number is taken (nothing changed; *created false).
  * After link() has succeeded *created is true even when the following fsync of the directory fails: the entry is
  * visible and the commit's durability unknown; the error says so. */

@@ -78,6 +78,19 @@ void lrb_repo_rest(lrb_repo *repo);
 /* rule 2: the pack's file exists with its exact size. */
 int lrb_pack_file_present(int packs_dir, const lrb_id *id, uint64_t size_bytes, bool *present, lrb_err *err);
 
+/* ---- what a replica is made of (repo_copy.c) ---- */
+typedef struct lrb_head { /* where the log ends, as read last */
+    uint64_t number, epoch;
+    lrb_id digest;
+} lrb_head;
+lrb_head lrb_repo_head(lrb_repo *repo);
+/* Entry `number` as it is on disk, once it was found to be one of this log; the time is the one it claims. */
+int lrb_repo_read_entry(lrb_repo *repo, uint64_t number, lrb_buf *bytes, lrb_id *digest, int64_t *time_ns, lrb_err *err);
+/* The known packs that became so by an entry from number `from` on; *out is for lrb_free. */
+int lrb_repo_list_known(lrb_repo *repo, uint64_t from, lrb_pack_ref **out, size_t *count, lrb_err *err);
+/* The file of a pack, to read it as it is; the caller closes it. NOT_FOUND when it is gone. */
+int lrb_repo_open_pack_file(const lrb_repo *repo, const lrb_id *id, int *fd, lrb_err *err);
+
 /* ---- appending ---- */
 typedef struct lrb_draft {
     lrb_entry_kind kind;

@@ -1,9 +1,10 @@
-"""What cannot be read from repositories: replication targets, in one small database.
+"""What cannot be read from repositories: replication targets and what was sent to them, in one small database.
 
 SQLite beside the repositories by default; PostgreSQL where several hosts share it. The only package that imports
 SQLAlchemy and Alembic, and it is imported when it is needed: they come with `pip install lightrag-bkp[replication]`.
 """
 
 from .database import State, StoredTarget
+from .shipments import MOST_LOGS, Shipments, StoredLog, StoredReplica
 
-__all__ = ["State", "StoredTarget"]
+__all__ = ["MOST_LOGS", "Shipments", "State", "StoredLog", "StoredReplica", "StoredTarget"]

@@ -81,9 +81,9 @@ class State:
         query = sa.select(targets).order_by(targets.c.created_us, targets.c.target_id)
         if graph_id is not None:
             query = query.join(replicators).where(replicators.c.graph_id == graph_id)
-        if self._is_absent:
+        if self.is_absent:
             return []
-        with self._connected() as connection:
+        with self.connected() as connection:
             rows = connection.execute(query).all()
         return [self._stored(row) for row in rows]
 
@@ -92,9 +92,9 @@ class State:
         query = sa.select(targets).where(_is(target_id))
         if graph_id is not None:
             query = query.join(replicators).where(replicators.c.graph_id == graph_id)
-        if self._is_absent:
+        if self.is_absent:
             return None
-        with self._connected() as connection:
+        with self.connected() as connection:
             row = connection.execute(query).first()
         return None if row is None else self._stored(row)
 
@@ -118,14 +118,14 @@ class State:
     # ---- connections ----
 
     @property
-    def _is_absent(self) -> bool:
+    def is_absent(self) -> bool:
         """Nothing was ever stored: who only asks makes no file, wherever a mistyped path leads."""
         return self._file is not None and not os.path.exists(self._file)
 
     def _delete(self, delete: sa.Delete) -> bool:
-        if self._is_absent:
+        if self.is_absent:
             return False
-        with self._connected() as connection:
+        with self.connected() as connection:
             return connection.execute(delete).rowcount > 0
 
     def _stored(self, row: "sa.Row[tuple[object, ...]]") -> StoredTarget:
@@ -136,19 +136,19 @@ class State:
 
     def _insert(self, insert: sa.Insert, there: "sa.Select[tuple[object, ...]]") -> bool:
         try:
-            with self._connected() as connection:
+            with self.connected() as connection:
                 connection.execute(insert)
             return True
         except StateError as error:
             if not isinstance(error.__cause__, IntegrityError):
                 raise
-        with self._connected() as connection:
+        with self.connected() as connection:
             if connection.execute(there).first() is None:
                 raise StateError("the database refuses the row: its target was removed meanwhile", op="insert")
         return False
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[sa.Connection]:
+    def connected(self) -> Iterator[sa.Connection]:
         """A transaction, committed when nothing was raised."""
         engine = self._engine()
         try:

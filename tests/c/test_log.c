@@ -203,6 +203,17 @@ TEST(every_failing_allocation_is_survived) {
         lrb_mem_fail_after(-1, false);
         CHECK(!code || code == LRB_E_NOMEM);
     }
+    code = LRB_E_NOMEM;
+    for (int64_t n = 0; code; n++) {
+        lrb_buf stored;
+        int64_t time_ns;
+        lrb_buf_init(&stored, LRB_ENTRY_MAX_BYTES);
+        lrb_mem_fail_after(n, false);
+        code = lrb_log_read_stored(log_dir, 41, NULL, &stored, &digest, &time_ns, &err);
+        lrb_mem_fail_after(-1, false);
+        CHECK(!code || code == LRB_E_NOMEM);
+        lrb_buf_clear(&stored);
+    }
 }
 
 int main(void) {

@@ -287,6 +287,57 @@ TEST(at_rest_it_keeps_a_small_index_and_no_pack_open_but_those_in_use) {
     shelf_close(&s);
 }
 
+/* Entries and packs come out as they lie there, and only packs that became known since. */
+TEST(what_a_replica_lacks_can_be_read) {
+    shelf s;
+    lrb_err err;
+    bundle b;
+    lrb_pack_ref *packs;
+    size_t count;
+    lrb_buf bytes;
+    lrb_id digest, again;
+    lrb_identity identity;
+    int64_t time_ns;
+    int fd;
+    shelf_open(&s);
+    lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
+    lrb_head before = lrb_repo_head(s.repo);
+    bundle_begin(&b, &s);
+    bundle_add(&b, LRB_CHUNK_RAW, "one", 3);
+    bundle_end(&b, true);
+    lrb_head head = lrb_repo_head(s.repo);
+    CHECK(head.number > before.number);
+
+    CHECK_OK(lrb_repo_list_known(s.repo, before.number + 1, &packs, &count, &err));
+    CHECK(count == 1 && packs[0].size_bytes > 0);
+    CHECK_OK(lrb_repo_open_pack_file(s.repo, &packs[0].id, &fd, &err));
+    CHECK_OK(lrb_fs_identify(fd, &identity, &err));
+    CHECK(identity.size_bytes == packs[0].size_bytes);
+    lrb_fs_close(fd);
+    packs[0].id.bytes[0] ^= 1;
+    CHECK_FAILS(lrb_repo_open_pack_file(s.repo, &packs[0].id, &fd, &err), LRB_E_NOT_FOUND);
+    lrb_free(packs);
+    CHECK_OK(lrb_repo_list_known(s.repo, head.number + 1, &packs, &count, &err));
+    CHECK(count == 0);
+    lrb_free(packs);
+
+    CHECK_OK(lrb_repo_read_entry(s.repo, head.number, &bytes, &digest, &time_ns, &err));
+    CHECK_OK(lrb_sha256(bytes.data, bytes.length, again.bytes, &err));
+    CHECK(!memcmp(&digest, &head.digest, sizeof digest) && !memcmp(&digest, &again, sizeof digest) && time_ns > 0);
+    CHECK_FAILS(lrb_repo_read_entry(s.repo, head.number + 1, &bytes, &digest, &time_ns, &err), LRB_E_NOT_FOUND);
+    int code = LRB_E_NOMEM;
+    for (int64_t n = 0; code; n++) {
+        packs = NULL;
+        lrb_mem_fail_after(n, false);
+        code = lrb_repo_list_known(s.repo, 0, &packs, &count, &err);
+        lrb_mem_fail_after(-1, false);
+        CHECK(code == LRB_OK || code == LRB_E_NOMEM);
+        lrb_free(packs);
+    }
+    lrb_buf_clear(&bytes);
+    shelf_close(&s);
+}
+
 TEST(opening_survives_every_failed_allocation) {
     fixture f;
     lrb_err err;
@@ -318,6 +369,7 @@ int main(void) {
     RUN(checkpoints_come_by_themselves_and_start_the_reading);
     RUN(chunks_are_found_with_and_without_the_index_file);
     RUN(at_rest_it_keeps_a_small_index_and_no_pack_open_but_those_in_use);
+    RUN(what_a_replica_lacks_can_be_read);
     RUN(opening_survives_every_failed_allocation);
     return check_report();
 }

@@ -1,5 +1,6 @@
 """The objects of the core as Python sees them: who owns what, what goes in and out, and errors as classes."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -232,6 +233,7 @@ def test_every_allocation_failure_is_survived(tmp_path: Path, small_file: Path) 
         repo = _bridge.run_blocking(_bridge.open_job(str(tmp_path), "graph", True))
         _bridge.run_blocking(backup(repo, small_file))
         assert repo.body(repo.snapshots()[-1][0])[1]
+        read_as_it_is(repo)
 
     survives_every_allocation_failure(attempt)
 
@@ -243,8 +245,31 @@ def test_every_allocation_failure_is_survived_when_sealed(tmp_path: Path, small_
         _bridge.run_blocking(backup(repo, small_file))
         assert repo.body(repo.snapshots()[-1][0])[1]
         assert len(_bridge.run_blocking(_bridge.key_slots_job(str(tmp_path)))) == 1
+        read_as_it_is(repo)
 
     survives_every_allocation_failure(attempt)
+
+
+def read_as_it_is(repo: _bridge.Repository) -> None:
+    """The end of the log, entries and packs: what lies in the files, sealed or not, and nothing else."""
+    repository_id, last, digest, epoch = repo.head()
+    stored, found, time_ns = repo.entry(last)
+    assert stored == Path(repo.log_path(last)).read_bytes() and repository_id == stored[16:32]
+    assert digest == found == hashlib.sha256(stored).digest() and (epoch, time_ns > 0) == (0, True)
+    packs = repo.known_packs(0)
+    assert packs[-1:] == repo.known_packs(last) or repo.known_packs(last) == []
+    assert repo.known_packs(last + 1) == []
+    for pack_id, size in packs:
+        fd = repo.open_pack(pack_id)
+        with open(fd, "rb") as file:
+            content = file.read()
+        assert len(content) == size and hashlib.sha256(content).digest() == pack_id
+    with pytest.raises(errors.NotFoundError):
+        repo.open_pack(bytes(32))
+    with pytest.raises(errors.NotFoundError):
+        repo.entry(last + 1)
+    with pytest.raises(errors.InvalidInputError):
+        repo.open_pack(b"short")
 
 
 def survives_every_allocation_failure(attempt: Callable[[], None]) -> None:

@@ -20,8 +20,14 @@ from support.receiver import receiver
 from lightrag_bkp import config
 from lightrag_bkp.errors import ConfigurationError, InvalidInputError, NotFoundError, StateError
 from lightrag_bkp.probing import ProbeSettings
-from lightrag_bkp.replication import ReplicationManager, ReplicationTarget, TargetStatus
-from lightrag_bkp.state import State
+from lightrag_bkp.replication import (
+    ReplicationLog,
+    ReplicationManager,
+    ReplicationStatus,
+    ReplicationTarget,
+    TargetStatus,
+)
+from lightrag_bkp.state import State, shipments
 from lightrag_bkp.state.schema import HEAD, metadata
 
 PATIENT = ProbeSettings(period=3600, connect=20, total=20, slow=0)
@@ -262,6 +268,47 @@ def test_what_cannot_be_reached_is_named_without_its_password(tmp_path: Path) ->
     broken.write_bytes(b"this is no database" * 100)
     with pytest.raises(StateError, match="not a database"):
         State(f"sqlite:///{broken}", keys).targets()
+
+
+# ---- what was sent ----
+
+
+def test_attempts_are_kept_in_a_bounded_number(manager: ReplicationManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipments, "MOST_LOGS", 3)
+    replicator, one, two = manager.get_graph_replicator("support"), target("one"), target("two")
+    replicator.add_target(one)
+    replicator.add_target(two)
+    assert replicator.logs() == []
+    table = shipments.Shipments(manager._state)
+    table.begin("support", two.target_id, None, "PENDING", 1)
+    for second in range(5):
+        number = table.begin("support", one.target_id, f"s{second}", "RUNNING", second * 1_000_000)
+    table.note(number, "FAILED", "the line is cut", 7, 1.5)
+    newest = ReplicationLog(
+        one.target_id, ReplicationStatus.FAILED, datetime(1970, 1, 1, 0, 0, 4, tzinfo=UTC), "the line is cut",
+        graph_id="support", snapshot_id="s4", bytes=7, seconds=1.5,
+    )  # fmt: skip
+    assert replicator.logs(one.target_id)[0] == newest
+    assert [log.snapshot_id for log in replicator.logs(one.target_id)] == ["s4", "s3", "s2"]
+    assert replicator.logs()[0] == newest and len(replicator.logs(two.target_id)) == 1
+    assert manager.get_graph_replicator("sales").logs() == []
+    manager.remove_target(one.target_id)
+    assert [log.target_id for log in replicator.logs()] == [two.target_id]
+    with pytest.raises(StateError, match=r"(?i)foreign key"):
+        table.begin("support", one.target_id, None, "PENDING", 1)
+
+
+def test_what_a_target_acknowledged_stays_known(manager: ReplicationManager) -> None:
+    there = target()
+    manager.register_target(there)
+    table, place = shipments.Shipments(manager._state), ("support", there.target_id)
+    assert table.replica(*place) == shipments.StoredReplica(*place)
+    table.refused(*place, "the key is not accepted")
+    assert table.replica(*place) == shipments.StoredReplica(*place, refusal="the key is not accepted")
+    table.acknowledged(*place, 7, "{}", 5)
+    assert table.replica(*place) == shipments.StoredReplica(*place, 7, 5, "{}", None)
+    table.refused(*place, "another one")
+    assert table.replica(*place) == shipments.StoredReplica(*place, 7, 5, "{}", "another one")
 
 
 # ---- settings ----

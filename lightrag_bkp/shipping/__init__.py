@@ -1,0 +1,1 @@
+"""Sending copies of graphs to targets."""

@@ -1,0 +1,129 @@
+"""What was sent where: a bounded list of attempts for each graph and target, and what each target acknowledged last."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from .database import State
+from .schema import replicas, replication_logs
+
+MOST_LOGS = 1000
+"""For one graph and one target; older ones go."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLog:
+    """A row of `replication_logs`; times in microseconds since 1970."""
+
+    log_id: int
+    graph_id: str
+    target_id: str
+    snapshot_id: str | None
+    status: str
+    begun_us: int
+    error_message: str | None
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReplica:
+    """A row of `replicas`: what a target is known to have of a graph."""
+
+    graph_id: str
+    target_id: str
+    number: int | None = None
+    confirmed_us: int | None = None
+    acknowledgement: str | None = None
+    refusal: str | None = None
+
+
+class Shipments:
+    """The two tables, in the database of a `State`; raises what that raises."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def begin(self, graph_id: str, target_id: str, snapshot_id: str | None, status: str, now_us: int) -> int:
+        """Notes an attempt, and forgets those too long ago. Returns its number."""
+        row = {
+            "graph_id": graph_id,
+            "target_id": target_id,
+            "snapshot_id": snapshot_id,
+            "status": status,
+            "begun_us": now_us,
+            "bytes": 0,
+            "seconds": 0.0,
+        }
+        with self._state.connected() as connection:
+            log_id = connection.execute(sa.insert(replication_logs).values(row).returning(replication_logs.c.log_id))
+            number = log_id.scalar_one()
+            oldest = (
+                sa.select(replication_logs.c.log_id)
+                .where(_at(replication_logs, graph_id, target_id))
+                .order_by(replication_logs.c.log_id.desc())
+                .offset(MOST_LOGS)
+                .limit(1)
+                .scalar_subquery()
+            )
+            connection.execute(
+                sa.delete(replication_logs).where(
+                    _at(replication_logs, graph_id, target_id), replication_logs.c.log_id <= oldest
+                )
+            )
+        return int(number)
+
+    def note(self, log_id: int, status: str, error_message: str | None, sent_bytes: int, seconds: float) -> None:
+        """What became of an attempt; nothing when its target was removed meanwhile."""
+        change = sa.update(replication_logs).where(replication_logs.c.log_id == log_id)
+        with self._state.connected() as connection:
+            connection.execute(
+                change.values(status=status, error_message=error_message, bytes=sent_bytes, seconds=seconds)
+            )
+
+    def logs(self, graph_id: str, target_id: str | None = None, most: int = MOST_LOGS) -> list[StoredLog]:
+        """The newest attempts of a graph, the newest first."""
+        if self._state.is_absent:
+            return []
+        query = sa.select(replication_logs).where(replication_logs.c.graph_id == graph_id)
+        if target_id is not None:
+            query = query.where(replication_logs.c.target_id == target_id)
+        with self._state.connected() as connection:
+            rows = connection.execute(query.order_by(replication_logs.c.log_id.desc()).limit(most)).all()
+        return [StoredLog(**row._mapping) for row in rows]
+
+    def replica(self, graph_id: str, target_id: str) -> StoredReplica:
+        """What is known of one; all empty before the first acknowledgement."""
+        nothing = StoredReplica(graph_id, target_id)
+        if self._state.is_absent:
+            return nothing
+        with self._state.connected() as connection:
+            row = connection.execute(sa.select(replicas).where(_at(replicas, graph_id, target_id))).first()
+        return nothing if row is None else StoredReplica(**row._mapping)
+
+    def acknowledged(self, graph_id: str, target_id: str, number: int, acknowledgement: str, now_us: int) -> None:
+        """A target has everything up to entry `number`; whatever stood against sending is over."""
+        self._write(
+            graph_id,
+            target_id,
+            {"number": number, "confirmed_us": now_us, "acknowledgement": acknowledgement, "refusal": None},
+        )
+
+    def refused(self, graph_id: str, target_id: str, reason: str | None) -> None:
+        """Why nothing is sent there until somebody asks for it; None: it may be."""
+        self._write(graph_id, target_id, {"refusal": reason})
+
+    def _write(self, graph_id: str, target_id: str, values: dict[str, object]) -> None:
+        row = {"graph_id": graph_id, "target_id": target_id, **values}
+        with self._state.connected() as connection:
+            dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+            connection.execute(
+                dialect.insert(replicas)
+                .values(row)
+                .on_conflict_do_update(index_elements=["graph_id", "target_id"], set_=values)
+            )
+
+
+def _at(table: sa.Table, graph_id: str, target_id: str) -> "sa.ColumnElement[bool]":
+    return sa.and_(table.c.graph_id == graph_id, table.c.target_id == target_id)
