@@ -1,0 +1,139 @@
+"""What sender and receiver agree on: paths, limits, headers, error codes, and the acknowledgement.
+
+The protocol itself is written down in docs/replication.md. No I/O here.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import itertools
+import json
+import re
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+PROTOCOL = 1
+BASE_PATH = "/api/v1/backup-replication/receive"
+
+BODY_BYTES = 960 << 10
+"""Of one request's body: below the 1 MiB that LightRAG's server allows."""
+PAGE = 4096
+"""Objects in one question for what is missing."""
+PARALLEL = 8
+"""Requests under way for one key."""
+PACK_BYTES = 16 << 20
+ENTRY_BYTES = 256 << 20
+NEEDS_ROW_BYTES = 40
+NEEDS_BYTES = NEEDS_ROW_BYTES << 20
+"""A list of a million packs."""
+KEY_SLOT_BYTES = 208
+
+KEY_HEADER = "X-API-Key"
+EPOCH_HEADER = "Lrb-Epoch"
+REPOSITORY_HEADER = "Lrb-Repository"
+KIND_HEADER = "Lrb-Kind"
+OFFSET_HEADER = "Upload-Offset"
+LENGTH_HEADER = "Upload-Length"
+DIGEST_HEADER = "Content-Digest"
+
+OBJECT_CEILINGS: Mapping[str, int] = {"pack": PACK_BYTES, "needs": NEEDS_BYTES, "entry": ENTRY_BYTES}
+"""What may be sent in parts, and how long it may be."""
+
+RETRYABLE = frozenset({400, 408, 416, 424, 425, 429, 500, 502, 503, 504, 507})
+"""Statuses after which the same request may succeed; all other errors are permanent."""
+
+SHA256_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
+KEY_SLOT_NAME = re.compile(r"[0-9a-f]{32}(\.removed)?", re.ASCII)
+
+_PACK_ROW = struct.Struct("<32sQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What a receiver has, all of it hashed there and durable.
+
+    Attributes:
+        number, sha256: of the last log entry there. entries: in its log. packs, bytes: stored there.
+        receipts: numbers of the snapshots' entries of this request that are complete there.
+        time_us: of the receiver's clock, microseconds since 1970. nonce: the request's, hex.
+    """
+
+    graph: str
+    repository_id: str
+    epoch: int
+    number: int
+    sha256: str
+    entries: int
+    packs: int
+    bytes: int
+    receipts: list[int]
+    time_us: int
+    nonce: str
+    protocol: int = PROTOCOL
+
+    def signed(self, api_key: str) -> dict[str, Any]:
+        """The document a receiver sends."""
+        document = asdict(self)
+        return document | {"mac": _mac(document, api_key)}
+
+
+def checked(document: Mapping[str, Any], api_key: str, nonce: str) -> Acknowledgement | None:
+    """The acknowledgement in a document; None when it was not made with this key for the request of this nonce."""
+    said = {name: value for name, value in document.items() if name != "mac"}
+    mac = document.get("mac")
+    if not isinstance(mac, str) or not mac.isascii() or not hmac.compare_digest(mac, _mac(said, api_key)):
+        return None
+    if said.get("nonce") != nonce or said.get("protocol") != PROTOCOL:
+        return None
+    try:
+        return Acknowledgement(**{name: said[name] for name in Acknowledgement.__dataclass_fields__})
+    except (KeyError, TypeError):
+        return None
+
+
+def _mac(said: Mapping[str, Any], api_key: str) -> str:
+    key = hmac.digest(api_key.encode(), b"lightrag-bkp acknowledgement 1", "sha256")
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+def content_digest(part: "bytes | memoryview") -> str:
+    """The value of Content-Digest for a part."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(part).digest()).decode()}:"
+
+
+def digest_of(header: str) -> bytes | None:
+    """The SHA-256 in a Content-Digest; None when there is none."""
+    for member in header.split(","):
+        name, _, value = member.strip().partition("=")
+        if name.lower() == "sha-256" and len(value) >= 2 and value[0] == value[-1] == ":":
+            try:
+                found = base64.b64decode(value[1:-1], validate=True)
+            except (binascii.Error, ValueError):
+                return None
+            return found if len(found) == hashlib.sha256().digest_size else None
+    return None
+
+
+def encode_needs(packs: Iterable[tuple[bytes, int]]) -> bytes:
+    """The list of packs a snapshot needs, as it is sent: (id of 32 bytes, size) each, in any order, none twice."""
+    return b"".join(_PACK_ROW.pack(pack_id, size) for pack_id, size in sorted(packs))
+
+
+def decode_needs(stored: bytes) -> list[tuple[bytes, int]]:
+    """The packs of a list, ascending.
+
+    Raises:
+        ValueError: it is no such list.
+    """
+    if len(stored) % NEEDS_ROW_BYTES:
+        raise ValueError("a list of packs has rows of 40 bytes")
+    packs: list[tuple[bytes, int]] = list(_PACK_ROW.iter_unpack(stored))
+    if any(not 0 < size <= PACK_BYTES for _, size in packs):
+        raise ValueError("a list of packs names one of an impossible size")
+    if any(one[0] >= other[0] for one, other in itertools.pairwise(packs)):
+        raise ValueError("a list of packs is not in ascending order")
+    return packs
