@@ -40,6 +40,7 @@ from ._core import (
     key_slots_job,
     mem_count,
     mem_fail_after,
+    needs_job,
     open_job,
     plan_job,
     point_append,
@@ -72,9 +73,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ERROR_TABLE", "FORMAT_VERSION", "KEEP_EXACT", "KEEP_LINKED", "KEEP_NOTHING", "KEEP_SAME", "PUBLISH_EXCHANGE",
     "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS", "ItemRow", "Job", "Key", "ProbeRow", "Prober",
-    "Repository", "Restored", "SnapshotRow", "Source", "add_passphrase_job", "backup_job", "drop_job",
-    "file_system", "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "open_job", "plan_job",
-    "point_append", "point_delete", "point_read", "prune_job", "publish_abandon", "publish_choose",
+    "Repository", "Restored", "SnapshotRow", "Source", "add_passphrase_job", "address_reach", "backup_job", "drop_job",
+    "file_system", "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "needs_job", "open_job",
+    "plan_job", "point_append", "point_delete", "point_read", "prune_job", "publish_abandon", "publish_choose",
     "publish_commit_job", "publish_finish_job", "publish_pending", "publish_stage", "publish_stop_after",
     "refresh_job", "release_job", "remove_slot_job", "retention_scan", "run", "run_blocking", "stage_job",
     "start_prober", "unlock_job", "validate_snapshot_job", "validate_source_job", "verify_job",
@@ -386,3 +387,10 @@ def start_prober() -> "Prober":
 
     _probe.set_error_classes(dict(CORE_ERRORS))
     return _probe.Prober()
+
+
+def address_reach(packed: bytes) -> str:
+    """Where an IP address of 4 or 16 bytes leads: "public", "loopback", "private" or "never", as for the prober."""
+    from . import _probe
+
+    return _probe.address_reach(packed)

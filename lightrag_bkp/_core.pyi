@@ -260,6 +260,9 @@ def validate_snapshot_job(
 ) -> Job:
     """Result: the report as JSON text."""
 
+def needs_job(repo: Repository, snapshot_id: str, /) -> Job:
+    """Result: (number of the snapshot's entry, list of (id of 32 bytes, size) of the packs it needs)."""
+
 def prune_job(
     repo: Repository, *, wait_ns: int, dry_run: bool = False, repack: bool = True, dropped: Sequence[str] = ()
 ) -> Job:

@@ -8,6 +8,9 @@ _Row = tuple[str, str, str, str, int, int, int, int, int, str, str, int, int]
 def set_error_classes(classes: dict[str, type[BaseException]], /) -> None:
     """Tells the module which class each class name of the core's ERROR_TABLE is. All must be there."""
 
+def address_reach(packed: bytes, /) -> str:
+    """Where an address of 4 or 16 bytes leads: "public", "loopback", "private" or "never" (csrc/net/address.h)."""
+
 @final
 class Prober:
     """A thread that probes replication targets. Starts it at construction."""

@@ -289,7 +289,7 @@ def _tell(core: "CoreProber", target_id: str, base_url: str, api_key: str | None
         target_id,
         base_url,
         api_key,
-        settings.ca_file or _trusted(),
+        settings.ca_file or trusted(),
         settings.certificate,
         settings.certificate_key,
         allow_http=settings.allow_http,
@@ -301,8 +301,10 @@ def _tell(core: "CoreProber", target_id: str, base_url: str, api_key: str | None
     )
 
 
-def _trusted() -> str | None:
-    """Where libcurl looks by itself was decided on the machine it was built on, which need not be this one."""
+def trusted() -> str | None:
+    """The file of certificates to trust where a target names none; None: the library's own. Where libcurl looks by
+    itself was decided on the machine it was built on, which need not be this one.
+    """
     if named := os.environ.get("SSL_CERT_FILE"):
         return named
     with contextlib.suppress(ImportError):

@@ -29,7 +29,7 @@ PyObject *lrb_py_read_entry(const lrb_core *core, lrb_repo *repo, unsigned long 
     return result;
 }
 
-static PyObject *pack_list(const lrb_pack_ref *packs, size_t count) {
+PyObject *lrb_py_pack_list(const lrb_pack_ref *packs, size_t count) {
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list && i < count; i++) {
         PyObject *one = Py_BuildValue("(NK)", lrb_py_digest(packs[i].id.bytes), (unsigned long long)packs[i].size_bytes);
@@ -46,7 +46,7 @@ PyObject *lrb_py_known_packs(const lrb_core *core, lrb_repo *repo, unsigned long
     Py_BEGIN_ALLOW_THREADS
     code = lrb_repo_list_known(repo, from, &packs, &count, &err);
     Py_END_ALLOW_THREADS
-    PyObject *list = code ? lrb_py_raise(core, &err) : pack_list(packs, count);
+    PyObject *list = code ? lrb_py_raise(core, &err) : lrb_py_pack_list(packs, count);
     lrb_free(packs);
     return list;
 }

@@ -100,6 +100,7 @@ PyObject *lrb_py_read_facts(const lrb_core *core, lrb_repo *repo, const char *sn
 PyObject *lrb_py_head(lrb_repo *repo); /* copies.c */
 PyObject *lrb_py_read_entry(const lrb_core *core, lrb_repo *repo, unsigned long long number);
 PyObject *lrb_py_known_packs(const lrb_core *core, lrb_repo *repo, unsigned long long from);
+PyObject *lrb_py_pack_list(const lrb_pack_ref *packs, size_t count);
 PyObject *lrb_py_open_pack(const lrb_core *core, lrb_repo *repo, const lrb_id *id);
 
 /* ---- key.c ---- */

@@ -1,7 +1,8 @@
-/* Jobs that look after a repository: verify and prune. */
+/* Jobs that look after a repository: verify and prune; and which packs a snapshot needs. */
 #include "py/core.h"
 
 #include "base/mem.h"
+#include "engine/needs.h"
 #include "engine/prune.h"
 #include "engine/verify.h"
 
@@ -101,6 +102,29 @@ static PyObject *prune_job(PyObject *module, PyObject *args, PyObject *kwargs) {
     return lrb_py_raise(core, &err);
 }
 
+/* ---- needs ---- */
+
+static PyObject *convert_needs(const lrb_core *core, lrb_job *job, PyObject *handle) {
+    (void)core, (void)handle;
+    size_t count;
+    const lrb_pack_ref *packs = lrb_needs_packs(job, &count);
+    return Py_BuildValue("(KN)", (unsigned long long)lrb_needs_number(job), lrb_py_pack_list(packs, count));
+}
+
+static PyObject *needs_job(PyObject *module, PyObject *args) {
+    lrb_core *core = lrb_py_core(module);
+    PyObject *repository;
+    const char *snapshot_id;
+    if (!PyArg_ParseTuple(args, "Os:needs_job", &repository, &snapshot_id)) return NULL;
+    PyObject *handle = lrb_py_repository_handle(core, repository);
+    if (!handle) return NULL;
+    lrb_py_job_parts parts = {.convert = convert_needs, .handle = handle, .fds = {-1, -1}};
+    lrb_err err;
+    if (!lrb_needs_new(lrb_py_handle_repo(handle), snapshot_id, &parts.job, &err)) return lrb_py_job_new(core, &parts);
+    lrb_py_parts_release(&parts);
+    return lrb_py_raise(core, &err);
+}
+
 PyDoc_STRVAR(
     verify_doc,
     "verify_job(repo, snapshot_id, level, mark, /)\n--\n\n"
@@ -109,8 +133,12 @@ PyDoc_STRVAR(prune_doc,
              "prune_job(repo, *, wait_ns, dry_run=False, repack=True, dropped=())\n--\n\n"
              "A dry run takes the snapshots in dropped for dropped. Result: dict of what was done.");
 
+PyDoc_STRVAR(needs_doc, "needs_job(repo, snapshot_id, /)\n--\n\n"
+                        "Result: (number of its entry, list of (id, bytes) of the packs it needs).");
+
 PyMethodDef lrb_py_care_functions[] = {
     {"verify_job", verify_job, METH_VARARGS, verify_doc},
+    {"needs_job", needs_job, METH_VARARGS, needs_doc},
     {"prune_job", (PyCFunction)(void (*)(void))prune_job, METH_VARARGS | METH_KEYWORDS, prune_doc},
     {0},
 };

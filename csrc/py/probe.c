@@ -2,8 +2,11 @@
  * because libcurl brings some thirty libraries into the process. */
 #include "py/core.h"
 
+#include <netinet/in.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "net/address.h"
 #include "net/prober.h"
 
 typedef struct prober_object {
@@ -223,11 +226,41 @@ static PyType_Slot slots[] = {
 };
 static PyType_Spec spec = {"lightrag_bkp._probe.Prober", sizeof(prober_object), 0, Py_TPFLAGS_DEFAULT, slots};
 
+/* ---- addresses ---- */
+
+static const char *const reach_names[] = {
+    [LRB_REACH_PUBLIC] = "public",
+    [LRB_REACH_LOOPBACK] = "loopback",
+    [LRB_REACH_PRIVATE] = "private",
+    [LRB_REACH_NEVER] = "never",
+};
+
+static PyObject *address_reach(PyObject *module, PyObject *args) {
+    const char *bytes;
+    Py_ssize_t length;
+    if (!PyArg_ParseTuple(args, "y#:address_reach", &bytes, &length)) return NULL;
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    bool is_four = length == sizeof four.sin_addr;
+    if (!is_four && length != sizeof six.sin6_addr)
+        return lrb_py_invalid(lrb_py_core(module), "judge", "an address has 4 or 16 bytes");
+    memcpy(is_four ? (void *)&four.sin_addr : (void *)&six.sin6_addr, bytes, (size_t)length);
+    lrb_reach reach = is_four ? lrb_address_reach((const struct sockaddr *)&four, sizeof four)
+                              : lrb_address_reach((const struct sockaddr *)&six, sizeof six);
+    return PyUnicode_FromString(reach_names[reach]);
+}
+
 /* ---- the module ---- */
 
 PyDoc_STRVAR(classes_doc, "set_error_classes(classes, /)\n--\n\nTells which class each class name of the core's ERROR_TABLE is.");
 
-static PyMethodDef functions[] = {{"set_error_classes", lrb_py_set_error_classes, METH_O, classes_doc}, {0}};
+PyDoc_STRVAR(reach_doc, "address_reach(packed, /)\n--\n\nWhere an address leads: public, loopback, private or never.");
+
+static PyMethodDef functions[] = {
+    {"set_error_classes", lrb_py_set_error_classes, METH_O, classes_doc},
+    {"address_reach", address_reach, METH_VARARGS, reach_doc},
+    {0},
+};
 
 static int exec(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);

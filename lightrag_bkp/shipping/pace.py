@@ -5,7 +5,6 @@ afterwards. Whoever takes bytes is told how long to wait before sending them; ta
 may go below zero. What is taken at once should therefore be little: `piece` says how much.
 """
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -46,8 +45,6 @@ def piece(buckets: tuple[TokenBucket, ...], most: int) -> int:
     return max(1, min([most, *(int(rate * BURST_S) // _PIECES_PER_BURST for rate in rates)]))
 
 
-async def wait_for(buckets: tuple[TokenBucket, ...], count: int) -> None:
-    """Waits until all of these let `count` bytes go."""
-    delay = max((bucket.take(count) for bucket in buckets), default=0.0)
-    if delay > 0:
-        await asyncio.sleep(delay)
+def delay(buckets: tuple[TokenBucket, ...], count: int) -> float:
+    """Takes `count` bytes from all; seconds until every one of them lets those go."""
+    return max((bucket.take(count) for bucket in buckets), default=0.0)

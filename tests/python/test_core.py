@@ -259,6 +259,9 @@ def read_as_it_is(repo: _bridge.Repository) -> None:
     packs = repo.known_packs(0)
     assert packs[-1:] == repo.known_packs(last) or repo.known_packs(last) == []
     assert repo.known_packs(last + 1) == []
+    row = repo.snapshots()[-1]
+    number, needed = _bridge.run_blocking(_bridge.needs_job(repo, row[0]))
+    assert number == row[1] and needed and set(needed) <= set(packs)
     for pack_id, size in packs:
         fd = repo.open_pack(pack_id)
         with open(fd, "rb") as file:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from support.receiver import receiver
 
+from lightrag_bkp import _bridge
 from lightrag_bkp.errors import InvalidInputError, NotFoundError
 from lightrag_bkp.probing import Prober, ProbeSettings, TargetStatus
 
@@ -116,6 +117,26 @@ async def test_a_client_certificate_is_shown_where_one_is_asked_for(prober: Prob
         assert (await prober.check("without")).status is TargetStatus.UNREACHABLE
         assert "client certificate" in (await prober.check("wrong")).reason
     prober.stop()
+
+
+@pytest.mark.parametrize(
+    ("address", "reach"),
+    [
+        ("127.0.0.1", "loopback"),
+        ("::1", "loopback"),
+        ("10.1.2.3", "private"),
+        ("fd12::1", "private"),
+        ("169.254.169.254", "never"),
+        ("::ffff:169.254.169.254", "never"),
+        ("fe80::1", "never"),
+        ("1.1.1.1", "public"),
+        ("2606:4700::1", "public"),
+    ],
+)
+def test_python_judges_addresses_as_the_prober_does(address: str, reach: str) -> None:
+    assert _bridge.address_reach(ipaddress.ip_address(address).packed) == reach
+    with pytest.raises(InvalidInputError):
+        _bridge.address_reach(b"127.0.0.1")
 
 
 # ---- answers and connections ----
