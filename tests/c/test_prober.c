@@ -271,12 +271,12 @@ TEST(targets_change_and_go_while_a_probe_is_under_way) {
     uint64_t ticket;
     lrb_prober_news news;
     CHECK_OK(lrb_prober_start(&prober, &err));
-    CHECK(set(prober, "t", "hang") && lrb_prober_check(prober, "t", &ticket));
     int before = server.requests;
+    CHECK(set(prober, "t", "hang") && lrb_prober_check(prober, "t", &ticket));
     while (server.requests == before) poll(NULL, 0, 1);
     CHECK(set(prober, "t", "good") && wait_for(prober, "t", ticket, &news) && news.status == LRB_TARGET_HEALTHY);
-    CHECK(set(prober, "u", "hang") && lrb_prober_check(prober, "u", &ticket));
     before = server.requests;
+    CHECK(set(prober, "u", "hang") && lrb_prober_check(prober, "u", &ticket));
     while (server.requests == before) poll(NULL, 0, 1);
     CHECK(lrb_prober_remove(prober, "u") && !lrb_prober_look(prober, "u", &news));
     CHECK(set(prober, "v", "hang") && lrb_prober_check(prober, "v", &ticket));

@@ -122,6 +122,7 @@ TEST(prune_makes_room_on_a_full_disk) {
     fixture_write(s.f.source, "dead", 1 << 20, 3);
     shelf_backup(&s, second); /* dead later */
     shelf_remove_source(&s, "dead");
+    fixture_write(s.f.source, "small", 700 << 10, 1); /* at another time, so that no record of the second's body lives on */
     shelf_backup(&s, NULL);
     lrb_reserve_fill(s.repo);
     CHECK_OK(shelf_drop(&s, first, &err));
