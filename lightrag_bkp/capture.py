@@ -5,8 +5,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +15,8 @@ from .errors import (
     ConflictError,
     IncompleteSourceError,
     InvalidInputError,
-    LightragBkpError,
     NotFoundError,
     SourceChangedError,
-    StorageError,
 )
 from .models import BackupSnapshot, Consistency, ProgressCallback
 from .place import concerns
@@ -100,11 +98,10 @@ async def _take(repository: GraphRepository, request: Request, known: Mapping[st
     _refuse_another_kind(layout, repository.graph_id, request.earlier)
     trees.check_apart(request.source_dir, repository.storage_path, "the directory")
     await asyncio.to_thread(_say_concerns, repository.storage_path, layout.root)
-    with _placing(layout.root):
-        for _ in range(_TRIES - 1):
-            with suppress(SourceChangedError):
-                return await _attempt(repository, layout, request, known)
-        return await _attempt(repository, layout, request, known)
+    for _ in range(_TRIES - 1):
+        with suppress(SourceChangedError):
+            return await _attempt(repository, layout, request, known)
+    return await _attempt(repository, layout, request, known)
 
 
 def _refuse_another_kind(layout: files.Layout, graph_id: str, earlier: Recorded | None) -> None:
@@ -120,24 +117,6 @@ def _refuse_another_kind(layout: files.Layout, graph_id: str, earlier: Recorded 
         op="snapshot",
         target=layout.root,
     )
-
-
-@contextmanager
-def _placing(root: str) -> Iterator[None]:
-    """Says of an error about a file of the source where that file is: the core knows its name below `root` only."""
-    try:
-        yield
-    except (StorageError, SourceChangedError) as error:
-        path = os.path.join(root, error.target)
-        if not error.target or os.path.isabs(error.target) or not os.path.lexists(path):
-            raise
-        raise _about(error, path) from error
-
-
-def _about(error: LightragBkpError, path: str) -> LightragBkpError:
-    """The same error, naming `path` where it names its target."""
-    message = str(error).replace(error.target, path, 1)
-    return type(error)(message, code=error.code, errno=error.errno or 0, op=error.op, target=path)
 
 
 def _say_concerns(storage_path: str, root: str) -> None:

@@ -6,7 +6,7 @@
  * allocation, so reporting "out of memory" cannot itself fail. Strings longer than their field are cut.
  *
  * Messages are one sentence without a final stop, past tense, naming what happened; `target` names
- * the object (a path relative to the graph, an item name, a snapshot id).
+ * the object (a path relative to the graph, an item name, a snapshot id; of what the system refused the whole path, lrb_fs_place).
  */
 #ifndef LRB_BASE_ERR_H
 #define LRB_BASE_ERR_H

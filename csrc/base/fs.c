@@ -47,7 +47,7 @@ bool lrb_identity_same(const lrb_identity *a, const lrb_identity *b) {
 
 static int identify(int fd, const char *target, lrb_identity *out, lrb_err *err) {
     struct stat st;
-    if (fstat(fd, &st) != 0) return lrb_err_sys(err, errno, "stat", target);
+    if (fstat(fd, &st) != 0) return lrb_fs_refused(fd, errno, "stat", target, err);
     *out = identity_of_stat(&st);
     return LRB_OK;
 }
@@ -58,27 +58,12 @@ int lrb_fs_identify(int fd, lrb_identity *out, lrb_err *err) {
 
 int lrb_fs_identify_at(int dir_fd, const char *name, lrb_identity *out, lrb_err *err) {
     struct stat st;
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return lrb_err_sys(err, errno, "stat", name);
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return lrb_fs_refused_at(dir_fd, name, errno, "stat", err);
     *out = identity_of_stat(&st);
     return LRB_OK;
 }
 
 /* ---- opening ---- */
-
-/* What was refused is named by its whole path, where the kernel tells it and it fits: whoever is to mend modes or make room has to
- * find it. A name that is missing or taken is no refusal, and stays what the caller calls it. */
-static int refused_at(int dir_fd, const char *name, int sys_errno, const char *op, lrb_err *err) {
-    char link[40], place[sizeof err->target];
-    size_t length = strlen(name);
-    int code = lrb_err_sys(err, sys_errno, op, name);
-    if ((code != LRB_E_IO && code != LRB_E_NO_SPACE) || name[0] == '/') return code;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", dir_fd);
-    ssize_t above = readlink(link, place, sizeof place);
-    if (above <= 0 || place[0] != '/' || (size_t)above + length + 2 > sizeof place) return code;
-    place[above] = '/';
-    memcpy(place + above + 1, name, length + 1);
-    return lrb_err_sys(err, sys_errno, op, place);
-}
 
 static int open_at(int dir_fd, const char *name, int flags, mode_t mode) {
     int fd;
@@ -105,7 +90,7 @@ static int open_failed(int dir_fd, const char *name, int sys_errno, lrb_file_typ
         lrb_file_type is = type_of_mode(st.st_mode);
         if (is != wanted) return wrong_type(name, is, wanted, err);
     }
-    return refused_at(dir_fd, name, sys_errno, "open", err);
+    return lrb_fs_refused_at(dir_fd, name, sys_errno, "open", err);
 }
 
 int lrb_fs_open_dir(int dir_fd, const char *name, int *fd, lrb_err *err) {
@@ -120,7 +105,7 @@ int lrb_fs_make_dir(int dir_fd, const char *name, uint32_t mode, lrb_err *err) {
     if (mkdirat(dir_fd, name, (mode_t)mode) == 0) return LRB_OK;
     int saved = errno;
     if (saved == EEXIST && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) return LRB_OK;
-    return refused_at(dir_fd, name, saved, "make directory", err);
+    return lrb_fs_refused_at(dir_fd, name, saved, "make directory", err);
 }
 
 /* O_NONBLOCK: opening a fifo must not wait for its writer. Reading a regular file ignores it. */
@@ -137,7 +122,7 @@ int lrb_fs_open_read(int dir_fd, const char *name, int *fd, lrb_err *err) {
 
 int lrb_fs_create(int dir_fd, const char *name, uint32_t mode, int *fd, lrb_err *err) {
     int got = open_at(dir_fd, name, O_RDWR | O_CREAT | O_EXCL, (mode_t)mode);
-    if (got < 0) return refused_at(dir_fd, name, errno, "create", err);
+    if (got < 0) return lrb_fs_refused_at(dir_fd, name, errno, "create", err);
     *fd = got;
     return LRB_OK;
 }
@@ -167,7 +152,7 @@ int lrb_fs_open_below(int dir_fd, const char *path, int *fd, lrb_err *err) {
 
 int lrb_fs_duplicate(int fd, int *copy, lrb_err *err) {
     int got = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (got < 0) return lrb_err_sys(err, errno, "duplicate", "descriptor");
+    if (got < 0) return lrb_fs_refused(fd, errno, "duplicate", "descriptor", err);
     *copy = got;
     return LRB_OK;
 }
@@ -193,7 +178,7 @@ int lrb_fs_read_at(int fd, void *into, size_t room, uint64_t offset, size_t *got
     while (done < room) {
         ssize_t count = pread(fd, at + done, room - done, (off_t)(offset + done));
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return lrb_err_sys(err, errno, "read", target);
+        if (count < 0) return lrb_fs_refused(fd, errno, "read", target, err);
         if (count == 0) break;
         done += (size_t)count;
     }
@@ -244,9 +229,9 @@ int lrb_fs_read_file(int dir_fd, const char *name, size_t ceiling_bytes, uint8_t
 /* ---- writing ---- */
 
 /* A write of nothing for more than nothing would loop for ever; it means the device takes no more. */
-static int written(ssize_t count, const char *target, size_t *done, lrb_err *err) {
+static int written(int fd, ssize_t count, const char *target, size_t *done, lrb_err *err) {
     if (count < 0 && errno == EINTR) return LRB_OK;
-    if (count <= 0) return lrb_err_sys(err, count < 0 ? errno : ENOSPC, "write", target);
+    if (count <= 0) return lrb_fs_refused(fd, count < 0 ? errno : ENOSPC, "write", target, err);
     *done += (size_t)count;
     return LRB_OK;
 }
@@ -255,7 +240,7 @@ int lrb_fs_write(int fd, const void *bytes, size_t count, const char *target, lr
     const uint8_t *at = bytes;
     int code = LRB_OK;
     for (size_t done = 0; !code && done < count;) {
-        code = written(write(fd, at + done, count - done), target, &done, err);
+        code = written(fd, write(fd, at + done, count - done), target, &done, err);
     }
     return code;
 }
@@ -264,7 +249,7 @@ int lrb_fs_write_at(int fd, const void *bytes, size_t count, uint64_t offset, co
     const uint8_t *at = bytes;
     int code = check_range(offset, count, "write", target, err);
     for (size_t done = 0; !code && done < count;) {
-        code = written(pwrite(fd, at + done, count - done, (off_t)(offset + done)), target, &done, err);
+        code = written(fd, pwrite(fd, at + done, count - done, (off_t)(offset + done)), target, &done, err);
     }
     return code;
 }
@@ -274,7 +259,7 @@ int lrb_fs_set_size(int fd, uint64_t size_bytes, const char *target, lrb_err *er
     if (code) return code;
     do failed = ftruncate(fd, (off_t)size_bytes);
     while (failed && errno == EINTR);
-    return failed ? lrb_err_sys(err, errno, "set size", target) : LRB_OK;
+    return failed ? lrb_fs_refused(fd, errno, "set size", target, err) : LRB_OK;
 }
 
 static struct timespec timespec_of(int64_t ns) {
@@ -288,24 +273,24 @@ static struct timespec timespec_of(int64_t ns) {
 
 int lrb_fs_set_attributes(int fd, uint32_t mode, int64_t mtime_ns, const char *target, lrb_err *err) {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, timespec_of(mtime_ns)};
-    if (fchmod(fd, (mode_t)(mode & 07777)) != 0) return lrb_err_sys(err, errno, "set mode", target);
-    if (futimens(fd, times) != 0) return lrb_err_sys(err, errno, "set time", target);
+    if (fchmod(fd, (mode_t)(mode & 07777)) != 0) return lrb_fs_refused(fd, errno, "set mode", target, err);
+    if (futimens(fd, times) != 0) return lrb_fs_refused(fd, errno, "set time", target, err);
     return LRB_OK;
 }
 
 int lrb_fs_set_link_mtime(int dir_fd, const char *name, int64_t mtime_ns, lrb_err *err) {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, timespec_of(mtime_ns)};
     if (utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) == 0) return LRB_OK;
-    return lrb_err_sys(err, errno, "set time", name);
+    return lrb_fs_refused_at(dir_fd, name, errno, "set time", err);
 }
 
 /* Only a privileged process may give files away; for any other the difference is not an error but the normal case. */
 int lrb_fs_copy_owner(int from, int to, const char *target, lrb_err *err) {
     struct stat model, st;
-    if (fstat(from, &model) != 0 || fstat(to, &st) != 0) return lrb_err_sys(err, errno, "stat", target);
+    if (fstat(from, &model) != 0 || fstat(to, &st) != 0) return lrb_fs_refused(to, errno, "stat", target, err);
     if (model.st_uid == st.st_uid && model.st_gid == st.st_gid) return LRB_OK;
     if (fchown(to, model.st_uid, model.st_gid) == 0 || errno == EPERM) return LRB_OK;
-    return lrb_err_sys(err, errno, "set owner", target);
+    return lrb_fs_refused(to, errno, "set owner", target, err);
 }
 
 void lrb_fs_start_writeback(int fd) {
@@ -317,7 +302,7 @@ static int sync_with(int (*call)(int), int fd, const char *target, lrb_err *err)
     int failed;
     do failed = call(fd);
     while (failed && errno == EINTR);
-    return failed ? lrb_err_sys(err, errno, "sync", target) : LRB_OK;
+    return failed ? lrb_fs_refused(fd, errno, "sync", target, err) : LRB_OK;
 }
 
 int lrb_fs_sync_data(int fd, const char *target, lrb_err *err) {
@@ -355,12 +340,12 @@ int lrb_fs_link(int from_dir, const char *from, int to_dir, const char *to, lrb_
     case EPERM:
     case EOPNOTSUPP:
     case ENOSYS: return unsupported(err, errno, "link", to, "the file system refused a hard link; use one with them");
-    default: return lrb_err_sys(err, errno, "link", to);
+    default: return lrb_fs_refused_at(to_dir, to, errno, "link", err);
     }
 }
 
 int lrb_fs_rename(int from_dir, const char *from, int to_dir, const char *to, lrb_err *err) {
-    return renameat(from_dir, from, to_dir, to) == 0 ? LRB_OK : lrb_err_sys(err, errno, "rename", to);
+    return renameat(from_dir, from, to_dir, to) == 0 ? LRB_OK : lrb_fs_refused_at(to_dir, to, errno, "rename", err);
 }
 
 /* EBUSY and EXDEV are what a mount point answers: it cannot change places either. */
@@ -373,27 +358,27 @@ int lrb_fs_exchange(int a_dir, const char *a, int b_dir, const char *b, lrb_err 
     case EINVAL:
     case EBUSY:
     case EXDEV: return unsupported(err, errno, "exchange", b, "the file system could not exchange the two names");
-    default: return lrb_err_sys(err, errno, "exchange", b);
+    default: return lrb_fs_refused_at(b_dir, b, errno, "exchange", err);
     }
 }
 
 int lrb_fs_unlink(int dir_fd, const char *name, lrb_err *err) {
     if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT) return LRB_OK;
-    return lrb_err_sys(err, errno, "remove", name);
+    return lrb_fs_refused_at(dir_fd, name, errno, "remove", err);
 }
 
 int lrb_fs_remove_dir(int dir_fd, const char *name, lrb_err *err) {
     if (unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return LRB_OK;
-    return lrb_err_sys(err, errno, "remove directory", name);
+    return lrb_fs_refused_at(dir_fd, name, errno, "remove directory", err);
 }
 
 int lrb_fs_make_symlink(int dir_fd, const char *name, const char *target, lrb_err *err) {
-    return symlinkat(target, dir_fd, name) == 0 ? LRB_OK : lrb_err_sys(err, errno, "make symbolic link", name);
+    return symlinkat(target, dir_fd, name) == 0 ? LRB_OK : lrb_fs_refused_at(dir_fd, name, errno, "make symbolic link", err);
 }
 
 int lrb_fs_read_symlink(int dir_fd, const char *name, char *out, size_t room, size_t *length, lrb_err *err) {
     ssize_t count = readlinkat(dir_fd, name, out, room);
-    if (count < 0) return lrb_err_sys(err, errno, "read symbolic link", name);
+    if (count < 0) return lrb_fs_refused_at(dir_fd, name, errno, "read symbolic link", err);
     if ((size_t)count >= room) {
         return lrb_err_set(err, LRB_E_LIMIT, "read symbolic link", name, "its text had more than %zu bytes", room - 1);
     }
@@ -406,7 +391,7 @@ int lrb_fs_read_symlink(int dir_fd, const char *name, char *out, size_t room, si
 
 int lrb_fs_mount_id(int fd, uint64_t *mount, lrb_err *err) {
     struct statx st;
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0) return lrb_err_sys(err, errno, "stat", "");
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0) return lrb_fs_refused(fd, errno, "stat", "", err);
     bool has_id = st.stx_mask & STATX_MNT_ID;
     *mount = has_id ? st.stx_mnt_id : (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
     return LRB_OK;
@@ -414,7 +399,7 @@ int lrb_fs_mount_id(int fd, uint64_t *mount, lrb_err *err) {
 
 int lrb_fs_free_bytes(int fd, uint64_t *free_bytes, lrb_err *err) {
     struct statvfs st;
-    if (fstatvfs(fd, &st) != 0) return lrb_err_sys(err, errno, "stat file system", "");
+    if (fstatvfs(fd, &st) != 0) return lrb_fs_refused(fd, errno, "stat file system", "", err);
     if (__builtin_mul_overflow((uint64_t)st.f_bavail, (uint64_t)st.f_frsize, free_bytes)) *free_bytes = UINT64_MAX;
     return LRB_OK;
 }
@@ -423,7 +408,7 @@ int lrb_fs_try_lock(int fd, bool *taken, lrb_err *err) {
     int failed;
     do failed = flock(fd, LOCK_EX | LOCK_NB);
     while (failed && errno == EINTR);
-    if (failed && errno != EWOULDBLOCK) return lrb_err_sys(err, errno, "lock", "");
+    if (failed && errno != EWOULDBLOCK) return lrb_fs_refused(fd, errno, "lock", "", err);
     *taken = !failed;
     return LRB_OK;
 }
@@ -432,5 +417,5 @@ int lrb_fs_wait_lock(int fd, const char *target, lrb_err *err) {
     int failed;
     do failed = flock(fd, LOCK_EX);
     while (failed && errno == EINTR);
-    return failed ? lrb_err_sys(err, errno, "lock", target) : LRB_OK;
+    return failed ? lrb_fs_refused(fd, errno, "lock", target, err) : LRB_OK;
 }

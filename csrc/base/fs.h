@@ -2,8 +2,9 @@
  *
  * Everything is relative to a directory descriptor, so a renamed parent cannot redirect it. EINTR and short
  * reads and writes are finished here. All descriptors are O_CLOEXEC and all opens O_NOFOLLOW.
- * The caller passes `target`, the object's name for error messages, where the name alone would not tell. What may not be opened or
- * made (no permission, no room) is named by its whole path.
+ * The caller passes `target`, the object's name for error messages, where the name alone would not tell. What the system refuses
+ * (no permission, no room, a broken disk) is named by its whole path: whoever is to mend modes or make room has to find it. What is
+ * missing or taken is no refusal, and stays what the caller calls it.
  * Thread-safe: no state. A failed fsync is final: never called again for the same data (fsync-gate: the
  * kernel may have dropped the dirty pages); the caller throws the file away.
  */
@@ -33,6 +34,13 @@ typedef struct lrb_identity {
 } lrb_identity;
 
 bool lrb_identity_same(const lrb_identity *a, const lrb_identity *b); /* mode is not compared; ctime covers it */
+
+/* The path of an open file or directory, or of the name `below` in it, into out[room]: where it is now, or was when it lost its name.
+ * False when the kernel does not tell, or it does not fit. */
+bool lrb_fs_place(int fd, const char *below, char *out, size_t room);
+/* As lrb_err_sys, of a call on `fd`, and of one on a name in a directory; a refusal names the place. */
+int lrb_fs_refused(int fd, int sys_errno, const char *op, const char *target, lrb_err *err);
+int lrb_fs_refused_at(int dir_fd, const char *name, int sys_errno, const char *op, lrb_err *err);
 
 /* Opening a name that is taken by something of another type, a symlink above all, is INVALID and says what it is. */
 int lrb_fs_open_dir(int dir_fd, const char *name, int *fd, lrb_err *err);        /* AT_FDCWD allowed */

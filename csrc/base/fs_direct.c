@@ -21,7 +21,7 @@ static int write_blocks(int fd, const uint8_t *bytes, size_t count, size_t *done
         ssize_t n = write(fd, bytes + *done, count - *done);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) return LRB_OK;
-        if (n <= 0) return lrb_err_sys(err, n < 0 ? errno : ENOSPC, "write", target);
+        if (n <= 0) return lrb_fs_refused(fd, n < 0 ? errno : ENOSPC, "write", target, err);
         *done += (size_t)n;
     }
     return LRB_OK;
@@ -33,7 +33,7 @@ int lrb_fs_write_direct(int fd, const void *bytes, size_t count, const char *tar
     bool aligned = (uintptr_t)bytes % LRB_FS_DIRECT_BLOCK_BYTES == 0;
     if (aligned && count >= LRB_FS_DIRECT_MIN_BYTES && set_direct(fd, true)) {
         code = write_blocks(fd, bytes, count - count % LRB_FS_DIRECT_BLOCK_BYTES, &done, target, err);
-        if (!set_direct(fd, false) && !code) code = lrb_err_sys(err, errno, "write", target);
+        if (!set_direct(fd, false) && !code) code = lrb_fs_refused(fd, errno, "write", target, err);
     }
     return code ? code : lrb_fs_write(fd, (const uint8_t *)bytes + done, count - done, target, err);
 }

@@ -39,7 +39,7 @@ static int try_locks(int dir_fd, bool *locks, lrb_err *err) {
 
 int lrb_fs_look_at_nature(int dir_fd, lrb_fs_nature *out, lrb_err *err) {
     struct statfs st;
-    if (fstatfs(dir_fd, &st) != 0) return lrb_err_sys(err, errno, "stat file system", "");
+    if (fstatfs(dir_fd, &st) != 0) return lrb_fs_refused(dir_fd, errno, "stat file system", "", err);
     out->remote = remote_name((unsigned long)st.f_type & 0xffffffff);
     return try_locks(dir_fd, &out->locks, err);
 }

@@ -12,13 +12,13 @@
 static int open_stream(int dir_fd, const char *name, const char *target, DIR **out, lrb_err *err) {
     int fd;
     int code = lrb_fs_open_dir(dir_fd, name, &fd, err);
-    if (code) return err->sys_errno ? lrb_err_sys(err, err->sys_errno, "list", target) : code;
+    if (code) return err->sys_errno && err->target[0] != '/' ? lrb_err_sys(err, err->sys_errno, "list", target) : code; /* a refusal has its place */
     DIR *stream = fdopendir(fd);
     if (stream) {
         *out = stream;
         return LRB_OK;
     }
-    code = lrb_err_sys(err, errno, "list", target);
+    code = lrb_fs_refused(fd, errno, "list", target, err);
     lrb_fs_close(fd);
     return code;
 }
@@ -28,7 +28,7 @@ static int next_name(DIR *stream, const char *target, const char **name, lrb_err
     for (;;) {
         errno = 0;
         const struct dirent *entry = readdir(stream);
-        if (!entry && errno) return lrb_err_sys(err, errno, "list", target);
+        if (!entry && errno) return lrb_fs_refused(dirfd(stream), errno, "list", target, err);
         *name = entry ? entry->d_name : NULL;
         if (!entry || (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)) return LRB_OK;
     }
@@ -125,7 +125,7 @@ static int tree_pass(tree_walk *walk, bool *done, lrb_err *err) {
     while (!(code = next_name(walk->here, walk->target, &name, err)) && name) {
         int failed = remove_name(dirfd(walk->here), name);
         if (failed == ENOTEMPTY) return tree_enter(walk, name, err);
-        if (failed) return lrb_err_sys(err, failed, "remove", name);
+        if (failed) return lrb_fs_refused_at(dirfd(walk->here), name, failed, "remove", err);
     }
     *done = true;
     return code;
@@ -153,5 +153,5 @@ int lrb_fs_remove_tree(int dir_fd, const char *name, lrb_err *err) {
         if (code) return code;
         failed = remove_name(dir_fd, name);
     }
-    return failed ? lrb_err_sys(err, failed, "remove", name) : LRB_OK;
+    return failed ? lrb_fs_refused_at(dir_fd, name, failed, "remove", err) : LRB_OK;
 }

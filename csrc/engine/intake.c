@@ -132,10 +132,8 @@ void lrb_intake_finished(lrb_intake *intake, size_t position, uint64_t counted, 
     atomic_fetch_add_explicit(&intake->job->counters.items_done, 1, memory_order_relaxed);
 }
 
-int lrb_intake_changed(const lrb_source_item *item, lrb_err *err) {
-    char printable[200];
-    lrb_name_printable(printable, sizeof printable, item->name, item->name_length);
-    return lrb_err_set(err, LRB_E_CHANGED, "read", printable, "the file changed while it was read; run the backup again when it is at rest");
+int lrb_intake_changed(const lrb_source_item *item, int fd, lrb_err *err) {
+    return lrb_source_changed(item, fd, "read", "the file changed while it was read; run the backup again when it is at rest", err);
 }
 
 /* The same identity as when it was listed: what was read is one state of the file. A pinned file's ctime may move: LightRAG replaces it
@@ -146,7 +144,7 @@ int lrb_intake_check_unchanged(const lrb_source_item *item, int fd, lrb_err *err
     if (code) return code;
     /* A pinned file loses its name when LightRAG replaces it, which changes its ctime and not one byte. */
     if (item->fd >= 0) now.ctime_ns = item->identity.ctime_ns;
-    if (!lrb_identity_same(&now, &item->identity)) code = lrb_intake_changed(item, err);
+    if (!lrb_identity_same(&now, &item->identity)) code = lrb_intake_changed(item, fd, err);
     return code;
 }
 
@@ -239,7 +237,7 @@ static int take_small_file(lrb_intake *intake, lrb_worker *worker, size_t positi
     int code = lrb_source_open(intake->source, item, &fd, err);
     if (code) return code;
     code = lrb_fs_read_at(fd, worker->input, size, 0, &got, item->name, err);
-    if (!code && got != size) code = lrb_intake_changed(item, err);
+    if (!code && got != size) code = lrb_intake_changed(item, fd, err);
     if (!code) code = lrb_intake_check_unchanged(item, fd, err);
     lrb_fs_close(fd);
     if (code) return code;

@@ -81,7 +81,7 @@ static int read_piece(lrb_intake *intake, piece *p, size_t room, lrb_err *err) {
     size_t wanted = left < room ? (size_t)left : room;
     int code = lrb_fs_read_at(item->fd, p->bytes, wanted, item->digested, &p->count, source->name, err);
     if (code) return code;
-    if (p->count != wanted) return lrb_intake_changed(source, err);
+    if (p->count != wanted) return lrb_intake_changed(source, item->fd, err);
     if (!item->digested) item->form = lrb_records_recognise(p->bytes, p->count);
     item->digested += p->count;
     lrb_intake_count_half(item, p->count);
@@ -162,7 +162,7 @@ static int cut_batch(lrb_open_item *item, lrb_worker *worker, cuts *out, bool *l
     size_t wanted = left < LRB_WORKER_INPUT_BYTES ? (size_t)left : LRB_WORKER_INPUT_BYTES, got, at = 0;
     int code = lrb_fs_read_at(item->fd, worker->input, wanted, item->offset, &got, source->name, err);
     if (code) return code;
-    if (got != wanted) return lrb_intake_changed(source, err);
+    if (got != wanted) return lrb_intake_changed(source, item->fd, err);
     out->count = 0;
     while (at < got && (got == left || got - at >= LRB_CHUNK_MAX_BYTES) && out->count < BATCH_MAX_CHUNKS) {
         size_t length = lrb_records_cut(item->form, &intake->chunker, intake->cut_seed, worker->input + at, got - at);

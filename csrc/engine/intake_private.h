@@ -94,7 +94,7 @@ void lrb_intake_count_half(lrb_open_item *item, uint64_t bytes);
 void lrb_intake_uncount(lrb_open_item *item, uint64_t left);
 /* An item is done; what of its bytes was not counted yet is. */
 void lrb_intake_finished(lrb_intake *intake, size_t position, uint64_t counted, bool reused);
-int lrb_intake_changed(const lrb_source_item *item, lrb_err *err);
+int lrb_intake_changed(const lrb_source_item *item, int fd, lrb_err *err);
 /* The same identity as when it was listed: what was read is one state of the file. */
 int lrb_intake_check_unchanged(const lrb_source_item *item, int fd, lrb_err *err);
 /* Tries the recipe of the earlier snapshot: *reused when every chunk it reaches is known, and then the item is finished. */

@@ -170,8 +170,7 @@ static int check_unchanged(const lrb_judge *judge, lrb_err *err) {
         if (code) return code;
         now.ctime_ns = in->item->identity.ctime_ns;
         if (!lrb_identity_same(&now, &in->item->identity))
-            return lrb_err_set(err, LRB_E_CHANGED, "validate", in->item->name,
-                               "the file changed while it was read; validate again when it is at rest");
+            return lrb_source_changed(in->item, in->fd, "validate", "the file changed while it was read; validate again when it is at rest", err);
     }
     return LRB_OK;
 }

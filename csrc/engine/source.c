@@ -211,9 +211,21 @@ const lrb_source_item *lrb_source_at(const lrb_source *source, size_t position) 
 size_t lrb_source_skip_count(const lrb_source *source) { return source->skip_count; }
 const lrb_source_skip *lrb_source_skip_at(const lrb_source *source, size_t position) { return &source->skips[position]; }
 
+static int changed(const lrb_source_item *item, int fd, const char *below, const char *op, const char *message, lrb_err *err) {
+    char place[sizeof err->target];
+    if (!lrb_fs_place(fd, below, place, sizeof place)) lrb_name_printable(place, sizeof place, item->name, item->name_length);
+    return lrb_err_set(err, LRB_E_CHANGED, op, place, "%s", message);
+}
+
+int lrb_source_changed(const lrb_source_item *item, int fd, const char *op, const char *message, lrb_err *err) {
+    return changed(item, fd, NULL, op, message, err);
+}
+
 int lrb_source_open(const lrb_source *source, const lrb_source_item *item, int *fd, lrb_err *err) {
     if (item->fd >= 0) return lrb_fs_duplicate(item->fd, fd, err);
-    int code = lrb_fs_open_below(source->roots[item->root], item->name + item->path_offset, fd, err);
+    int root = source->roots[item->root];
+    const char *below = item->name + item->path_offset;
+    int code = lrb_fs_open_below(root, below, fd, err);
     lrb_identity now;
     if (!code && (code = lrb_fs_identify(*fd, &now, err))) lrb_fs_close(*fd);
     if (!code && !lrb_identity_same(&now, &item->identity)) {
@@ -221,7 +233,5 @@ int lrb_source_open(const lrb_source *source, const lrb_source_item *item, int *
         code = LRB_E_NOT_FOUND;
     }
     if (code != LRB_E_NOT_FOUND) return code;
-    char printable[200];
-    lrb_name_printable(printable, sizeof printable, item->name, item->name_length);
-    return lrb_err_set(err, LRB_E_CHANGED, "open", printable, "the file was changed, replaced or removed while the backup ran; run it again");
+    return changed(item, root, below, "open", "the file was changed, replaced or removed while the backup ran; run it again", err);
 }

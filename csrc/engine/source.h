@@ -41,5 +41,7 @@ size_t lrb_source_skip_count(const lrb_source *source);
 const lrb_source_skip *lrb_source_skip_at(const lrb_source *source, size_t position);
 /* Opens an item that is not pinned (a duplicate of the descriptor when pinned); CHANGED when its identity is another. */
 int lrb_source_open(const lrb_source *source, const lrb_source_item *item, int *fd, lrb_err *err);
+/* CHANGED, of an item open as `fd` that is no longer what was listed: named by its path, or by its name where the kernel tells none. */
+int lrb_source_changed(const lrb_source_item *item, int fd, const char *op, const char *message, lrb_err *err);
 
 #endif

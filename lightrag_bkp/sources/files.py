@@ -121,7 +121,8 @@ class Pins:
             name, fd = self.fds.popitem()
             source.pin(name, fd)
             if _identity(os.fstat(fd)) != self.identities[name]:  # after: what `source` noted is what was opened
-                raise SourceChangedError("rewritten in place since it was opened", op="pin", target=name)
+                path = os.path.join(self.layout.root, name)
+                raise SourceChangedError(f"{path}: rewritten in place since it was opened", op="pin", target=path)
         if self.links:
             with open_directory(self.layout.root) as root:
                 for name in self.links:

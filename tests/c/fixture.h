@@ -3,6 +3,7 @@
 #define LRB_TESTS_FIXTURE_H
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,13 @@ static inline void fixture_close(fixture *f) {
 static inline lrb_backup_options fixture_options(void) {
     return (lrb_backup_options){.consistency = "plain", .verdict = "", .metadata = "{}", .facts = "{\"made\":\"by a test\"}",
                                 .use_source_cache = true, .source_label = "test"};
+}
+
+/* Whether that is where a file of the source directory lies; a real path has no symbolic links. */
+static inline bool fixture_lies_at(const fixture *f, const char *name, const char *place) {
+    char path[512], real[PATH_MAX];
+    fixture_path(path, f->source, name);
+    return realpath(path, real) && !strcmp(real, place);
 }
 
 /* A sealed source of everything below `dir`. */

@@ -39,6 +39,16 @@ static bool there(const char *name) {
     return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* The scratch directory of the running test, or a name in it. */
+static bool is_place(const char *path, const char *name) {
+    char wanted[sizeof scratch + 64], link[40];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", dir);
+    ssize_t length = readlink(link, wanted, sizeof scratch);
+    if (length < 0) return false;
+    snprintf(wanted + length, sizeof wanted - (size_t)length, "%s%s", *name ? "/" : "", name);
+    return !strcmp(path, wanted);
+}
+
 static int open_descriptors(void) {
     int count = 0;
     for (int fd = 0; fd < 1024; fd++) count += fcntl(fd, F_GETFD) >= 0;
@@ -275,7 +285,7 @@ TEST(a_short_write_is_finished_or_refused) {
     sigaction(SIGXFSZ, &before, NULL);
     lrb_fs_close(fd);
     CHECK_FAILS(code, LRB_E_IO);
-    CHECK(err.sys_errno == EFBIG && !strcmp(err.target, "the file"));
+    CHECK(err.sys_errno == EFBIG && is_place(err.target, "f"));
 }
 
 TEST(a_full_device_is_told) {
@@ -303,6 +313,46 @@ TEST(wrong_descriptors_are_refused_by_name) {
     CHECK_FAILS(lrb_fs_identify(-1, &identity, &err), LRB_E_IO);
     CHECK_FAILS(lrb_fs_free_bytes(-1, &room, &err), LRB_E_IO);
     CHECK_FAILS(lrb_fs_try_lock(-1, &taken, &err), LRB_E_IO);
+}
+
+/* A descriptor of a path alone can be looked at; all work with it is refused. */
+TEST(what_is_refused_is_named_by_its_path) {
+    lrb_err err;
+    char byte;
+    size_t got;
+    bool taken;
+    CHECK_OK(put_file(dir, "f", "x", 1, &err));
+    int fd = openat(dir, "f", O_PATH | O_CLOEXEC);
+    for (int unlinked = 0; unlinked < 2; unlinked++) {
+        const int refused[] = {
+            lrb_fs_read_at(fd, &byte, 1, 0, &got, "r", &err), lrb_fs_write(fd, "x", 1, "w", &err), lrb_fs_sync(fd, "s", &err),
+            lrb_fs_set_size(fd, 1, "s", &err), lrb_fs_set_attributes(fd, 0600, 1, "s", &err), lrb_fs_wait_lock(fd, "l", &err),
+        };
+        for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) CHECK(refused[i] == LRB_E_IO);
+        CHECK(is_place(err.target, "f"));
+        CHECK_FAILS(lrb_fs_try_lock(fd, &taken, &err), LRB_E_IO);
+        CHECK(is_place(err.target, "f"));
+        CHECK_OK(lrb_fs_unlink(dir, "f", &err));
+    }
+    lrb_fs_close(fd);
+    CHECK_OK(lrb_fs_make_dir(dir, "d (deleted)", 0700, &err));
+    CHECK_FAILS(lrb_fs_unlink(dir, "d (deleted)", &err), LRB_E_IO);
+    CHECK(is_place(err.target, "d (deleted)"));
+    CHECK_FAILS(lrb_fs_exchange(dir, "d (deleted)", dir, "gone", &err), LRB_E_NOT_FOUND);
+    CHECK(!strcmp(err.target, "gone"));
+}
+
+TEST(places) {
+    char place[300], little[8];
+    int root = open("/", O_PATH | O_CLOEXEC), named = openat(dir, ".", O_PATH | O_CLOEXEC);
+    CHECK(lrb_fs_place(named, NULL, place, sizeof place) && is_place(place, ""));
+    CHECK(lrb_fs_place(named, ".", place, sizeof place) && is_place(place, ""));
+    CHECK(lrb_fs_place(named, "n", place, sizeof place) && is_place(place, "n"));
+    CHECK(lrb_fs_place(root, NULL, place, sizeof place) && !strcmp(place, "/"));
+    CHECK(lrb_fs_place(root, "etc", place, sizeof place) && !strcmp(place, "/etc"));
+    CHECK(!lrb_fs_place(named, NULL, little, sizeof little) && !lrb_fs_place(-1, "n", place, sizeof place));
+    lrb_fs_close(root);
+    lrb_fs_close(named);
 }
 
 TEST(mode_and_time_are_set) {
@@ -612,6 +662,8 @@ static void run_all(void) {
     RUN_IN_SCRATCH(a_short_write_is_finished_or_refused);
     RUN_IN_SCRATCH(a_full_device_is_told);
     RUN_IN_SCRATCH(wrong_descriptors_are_refused_by_name);
+    RUN_IN_SCRATCH(what_is_refused_is_named_by_its_path);
+    RUN_IN_SCRATCH(places);
     RUN_IN_SCRATCH(mode_and_time_are_set);
     RUN_IN_SCRATCH(a_link_has_a_time_of_its_own);
     RUN_IN_SCRATCH(an_owner_is_copied_where_allowed);

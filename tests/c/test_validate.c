@@ -87,7 +87,7 @@ TEST(a_file_that_is_rewritten_meanwhile_fails_the_job) {
     CHECK_OK(job->ops->step(job, &s.f.worker, &next, &err));
     write_file(s.f.source, "vdb_chunks.json", "{\"embedding_dim\"");
     CHECK_FAILS(run(job, &s.f.worker, &json), LRB_E_CHANGED);
-    CHECK(!strcmp(err.target, "vdb_chunks.json"));
+    CHECK(fixture_lies_at(&s.f, "vdb_chunks.json", err.target));
     lrb_buf_clear(&json);
     shelf_close(&s);
 }

@@ -123,8 +123,14 @@ static void complain(const work *is, const char *wrong) {
     check_failures++;
 }
 
+/* Whoever is to mend what the system refused has to find it. */
+static bool says_where(const lrb_err *err) {
+    bool refused = err->sys_errno && (err->code == LRB_E_IO || err->code == LRB_E_NO_SPACE);
+    return refused ? err->target[0] == '/' : err->target[0] || err->op[0];
+}
+
 static bool clear_error(const lrb_err *err) {
-    return err->code != LRB_E_INTERNAL && err->message[0] && (err->target[0] || err->op[0]);
+    return err->code != LRB_E_INTERNAL && err->message[0] && says_where(err);
 }
 
 /* Names that only a restore makes, in the target and beside it. */

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from support import check, graphs
 
-from lightrag_bkp import BackupManager, Progress, capture
+from lightrag_bkp import BackupManager, Progress
 from lightrag_bkp.errors import (
     ConfigurationError,
     ConflictError,
     IncompleteSourceError,
     InvalidInputError,
     NotFoundError,
-    StorageError,
+    SourceChangedError,
 )
+from lightrag_bkp.sources import trees
 
 pytestmark = pytest.mark.usefixtures("short_rest")
 
@@ -235,18 +236,22 @@ async def test_one_device_for_both_is_said_once(
 async def test_an_error_about_a_file_says_where_it_is(
     manager: BackupManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of a file that changes between being listed and being read, each time it is tried."""
     plain = tmp_path / "plain"
     plain.mkdir()
-    (plain / "grown.txt").write_text("grows")
+    grown = plain / "grown.txt"
+    grown.write_text("grows")
+    listed = trees.add_plain
 
-    async def refused(*_: Any, **__: Any) -> None:
-        raise StorageError("grown.txt: Permission denied", code="IO", errno=13, op="open", target="grown.txt")
+    def list_and_grow(*args: Any) -> None:
+        listed(*args)
+        grown.write_text(grown.read_text() + "!")
 
-    monkeypatch.setattr(capture, "_attempt", refused)
-    with pytest.raises(StorageError) as caught:
+    monkeypatch.setattr(trees, "add_plain", list_and_grow)
+    with pytest.raises(SourceChangedError) as caught:
         await manager.register_graph("p", plain).create_snapshot()
-    where = str(plain / "grown.txt")
-    assert (str(caught.value), caught.value.target, caught.value.errno) == (f"{where}: Permission denied", where, 13)
+    where = os.path.realpath(grown)
+    assert caught.value.target == where and str(caught.value).startswith(f"{where}: the file was changed")
 
 
 # ---- what one graph's snapshots are of ----
