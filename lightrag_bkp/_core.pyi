@@ -86,6 +86,9 @@ class Repository:
     @property
     def damage(self) -> str | None:
         """A sentence when an entry of the log is damaged: what is intact can be read, and nothing written."""
+    @property
+    def writable(self) -> bool:
+        """False when the log is damaged, or tmp/ or cache/ could not be opened: the handle is only good for reading."""
     def snapshots(self) -> list[_SnapshotRow]:
         """All snapshots of the state read last, in log order, safety snapshots too."""
     def snapshot(self, snapshot_id: str, /) -> _SnapshotRow | None: ...

@@ -126,8 +126,9 @@ class GraphRepository:
         return core if core is not None and core.pid == os.getpid() else None
 
     def _keep(self, opened: _bridge.Repository) -> _bridge.Repository:
-        if opened.damage is not None:  # not kept: the log may be mended meanwhile
-            logger.warning("event=log_damaged graph=%s damage=%r", self.graph_id, opened.damage)
+        if not opened.writable:  # not kept: what is wrong may be mended meanwhile
+            if opened.damage is not None:
+                logger.warning("event=log_damaged graph=%s damage=%r", self.graph_id, opened.damage)
             self.close()
             return opened
         # Two tasks may open at once; the handle of the first one stays.

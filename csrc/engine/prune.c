@@ -53,7 +53,7 @@ static int refresh(prune *self, lrb_err *err) {
 }
 
 static int begin_log(prune *self, lrb_err *err) {
-    int code = lrb_repo_check_whole(self->repo, err);
+    int code = lrb_repo_check_writable(self->repo, err);
     if (!code) code = refresh(self, err);
     const char *alarm = lrb_repo_alarm(self->repo);
     if (!code && alarm) code = refuse(NULL, "log", alarm, err);

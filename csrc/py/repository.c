@@ -343,6 +343,16 @@ static PyObject *repository_damage(PyObject *op, void *unused) {
     return lrb_py_text(said);
 }
 
+static PyObject *repository_writable(PyObject *op, void *unused) {
+    (void)unused;
+    PyObject *handle = own_handle((repository_object *)op);
+    if (!handle) return NULL;
+    lrb_err ignored;
+    int code = lrb_repo_check_writable(lrb_py_handle_repo(handle), &ignored);
+    Py_DECREF(handle);
+    return PyBool_FromLong(!code);
+}
+
 static PyObject *repository_pid(PyObject *op, void *unused) {
     (void)unused;
     return PyLong_FromLong(((repository_object *)op)->pid);
@@ -384,6 +394,7 @@ static PyGetSetDef properties[] = {
     {"graph_id", repository_graph_id, NULL, "The graph's name.", NULL},
     {"alarm", repository_alarm, NULL, "None, or a sentence: the log is not the one that was seen here before.", NULL},
     {"damage", repository_damage, NULL, "None, or a sentence: an entry is damaged; what is intact can be read.", NULL},
+    {"writable", repository_writable, NULL, "False for a handle that is only good for reading what is there now.", NULL},
     {"pid", repository_pid, NULL, "The process that opened it.", NULL},
     {0},
 };

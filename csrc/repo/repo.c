@@ -75,6 +75,16 @@ static int check_stored(lrb_repo *repo, bool create, lrb_err *err) {
     return lrb_err_set(err, LRB_E_DAMAGED, "open", "packs", "packs/ is missing while the log has entries; restore packs/" REMEDY);
 }
 
+/* tmp/ and cache/ hold nothing that matters: who only reads goes on without them, also where they cannot be made. */
+static int open_disposable(lrb_repo *repo, const char *name, bool create, int *fd, lrb_err *err) {
+    int code = lrb_storage_subdir(repo->root_dir, name, true, fd, err);
+    if (!code || create) return code;
+    repo->unwritable = *err;
+    *fd = -1;
+    lrb_err_clear(err);
+    return LRB_OK;
+}
+
 static int open_directories(lrb_repo *repo, const char *storage_path, bool create, bool sealed, lrb_err *err) {
     int graphs = -1;
     int code = lrb_storage_open(storage_path, create, &graphs, err);
@@ -84,9 +94,8 @@ static int open_directories(lrb_repo *repo, const char *storage_path, bool creat
     if (!code) code = check_stored(repo, create, err);
     if (!code) code = open_subdir(repo, "log", create, &repo->log_dir, err);
     if (!code) code = open_subdir(repo, "packs", create, &repo->packs_dir, err);
-    /* tmp/ and cache/ hold nothing that matters: a reader's copy of a repository may come without them. */
-    if (!code) code = lrb_storage_subdir(repo->root_dir, "tmp", true, &repo->tmp_dir, err);
-    if (!code) code = lrb_storage_subdir(repo->root_dir, "cache", true, &repo->cache_dir, err);
+    if (!code) code = open_disposable(repo, "tmp", create, &repo->tmp_dir, err);
+    if (!code) code = open_disposable(repo, "cache", create, &repo->cache_dir, err);
     if (code == LRB_E_NOT_FOUND)
         return lrb_err_set(err, LRB_E_NOT_FOUND, "open", repo->graph_id, "no repository of this graph was found in %s", storage_path);
     return code;
@@ -374,6 +383,12 @@ int lrb_repo_check_whole(const lrb_repo *repo, lrb_err *err) {
     if (!damage->code) return LRB_OK;
     return lrb_err_set(err, LRB_E_DAMAGED, "open", damage->target, "%s: restore it from a copy%s; until then snapshots that are intact can be read, and "
                        "nothing is written", damage->message, repo->damage_at_end ? ", or remove it to give it up" : "");
+}
+
+int lrb_repo_check_writable(const lrb_repo *repo, lrb_err *err) {
+    if (!repo->unwritable.code) return lrb_repo_check_whole(repo, err);
+    *err = repo->unwritable;
+    return err->code;
 }
 
 int lrb_repo_refresh(lrb_repo *repo, lrb_err *err) {

@@ -40,7 +40,7 @@ static int make_durable_before(lrb_repo *repo, uint64_t number, lrb_err *err) {
 
 int lrb_repo_append(lrb_repo *repo, const lrb_draft *original, lrb_repo_precommit precommit, void *arg, uint64_t *number, lrb_err *err) {
     uint8_t nonce[LRB_NONCE_BYTES];
-    int code = lrb_repo_check_whole(repo, err);
+    int code = lrb_repo_check_writable(repo, err);
     if (!code) code = lrb_random_bytes(nonce, sizeof nonce, err);
     if (code) return code;
     lrb_buf bytes;

@@ -34,6 +34,7 @@ struct lrb_repo {
     lrb_state state;
     char alarm[320];         /* "" or what is wrong with the log as a whole */
     lrb_err damage;          /* of the log; code 0: none. Then the state is what its intact entries say, and nothing is written */
+    lrb_err unwritable;      /* why tmp/ or cache/ could not be opened, which only writers need; code 0: they are */
     bool damage_at_end;      /* no intact entry comes after it */
     uint64_t durable_entries; /* so many from entry 0 on are known to be on disk; under append_lock */
 

@@ -97,6 +97,22 @@ def test_a_graph_that_may_not_be_looked_into_is_named(program: Program, other: G
     assert program("verify", "kept")
 
 
+@pytest.mark.parametrize("closed", ["cache", "tmp"])
+def test_who_only_reads_goes_on_without_what_is_disposable(program: Program, kept: GraphBackup, closed: str) -> None:
+    newest = kept.list_snapshots()[-1].backup_id
+    shut = program.storage / "graphs" / "kept" / closed
+    shut.chmod(0)
+    bound = replace(program, before=without_override())
+    try:
+        for command in ("list", "show kept latest", "stats", "status", "verify kept", "restore kept latest there"):
+            assert "Permission denied" not in bound(*command.split()).err, command
+        for command in ("snapshot kept", "hold kept latest", f"delete kept {newest}", "prune kept"):
+            assert f"{shut.resolve()}: Permission denied" in bound.sentence(*command.split(), code=1), command
+    finally:
+        shut.chmod(0o750)
+    assert bound("hold", "kept", "latest")
+
+
 @pytest.mark.parametrize("below", ["", "/log", "/packs"])
 def test_a_link_in_place_of_a_directory_is_named_with_its_path(program: Program, kept: GraphBackup, below: str) -> None:
     kept.graph.close()
