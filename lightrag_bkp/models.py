@@ -435,7 +435,8 @@ class VerifyOutcome:
     """What a verification saw.
 
     Attributes:
-        level: how deep it went. findings: what is wrong; capped, `finding_count` is not.
+        level: how deep it went. findings: what is wrong; capped, `finding_count` is not. notes: what is strange and
+            does no harm, such as a file among the packs that is none.
         objects, chunks, bytes_read: how much was looked at; of a drill the items, and the bytes that came back.
         seconds: how long it took.
         verdict: of a drill, what the graph that came back is good for; None for a plain directory.
@@ -452,6 +453,7 @@ class VerifyOutcome:
     verdict: str | None = None
     restore_s: float | None = None
     judge_s: float | None = None
+    notes: tuple[Finding, ...] = ()
 
     @classmethod
     def unread(cls, level: VerifyLevel, error: LightragBkpError) -> Self:

@@ -1,17 +1,23 @@
 """Whether snapshots can be brought back: what is stored looked at, or one of them restored for trial."""
 
+import asyncio
 import logging
+import os
+import re
 import time
 from dataclasses import replace
 
 from . import _bridge, trial
-from .errors import DamagedError, InvalidInputError
+from .errors import DamagedError, InvalidInputError, refusals_named
 from .models import BackupSnapshot, Finding, ProgressCallback, VerifyLevel, VerifyOutcome
 from .repository import GraphRepository
 
 logger = logging.getLogger("lightrag_bkp")
 
 _PHASES = {1: "log", 2: "needed", 3: "packs", 4: "items", 5: "enter", 6: "done"}
+_PACK_NAME = re.compile("[0-9a-f]{64}")
+_STRAY = "it is no pack, and nothing of the graph is in it: move it away"
+_MAX_NOTES = 1000
 _CORE_LEVELS = {VerifyLevel.CATALOGUE: 1, VerifyLevel.DIGESTS: 2}
 
 
@@ -51,7 +57,16 @@ async def _look(
     core = await repository.require()
     job = _bridge.verify_job(core, snapshot.backup_id if snapshot else None, _CORE_LEVELS[level], True)
     found, count, objects, chunks, bytes_read = await _bridge.run(job, progress, phases=_PHASES)
-    return VerifyOutcome(level, tuple(Finding(*pair) for pair in found), count, objects, chunks, bytes_read, 0.0)
+    findings, notes = tuple(Finding(*pair) for pair in found), await asyncio.to_thread(_strays, core.path)
+    return VerifyOutcome(level, findings, count, objects, chunks, bytes_read, 0.0, notes=notes)
+
+
+def _strays(repository_path: str) -> tuple[Finding, ...]:
+    """What lies among the packs and is none by its name. Nothing removes it: it may be somebody's."""
+    packs = os.path.join(repository_path, "packs")
+    with refusals_named(packs):
+        names = (name for name in os.listdir(packs) if not _PACK_NAME.fullmatch(name))
+        return tuple(Finding(f"packs/{name}", _STRAY) for name in sorted(names, key=os.fsencode)[:_MAX_NOTES])
 
 
 async def _drill(

@@ -59,7 +59,8 @@ def verify(
 
     what = wanted or "all snapshots"
     if outcome.ok:
-        return session.close(document, lambda: [f"{what} of {graph}: no damage, {_looked_at(outcome)}"])
+        said = f"{what} of {graph}: no damage, {_looked_at(outcome)}"
+        return session.close(document, lambda: [said, *_notes(outcome)])
     session.answer(document, lambda: _damage(outcome, f"{what} of {graph}"))
     return Exit.DAMAGE
 
@@ -136,7 +137,12 @@ def _damage(outcome: VerifyOutcome, what: str) -> list[str]:
         f"{what}: {counted(outcome.finding_count, 'finding')}, {_looked_at(outcome)}",
         *table(("OBJECT", "DAMAGE"), ((one.object, one.message) for one in outcome.findings)),
         *([f"and {unnamed} more"] if unnamed else []),
+        *_notes(outcome),
     ]
+
+
+def _notes(outcome: VerifyOutcome) -> list[str]:
+    return [f"no damage, but strange: {shown(one.object)}: {one.message}" for one in outcome.notes]
 
 
 def _occupied(directory: str) -> bool:

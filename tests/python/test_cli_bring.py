@@ -136,6 +136,19 @@ def test_verify_of_one_and_of_everything(program: Program, kept: GraphBackup) ->
     assert (outcome["ok"], outcome["level"], outcome["findings"]) == (True, "catalogue", [])
 
 
+def test_what_lies_among_the_packs_and_is_none_is_noted_and_no_damage(program: Program, kept: GraphBackup) -> None:
+    pack = packs(program)[-1]
+    among = pack.parent
+    (among / "notes.txt").write_text("not yours")
+    (among / ("f" * 63)).mkdir()
+    outcome = program.json("verify", "kept")
+    assert outcome["ok"] and outcome["findings"] == []
+    assert [note["object"] for note in outcome["notes"]] == [f"packs/{'f' * 63}", "packs/notes.txt"]
+    assert "packs/notes.txt: it is no pack" in program("verify", "kept").out
+    flip_a_byte(pack)
+    assert "packs/notes.txt: it is no pack" in program("verify", "kept", code=3).out
+
+
 def test_a_flipped_byte_is_found_and_named(program: Program, kept: GraphBackup) -> None:
     pack = packs(program)[-1]
     flip_a_byte(pack)
