@@ -11,22 +11,50 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from ._bridge import publish_pending
 from .awaiting import to_the_end
 from .errors import DamagedError, LightragBkpError
-from .failover_history import BEGUN, ENDED, RESTORED, UNDONE, FailoverOutcome, GraphFailover, PastFailover, Phase
+from .failover_history import (
+    BEGUN,
+    ENDED,
+    RESTORED,
+    UNDOING,
+    UNDONE,
+    FailoverOutcome,
+    GraphFailover,
+    PastFailover,
+    Phase,
+)
 from .graph import GraphBackup
 from .graph.known import root_of
 from .models import RestoreAction, RestoredItem, RestoreOutcome, moment
 from .points import FAILOVER, PointStore, RecoveryPoint
+from .restoring import finish
+from .sources import files
 from .sources.names import LLM_CACHE
+from .target import layout_of, missing_levels
 
 logger = logging.getLogger("lightrag_bkp")
 
 FindGraph = Callable[[str], GraphBackup]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a failover left to be undone.
+
+    Attributes:
+        past: with everything it restored. unsure: graphs of which nobody knows whether it restored them, each with the
+            directory it was to go to.
+    """
+
+    past: PastFailover
+    unsure: Mapping[str, str]
 
 
 class Failover:
@@ -55,7 +83,9 @@ class Failover:
         """
         self._started -= validated_s
         self._phases.append(Phase("validate", None, validated_s, True))
-        await self._record(BEGUN, {"graphs": {name: one.id for name, one in self._point.snapshots.items()}})
+        lacking = await asyncio.to_thread(_lacking, self._find, self._point)
+        named = {name: one.id for name, one in self._point.snapshots.items()}
+        await self._record(BEGUN, {"graphs": named, "lacking": lacking})
         try:
             for graph_id in self._point.graphs:
                 async with self._phase("restore", graph_id):
@@ -74,21 +104,40 @@ class Failover:
         _log(outcome)
         return outcome
 
-    async def undo(self, past: PastFailover) -> FailoverOutcome:
+    async def undo(self, left: Left) -> FailoverOutcome:
         """Makes every graph of an earlier failover what it was before that; the last one first."""
+        past = left.past
+        await self._record(UNDOING, {"undoes": past.failover_id})
         failed = ""
-        for one in reversed(past.restored):
+        steps = [(one.graph_id, partial(self._take_back, one)) for one in reversed(past.restored)]
+        steps += [(graph_id, partial(self._settle, graph_id, root, past)) for graph_id, root in left.unsure.items()]
+        for graph_id, step in steps:
             try:
-                async with self._phase("undo", one.graph_id):
-                    await self._find(one.graph_id).undo_restore(_as_restore(one))
+                async with self._phase("undo", graph_id):
+                    await step()
             except LightragBkpError as error:
-                failed = failed or f"graph {one.graph_id}: {error}"
+                failed = failed or f"graph {graph_id}: {error}"
         outcome = replace(self._outcome(), graphs=past.restored, ok=not failed, error=failed, undo=True)
         await self._record(UNDONE, {"undoes": past.failover_id, **outcome.document()})
         _log(outcome)
         return outcome
 
     # ---- steps ----
+
+    async def _take_back(self, done: GraphFailover) -> None:
+        await self._find(done.graph_id).undo_restore(_as_restore(done))
+
+    async def _settle(self, graph_id: str, root: str, past: PastFailover) -> None:
+        """Ends what a failover that died may have begun at `root`. Where nothing was before, what is there goes away
+        again, but only if it is what the failover brought: somebody may have begun anew.
+        """
+        await finish(root)
+        if graph_id not in past.lacking:
+            return
+        graph, named = self._find(graph_id), self._point.snapshots[graph_id]
+        there = await graph.bring_home(named.id, dry_run=True)
+        if not there.changed or not await asyncio.to_thread(files.holds_items, root):
+            await self._take_back(_unrecorded(graph_id, named.id, root, None, past.lacking[graph_id]))
 
     async def _restore(self, graph_id: str, *, dry_run: bool) -> None:
         graph, named = self._find(graph_id), self._point.snapshots[graph_id]
@@ -102,6 +151,7 @@ class Failover:
             reloaded=outcome.reloaded,
             restart_required=outcome.restart_required,
             data_loss_s=0.0,
+            made_dirs=outcome.made_dirs,
         )
         self._done[graph_id] = done  # from here on it is rolled back, whatever comes
         if outcome.changed:
@@ -134,7 +184,7 @@ class Failover:
                 done = self._done.get(graph_id) or interrupted(graph, snapshot_id, self._started_at)
                 if done is not None:
                     async with self._phase("roll back", graph_id):
-                        await graph.undo_restore(_as_restore(done))
+                        await self._take_back(done)
             except LightragBkpError as failed:
                 left.append(f"graph {graph_id} was not rolled back: {failed}")
         outcome = replace(self._outcome(), ok=False, error="; ".join([reason, *left]), rolled_back=not left, rpo_s=0.0)
@@ -178,32 +228,81 @@ class Failover:
         )
 
 
+async def left_by(find: FindGraph, point: RecoveryPoint, past: PastFailover) -> Left:
+    """What a failover left to be undone, also one that died and could not write everything down any more."""
+    if past.outcome:
+        return Left(past, {})
+    restored, unsure = list(past.restored), {}
+    known = {one.graph_id for one in restored}
+    for graph_id in [one for one in point.graphs if one not in known]:
+        graph, snapshot_id = find(graph_id), point.snapshots[graph_id].id
+        found = await asyncio.to_thread(interrupted, graph, snapshot_id, past.began_at)
+        root = await asyncio.to_thread(_home_of, graph, snapshot_id)
+        if found is not None:
+            restored.append(found)
+        elif root is not None and (graph_id in past.lacking or await asyncio.to_thread(publish_pending, root)):
+            unsure[graph_id] = root
+    return Left(replace(past, restored=tuple(restored)), unsure)
+
+
 def interrupted(graph: GraphBackup, snapshot_id: str, since: datetime) -> GraphFailover | None:
     """A restore of this snapshot that began since then and of which nobody knows how it ended, as its safety snapshot
-    tells; None when it kept none, and so changed nothing.
+    tells; None when it kept none.
     """
     for kept in reversed(graph.list_snapshots()):
         if kept.safety and kept.created_at >= since and kept.metadata.get("replaced_by") == snapshot_id:
             facts = kept.facts
             target_dir = os.path.join(str(facts.get("source_dir", "")), str(facts.get("workspace", "")))
-            return GraphFailover(
-                graph_id=graph.graph_id,
-                snapshot_id=snapshot_id,
-                target_dir=os.path.normpath(target_dir),
-                changed=1,
-                safety_snapshot=kept.backup_id,
-                reloaded=False,
-                restart_required=True,
-                data_loss_s=0.0,
-            )
+            return _unrecorded(graph.graph_id, snapshot_id, os.path.normpath(target_dir), kept.backup_id)
     return None
 
 
-def elsewhere(find: FindGraph, past: PastFailover) -> list[str]:
+def _unrecorded(
+    graph_id: str, snapshot_id: str, target_dir: str, safety_snapshot: str | None, made_dirs: int = 0
+) -> GraphFailover:
+    """A restore nobody could write down any more."""
+    return GraphFailover(
+        graph_id=graph_id,
+        snapshot_id=snapshot_id,
+        target_dir=target_dir,
+        changed=1,
+        safety_snapshot=safety_snapshot,
+        reloaded=False,
+        restart_required=True,
+        data_loss_s=0.0,
+        made_dirs=made_dirs,
+    )
+
+
+def _home_of(graph: GraphBackup, snapshot_id: str) -> str | None:
+    """Where a failover puts a graph; None when nobody knows."""
+    snapshot = graph.get_snapshot(snapshot_id)
+    facts = {} if snapshot is None else snapshot.facts
+    home = graph.source_dir or facts.get("source_dir")
+    return layout_of(facts, home).root if isinstance(home, str) and facts else None
+
+
+def _lacking(find: FindGraph, point: RecoveryPoint) -> dict[str, int]:
+    """Of which graphs nothing is there, each with how many directories have to be made for it."""
+    homes = {graph_id: _home_of(find(graph_id), point.snapshots[graph_id].id) for graph_id in point.graphs}
+    return {name: missing_levels(root) for name, root in homes.items() if root is not None and _holds_nothing(root)}
+
+
+def _holds_nothing(root: str) -> bool:
+    try:
+        return not os.listdir(root)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def elsewhere(find: FindGraph, left: Left) -> list[str]:
     """Directories an undo would write to on the word of the stored records alone: neither the registered directory of
     their graph nor a workspace in it.
     """
-    return [one.target_dir for one in past.restored if not _is_home(find(one.graph_id), one.target_dir)]
+    places = [*((one.graph_id, one.target_dir) for one in left.past.restored), *left.unsure.items()]
+    return [place for graph_id, place in places if not _is_home(find(graph_id), place)]
 
 
 def _is_home(graph: GraphBackup, target_dir: str) -> bool:
@@ -225,6 +324,7 @@ def _as_restore(one: GraphFailover) -> RestoreOutcome:
         restart_required=one.restart_required,
         dry_run=False,
         seconds=0.0,
+        made_dirs=one.made_dirs,
     )
 
 

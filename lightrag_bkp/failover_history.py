@@ -1,6 +1,6 @@
 """What a failover did, as it is handed out and as the records of its recovery point tell it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from .errors import RefusedError
 from .points import FAILOVER, Record
 
-BEGUN, RESTORED, ENDED, UNDONE = "begun", "restored", "ended", "undone"
+BEGUN, RESTORED, ENDED, UNDOING, UNDONE = "begun", "restored", "ended", "undoing", "undone"
 """States in the records of a failover."""
 
 
@@ -33,6 +33,7 @@ class GraphFailover:
         reloaded, restart_required: as `RestoreOutcome` says.
         data_loss_s: seconds between the snapshot and the last change of what it replaced; where nothing was left,
             until the failover began.
+        made_dirs: as `RestoreOutcome` says.
     """
 
     graph_id: str
@@ -43,6 +44,7 @@ class GraphFailover:
     reloaded: bool
     restart_required: bool
     data_loss_s: float
+    made_dirs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,11 @@ class PastFailover:
 
     Attributes:
         checkpoint_id: of the recovery point.
-        state: "begun" when its process died or is at it; "ended", or "undone". ok: as it ended.
+        state: "begun" when its process died or is at it; "ended"; "undoing" when an undo of it failed, died or is at
+            it; or "undone". ok: as it ended.
         began_at, at: of its first and its newest record. restored: what was restored by then and not rolled back.
-        outcome: what it said in the end, or {}.
+        outcome: what it said in the end, or {}. undo_error: why an undo of it failed, or "".
+        lacking: of which graphs nothing was there when it began, each with how many directories had to be made.
     """
 
     checkpoint_id: str
@@ -95,6 +99,22 @@ class PastFailover:
     at: datetime
     restored: tuple[GraphFailover, ...] = ()
     outcome: Mapping[str, Any] = field(default_factory=dict)
+    undo_error: str = ""
+    lacking: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def half_done(self) -> bool:
+        """Whether it or an undo of it began and did not end well, so that nobody knows what its graphs are."""
+        return self.state in (BEGUN, UNDOING)
+
+    @property
+    def advice(self) -> str:
+        """What is half done, and what to do about it."""
+        command = f"lightrag-bkp recovery failover {self.checkpoint_id}"
+        if self.state == BEGUN:
+            return f"the failover of recovery point {self.checkpoint_id} died: repeat or undo it, {command} [--undo]"
+        why = f"failed ({self.undo_error})" if self.undo_error else "died"
+        return f"the undo of the failover of recovery point {self.checkpoint_id} {why}: finish it, {command} --undo"
 
     def document(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -106,7 +126,7 @@ class PastFailover:
             "began_at": self.began_at.isoformat(),
             "rto_s": self.outcome.get("rto_s"),
             "rpo_s": self.outcome.get("rpo_s"),
-            "error": self.outcome.get("error", ""),
+            "error": self.undo_error or self.outcome.get("error", ""),
             "rolled_back": bool(self.outcome.get("rolled_back")),
         }
 
@@ -119,29 +139,50 @@ def history(checkpoint_id: str, records: list[Record]) -> list[PastFailover]:
         name, state = str(document.get("undoes") or document.get("failover_id")), str(document.get("state"))
         past = found.get(name, PastFailover(checkpoint_id, name, BEGUN, False, record.at, record.at))
         match state:
+            case "begun":
+                past = replace(past, lacking=document.get("lacking", {}))
             case "restored":
                 past = replace(past, restored=(*past.restored, _read(document)))
             case "ended":
                 kept = () if document.get("rolled_back") else past.restored
                 past = replace(past, state=ENDED, ok=bool(document.get("ok")), outcome=document, restored=kept)
+            case "undoing":
+                past = replace(past, state=UNDOING, undo_error="")
             case "undone":
-                past = replace(past, state=UNDONE if document.get("ok") else past.state)
+                state = UNDONE if document.get("ok") else UNDOING
+                past = replace(past, state=state, undo_error=document.get("error", ""))
         found[name] = replace(past, at=record.at)
     return list(found.values())
 
 
 def to_undo(past: list[PastFailover], checkpoint_id: str) -> PastFailover:
-    """The newest failover that changed something and was not undone.
+    """The newest failover that changed something, or may have, and was not undone.
 
     Raises:
         RefusedError: there is none.
     """
     for one in reversed(past):
-        if one.state != UNDONE and one.restored:
+        if one.half_done or (one.state != UNDONE and one.restored):
             return one
     raise RefusedError(f"recovery point {checkpoint_id} has no failover to undo", op="undo", target=checkpoint_id)
 
 
+def half_done(past: list[PastFailover], graphs: Mapping[str, Collection[str]]) -> PastFailover | None:
+    """The newest failover that is half done, if every graph of it was not brought back whole since.
+
+    Args:
+        past: of all points, oldest first. graphs: of every point, by its id.
+    """
+    whole: set[str] = set()
+    for one in reversed(past):
+        its_graphs = set(graphs[one.checkpoint_id])
+        if one.half_done and not its_graphs <= whole:
+            return one
+        if one.state == ENDED and one.ok:
+            whole |= its_graphs
+    return None
+
+
 def _read(document: Mapping[str, Any]) -> GraphFailover:
     members: Mapping[str, Any] = {one.name: document.get(one.name) for one in fields(GraphFailover)}
-    return GraphFailover(**members)
+    return GraphFailover(**{**members, "made_dirs": document.get("made_dirs", 0)})

@@ -25,6 +25,9 @@ from .target import Target
 logger = logging.getLogger("lightrag_bkp")
 
 
+_RESTART = "its files were restored; restart LightRAG to work with them"
+
+
 @dataclass(frozen=True)
 class Done:
     """What was done, or with dry_run would be.
@@ -54,8 +57,13 @@ class Done:
 
 
 @dataclass(frozen=True)
-class _Handover:
-    """One snapshot, the running LightRAG, and how to look at the target whenever needed."""
+class Handover:
+    """One snapshot, the running LightRAG, and how to look at the target whenever needed.
+
+    Attributes:
+        root_mode: of the directory the items were in, or None. finished: an interrupted restore has just been rolled
+            forward there, so that LightRAG's memory is older than its files.
+    """
 
     repository: GraphRepository
     snapshot: BackupSnapshot
@@ -63,16 +71,10 @@ class _Handover:
     rag: Any
     look: Callable[[], Target]
     root_mode: int | None
+    finished: bool
 
 
-async def hand_over(
-    repository: GraphRepository,
-    snapshot: BackupSnapshot,
-    wanted: Wanted,
-    rag: Any,
-    look: Callable[[], Target],
-    root_mode: int | None,
-) -> Done:
+async def hand_over(this: Handover) -> Done:
     """Restores into the directory of a running LightRAG. Any failure leaves files and memory as they were.
 
     Raises:
@@ -81,19 +83,18 @@ async def hand_over(
     """
     from .sources import takeover  # brings LightRAG's own modules in, which the caller has loaded
 
-    await takeover.refuse_busy(rag)
-    target = look()
-    root = target.layout.root
-    this = _Handover(repository, snapshot, wanted, rag, look, root_mode)
+    await takeover.refuse_busy(this.rag)
+    target = this.look()
+    root, snapshot_id = target.layout.root, this.snapshot.backup_id
     async with Staging(root, _bridge.publish_choose(root, target.shared)) as staging:
-        staging.dress(root_mode)
-        staged = await staging.fill(repository, wanted)
-        _check_dimension(staging.path, rag)
+        staging.dress(this.root_mode)
+        staged = await staging.fill(this.repository, this.wanted)
+        _check_dimension(staging.path, this.rag)
         return await takeover.alone(
-            rag,
+            this.rag,
             partial(_while_held, this, staging, staged),
-            job=f"restoring snapshot {snapshot.backup_id}",
-            operation={"scope": "restore", "snapshot": snapshot.backup_id, "graph": repository.graph_id},
+            job=f"restoring snapshot {snapshot_id}",
+            operation={"scope": "restore", "snapshot": snapshot_id, "graph": this.repository.graph_id},
         )
 
 
@@ -118,7 +119,7 @@ async def take_away(graph_id: str, root: str, names: list[str], rag: Any) -> Non
     )
 
 
-async def _while_held(this: _Handover, staging: Staging, staged: Staged, held: Any) -> Done:
+async def _while_held(this: Handover, staging: Staging, staged: Staged, held: Any) -> Done:
     """What happens while nobody writes to LightRAG."""
     consistency = await _settle(this, held)
     target = this.look()
@@ -128,13 +129,14 @@ async def _while_held(this: _Handover, staging: Staging, staged: Staged, held: A
     removed = surplus(this.wanted, target, now.items)
     done = Done(now.rows, now.differing, staged.needed_bytes, removed, sidecars=staged.sidecars)
     if not removed and now.same and not staged.sidecars:
-        return replace(done, reloaded=True, held_ms=held.held_ms)
+        reloaded = not this.finished or await _reread(this, staging, held)
+        return replace(done, reloaded=reloaded, held_ms=held.held_ms)
     safety = await keep_present(this.repository, this.snapshot, target, consistency)
     reloaded = await _exchange(this, staging, staged.put, removed, safety, held)
     return replace(done, safety_snapshot=safety, reloaded=reloaded, held_ms=held.held_ms)
 
 
-async def _settle(this: _Handover, held: Any) -> Consistency:
+async def _settle(this: Handover, held: Any) -> Consistency:
     """Brings the files up to what is in memory. A LightRAG that cannot write may be the reason for the restore: then
     the files are kept as they are.
     """
@@ -147,16 +149,12 @@ async def _settle(this: _Handover, held: Any) -> Consistency:
 
 
 async def _exchange(
-    this: _Handover, staging: Staging, put: list[str], removed: list[str], safety: str | None, held: Any
+    this: Handover, staging: Staging, put: list[str], removed: list[str], safety: str | None, held: Any
 ) -> bool:
     """Puts the staged files in place and into memory; returns whether the latter was possible."""
-    from .sources import takeover
-
-    without = takeover.lacking(this.rag)["reload"]
-    if without:
-        logger.warning("event=no_reload graph=%s lacks=%s", this.repository.graph_id, ", ".join(without))
+    if _lacks_reload(this):
         await to_the_end(staging.publish(put, removed))
-        await held.keep("its files were restored; restart LightRAG to work with them")
+        await held.keep(_RESTART)
         return False
 
     contents = await held.contents(partial(_path_after, staging, {*put, *removed}))
@@ -170,7 +168,30 @@ async def _exchange(
     return True
 
 
-async def _undo(this: _Handover, put: list[str], safety: str | None, held: Any) -> None:
+async def _reread(this: Handover, staging: Staging, held: Any) -> bool:
+    """Puts the files that are in place already into memory; returns whether that was possible."""
+    if _lacks_reload(this):
+        await held.keep(_RESTART)
+        return False
+    await held.exchange(_in_place, await held.contents(partial(_path_after, staging, set())))
+    return True
+
+
+async def _in_place() -> None:
+    """What is to be published is there."""
+
+
+def _lacks_reload(this: Handover) -> bool:
+    """Whether this LightRAG's memory cannot be switched."""
+    from .sources import takeover
+
+    without = takeover.lacking(this.rag)["reload"]
+    if without:
+        logger.warning("event=no_reload graph=%s lacks=%s", this.repository.graph_id, ", ".join(without))
+    return bool(without)
+
+
+async def _undo(this: Handover, put: list[str], safety: str | None, held: Any) -> None:
     """Makes files and memory what they were, wherever the exchange stopped."""
     try:
         target = this.look()

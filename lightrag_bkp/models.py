@@ -384,6 +384,7 @@ class RestoreOutcome:
         uploads: how many names were brought back into the INPUT_DIR. sidecars: how many locations of parsed documents
             in `full_docs` were changed to lead there.
         verdict: what the graph is good for; None for a plain directory and for single items.
+        made_dirs: how many directories of `target_dir`, from the last one up, were not there before.
     """
 
     snapshot_id: str
@@ -399,6 +400,7 @@ class RestoreOutcome:
     uploads: int = 0
     sidecars: int = 0
     verdict: str | None = None
+    made_dirs: int = 0
 
     @property
     def changed(self) -> Sequence[RestoredItem]:

@@ -13,6 +13,7 @@ POINT, VALIDATION, DRILL, FAILOVER = "point", "validation", "drill", "failover"
 Check = Callable[[Any], bool]
 
 _LARGEST = 1e15
+_DEEPEST = 2048
 
 
 def wrong_member(kind: str, document: Mapping[str, Any]) -> str | None:
@@ -41,6 +42,15 @@ def _flag(value: Any) -> bool:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and abs(value) <= _LARGEST  # which is not so of a NaN
+
+
+def _levels(value: Any) -> bool:
+    """How many directories one below the other."""
+    return isinstance(value, int) and 0 <= value <= _DEEPEST
+
+
+def _lacking(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_levels, value.values()))
 
 
 def _instant(value: Any) -> bool:
@@ -87,7 +97,8 @@ _SHAPES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
         {"failover_id": _text, "state": _text},
         {
             "undoes": _text, "ok": _flag, "rolled_back": _flag, "error": _text, "rto_s": _number, "rpo_s": _number,
-            "reloaded": _flag, "restart_required": _flag, "data_loss_s": _number,
+            "reloaded": _flag, "restart_required": _flag, "data_loss_s": _number, "made_dirs": _levels,
+            "lacking": _lacking,
         },
     ),
 }  # fmt: skip

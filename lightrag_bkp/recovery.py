@@ -16,7 +16,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,8 +24,8 @@ from .awaiting import to_the_end
 from .backup import BackupManager
 from .drills import DrillOutcome, GraphDrill
 from .errors import DamagedError, InvalidInputError, LightragBkpError, NotFoundError, RefusedError
-from .failover import Failover, interrupted
-from .failover_history import BEGUN, FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
+from .failover import Failover
+from .failover_history import FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
 from .graph import GraphBackup
 from .health import ComponentHealth, HealthStatus, HealthValidator, check_manager, worst
 from .models import BackupSnapshot, Consistency, VerifyLevel
@@ -152,9 +151,13 @@ class DisasterRecoveryManager:
 
         Returns:
             False when there was neither.
+
+        Raises:
+            Busy: a failover is under way.
         """
-        existed = await self._store.delete(checkpoint_id)
-        released = await self._let_go(holder_of(checkpoint_id))
+        with self._store.alone("delete"):
+            existed = await self._store.delete(checkpoint_id)
+            released = await self._let_go(holder_of(checkpoint_id))
         logger.info("event=recovery_point_deleted id=%s existed=%s released=%d", checkpoint_id, existed, released)
         return existed or released > 0
 
@@ -234,7 +237,8 @@ class DisasterRecoveryManager:
             return await (this.plan() if dry_run else this.run(time.monotonic() - started))
 
     async def undo_failover(self, checkpoint_id: str, *, elsewhere: bool = False) -> FailoverOutcome:
-        """Makes every graph what it was before the newest failover of this point, also one whose process died.
+        """Makes every graph what it was before the newest failover of this point, also one whose process died; an undo
+        that died or failed is finished.
 
         Args:
             elsewhere: also in directories that are not those the graphs are registered with: what the stored records
@@ -247,10 +251,9 @@ class DisasterRecoveryManager:
         arguments.check_flags(elsewhere=elsewhere)
         point = self._store.point(checkpoint_id)
         with self._store.alone("undo"):
-            records = self._store.records(checkpoint_id)
-            past = await asyncio.to_thread(self._with_interrupted, history(checkpoint_id, records), point)
-            undone = to_undo(past, checkpoint_id)
-            strange = [] if elsewhere else failover.elsewhere(self.backup.require_graph, undone)
+            find = self.backup.require_graph
+            left = await failover.left_by(find, point, to_undo(self.failovers(checkpoint_id), checkpoint_id))
+            strange = [] if elsewhere else failover.elsewhere(find, left)
             if strange:
                 raise RefusedError(
                     f"the undo would write to {', '.join(map(repr, strange))}, as nothing but the stored records says:"
@@ -258,7 +261,7 @@ class DisasterRecoveryManager:
                     op=UNDO_ELSEWHERE,
                     target=checkpoint_id,
                 )
-            return await Failover(self._store, self.backup.require_graph, point).undo(undone)
+            return await Failover(self._store, find, point).undo(left)
 
     def failovers(self, checkpoint_id: str) -> list[PastFailover]:
         """All failovers of a point, oldest first.
@@ -302,7 +305,8 @@ class DisasterRecoveryManager:
         Returns:
             {recovery_points (number), latest (the newest point as an object, or None), latest_validated (id of the
             newest valid one, or None), last_drill ({checkpoint_id, at, age_s, ok, rto_s} or None), failovers: newest
-            last, interrupted (id of the point whose failover died, or None), unreadable: {id: why}, left_held: ids of
+            last, interrupted (id of the point whose failover, or the undo of it, died, or None), advice (what is then
+            to be done, or None), unreadable: {id: why}, left_held: ids of
             points that do not exist and hold snapshots, graphs: {id: {latest, latest_at, points}}}.
         """
         return recovery_status.of(self.backup, self._store)
@@ -353,19 +357,6 @@ class DisasterRecoveryManager:
         if fresh and point.validated and point.level != VerifyLevel.CATALOGUE:
             return True
         return await self.validate_recovery_point(point.checkpoint_id)
-
-    def _with_interrupted(self, past: list[PastFailover], point: RecoveryPoint) -> list[PastFailover]:
-        """The history, with what a failover that died had restored and could not write down any more."""
-        if not past or past[-1].state != BEGUN:
-            return past
-        known = {one.graph_id for one in past[-1].restored}
-        missing = (
-            interrupted(self.backup.require_graph(graph_id), point.snapshots[graph_id].id, past[-1].began_at)
-            for graph_id in point.graphs
-            if graph_id not in known
-        )
-        restored = (*past[-1].restored, *(one for one in missing if one is not None))
-        return [*past[:-1], replace(past[-1], restored=restored)]
 
     async def _let_go(self, holder: str) -> int:
         """Ends all holds of a holder; returns how many there were."""

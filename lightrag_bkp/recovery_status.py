@@ -6,7 +6,7 @@ from typing import Any
 from . import drills
 from .backup import BackupManager
 from .errors import LightragBkpError
-from .failover_history import BEGUN, ENDED, history
+from .failover_history import ENDED, half_done, history
 from .health import ComponentHealth, HealthStatus
 from .points import PointStore, RecoveryPoint, point_of
 
@@ -16,7 +16,8 @@ def of(backup: BackupManager, store: PointStore) -> dict[str, Any]:
     points, failed = store.points()
     records = {point.checkpoint_id: store.records(point.checkpoint_id) for point in points}
     past = sorted((one for name, found in records.items() for one in history(name, found)), key=lambda one: one.at)
-    died = [one.checkpoint_id for one in past if one.state == BEGUN]
+    died = half_done(past, {point.checkpoint_id: point.graphs for point in points})
+    died = None if died is None or store.under_way() else died
     valid = [point.checkpoint_id for point in points if point.validated]
     return {
         "recovery_points": len(points),
@@ -24,7 +25,8 @@ def of(backup: BackupManager, store: PointStore) -> dict[str, Any]:
         "latest_validated": valid[-1] if valid else None,
         "last_drill": drills.newest(records),
         "failovers": [one.document() for one in past],
-        "interrupted": died[-1] if died and not store.under_way() else None,
+        "interrupted": died and died.checkpoint_id,
+        "advice": died and died.advice,
         "unreadable": {name: str(error) for name, error in failed.items()},
         "left_held": left_held(backup, store),
         "graphs": {graph_id: _graph(backup, graph_id, points) for graph_id in backup.graph_ids()},
@@ -63,8 +65,7 @@ def point_document(point: RecoveryPoint) -> dict[str, Any]:
 
 def _judge(status: dict[str, Any]) -> tuple[HealthStatus, str]:
     if status["interrupted"]:
-        said = f"the failover of recovery point {status['interrupted']} died: repeat or undo it"
-        return HealthStatus.CRITICAL, said
+        return HealthStatus.CRITICAL, status["advice"]
     newest = status["failovers"][-1] if status["failovers"] else None
     if newest and newest["state"] == ENDED and not newest["ok"] and not newest["rolled_back"]:
         said = f"the failover of recovery point {newest['checkpoint_id']} failed and was not rolled back whole"

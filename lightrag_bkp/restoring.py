@@ -20,12 +20,11 @@ from .errors import (
     DamagedError,
     InvalidInputError,
     LightragBkpError,
-    NotFoundError,
     OperationCancelled,
     RefusedError,
     RestoreUnfinishedError,
 )
-from .handover import Done, hand_over, take_away
+from .handover import Done, Handover, hand_over
 from .models import (
     BackupSnapshot,
     Consistency,
@@ -41,7 +40,7 @@ from .repository import GraphRepository
 from .safety import keep_present
 from .sources import files, trees
 from .staging import CREATE, DIRECTORY, FILE, REPLACE, SAME, SYMLINK, Staged, Staging, Wanted, plan, surplus
-from .target import Target, holds_staging, layout_of, look, refuse_dangling, root_mode_of
+from .target import Target, holds_staging, layout_of, look, missing_levels, refuse_blocked, root_mode_of
 from .uploads import Others, place
 from .verdicts import Verdict
 from .workspaces import check_new
@@ -86,7 +85,7 @@ class _Restore:
     def input_root(self) -> str | None:
         """The workspace's uploads, when somebody said where they lie."""
         given = self.request.input_dir
-        return None if given is None else os.path.join(os.path.realpath(given), self.layout.workspace)
+        return None if given is None else files.Layout.at(files.Kind.LIGHTRAG, given, self.layout.workspace).root
 
     @property
     def uploads_apart(self) -> bool:
@@ -113,7 +112,7 @@ class _Restore:
         """The running LightRAG whose files lie at the target, or None."""
         rag = self.request.rag
         lightrag = self.layout.kind is files.Kind.LIGHTRAG
-        return rag if lightrag and _works_at(rag, self.layout.root) else None
+        return rag if lightrag and works_at(rag, self.layout.root) else None
 
 
 async def restore(repository: GraphRepository, request: Request) -> RestoreOutcome:
@@ -143,7 +142,7 @@ async def _restore(repository: GraphRepository, request: Request) -> RestoreOutc
     facts = stored_object(await asyncio.to_thread(core.facts, snapshot.backup_id), "facts", snapshot.backup_id)
     this = _Restore(repository, request, facts, layout_of(facts, request.target_dir, request.workspace))
     await asyncio.to_thread(_refuse, this)
-    uploads, finished = 0, False
+    uploads, finished, made_dirs = 0, False, missing_levels(this.layout.root)
     verdict = await _judge(this, core)
     if request.dry_run:
         refuse_pending(this.layout.root)
@@ -157,11 +156,13 @@ async def _restore(repository: GraphRepository, request: Request) -> RestoreOutc
             uploads = await place(repository, snapshot.backup_id, this.input_root, this.others)
         rag = this.rag()
         if rag is not None:
-            done = await hand_over(repository, snapshot, this.wanted, rag, this.look, root_mode_of(facts))
+            handover = Handover(repository, snapshot, this.wanted, rag, this.look, root_mode_of(facts), finished)
+            done = await hand_over(handover)
         else:
             done = await _replace(this)
     done = replace(done, finished=finished)
-    return replace(_outcome(this, done, uploads, time.monotonic() - started), verdict=verdict)
+    outcome = _outcome(this, done, uploads, time.monotonic() - started)
+    return replace(outcome, verdict=verdict, made_dirs=made_dirs)
 
 
 async def _judge(this: _Restore, core: _bridge.Repository) -> str | None:
@@ -198,9 +199,9 @@ def _refuse_unusable(this: _Restore) -> None:
 def _refuse(this: _Restore) -> None:
     """Refuses what cannot be meant."""
     request, layout = this.request, this.layout
-    refuse_dangling(os.path.join(os.path.abspath(request.target_dir), layout.workspace))
+    refuse_blocked(os.path.join(os.path.abspath(request.target_dir), layout.workspace))
     if request.input_dir is not None:
-        refuse_dangling(os.path.join(request.input_dir, layout.workspace))
+        refuse_blocked(os.path.join(request.input_dir, layout.workspace))
     if layout.kind is files.Kind.PLAIN and (request.workspace, request.input_dir) != (None, None):
         raise InvalidInputError(
             "the snapshot is of a plain directory, which has neither workspace nor uploads: leave them out",
@@ -323,45 +324,7 @@ def _keep(target: Target, way: int) -> int:
     return _bridge.KEEP_LINKED if target.plain and target.trees else _bridge.KEEP_NOTHING
 
 
-async def undo(repository: GraphRepository, outcome: RestoreOutcome, rag: Any) -> None:
-    """Makes a target what it was before a restore; `rag` is the graph's running LightRAG, or None.
-
-    Raises:
-        NotFoundError: a snapshot that is needed is gone. As `restore`, too.
-    """
-    if outcome.dry_run or not outcome.changed:
-        return
-    root = outcome.target_dir
-    if outcome.safety_snapshot is not None:
-        kept = await _known(repository, outcome.safety_snapshot, "what the restore replaced cannot be had again")
-        facts = await asyncio.to_thread(lambda: kept.facts)
-        directory = os.path.dirname(root) if facts.get("workspace") else root
-        await restore(repository, Request(kept, directory, replace=True, allow_unusable=True, rag=rag))
-        return
-    restored = await _known(repository, outcome.snapshot_id, "what the restore brought cannot be told from the rest")
-    names = await asyncio.to_thread(_present_of, restored, root)
-    if _works_at(rag, root):
-        await take_away(repository.graph_id, root, names, rag)
-        return
-    async with Staging(root, _bridge.PUBLISH_JOURNAL) as staging:
-        await staging.publish([], names)
-
-
-async def _known(repository: GraphRepository, snapshot_id: str, otherwise: str) -> BackupSnapshot:
-    core = await repository.require()
-    row = core.snapshot(snapshot_id)
-    if row is None:
-        raise NotFoundError(
-            f"snapshot {snapshot_id} of graph {repository.graph_id!r} is gone: {otherwise}", target=snapshot_id
-        )
-    return repository.snapshot(core, row)
-
-
-def _present_of(snapshot: BackupSnapshot, root: str) -> list[str]:
-    return [item.name for item in snapshot.items if os.path.lexists(os.path.join(root, item.name))]
-
-
-def _works_at(rag: Any, root: str) -> bool:
+def works_at(rag: Any, root: str) -> bool:
     """Whether this LightRAG has the files at `root` open. One that was finalised has not: its files are at rest."""
     if rag is None or files.Layout.at(files.Kind.LIGHTRAG, rag.working_dir, rag.workspace or "").root != root:
         return False

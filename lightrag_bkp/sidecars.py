@@ -59,7 +59,7 @@ def _replaced(line: bytes, input_root: str) -> tuple[bytes, int]:
         nonlocal changed
         location = json.loads(member[2])
         before, parsed, rest = location.rpartition(_PARSED)
-        moved = f"file://{quote(os.fsencode(input_root), safe='/')}{parsed}{rest}"
+        moved = f"file://{quote(os.fsencode(input_root.rstrip('/')), safe='/')}{parsed}{rest}"
         if not parsed or not before.startswith("file://") or moved == location:
             return member[0]
         changed += 1

@@ -72,7 +72,7 @@ def look(layout: files.Layout, inputs: bool, storage_path: str, some_only: bool)
         trees.check_apart(layout.root, storage_path, "the target")
     if not os.path.isdir(layout.root):
         if os.path.lexists(layout.root):
-            raise ConflictError(f"{layout.root!r} is there and no directory: name another target", target=layout.root)
+            raise _no_directory(layout.root)
         return Target(layout, inputs, some_only)
     if layout.kind is files.Kind.PLAIN:
         _refuse_graph(layout.root)
@@ -90,8 +90,18 @@ def look(layout: files.Layout, inputs: bool, storage_path: str, some_only: bool)
     return Target(layout, inputs, shared, stores, below)
 
 
-def refuse_dangling(path: str) -> None:
-    """Refuses a symlink that leads nowhere: what would be made there is not where it was asked for."""
+def missing_levels(root: str) -> int:
+    """How many directories would have to be made for `root` to be one."""
+    levels = 0
+    while not os.path.lexists(root):
+        levels, root = levels + 1, os.path.dirname(root)
+    return levels
+
+
+def refuse_blocked(path: str) -> None:
+    """Refuses a path no directory can be made at: on the way lies something else, or a symlink that leads nowhere, and
+    what would be made there is not where it was asked for.
+    """
     while path != os.path.dirname(path):
         if os.path.islink(path) and not os.path.exists(path):
             raise ConflictError(
@@ -99,7 +109,13 @@ def refuse_dangling(path: str) -> None:
                 " another target",
                 target=path,
             )
+        if os.path.exists(path) and not os.path.isdir(path):
+            raise _no_directory(path)
         path = os.path.dirname(path)
+
+
+def _no_directory(path: str) -> ConflictError:
+    return ConflictError(f"{path!r} is there and no directory: name another target", target=path)
 
 
 def _refuse_disguised(root: str, stores: frozenset[str]) -> None:

@@ -62,6 +62,8 @@ def show(session: Session, point: PointId) -> int:
     manager = session.recovery()
     found = manager.find_recovery_point(point)
     past = [one.document() for one in manager.failovers(found.checkpoint_id)]
+    written = manager.get_recovery_status()
+    advice = written["advice"] if written["interrupted"] == found.checkpoint_id else None
 
     def lines() -> Iterator[str]:
         yield f"recovery point {found.checkpoint_id}: {shown(found.description or 'no description')}"
@@ -75,8 +77,11 @@ def show(session: Session, point: PointId) -> int:
             )
             yield ""
             yield from table(("FAILOVER", "STATE", "WORKED", "WHY NOT"), rows_past)
+        if advice:
+            yield ""
+            yield shown(advice)
 
-    return session.answer(lambda: {"recovery_point": _document(found), "failovers": past}, lines)
+    return session.answer(lambda: {"recovery_point": _document(found), "failovers": past, "advice": advice}, lines)
 
 
 def validate(

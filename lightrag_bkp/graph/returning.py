@@ -4,10 +4,10 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-from .. import arguments, restoring, staging
+from .. import arguments, restoring, staging, undoing
 from ..errors import InvalidInputError, NotFoundError, refusals_named
 from ..models import ProgressCallback, RestoreOutcome
-from ..target import refuse_dangling
+from ..target import refuse_blocked
 from .known import KnownGraph, root_of
 
 
@@ -94,7 +94,7 @@ class Returning(KnownGraph):
         directory = arguments.check_path(directory, "directory")
         snapshot = await self._require(snapshot_id)
         with refusals_named(directory, "unpack"):
-            await asyncio.to_thread(refuse_dangling, directory)
+            await asyncio.to_thread(refuse_blocked, directory)
             await asyncio.to_thread(os.makedirs, directory, exist_ok=True)
             await staging.unpack(self._repository, snapshot.backup_id, directory)
 
@@ -145,7 +145,7 @@ class Returning(KnownGraph):
         if not isinstance(outcome, RestoreOutcome):
             raise InvalidInputError(f"outcome {outcome!r} must be what restore() returned")
         with refusals_named(outcome.target_dir, "restore"):
-            await restoring.undo(self._repository, outcome, self.rag)
+            await undoing.undo(self._repository, outcome, self.rag)
 
     async def finish_restore(self, target_dir: str | os.PathLike[str] | None = None) -> bool:
         """Finishes a restore that was interrupted: rolls it forward, or clears what never committed.

@@ -1,6 +1,7 @@
 """Fixtures of tests that run jobs of the core, or the program."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from support.program import Program
 
 import lightrag_bkp
 from lightrag_bkp import _bridge
+from lightrag_bkp.recovery import DisasterRecoveryManager, RecoveryPoint
 from lightrag_bkp.sources import outside
 from lightrag_bkp.sync import BackupManager, GraphBackup
 
@@ -71,3 +73,30 @@ def kept(program: Program, folder: Path) -> GraphBackup:
         (folder / "notes").write_text(text)
         graph.create_snapshot(metadata={"text": text})
     return graph
+
+
+@pytest.fixture
+def directories(built_graph: Path, tmp_path: Path) -> dict[str, Path]:
+    """The working directories of two graphs."""
+    places = {"sales": tmp_path / "sales", "support": tmp_path / "support"}
+    for place in places.values():
+        shutil.copytree(built_graph, place)
+    return places
+
+
+@pytest.fixture
+def backup(directories: dict[str, Path], tmp_path: Path) -> lightrag_bkp.BackupManager:
+    manager = lightrag_bkp.BackupManager(tmp_path / "storage")
+    for graph_id, place in directories.items():
+        manager.register_graph(graph_id, place)
+    return manager
+
+
+@pytest.fixture
+def recovery(backup: lightrag_bkp.BackupManager) -> DisasterRecoveryManager:
+    return DisasterRecoveryManager(backup)
+
+
+@pytest.fixture
+async def point(recovery: DisasterRecoveryManager) -> RecoveryPoint:
+    return await recovery.create_recovery_point(["support", "sales"], "before the upgrade")

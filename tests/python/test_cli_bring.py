@@ -128,6 +128,19 @@ def test_a_target_that_is_a_file_is_refused(program: Program, kept: GraphBackup)
     assert "no directory" in program.sentence("restore", "kept", "latest", "file", code=1)
 
 
+@pytest.mark.parametrize("beneath", ["", "/deeper"])
+@pytest.mark.parametrize("place", ["/dev/null", "file"])
+def test_a_workspace_goes_to_no_place_that_is_not_a_directory(program: Program, place: str, beneath: str) -> None:
+    workspace = program.directory / "rag" / "w"
+    workspace.mkdir(parents=True)
+    (workspace / "kv_store_full_docs.json").write_text("{}")
+    program("snapshot", "g", workspace.parent, "--workspace", "w", "--partial")
+    (program.directory / "file").write_text("")
+    said = f"{str(program.directory / place)!r} is there and no directory: name another target"
+    assert program.sentence("restore", "g", "latest", place + beneath, code=1) == said
+    assert program.sentence("restore", "g", "latest", "new", "--input-dir", place + beneath, code=1) == said
+
+
 def test_verify_of_one_and_of_everything(program: Program, kept: GraphBackup) -> None:
     one = kept.list_snapshots()[0].backup_id
     assert program("verify", "kept").out.startswith("all snapshots of kept: no damage, ")

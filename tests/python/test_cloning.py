@@ -153,7 +153,7 @@ def moved_text(before: bytes, tmp_path: Path, workspace: str) -> bytes:
     return before.replace(old.encode(), new.encode())
 
 
-@pytest.mark.parametrize("workspace", ["w", "copy"])
+@pytest.mark.parametrize("workspace", ["w", "copy", ""])
 async def test_parsed_documents_are_looked_for_where_they_come_back(
     parsed: GraphBackup, tmp_path: Path, workspace: str
 ) -> None:

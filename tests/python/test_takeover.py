@@ -528,6 +528,30 @@ async def _two_states(tmp_path: Path, workspace: str) -> tuple[Fingerprint, Grap
     return items(tmp_path / "old" / workspace), graph, snapshot.backup_id
 
 
+async def test_what_was_rolled_forward_under_a_running_lightrag_is_read_anew(
+    rag: Any, graph: GraphBackup, graph_dir: Path, tmp_path: Path
+) -> None:
+    """A process without the LightRAG dies in the midst of a restore to its files, which the next restore finishes: then
+    nothing differs any more but what LightRAG has in memory.
+    """
+    (graph_dir / "neighbour").mkdir()
+    before = await counts(rag)
+    snapshot = await graph.create_snapshot()
+    await graphs.insert_documents(rag, 100, 1)
+    journal = graph_dir / ".lrb_restore" / "journal"
+    for change in range(3, 40):
+        code = dying.die_beside(graph_dir, tmp_path / "storage", snapshot.backup_id, change)
+        if journal.exists():
+            break
+    assert code == 77
+    outcome = await graph.restore(snapshot.backup_id, graph_dir)
+    assert (outcome.reloaded, outcome.restart_required, outcome.changed) == (True, False, ())
+    assert await counts(rag) == before
+    await graphs.insert_documents(rag, 200, 1)
+    assert len(documents(graph_dir)) == before["doc_status"] + 1
+    assert check.findings(graph_dir) == []
+
+
 async def test_a_finalised_lightrag_is_at_rest(graph_dir: Path, tmp_path: Path) -> None:
     async with graphs.opened(graph_dir) as running:
         graph = BackupManager(tmp_path / "storage").register_graph("g", rag=running)

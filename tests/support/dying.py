@@ -51,6 +51,21 @@ def die(directory: Path, workspace: str, graph_id: str, storage: Path, snapshot_
     return child.exitcode
 
 
+def die_beside(directory: Path, storage: Path, snapshot_id: str, change: int) -> int | None:
+    """Restores the graph "g" into a directory in a child that has no LightRAG and dies before that change of the file
+    system; returns its exit code.
+    """
+    child = _context.Process(target=_restore_beside, args=(directory, storage, snapshot_id, change))
+    child.start()
+    child.join(60)
+    return child.exitcode
+
+
+def _restore_beside(directory: Path, storage: Path, snapshot_id: str, change: int) -> None:
+    _bridge.publish_stop_after(change)
+    asyncio.run(BackupManager(storage).register_graph("g", directory).restore(snapshot_id, directory))
+
+
 def _restore_and_die(*arguments: Any) -> None:
     *where, step = arguments
     if isinstance(step, int):
