@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from ._bridge import publish_pending
 from .awaiting import to_the_end
 from .errors import DamagedError, LightragBkpError
 from .failover_history import (
@@ -37,6 +36,7 @@ from .points import FAILOVER, PointStore, RecoveryPoint
 from .restoring import finish
 from .sources import files
 from .sources.names import LLM_CACHE
+from .staging import waits
 from .target import layout_of, missing_levels
 
 logger = logging.getLogger("lightrag_bkp")
@@ -240,7 +240,7 @@ async def left_by(find: FindGraph, point: RecoveryPoint, past: PastFailover) -> 
         root = await asyncio.to_thread(_home_of, graph, snapshot_id)
         if found is not None:
             restored.append(found)
-        elif root is not None and (graph_id in past.lacking or await asyncio.to_thread(publish_pending, root)):
+        elif root is not None and (graph_id in past.lacking or await asyncio.to_thread(waits, root)):
             unsure[graph_id] = root
     return Left(replace(past, restored=tuple(restored)), unsure)
 

@@ -86,7 +86,7 @@ async def hand_over(this: Handover) -> Done:
     await takeover.refuse_busy(this.rag)
     target = this.look()
     root, snapshot_id = target.layout.root, this.snapshot.backup_id
-    async with Staging(root, _bridge.publish_choose(root, target.shared)) as staging:
+    async with Staging(root, shared=target.shared) as staging:
         staging.dress(this.root_mode)
         staged = await staging.fill(this.repository, this.wanted)
         _check_dimension(staging.path, this.rag)

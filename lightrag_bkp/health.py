@@ -20,6 +20,7 @@ from .limits import RecoverySettings
 from .models import BackupSnapshot, Consistency, age_of, moment
 from .points import DRILL, VALIDATION, PointStore
 from .sources import files
+from .staging import waits
 from .target import holds_staging
 from .verdicts import Verdict
 
@@ -290,7 +291,7 @@ def _look_at_graph(graph: GraphBackup, found: dict[str, Any]) -> tuple[HealthSta
     if graph.source_dir is None:
         return HealthStatus.DEGRADED, "where it lives is not configured", None
     root = os.path.join(graph.source_dir, graph.workspace)
-    if holds_staging(root) and _bridge.publish_pending(root):
+    if holds_staging(root) and waits(root):
         return HealthStatus.CRITICAL, "an interrupted restore waits there: finish it before LightRAG starts", None
     try:
         layout = files.detect(graph.source_dir, graph.workspace)

@@ -39,7 +39,7 @@ from .models import (
 from .repository import GraphRepository
 from .safety import keep_present
 from .sources import files, trees
-from .staging import CREATE, DIRECTORY, FILE, REPLACE, SAME, SYMLINK, Staged, Staging, Wanted, plan, surplus
+from .staging import CREATE, DIRECTORY, FILE, REPLACE, SAME, SYMLINK, Staged, Staging, Wanted, plan, surplus, waits
 from .target import Target, holds_staging, layout_of, look, missing_levels, refuse_blocked, root_mode_of
 from .uploads import Others, place
 from .verdicts import Verdict
@@ -299,14 +299,15 @@ async def _replace(this: _Restore) -> Done:
     """Stages, keeps the present state, puts in place. Any failure before the last step leaves the target as it was."""
     target = await asyncio.to_thread(this.look)
     root, snapshot = target.layout.root, this.request.snapshot
-    way = _bridge.publish_choose(root, target.shared)
-    async with Staging(root, way) as staging:  # held while comparing too: no other restore changes the target meanwhile
+    async with Staging(
+        root, shared=target.shared
+    ) as staging:  # held while comparing too: nobody else restores meanwhile
         staging.dress(root_mode_of(this.facts))
         planned = await plan(this.repository, this.wanted, root)
         removed = await asyncio.to_thread(surplus, this.wanted, target, planned.items)
         if _stays(target, planned) and not removed and this.input_root is None:
             return Done(planned.rows, 0, 0, removed)
-        staged = await staging.fill(this.repository, this.wanted, keep=_keep(target, way), planned=planned)
+        staged = await staging.fill(this.repository, this.wanted, keep=_keep(target, staging.way), planned=planned)
         done = Done(staged.rows, staged.differing, staged.needed_bytes, removed, sidecars=staged.sidecars)
         if _stays(target, staged) and not removed:
             return done
@@ -335,16 +336,17 @@ def works_at(rag: Any, root: str) -> bool:
 
 async def finish(root: str) -> bool:
     """Rolls an interrupted restore of `root` forward, or clears what never committed; False when none waits."""
-    if not _bridge.publish_pending(root):
+    if not waits(root):
         return False
-    finished = bool(await _bridge.run(_bridge.publish_finish_job(root)))
+    directory = await asyncio.to_thread(os.path.realpath, root)
+    finished = bool(await _bridge.run(_bridge.publish_finish_job(directory)))
     logger.info("event=restore_finished target=%r", root)
     return finished
 
 
 def refuse_pending(root: str) -> None:
     """Raises RestoreUnfinishedError when an interrupted restore left its mark in `root`; beside it, it is harmless."""
-    if holds_staging(root) and _bridge.publish_pending(root):
+    if holds_staging(root) and waits(root):
         raise RestoreUnfinishedError(
             f"an interrupted restore waits in {root!r}: finish_restore(), or restoring there again, settles it first",
             op="check",

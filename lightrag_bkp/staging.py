@@ -83,14 +83,25 @@ class Staged:
         return self.items.staged()
 
 
-class Staging:
-    """A staging directory that goes away unless it is published."""
+def waits(root: str) -> bool:
+    """Whether an interrupted restore of `root` waits to be finished or cleared."""
+    return _bridge.publish_pending(os.path.realpath(root))
 
-    def __init__(self, root: str, way: int) -> None:
-        self.root = root
-        self.way = way
+
+class Staging:
+    """A staging directory that goes away unless it is published. Of a target that is a symlink, as a workspace may be,
+    the directory it leads to is replaced and the link stays: the core follows none.
+
+    Args:
+        root: the target. way: how to publish; by default what suits the place.
+        shared: there is more in the target than what is restored.
+    """
+
+    def __init__(self, root: str, way: int | None = None, *, shared: bool = False) -> None:
+        self.root = os.path.realpath(root)
+        self.way = _bridge.publish_choose(self.root, shared) if way is None else way
         try:
-            self.path, self.fd = _bridge.publish_stage(root, way)
+            self.path, self.fd = _bridge.publish_stage(self.root, self.way)
         except NoSpaceError:
             raise
         except (NotFoundError, StorageError) as error:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from enum import Enum
 
-from . import _bridge
 from .errors import ConflictError
 from .repository import GraphRepository
 from .sources.names import INPUTS, STAGING_PREFIX
@@ -35,7 +34,7 @@ async def place(repository: GraphRepository, snapshot_id: str, input_root: str, 
     Raises:
         ConflictError: another file is there, and nothing was changed.
     """
-    async with Staging(input_root, _bridge.publish_choose(input_root, True)) as staging:
+    async with Staging(input_root, shared=True) as staging:
         uploads = Wanted(snapshot_id, items=[INPUTS])
         await staging.fill(repository, uploads, planned=await plan(repository, uploads, None))
         await asyncio.to_thread(_lift, staging.path)

@@ -143,7 +143,7 @@ def holds_items(path: str) -> bool:
 def workspaces(working_dir: str) -> list[str]:
     """Names of the named workspaces of a working directory, sorted."""
     with os.scandir(working_dir) as entries:
-        children = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        children = [entry.name for entry in entries if entry.is_dir()]
     return sorted(name for name in children if holds_items(os.path.join(working_dir, name)))
 
 

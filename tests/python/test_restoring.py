@@ -14,6 +14,7 @@ from support.folders import fingerprint, write_odd_tree
 from lightrag_bkp import BackupManager, GraphBackup
 from lightrag_bkp.errors import ConflictError, DamagedError, NotFoundError, RestoreUnfinishedError, StorageError
 from lightrag_bkp.models import RestoreAction
+from lightrag_bkp.sources import files
 
 pytestmark = pytest.mark.usefixtures("short_rest")
 
@@ -228,6 +229,26 @@ async def test_source_label_follows_links_to_the_same_directory(graph: GraphBack
     again = await graph.create_snapshot(tmp_path / "link")
     assert again.facts["source_dir"] == str(tmp_path / "rag")
     assert again.stored_bytes <= 4096
+
+
+async def test_a_workspace_that_is_a_link_is_taken_restored_and_stays_one(
+    manager: BackupManager, graph: GraphBackup, tmp_path: Path
+) -> None:
+    """LightRAG follows it, too."""
+    data, base = tmp_path / "disk" / "data", tmp_path / "base"
+    data.parent.mkdir()
+    base.mkdir()
+    (tmp_path / "rag").rename(data)
+    (base / "team").symlink_to(data)
+    assert files.workspaces(str(base)) == ["team"]
+    team = manager.register_graph("team", base, workspace="team")
+    snapshot = await team.create_snapshot(partial=True, validate="off")
+    (data / STORES[0]).write_text("spoilt")
+    assert (await team.restore(snapshot.backup_id, base, dry_run=True)).changed
+    outcome = await team.restore(snapshot.backup_id, base, allow_unusable=True)
+    assert (base / "team").is_symlink() and outcome.target_dir == str(base / "team")
+    assert (data / STORES[0]).read_text() == f"{STORES[0]} as it was"
+    assert os.listdir(data.parent) == ["data"] and os.listdir(base) == ["team"], "nothing of the restore is left"
 
 
 async def test_restore_through_a_link_keeps_the_link(graph: GraphBackup, tmp_path: Path) -> None:
