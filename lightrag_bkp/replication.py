@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from . import arguments, config
-from .errors import ConfigurationError, InvalidInputError, NotFoundError
+from . import arguments, state_place
+from .errors import InvalidInputError, NotFoundError
 from .probing import Prober, ProbeSettings, TargetHealth, TargetStatus
 from .shipping.records import ReplicationLog, ReplicationStatus
 
@@ -27,8 +27,6 @@ __all__ = [
     "TargetStatus",
 ]  # fmt: skip
 
-_STATE = "state"
-_DATABASE, _KEY_FILE = "replication.db", "replication.key"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_NAME = 200
 
@@ -99,32 +97,14 @@ class ReplicationManager:
         key_file: str | os.PathLike[str] | None = None,
         storage_path: str | os.PathLike[str] | None = None,
     ) -> None:
-        settings = config.load()
-        place = settings.storage_path if storage_path is None else arguments.check_path(storage_path, "storage_path")
-        url = database_url or settings.replication.database_url
-        keys = arguments.check_path(key_file, "key_file") if key_file else settings.replication.key_file
-        if place is None and (url is None or keys is None):
-            raise ConfigurationError(
-                f"nothing says where replication targets are kept: set {config.STORAGE_VARIABLE}, or storage_path in"
-                f" {config.CONFIG_FILE}, or pass one (--storage)",
-                target=config.STORAGE_VARIABLE,
-            )
-        beside = os.path.join(place or "", _STATE)
-        self._url = url or f"sqlite:///{os.path.join(beside, _DATABASE)}"
-        self._key_file = keys or os.path.join(beside, _KEY_FILE)
+        self._place = state_place.find(database_url, key_file, storage_path)
         self._opened: State | None = None
         self._prober = Prober()
 
     @property
     def _state(self) -> "State":
         if self._opened is None:
-            try:
-                from .state import State
-            except ModuleNotFoundError as error:
-                raise ConfigurationError(
-                    f"replication needs {error.name}: pip install 'lightrag-bkp[replication]'", target=error.name or ""
-                ) from None
-            self._opened = State(self._url, self._key_file)
+            self._opened = self._place.open()
         return self._opened
 
     @property

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bring, judge, keep, look, passphrases, recover, take, targets
+from . import bring, judge, keep, look, passphrases, receive, recover, take, targets
 from .words import Json, KeyFile, PassphraseFile, Quiet, Storage, Verbose, add
 
 _EPILOG = (
@@ -26,6 +26,7 @@ _COMMANDS = (
     keep.hold,
     keep.release,
     keep.prune,
+    receive.receive,
 )
 
 
@@ -63,6 +64,7 @@ for _function in _COMMANDS:
 for _name, _help, _group in (
     ("recovery", "Protect several graphs as one, and bring them back as one.", recover.COMMANDS),
     ("target", "Register where copies can go, and ask for health.", targets.COMMANDS),
+    ("key", "Make, list and end the keys of those who send here.", receive.COMMANDS),
     ("passphrase", "Add, remove and list what opens sealed snapshots.", passphrases.COMMANDS),
 ):
     _commands = typer.Typer(rich_markup_mode=None, help=_help)

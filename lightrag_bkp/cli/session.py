@@ -79,7 +79,7 @@ class Session:
         """
         from ..backup import BackupManager
 
-        self._use_storage()
+        self.use_storage()
         manager = BackupManager(
             retention=retention,
             passphrase_file=self._named(self.passphrase_file, "--passphrase-file"),
@@ -94,7 +94,7 @@ class Session:
             self.complain(f"warning: {manager.keyring.concern}")
         return manager
 
-    def _use_storage(self) -> None:
+    def use_storage(self) -> None:
         """The option is the same setting as the variable, only stronger: all other settings hold as they do without."""
         from ..arguments import check_path
         from ..config import STORAGE_VARIABLE
@@ -122,7 +122,7 @@ class Session:
         """The instances copies can go to."""
         from ..replication import ReplicationManager
 
-        self._use_storage()
+        self.use_storage()
         return ReplicationManager()
 
     def on_each(self, manager: "BackupManager", graph_id: str | None, work: "Callable[[GraphBackup], T]") -> list[T]:
@@ -263,6 +263,10 @@ class Session:
     def complain(self, sentence: str) -> None:
         """One sentence on stderr."""
         print(f"{self.program}: {shown(sentence)}", file=sys.stderr)
+
+    def flush(self) -> None:
+        """Puts an answer out before work that has no end."""
+        _flush()
 
     def _print_document(self, document: Document) -> None:
         from .documents import written

@@ -1,10 +1,14 @@
-"""What cannot be read from repositories: replication targets and what was sent to them, in one small database.
+"""What cannot be read from repositories: replication targets, what was sent to them, and keys of those who send here,
+in one small database.
 
 SQLite beside the repositories by default; PostgreSQL where several hosts share it. The only package that imports
 SQLAlchemy and Alembic, and it is imported when it is needed: they come with `pip install lightrag-bkp[replication]`.
 """
 
 from .database import State, StoredTarget
+from .receive_keys import ReceiveKeys, StoredKey
 from .shipments import MOST_LOGS, Shipments, StoredLog, StoredReplica
 
-__all__ = ["MOST_LOGS", "Shipments", "State", "StoredLog", "StoredReplica", "StoredTarget"]
+__all__ = [
+    "MOST_LOGS", "ReceiveKeys", "Shipments", "State", "StoredKey", "StoredLog", "StoredReplica", "StoredTarget",
+]  # fmt: skip

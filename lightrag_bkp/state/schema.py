@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration: a database that says so needs no look at the others."""
 
 metadata = MetaData()
@@ -63,4 +63,18 @@ replicas = Table(
     Column("confirmed_us", BigInteger),  # when it last said so
     Column("acknowledgement", Text),  # JSON, as it was signed
     Column("refusal", Text),  # why nothing is sent until somebody asks for it; NULL: nothing stands against it
+)
+
+receive_keys = Table(
+    "receive_keys",
+    metadata,
+    Column("key_id", String(16), primary_key=True),
+    Column("name", String(128), nullable=False),  # of the sender; rotation gives one name two keys for a while
+    Column("scope", String(31), nullable=False),
+    Column("graph_id", String(128)),  # NULL: any graph
+    Column("quota_bytes", BigInteger),  # of all the sender's replicas; NULL: none
+    Column("secret_sha256", LargeBinary, nullable=False),  # of 256 random bits, which need no slower hash
+    Column("created_us", BigInteger, nullable=False),
+    Column("last_used_us", BigInteger),  # NULL: never
+    Column("revoked_us", BigInteger),  # NULL: it is good
 )

@@ -1,0 +1,248 @@
+"""The receiver as an ASGI application, for uvicorn by itself or mounted in another server.
+
+It is plain ASGI, so that it needs no framework. A body is read only once the key, the names, the epoch and the declared
+sizes are good (docs/replication.md, "The order of checks"). What waits for a disk is done by threads of its own.
+"""
+
+import asyncio
+import errno
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..errors import LightragBkpError
+from . import protocol
+from .body import Body, Gone, Message, Receive, decimal
+from .keys import ReceiveKey
+from .protocol import BASE_PATH, KEY_SLOT_NAME, OBJECT_CEILINGS, PARALLEL, SHA256_HEX
+from .quarantine import Part
+from .receiver import Receiver
+from .refusal import Refusal, no_room
+from .replica import Replica
+
+Send = Callable[[Message], Awaitable[None]]
+Answer = tuple[int, dict[str, Any]]
+T = TypeVar("T")
+
+BUSY_S = 1
+BROKEN_S = 60
+"""When to come again after 429 and 503."""
+
+logger = logging.getLogger("lightrag_bkp")
+
+_GRAPH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_REPOSITORY = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request of somebody with a key. `name` is the object's or key slot's."""
+
+    headers: dict[str, str]
+    body: Body
+    key: ReceiveKey
+    api_key: str
+    replica: Replica
+    name: str
+
+
+class ReceiveApplication:
+    """One receiver for any ASGI server. `close` ends its threads."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self._threads = ThreadPoolExecutor(PARALLEL, "lrb-receive")
+        self._under_way: dict[str, int] = {}
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            raise NotImplementedError(f"a receiver speaks HTTP, not {scope['type']}")
+
+    def close(self) -> None:
+        """Waits for what is under way; idempotent."""
+        self._threads.shutdown()
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    # ---- from a request to an answer ----
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(BASE_PATH)
+        retry_after = None
+        try:
+            status, document = await self._judge(scope["method"], path, headers, receive)
+        except Refusal as refusal:
+            status, document, retry_after = refusal.status, refusal.document, refusal.retry_after
+            logger.info("event=receive_refused status=%d error=%s path=%r", status, document["error"], path)
+        except Gone:
+            logger.info("event=sender_gone path=%r", path)
+            return
+        content = json.dumps(document, separators=(",", ":")).encode()
+        said = {"content-type": "application/json", "content-length": str(len(content)), "cache-control": "no-store"}
+        if retry_after is not None:
+            said["retry-after"] = str(retry_after)
+        lines = [(name.encode(), value.encode()) for name, value in said.items()]
+        await send({"type": "http.response.start", "status": status, "headers": lines})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _judge(self, method: str, path: str, headers: dict[str, str], receive: Receive) -> Answer:
+        api_key = headers.get(protocol.KEY_HEADER.lower(), "")
+        key = await self._in_thread(self._recognise, api_key)
+        body = Body(headers, receive)
+        try:
+            with self._counted(key):
+                handler, graph, name = _route(method, path, key)
+                request = _Request(headers, body, key, api_key, self.receiver.replica(key.name, graph), name)
+                return await handler(self, request)
+        except Refusal:
+            await body.drain()
+            raise
+
+    def _recognise(self, api_key: str) -> ReceiveKey:
+        key = self.receiver.keys.recognise(api_key)
+        if key is None:
+            what = "is not valid here" if api_key else "is missing"
+            raise Refusal(
+                401, "unauthenticated", f"the API key {what}: `lightrag-bkp key add` at the receiver makes one"
+            )
+        return key
+
+    @contextmanager
+    def _counted(self, key: ReceiveKey) -> Iterator[None]:
+        under_way = self._under_way.get(key.key_id, 0)
+        if under_way >= 2 * PARALLEL:
+            raise Refusal(429, "busy", f"{under_way} requests with this key are under way", retry_after=BUSY_S)
+        self._under_way[key.key_id] = under_way + 1
+        try:
+            yield
+        finally:
+            self._under_way[key.key_id] -= 1
+            if not self._under_way[key.key_id]:
+                del self._under_way[key.key_id]
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Does what may wait for a disk; what the system refuses becomes an answer."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        except (OSError, LightragBkpError) as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise no_room("the receiver's file system is full") from error
+            logger.warning("event=receive_failed error=%r", error)
+            raise Refusal(503, "not_ready", f"the receiver cannot go on: {error}", retry_after=BROKEN_S) from error
+
+    # ---- the requests ----
+
+    async def _capabilities(self, request: _Request) -> Answer:
+        busy = self._under_way.get(request.key.key_id, 0) > PARALLEL
+        return 200, await self._in_thread(self.receiver.capabilities, request.key, busy)
+
+    async def _state(self, request: _Request) -> Answer:
+        return 200, await self._in_thread(self.receiver.state, request.replica)
+
+    async def _missing(self, request: _Request) -> Answer:
+        request.body.declared()
+        await self._in_thread(request.replica.require_head)
+        return 200, await self._in_thread(self.receiver.missing, request.replica, await request.body.read())
+
+    async def _part(self, request: _Request) -> Answer:
+        kind, part = await self._in_thread(self._admit_part, request)
+        content = await request.body.read()
+        held, complete, made = await self._in_thread(self.receiver.take_part, request.replica, kind, part, content)
+        return 201 if made else 200, {"offset": held, "complete": complete}
+
+    async def _key_slot(self, request: _Request) -> Answer:
+        await self._in_thread(self._admit, request)
+        await self._in_thread(request.replica.require_head)
+        made = await self._in_thread(request.replica.take_key, request.name, await request.body.read())
+        return 201 if made else 200, {}
+
+    async def _append(self, request: _Request) -> Answer:
+        epoch = await self._in_thread(self._admit, request)
+        content = await request.body.read()
+        return 200, await self._in_thread(self.receiver.append, request.api_key, request.replica, epoch, content)
+
+    # ---- what is looked at before a body is read ----
+
+    def _admit(self, request: _Request) -> int:
+        """Epoch, repository and the body's length. Returns the epoch."""
+        repository = request.headers.get(protocol.REPOSITORY_HEADER.lower(), "")
+        if not _REPOSITORY.fullmatch(repository):
+            raise Refusal(422, "bad_name", f"the header {protocol.REPOSITORY_HEADER} must be 32 lower-case hex digits")
+        epoch = decimal(request.headers, protocol.EPOCH_HEADER)
+        self.receiver.check_epoch(request.replica, epoch, repository)
+        length = request.body.declared()
+        self.receiver.room.ask(request.key.name, length, length, request.key.quota_bytes)
+        return epoch
+
+    def _admit_part(self, request: _Request) -> tuple[str, Part]:
+        """That, and what is said of the object. Returns its kind, and the part without its content."""
+        kind = request.headers.get(protocol.KIND_HEADER.lower(), "")
+        if kind not in OBJECT_CEILINGS:
+            raise Refusal(422, "bad_name", f"the header {protocol.KIND_HEADER} must be {' or '.join(OBJECT_CEILINGS)}")
+        offset = decimal(request.headers, protocol.OFFSET_HEADER)
+        size = decimal(request.headers, protocol.LENGTH_HEADER)
+        digest = protocol.digest_of(request.headers.get(protocol.DIGEST_HEADER.lower(), ""))
+        if digest is None:
+            raise Refusal(422, "no_digest", f"a part needs a {protocol.DIGEST_HEADER} with its sha-256")
+        self._admit(request)
+        if not 0 < size <= OBJECT_CEILINGS[kind]:
+            said = f"a {kind} of {size} bytes is announced, and {OBJECT_CEILINGS[kind]} are allowed"
+            raise Refusal(413, "too_long", said)
+        if offset + request.body.declared() > size:
+            raise Refusal(422, "bad_length", "the part ends behind the object it is a part of")
+        request.replica.require_head()
+        left = max(size - request.replica.quarantine.held(request.name), 0)
+        self.receiver.room.ask(request.key.name, left, 0, request.key.quota_bytes)
+        return kind, Part(request.name, size, offset, digest)
+
+
+Handler = Callable[[ReceiveApplication, _Request], Awaitable[Answer]]
+
+_BELOW_GRAPH = "/graphs/(?P<graph>[^/]*)"
+_ROUTES: tuple[tuple["re.Pattern[str]", "re.Pattern[str] | None", dict[str, Handler]], ...] = (
+    (re.compile("/capabilities"), None, {"GET": ReceiveApplication._capabilities}),
+    (re.compile(_BELOW_GRAPH), None, {"GET": ReceiveApplication._state}),
+    (re.compile(_BELOW_GRAPH + "/missing"), None, {"POST": ReceiveApplication._missing}),
+    (re.compile(_BELOW_GRAPH + "/log"), None, {"POST": ReceiveApplication._append}),
+    (re.compile(_BELOW_GRAPH + "/objects/(?P<name>[^/]*)"), SHA256_HEX, {"PUT": ReceiveApplication._part}),
+    (re.compile(_BELOW_GRAPH + "/keys/(?P<name>[^/]*)"), KEY_SLOT_NAME, {"PUT": ReceiveApplication._key_slot}),
+)
+
+
+def _route(method: str, path: str, key: ReceiveKey) -> tuple[Handler, str, str]:
+    """What answers a request, the graph it is about ("" for none) and the name in it, all of a shape that cannot lead
+    anywhere else.
+
+    Raises:
+        Refusal: nothing answers it, a name has another shape, or the key is for another graph.
+    """
+    for pattern, shape, handlers in _ROUTES:
+        found = pattern.fullmatch(path)
+        if found is None:
+            continue
+        if method not in handlers:
+            raise Refusal(405, "no_such_request", f"{method} means nothing here")
+        graph, name = found.groupdict().get("graph"), found.groupdict().get("name", "")
+        if graph is not None and not _GRAPH.fullmatch(graph):
+            raise Refusal(422, "bad_name", "a graph id has 1 to 128 letters, digits, '_', '.' and '-'")
+        if shape is not None and not shape.fullmatch(name):
+            raise Refusal(422, "bad_name", "the last part of the path must be lower-case hex digits, as many as it has")
+        if graph is not None and key.graph_id not in (None, graph):
+            raise Refusal(403, "other_graph", f"this key is for graph {key.graph_id!r} alone")
+        return handlers[method], graph or "", name
+    raise Refusal(404, "no_such_path", "there is nothing here: see docs/replication.md")

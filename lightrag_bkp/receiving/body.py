@@ -1,0 +1,90 @@
+"""The body of a request: read only when somebody asks for it, and exactly as long as it was declared to be."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from .protocol import BODY_BYTES
+from .refusal import Refusal
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+SILENT_S = 30.0
+"""So long a sender may be silent in the middle of a body."""
+
+_DECIMAL = re.compile(r"[0-9]{1,19}", re.ASCII)
+
+
+class Gone(Exception):
+    """The sender went away in the middle of a request."""
+
+
+def decimal(headers: Mapping[str, str], name: str) -> int:
+    """A header that is a number.
+
+    Raises:
+        Refusal: it is missing, or none.
+    """
+    said = headers.get(name.lower(), "")
+    if not _DECIMAL.fullmatch(said):
+        raise Refusal(422, "bad_name", f"the header {name} must be a decimal number")
+    return int(said)
+
+
+class Body:
+    """One request's."""
+
+    def __init__(self, headers: Mapping[str, str], receive: Receive) -> None:
+        self._headers = headers
+        self._receive = receive
+        self._over = False
+
+    def declared(self) -> int:
+        """How long it says it is.
+
+        Raises:
+            Refusal: it does not say, or longer than allowed.
+        """
+        if "content-length" not in self._headers:
+            raise Refusal(411, "no_length", "a body needs a Content-Length")
+        length = decimal(self._headers, "Content-Length")
+        if length > BODY_BYTES:
+            raise Refusal(413, "too_long", f"a body of {length} bytes is announced, and {BODY_BYTES} are allowed")
+        return length
+
+    async def read(self) -> bytes:
+        """All of it.
+
+        Raises:
+            Refusal: it ends early, or stops coming. Gone: the connection ended.
+        """
+        length, pieces, got = self.declared(), [], 0
+        while not self._over and got <= length:
+            pieces.append(await self._piece())
+            got += len(pieces[-1])
+        if got != length:
+            raise Refusal(400, "short_body", f"{got} bytes came, and {length} were announced")
+        return b"".join(pieces)
+
+    async def drain(self) -> None:
+        """Lets what is left come, so that a refusal reaches a sender that reads no answer before it has sent all."""
+        try:
+            left = self.declared()
+            while not self._over and left >= 0:
+                left -= len(await self._piece())
+        except (Refusal, Gone):
+            return
+
+    async def _piece(self) -> bytes:
+        try:
+            async with asyncio.timeout(SILENT_S):
+                message = await self._receive()
+        except TimeoutError:
+            self._over = True
+            raise Refusal(408, "silent", f"nothing came for {SILENT_S:.0f} s") from None
+        if message["type"] == "http.disconnect":
+            raise Gone
+        self._over = not message.get("more_body", False)
+        return bytes(message.get("body", b""))

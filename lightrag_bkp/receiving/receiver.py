@@ -1,0 +1,311 @@
+"""A receiver without its network: what each request of docs/replication.md does. All of it may wait for a disk."""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import __version__
+from . import shelf
+from .keys import KeyRing, ReceiveKey, now_us
+from .protocol import (
+    BODY_BYTES,
+    ENTRY_BYTES,
+    PACK_BYTES,
+    PAGE,
+    PARALLEL,
+    PROTOCOL,
+    SHA256_HEX,
+    Acknowledgement,
+)
+from .quarantine import Part
+from .refusal import Refusal
+from .replica import MOST_RECEIPTS, Replica
+from .room import Room
+
+DEFAULT_MIN_FREE_BYTES = 256 << 20
+DEFAULT_SILENT_S = 3600.0
+_MOST_NUMBER = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a receiver behaves.
+
+    Attributes:
+        min_free_bytes: of the file system, never filled. silent_s: so long after a sender was heard its lag is known.
+    """
+
+    min_free_bytes: int = DEFAULT_MIN_FREE_BYTES
+    silent_s: float = DEFAULT_SILENT_S
+
+
+class Receiver:
+    """All replicas below one directory. Safe under threads and processes.
+
+    Args:
+        root: the receive storage; made when it is missing.
+    """
+
+    def __init__(self, root: str, keys: KeyRing, settings: Settings | None = None) -> None:
+        self.root = os.path.abspath(root)
+        self.keys = keys
+        self.settings = settings or Settings()
+        shelf.make_directories(self.root)
+        self.instance_id = _instance_id(self.root)
+        self.room = Room(self.root, self.settings.min_free_bytes)
+        self._lock = threading.Lock()
+        self._replicas: dict[tuple[str, str], Replica] = {}
+        _forget_what_a_restart_may_have_torn(self)
+
+    def replica(self, sender: str, graph_id: str) -> Replica:
+        """One replica, whether or not it exists. Both names must have been checked."""
+        with self._lock:
+            kept = self._replicas.get((sender, graph_id))
+            if kept is None:
+                kept = Replica(os.path.join(self.root, sender, "graphs", graph_id), graph_id)
+                if kept.exists:
+                    self._replicas[sender, graph_id] = kept
+            return kept
+
+    def replicas(self) -> list[tuple[str, Replica]]:
+        """(sender, replica) of all there are, sorted."""
+        found = []
+        for sender in _directories(self.root):
+            for graph_id in _directories(os.path.join(self.root, sender, "graphs")):
+                replica = self.replica(sender, graph_id)
+                if replica.exists:
+                    found.append((sender, replica))
+        return found
+
+    # ---- questions ----
+
+    def capabilities(self, key: ReceiveKey, busy: bool) -> dict[str, Any]:
+        """Who this is, and whether it can receive."""
+        free = self.room.free_bytes()
+        epochs = [replica.status()["epoch"] for sender, replica in self.replicas() if sender == key.name]
+        return {
+            "product": "lightrag-bkp",
+            "protocol": PROTOCOL,
+            "version": __version__,
+            "instance_id": self.instance_id,
+            "authenticated": True,
+            "ready": True,
+            "busy": busy,
+            "low_space": free < PACK_BYTES,
+            "epoch": max(epochs, default=0),
+            "free_bytes": free,
+            "reason": "",
+            "limits": {
+                "body_bytes": BODY_BYTES,
+                "parallel": PARALLEL,
+                "page": PAGE,
+                "pack_bytes": PACK_BYTES,
+                "entry_bytes": ENTRY_BYTES,
+            },
+        }
+
+    def state(self, replica: Replica) -> dict[str, Any]:
+        """What a sender compares its own log with."""
+        head = replica.require_head()
+        packs, receipts = replica.packs(), replica.receipts()
+        return {
+            "repository_id": head.repository_id.hex(),
+            "sealed": head.sealed,
+            "epoch": replica.status()["epoch"],
+            "number": head.number,
+            "sha256": head.sha256.hex(),
+            "receipts": [
+                {"number": one.number, "needs": one.needs, "received_us": one.received_us}
+                for one in receipts[-MOST_RECEIPTS:]
+            ],
+            "packs": len(packs),
+            "bytes": sum(packs.values()),
+            "keys": replica.keys(),
+            "lag": self.lag(replica),
+        }
+
+    def lag(self, replica: Replica) -> dict[str, Any]:
+        """How far a replica is behind what its sender said last; `known` is False when that is too long ago."""
+        head, status, now = replica.head(), replica.status(), now_us()
+        heard_us = status.get("heard_us", 0)
+        entries = max(status.get("head", 0) - (head.number if head else 0), 0)
+        behind_bytes = status.get("behind_bytes", 0)
+        known = now - heard_us <= self.settings.silent_s * 1e6
+        even = known and not entries and not behind_bytes
+        return {
+            "entries": entries,
+            "bytes": behind_bytes,
+            "seconds": 0.0 if even else round(max(now - status.get("even_us", now), 0) / 1e6, 3),
+            "known": known,
+            "heard_us": heard_us,
+        }
+
+    def missing(self, replica: Replica, body: bytes) -> dict[str, Any]:
+        """Which of the objects named are not here."""
+        objects = _members(_document(body), "objects", PAGE)
+        return {"missing": replica.missing([(_sha256(one, "sha256"), _number(one, "size")) for one in objects])}
+
+    # ---- what writes ----
+
+    def check_epoch(self, replica: Replica, epoch: int, repository_id: str) -> None:
+        """Refuses an old primary, and another repository; remembers a higher epoch.
+
+        Raises:
+            Refusal: either.
+        """
+        head = replica.head()
+        if head is None:
+            return
+        known = replica.status()["epoch"]
+        if epoch < known:
+            said = f"epoch {epoch} is over: this replica has seen epoch {known}, so another primary has taken over"
+            raise Refusal(409, "stale_epoch", said, epoch=known)
+        if repository_id != head.repository_id.hex():
+            said = f"this replica is of repository {head.repository_id.hex()}; nothing is overwritten"
+            raise Refusal(409, "other_repository", said, repository_id=head.repository_id.hex())
+        if epoch > known:
+            with replica.writing():
+                replica.note(epoch=max(epoch, replica.status()["epoch"]))
+
+    def take_part(self, replica: Replica, kind: str, part: Part, content: bytes) -> tuple[int, bool, bool]:
+        """As `Replica.take_part`, of a part that came as it was sent."""
+        if hashlib.sha256(content).digest() != part.digest:
+            said = f"the part at {part.offset} of {part.sha256} was damaged on its way: send it again"
+            raise Refusal(400, "damaged_part", said, offset=replica.quarantine.held(part.sha256))
+        return replica.take_part(kind, part, content)
+
+    def append(self, api_key: str, replica: Replica, epoch: int, body: bytes) -> dict[str, Any]:
+        """Takes entries and receipts; returns the signed acknowledgement once all is durable."""
+        said = _document(body)
+        nonce, entries = said.get("nonce"), _members(said, "entries", PAGE)
+        if not isinstance(nonce, str) or not nonce.isascii() or not 16 <= len(nonce) <= 64:
+            raise Refusal(422, "bad_request", "`nonce` must be 16 to 64 characters, drawn anew for each request")
+        receipts = [(_number(one, "number"), _sha256(one, "needs")) for one in _members(said, "receipts", PAGE)]
+        if replica.head() is None:
+            if not entries:
+                replica.require_head()
+            replica.begin(_entry(replica, entries[0]))
+        with replica.writing():
+            shelf.sync(os.path.dirname(replica.pack_path("")))
+            for entry in entries:
+                replica.append(_entry(replica, entry))
+                if "object" in entry:
+                    replica.quarantine.discard(entry["object"])
+            for number, needs in receipts:
+                replica.grant(number, needs)
+            self._hear(replica, said, epoch)
+        return self._acknowledge(replica, nonce, [number for number, _ in receipts]).signed(api_key)
+
+    def _hear(self, replica: Replica, said: Mapping[str, Any], epoch: int) -> None:
+        head = replica.require_head()
+        told = said.get("head") or {"number": head.number}
+        if not isinstance(told, dict):
+            raise Refusal(422, "bad_request", "`head` must be an object")
+        number, behind = _number(told, "number"), _number(told, "behind_bytes", 0)
+        changed: dict[str, Any] = {"head": number, "behind_bytes": behind, "heard_us": now_us()}
+        changed["epoch"] = max(epoch, replica.status()["epoch"])
+        if number <= head.number and not behind:
+            changed["even_us"] = changed["heard_us"]
+        if "held" in said:
+            held = said["held"] if isinstance(said["held"], list) else [None]
+            changed["held"] = [_number({"held": one}, "held") for one in held]
+        replica.note(**changed)
+
+    def _acknowledge(self, replica: Replica, nonce: str, receipts: list[int]) -> Acknowledgement:
+        head, packs = replica.require_head(), replica.packs()
+        return Acknowledgement(
+            graph=replica.graph_id,
+            repository_id=head.repository_id.hex(),
+            epoch=replica.status()["epoch"],
+            number=head.number,
+            sha256=head.sha256.hex(),
+            entries=head.number + 1,
+            packs=len(packs),
+            bytes=sum(packs.values()),
+            receipts=[number for number in receipts if replica.has_receipt(number)],
+            time_us=now_us(),
+            nonce=nonce,
+        )
+
+
+# ---- what a body says ----
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(422, "bad_request", "the body is no JSON") from None
+    if not isinstance(document, dict):
+        raise Refusal(422, "bad_request", "the body is no JSON object")
+    return document
+
+
+def _members(document: Mapping[str, Any], name: str, most: int) -> list[dict[str, Any]]:
+    found = document.get(name, [])
+    if not isinstance(found, list) or len(found) > most or not all(isinstance(one, dict) for one in found):
+        raise Refusal(422, "bad_request", f"`{name}` must be a list of at most {most} objects")
+    return found
+
+
+def _number(document: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    found = document.get(name, default)
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= _MOST_NUMBER:
+        raise Refusal(422, "bad_request", f"`{name}` must be a whole number that is not negative")
+    return found
+
+
+def _sha256(document: Mapping[str, Any], name: str) -> str:
+    found = document.get(name)
+    if not isinstance(found, str) or not SHA256_HEX.fullmatch(found):
+        raise Refusal(422, "bad_name", f"`{name}` must be 64 lower-case hex digits")
+    return found
+
+
+def _entry(replica: Replica, said: Mapping[str, Any]) -> bytes:
+    """An entry as it was sent: in the request, or before it in parts."""
+    if "object" in said:
+        name = _sha256(said, "object")
+        stored = shelf.read(replica.quarantine.path(name)) if replica.exists else None
+        if stored is None or hashlib.sha256(stored).hexdigest() != name:
+            raise Refusal(424, "incomplete", f"object {name} is not here: send it first", missing=[name])
+        return stored
+    try:
+        return base64.b64decode(said.get("bytes", ""), validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        raise Refusal(422, "bad_entry", "`bytes` of an entry must be base64") from None
+
+
+# ---- the directory ----
+
+
+def _directories(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(one.name for one in entries if one.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
+def _instance_id(root: str) -> str:
+    path = os.path.join(root, "instance_id")
+    shelf.create(path, str(uuid.uuid4()).encode(), root)
+    return (shelf.read(path) or b"").decode()
+
+
+def _forget_what_a_restart_may_have_torn(receiver: Receiver) -> None:
+    """After a power cut the length of a file may be more than was written of it."""
+    path = os.path.join(receiver.root, "boot_id")
+    boot = shelf.read("/proc/sys/kernel/random/boot_id") or b""
+    if shelf.read(path) == boot:
+        return
+    for _, replica in receiver.replicas():
+        replica.quarantine.empty()
+    shelf.replace(path, boot, receiver.root)

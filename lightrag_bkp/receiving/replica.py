@@ -1,0 +1,335 @@
+"""One replica: what a sender sent of one graph, kept as docs/replication.md says. All of it may wait for a disk."""
+
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import DamagedError
+from . import frames, shelf
+from .keys import now_us
+from .protocol import KEY_SLOT_NAME, PAGE, SHA256_HEX, decode_needs
+from .quarantine import Part, Quarantine
+from .refusal import Refusal
+
+_DIRECTORIES = ("log", "packs", "tmp", "keys", "replica", "replica/quarantine", "replica/needs", "replica/receipts")
+"""log/ before packs/, as a repository is made."""
+_NUMBER = re.compile(r"[0-9]{20}", re.ASCII)
+MOST_RECEIPTS = 1024
+"""In an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A snapshot that is complete here.
+
+    Attributes:
+        number: of its log entry. sha256: of that entry. needs: SHA-256 of the list of its packs.
+        received_us: when it became complete, by this host's clock. time_us: when it was taken, as its entry claims.
+    """
+
+    number: int
+    sha256: str
+    needs: str
+    received_us: int
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last log entry here."""
+
+    number: int
+    sha256: bytes
+    epoch: int
+    repository_id: bytes
+    sealed: bool
+
+
+class Replica:
+    """Safe under threads and processes; methods that write take turns.
+
+    Args:
+        directory: <receive storage>/<sender>/graphs/<graph_id>; made when something is to be kept there.
+    """
+
+    def __init__(self, directory: str, graph_id: str) -> None:
+        self.directory = directory
+        self.graph_id = graph_id
+        self.quarantine = Quarantine(self._at("replica", "quarantine"))
+        self._lock = threading.Lock()
+        self._head: Head | None = None
+
+    # ---- what is here ----
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever kept."""
+        return os.path.isdir(self._at("replica"))
+
+    def head(self) -> Head | None:
+        """The last entry; None when there is none. Entries that another process added are found."""
+        with self._lock:
+            head = self._head
+            number = self._last_number() if head is None else head.number
+            while number is not None and os.path.exists(self.entry_path(number + 1)):
+                number += 1
+            if number is not None and (head is None or head.number != number):
+                head = _head(self._stored(number))
+            self._head = head
+            return head
+
+    def require_head(self) -> Head:
+        """As `head`.
+
+        Raises:
+            Refusal: there is none.
+        """
+        head = self.head()
+        if head is None:
+            raise Refusal(404, "no_replica", f"there is no replica of graph {self.graph_id!r} here: begin with entry 0")
+        return head
+
+    def status(self) -> dict[str, Any]:
+        """The highest epoch seen, and what the sender said: {epoch, head, behind_bytes, heard_us, even_us, held}."""
+        stored = shelf.read(self._at("replica", "status"))
+        return {"epoch": 0} if stored is None else dict(json.loads(stored))
+
+    def receipts(self) -> list[Receipt]:
+        """All, in the log's order."""
+        return [self._receipt(number) for number in self._numbers(self._at("replica", "receipts"))]
+
+    def has_receipt(self, number: int) -> bool:
+        """Whether the snapshot of this entry is complete here."""
+        return os.path.exists(self.receipt_path(number))
+
+    def needs(self, sha256: str) -> list[tuple[bytes, int]] | None:
+        """A list of packs; None when it is not here."""
+        stored = shelf.read(self.needs_path(sha256))
+        return None if stored is None else decode_needs(stored)
+
+    def packs(self) -> dict[str, int]:
+        """Names and sizes of the packs that are here."""
+        return _files(self._at("packs"), SHA256_HEX)
+
+    def keys(self) -> list[str]:
+        """Names of the key slots that are here."""
+        return sorted(_files(self._at("keys"), KEY_SLOT_NAME))
+
+    def missing(self, objects: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+        """Those that are not here as a whole, and how much of each is."""
+        return [
+            {"sha256": sha256, "offset": min(self.quarantine.held(sha256), size)}
+            for sha256, size in objects
+            if shelf.size_of(self.pack_path(sha256)) != size and shelf.size_of(self.needs_path(sha256)) != size
+        ]
+
+    def entry_path(self, number: int) -> str:
+        return self._at("log", f"{number:020}")
+
+    def pack_path(self, sha256: str) -> str:
+        return self._at("packs", sha256)
+
+    def needs_path(self, sha256: str) -> str:
+        return self._at("replica", "needs", sha256)
+
+    def receipt_path(self, number: int) -> str:
+        return self._at("replica", "receipts", f"{number:020}")
+
+    # ---- receiving ----
+
+    def begin(self, stored: bytes) -> None:
+        """Makes the directories of a replica that is to begin with this entry.
+
+        Raises:
+            Refusal: no replica begins so.
+        """
+        self._check_follows(_frame(stored), None)
+        for name in _DIRECTORIES:
+            shelf.make_directories(self._at(name))
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One at a time appends, or removes."""
+        with shelf.alone(self._at("replica", "lock")):
+            yield
+
+    def note(self, **changed: Any) -> dict[str, Any]:
+        """Changes members of the status, durably. Only while `writing`."""
+        status = self.status() | changed
+        shelf.replace(self._at("replica", "status"), json.dumps(status).encode(), self.quarantine.directory)
+        return status
+
+    def take_part(self, kind: str, part: Part, content: bytes) -> tuple[int, bool, bool]:
+        """Keeps a part of a pack, or of what is too long for one request.
+
+        Returns how much of the object is here, whether that is all, and whether this part made it so.
+
+        Raises:
+            Refusal: it does not follow, or the whole is not what it is to be. OSError: nothing of it was kept.
+        """
+        home = {"pack": self.pack_path, "needs": self.needs_path}.get(kind)
+        if home is not None and shelf.size_of(home(part.sha256)) == part.size:
+            return part.size, True, False
+        with self.quarantine.locked(part.sha256) as fd:
+            held = self.quarantine.take(fd, part, content)
+            if held < part.size:
+                return held, False, False
+            self.quarantine.check(fd, part.sha256)
+            self._judge(kind, fd, part)
+            if home is not None:
+                self.quarantine.release(fd, part.sha256, home(part.sha256))
+        if home is not None:
+            shelf.sync(os.path.dirname(home(part.sha256)))
+        return held, True, True
+
+    def take_key(self, name: str, content: bytes) -> bool:
+        """Keeps a key slot. False: it was here.
+
+        Raises:
+            Refusal: it is none, or another one of this name is here.
+        """
+        if not frames.is_key_slot(content, bytes.fromhex(name[:32])):
+            raise Refusal(422, "bad_key_slot", f"key slot {name} is none: its length, id or digest is wrong")
+        path = self._at("keys", name)
+        if shelf.create(path, content, self.quarantine.directory):
+            os.chmod(path, 0o600)
+            shelf.sync(os.path.dirname(path))
+            return True
+        if shelf.read(path) != content:
+            raise Refusal(409, "diverged", f"another key slot {name} is here; nothing is overwritten")
+        return False
+
+    def append(self, stored: bytes) -> None:
+        """Takes a log entry: behind the last one, or one that is here. Only while `writing`.
+
+        Raises:
+            Refusal: it is none of this graph's, does not follow, or another one is at its number.
+        """
+        frame = _frame(stored)
+        head = self.head()
+        if head is not None and frame.number <= head.number:
+            self._compare(frame, head)
+            return
+        self._check_follows(frame, head)
+        shelf.create(self.entry_path(frame.number), stored, self.quarantine.directory)
+        shelf.sync(self._at("log"))  # before the next one is made: no power cut may keep that alone
+        with self._lock:
+            self._head = _head(frame)
+
+    def grant(self, number: int, needs: str) -> None:
+        """Makes out a receipt, once all is here. Only while `writing`.
+
+        Raises:
+            Refusal: something is not.
+        """
+        frame = self._stored(number) if self._is_here(number) else None
+        if frame is None or frame.kind != frames.SNAPSHOT:
+            raise Refusal(422, "bad_receipt", f"entry {number} is no snapshot that is here")
+        if self.has_receipt(number):
+            return
+        packs = self.needs(needs)
+        if packs is None:
+            raise Refusal(424, "incomplete", f"the list of packs {needs} is not here: send it", missing=[needs])
+        absent = [name.hex() for name, size in packs if shelf.size_of(self.pack_path(name.hex())) != size]
+        if absent:
+            said = f"{len(absent)} packs of the snapshot of entry {number} are not here: send them first"
+            raise Refusal(424, "incomplete", said, missing=absent[:PAGE])
+        receipt = {
+            "sha256": frame.sha256.hex(),
+            "needs": needs,
+            "received_us": now_us(),
+            "time_us": frame.time_ns // 1000,
+        }
+        shelf.create(self.receipt_path(number), json.dumps(receipt).encode(), self.quarantine.directory)
+        shelf.sync(self._at("replica", "receipts"))
+
+    # ---- inside ----
+
+    def _at(self, *names: str) -> str:
+        return os.path.join(self.directory, *names)
+
+    def _stored(self, number: int) -> frames.EntryFrame:
+        path = self.entry_path(number)
+        try:
+            return frames.read_entry(shelf.read(path) or b"")
+        except ValueError as error:
+            raise DamagedError(
+                f"a log entry of the replica is damaged: {error}; restore it from a copy", target=path
+            ) from None
+
+    def _is_here(self, number: int) -> bool:
+        head = self.head()
+        return head is not None and number <= head.number
+
+    def _receipt(self, number: int) -> Receipt:
+        return Receipt(number, **json.loads(shelf.read(self.receipt_path(number)) or b"{}"))
+
+    def _numbers(self, directory: str) -> list[int]:
+        return sorted(int(name) for name in _files(directory, _NUMBER))
+
+    def _last_number(self) -> int | None:
+        return max(self._numbers(self._at("log")), default=None)
+
+    def _judge(self, kind: str, fd: int, part: Part) -> None:
+        try:
+            if kind == "pack":
+                head = self.require_head()
+                begin, end = os.pread(fd, 64, 0), os.pread(fd, 64, max(part.size - 64, 0))
+                frames.check_pack(begin, end, part.size, head.repository_id, head.sealed)
+            elif kind == "needs":
+                decode_needs(os.pread(fd, part.size, 0))
+        except ValueError as error:
+            self.quarantine.discard(part.sha256)
+            raise Refusal(422, f"bad_{kind}", f"object {part.sha256} cannot be taken: {error}") from None
+
+    def _compare(self, frame: frames.EntryFrame, head: Head) -> None:
+        if self._stored(frame.number).sha256 != frame.sha256:
+            raise _diverged(f"another entry {frame.number} is here", head)
+
+    def _check_follows(self, frame: frames.EntryFrame, head: Head | None) -> None:
+        wrong = None
+        if frame.graph_id != self.graph_id:
+            wrong = f"it is of graph {frame.graph_id!r}"
+        elif head is None:
+            if frame.number or frame.kind != frames.CHECKPOINT or any(frame.previous):
+                raise Refusal(409, "gap", "there is no entry here: begin with entry 0", number=-1)
+        elif frame.repository_id != head.repository_id or frame.sealed != head.sealed:
+            wrong = "it is of another repository"
+        elif frame.number > head.number + 1:
+            said = f"entry {frame.number} does not follow {head.number}, which is the last one here"
+            raise Refusal(409, "gap", said, number=head.number)
+        elif frame.previous != head.sha256:
+            raise _diverged(f"entry {frame.number} follows another entry {head.number} than is here", head)
+        elif frame.epoch < head.epoch:
+            wrong = f"it goes back from epoch {head.epoch} to {frame.epoch}"
+        if wrong:
+            raise Refusal(422, "bad_entry", f"log entry {frame.number} cannot be taken: {wrong}")
+
+
+def _frame(stored: bytes) -> frames.EntryFrame:
+    try:
+        return frames.read_entry(stored)
+    except ValueError as error:
+        raise Refusal(422, "bad_entry", f"a log entry cannot be taken: {error}") from None
+
+
+def _diverged(said: str, head: Head) -> Refusal:
+    detail = f"{said}: sender and receiver have gone different ways, and nothing is overwritten"
+    return Refusal(409, "diverged", detail, number=head.number, sha256=head.sha256.hex())
+
+
+def _head(frame: frames.EntryFrame) -> Head:
+    return Head(frame.number, frame.sha256, frame.epoch, frame.repository_id, frame.sealed)
+
+
+def _files(directory: str, shape: "re.Pattern[str]") -> dict[str, int]:
+    try:
+        with os.scandir(directory) as entries:
+            return {one.name: one.stat(follow_symlinks=False).st_size for one in entries if shape.fullmatch(one.name)}
+    except FileNotFoundError:
+        return {}

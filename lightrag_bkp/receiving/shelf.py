@@ -1,0 +1,94 @@
+"""Small files of a replica, put down so that they are whole after a power cut or not there at all."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+OBJECT_MODE = 0o440
+DIRECTORY_MODE = 0o750
+
+
+def create(path: str, content: bytes, scratch: str) -> bool:
+    """Makes a file under a name that nobody has. Returns False when somebody has it; it is left as it is then.
+
+    Args:
+        scratch: a directory on the same file system. The name is durable once `sync(os.path.dirname(path))` returned.
+    """
+    with _written(content, scratch) as written:
+        try:
+            os.link(written, path)
+        except FileExistsError:
+            return False
+    return True
+
+
+def replace(path: str, content: bytes, scratch: str) -> None:
+    """Puts a file in the place of the one that is there, durably."""
+    with _written(content, scratch) as written:
+        os.replace(written, path)
+    sync(os.path.dirname(path))
+
+
+def read(path: str) -> bytes | None:
+    """A file's bytes; None when it is not there."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def size_of(path: str) -> int | None:
+    """A file's size; None when it is not there."""
+    try:
+        return os.stat(path, follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return None
+
+
+def make_directories(path: str) -> None:
+    """Makes what is missing of a path; each new name is durable before anything is put below it."""
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path)
+    make_directories(above)
+    with suppress(FileExistsError):
+        os.mkdir(path, DIRECTORY_MODE)
+    sync(above)
+
+
+def sync(directory: str) -> None:
+    """Makes the names in a directory durable."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def alone(lock_path: str) -> Iterator[None]:
+    """One thread of one process at a time; the others wait."""
+    fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _written(content: bytes, scratch: str) -> Iterator[str]:
+    path = os.path.join(scratch, f"new.{secrets.token_hex(8)}")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OBJECT_MODE)
+    try:
+        with open(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fdatasync(fd)
+        yield path
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
