@@ -1,10 +1,12 @@
 """Restores: plain directories to the last bit, what is kept, what is refused, and what an interruption leaves."""
 
 import asyncio
+import mmap
 import os
 import shutil
 import signal
 import stat
+import tempfile
 import time
 from pathlib import Path
 
@@ -52,6 +54,40 @@ async def test_plain_directory_comes_back_to_the_last_bit(plain: GraphBackup, tm
         outcome = await plain.restore(snapshot.backup_id, tmp_path / target)
         assert not outcome.restart_required
         assert fingerprint(tmp_path / target) == fingerprint(tmp_path / "source")
+
+
+async def test_what_readme_says_does_not_come_back_does_not(plain: GraphBackup, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    os.link(source / "big", source / "big again")
+    os.setxattr(source / "empty", "user.note", b"mine")
+    os.utime(source, ns=(1, 10**18))
+    source.chmod(0o751)
+    snapshot = await plain.create_snapshot()
+    await plain.restore(snapshot.backup_id, target)
+    assert fingerprint(target) == fingerprint(source)
+    assert not os.path.samefile(target / "big", target / "big again")
+    assert os.listxattr(target / "empty") == []
+    assert (target.stat().st_mtime_ns != 10**18, target.stat().st_mode & 0o7777) == (True, 0o751)
+    target.chmod(0o700)
+    assert not (await plain.restore(snapshot.backup_id, target)).changed
+    assert target.stat().st_mode & 0o7777 == 0o700
+
+
+async def test_what_is_stored_through_a_mapping_is_missed_until_the_time_moves(manager: BackupManager) -> None:
+    """On tmpfs, where the kernel writes no page back that could become clean meanwhile."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        path = Path(directory) / "mapped"
+        path.write_bytes(bytes(8192))
+        graph = manager.register_graph("mapped", directory)
+        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+            mapped[0] = 1
+            await asyncio.sleep(2.1)  # the margin within which an equal time is not believed
+            first = await graph.create_snapshot()
+            mapped[0] = 2
+            mapped.flush()
+            assert (await graph.create_snapshot()).data_hash == first.data_hash
+            os.utime(path)
+            assert (await graph.create_snapshot()).data_hash != first.data_hash
 
 
 async def test_special_files_are_listed_as_skipped(plain: GraphBackup, tmp_path: Path) -> None:
