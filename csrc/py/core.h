@@ -39,6 +39,9 @@ PyObject *lrb_py_raise(const lrb_core *core, const lrb_err *err);               
 PyObject *lrb_py_invalid(const lrb_core *core, const char *op, const char *message); /* raises INVALID; NULL */
 PyObject *lrb_py_error_table(void);
 PyObject *lrb_py_set_error_classes(PyObject *module, PyObject *classes);
+/* For a module's traverse and clear. */
+int lrb_py_visit_error_classes(const lrb_core *core, visitproc visit, void *arg);
+void lrb_py_clear_error_classes(lrb_core *core);
 
 /* ---- text.c: names cross as os.fsencode and os.fsdecode do; stored text that is no UTF-8 comes as surrogates ---- */
 PyObject *lrb_py_name(const char *name, size_t length);

@@ -75,3 +75,12 @@ PyObject *lrb_py_set_error_classes(PyObject *module, PyObject *classes) {
     }
     Py_RETURN_NONE;
 }
+
+int lrb_py_visit_error_classes(const lrb_core *core, visitproc visit, void *arg) {
+    for (int code = 0; code < LRB_CODE_COUNT; code++) Py_VISIT(core->error_classes[code]);
+    return 0;
+}
+
+void lrb_py_clear_error_classes(lrb_core *core) {
+    for (int code = 0; code < LRB_CODE_COUNT; code++) Py_CLEAR(core->error_classes[code]);
+}

@@ -144,8 +144,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(core->items_type);
     Py_VISIT(core->restored_type);
     Py_VISIT(core->key_type);
-    for (int code = 0; code < LRB_CODE_COUNT; code++) Py_VISIT(core->error_classes[code]);
-    return 0;
+    return lrb_py_visit_error_classes(core, visit, arg);
 }
 
 static int clear(PyObject *module) {
@@ -158,7 +157,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(core->items_type);
     Py_CLEAR(core->restored_type);
     Py_CLEAR(core->key_type);
-    for (int code = 0; code < LRB_CODE_COUNT; code++) Py_CLEAR(core->error_classes[code]);
+    lrb_py_clear_error_classes(core);
     return 0;
 }
 

@@ -270,14 +270,11 @@ static int exec(PyObject *module) {
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {
-    lrb_core *core = lrb_py_core(module);
-    for (int code = 0; code < LRB_CODE_COUNT; code++) Py_VISIT(core->error_classes[code]);
-    return 0;
+    return lrb_py_visit_error_classes(lrb_py_core(module), visit, arg);
 }
 
 static int clear(PyObject *module) {
-    lrb_core *core = lrb_py_core(module);
-    for (int code = 0; code < LRB_CODE_COUNT; code++) Py_CLEAR(core->error_classes[code]);
+    lrb_py_clear_error_classes(lrb_py_core(module));
     return 0;
 }
 
