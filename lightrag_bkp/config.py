@@ -35,6 +35,7 @@ empty variable counts as unset, as shells and container files leave them; an emp
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,14 +124,15 @@ def load(environ: Mapping[str, str] | None = None, directory: str | os.PathLike[
     secret = from_environment(env, directory)
     if secret is not None:
         values["secret"], origin["secret"] = secret, f"environment {secret.origin}"
-    for section, empty, variables, readers in _sections(Path(directory)):
-        for name, value in _read_variables(env, variables, readers).items():
+    for section in _SECTIONS:
+        for name, value in _read_variables(env, section.variables, section.readers(Path(directory))).items():
+            variable = section.variables[name]
             try:
-                known: Any = values.get(section, empty)
-                values[section] = replace(known, **{name: value})
+                known: Any = values.get(section.name) or section.made()
+                values[section.name] = replace(known, **{name: value})
             except InvalidInputError as error:
-                raise ConfigurationError(f"{variables[name]} cannot be used: {error}", target=variables[name]) from None
-            origin[section] = f"environment {variables[name]}"
+                raise ConfigurationError(f"{variable} cannot be used: {error}", target=variable) from None
+            origin[section.name] = f"environment {variable}"
     return Settings(**values, origin=origin)
 
 
@@ -182,22 +184,33 @@ def _from_environment(env: Mapping[str, str], directory: Path) -> dict[str, Any]
     return _read_variables(env, _VARIABLES, readers)
 
 
-_Section = tuple[str, Any, Mapping[str, str], Mapping[str, Callable[[str], Any]]]
-"""name, its defaults, the variable of each member, and how its text is read"""
+@dataclass(frozen=True)
+class _Section:
+    """A table of the file whose members have variables of their own: what it becomes, and which members are what."""
+
+    name: str
+    made: Callable[..., Any]
+    variables: Mapping[str, str]
+    paths: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    def readers(self, directory: Path) -> dict[str, Callable[[str], Any]]:
+        """How the text of each member's variable is read."""
+        paths = dict.fromkeys(self.paths, lambda text: _path(text, directory, "it"))
+        return {**paths, **dict.fromkeys(self.numbers, _number), **dict.fromkeys(self.texts, str)}
 
 
-def _sections(directory: Path) -> tuple[_Section, ...]:
-    """The tables of the file whose members have variables of their own."""
-    places: dict[str, Callable[[str], Any]] = {"scratch_dir": lambda text: _path(text, directory, "it")}
-    numbers = dict.fromkeys(("max_backup_age_hours", "max_drill_age_days"), _number)
-    replication: dict[str, Callable[[str], Any]] = {
-        "database_url": str,
-        "key_file": lambda text: _path(text, directory, "it"),
-    }
-    return (
-        ("recovery", RecoverySettings(), RECOVERY_VARIABLES, {**numbers, **places}),
-        ("replication", ReplicationSettings(), REPLICATION_VARIABLES, replication),
-    )
+_SECTIONS = (
+    _Section(
+        "recovery",
+        RecoverySettings,
+        RECOVERY_VARIABLES,
+        paths=("scratch_dir",),
+        numbers=("max_backup_age_hours", "max_drill_age_days"),
+    ),
+    _Section("replication", ReplicationSettings, REPLICATION_VARIABLES, paths=("key_file",), texts=("database_url",)),
+)
 
 
 def _read_variables(
@@ -234,8 +247,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         "graphs": lambda value: _graphs_table(value, directory),
         "retention_days": check_retention_days,
         "retention": _policy,
-        "recovery": lambda value: _section(value, directory, "recovery", RecoverySettings, ["scratch_dir"]),
-        "replication": lambda value: _section(value, directory, "replication", ReplicationSettings, ["key_file"]),
+        **{one.name: partial(_section_table, one, directory) for one in _SECTIONS},
         "threads": lambda value: _count(value, "threads", MAX_THREADS),
         "jobs": lambda value: _count(value, "jobs", MAX_JOBS),
         "passphrase_file": lambda value: _path(_text(value, "passphrase_file"), directory, "passphrase_file"),
@@ -284,15 +296,15 @@ def _policy(value: Any) -> RetentionPolicy:
         raise InvalidInputError(f"[retention] {error}") from None
 
 
-def _section(value: Any, directory: Path, name: str, made: Callable[..., Any], paths: list[str]) -> Any:
+def _section_table(section: _Section, directory: Path, value: Any) -> Any:
     if not isinstance(value, dict):
-        raise InvalidInputError(f"{name} must be a table")
-    _refuse_unknown(value, {f.name for f in fields(made)}, f"[{name}]")  # type: ignore[arg-type]
+        raise InvalidInputError(f"{section.name} must be a table")
+    _refuse_unknown(value, {f.name for f in fields(section.made)}, f"[{section.name}]")  # type: ignore[arg-type]
     try:
-        places = {one: _path(_text(value[one], one), directory, one) for one in paths if one in value}
-        return made(**value | places)
+        places = {one: _path(_text(value[one], one), directory, one) for one in section.paths if one in value}
+        return section.made(**value | places)
     except InvalidInputError as error:
-        raise InvalidInputError(f"[{name}] {error}") from None
+        raise InvalidInputError(f"[{section.name}] {error}") from None
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: Any, where: str) -> None:
