@@ -167,6 +167,17 @@ def test_error_codes_and_exception_classes_agree() -> None:
         assert issubclass(getattr(errors, class_name), errors.LightragBkpError)
 
 
+def test_a_python_function_fits_on_a_page() -> None:
+    """With its docstring, sixty lines."""
+    functions = [
+        (path.name, node.name, node.end_lineno - node.lineno + 1)
+        for path in python_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+    ]
+    assert [one for one in functions if one[2] > 60] == []
+
+
 @pytest.mark.parametrize("path", python_files(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_python_walls(path: Path) -> None:
     me = path.relative_to(PACKAGE).as_posix()

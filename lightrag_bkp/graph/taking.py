@@ -49,11 +49,7 @@ class Taking(KnownGraph):
                 holds the graph, or the graph's snapshots are of another workspace, or not of a graph. NoSpaceError,
                 StorageError: the system refused. None of them leaves anything behind.
         """
-        arguments.check_choice(on_busy, "on_busy", capture.ON_BUSY)
-        arguments.check_choice(validate, "validate", capture.VALIDATE)
-        arguments.check_seconds(deadline_s, "deadline_s", capture.DEADLINE_MAX_S)
-        arguments.check_flags(partial=partial)
-        arguments.check_progress(progress)
+        _check_how(on_busy, deadline_s, partial, validate, progress)
         metadata_json = capture.metadata_text(metadata)
         url = self.server_url if server_url is None else arguments.check_server_url(server_url)
         recorded = await self._recorded()
@@ -127,3 +123,14 @@ class Taking(KnownGraph):
             return None
         is_plain = newest.consistency == Consistency.PLAIN
         return capture.Recorded(source_dir, workspace, input_dir if isinstance(input_dir, str) else None, is_plain)
+
+
+def _check_how(
+    on_busy: str, deadline_s: float, partial: bool, validate: str, progress: ProgressCallback | None
+) -> None:
+    """Raises InvalidInputError for an argument of `create_snapshot` that cannot be used."""
+    arguments.check_choice(on_busy, "on_busy", capture.ON_BUSY)
+    arguments.check_choice(validate, "validate", capture.VALIDATE)
+    arguments.check_seconds(deadline_s, "deadline_s", capture.DEADLINE_MAX_S)
+    arguments.check_flags(partial=partial)
+    arguments.check_progress(progress)
