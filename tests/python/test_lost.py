@@ -113,6 +113,17 @@ def test_who_only_reads_goes_on_without_what_is_disposable(program: Program, kep
     assert bound("hold", "kept", "latest")
 
 
+@pytest.mark.parametrize("closed", ["log", "tmp"])
+def test_what_may_not_be_written_is_named_by_its_path(program: Program, kept: GraphBackup, closed: str) -> None:
+    shut = program.storage / "graphs" / "kept" / closed
+    shut.chmod(0o555)
+    try:
+        said = replace(program, before=without_override()).sentence("hold", "kept", "latest", code=1)
+        assert f"{shut.resolve()}/" in said and "Permission denied: check owner and mode" in said
+    finally:
+        shut.chmod(0o750)
+
+
 @pytest.mark.parametrize("below", ["", "/log", "/packs"])
 def test_a_link_in_place_of_a_directory_is_named_with_its_path(program: Program, kept: GraphBackup, below: str) -> None:
     kept.graph.close()
