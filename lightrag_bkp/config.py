@@ -21,6 +21,7 @@ here touches a repository; the modules that do the work take values, never setti
     [replication]                               # the members of ReplicationSettings
     database_url = "postgresql+psycopg://..."   # LIGHTRAG_REPLICATION_DATABASE_URL
     key_file = "replication.key"                # LIGHTRAG_REPLICATION_KEY_FILE
+    bytes_per_second = 10_000_000               # LIGHTRAG_REPLICATION_BYTES_PER_SECOND: of all that is sent
 
     [graphs.support]                            # LIGHTRAG_BACKUP_GRAPHS="support=/srv/rag_storage:support,..."
     source_dir = "/srv/rag_storage"
@@ -209,7 +210,14 @@ _SECTIONS = (
         paths=("scratch_dir",),
         numbers=("max_backup_age_hours", "max_drill_age_days"),
     ),
-    _Section("replication", ReplicationSettings, REPLICATION_VARIABLES, paths=("key_file",), texts=("database_url",)),
+    _Section(
+        "replication",
+        ReplicationSettings,
+        REPLICATION_VARIABLES,
+        paths=("key_file",),
+        numbers=("bytes_per_second",),
+        texts=("database_url",),
+    ),
 )
 
 

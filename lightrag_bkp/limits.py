@@ -12,6 +12,7 @@ RECOVERY_VARIABLES = {
 """The environment's name of each member of `RecoverySettings`."""
 
 _LONGEST = 1_000_000
+_MOST_BYTES_PER_S = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +40,40 @@ class RecoverySettings:
 REPLICATION_VARIABLES = {
     "database_url": "LIGHTRAG_REPLICATION_DATABASE_URL",
     "key_file": "LIGHTRAG_REPLICATION_KEY_FILE",
+    "bytes_per_second": "LIGHTRAG_REPLICATION_BYTES_PER_SECOND",
 }
 """The environment's name of each member of `ReplicationSettings`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicationSettings:
-    """Where replication targets are kept.
+    """Where replication targets are kept, and how copies are sent.
 
     Attributes:
         database_url: of SQLAlchemy's kind, never part of a `repr`: it may hold a password. key_file: what seals the API
             keys there. Both are below the storage path by default.
+        bytes_per_second: of everything one process sends; None: as fast as it goes.
     """
 
     database_url: str | None = field(default=None, repr=False)
     key_file: str | None = None
+    bytes_per_second: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("database_url", "key_file"):
             if not isinstance(getattr(self, name), str | None):
                 raise InvalidInputError(f"{name} must be a text")
+        check_rate(self.bytes_per_second, "bytes_per_second")
+
+
+def check_rate(value: float | None, name: str) -> float | None:
+    """Bytes per second, or None for no limit.
+
+    Raises:
+        InvalidInputError: it is neither.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= _MOST_BYTES_PER_S:
+        raise InvalidInputError(f"{name} {value!r} must be a number of bytes per second, at least 1")
+    return value

@@ -79,6 +79,7 @@ class ProbeSettings:
         allow_http: whether the key may go over plain HTTP to another machine.
         allow_private: whether the target may have a private address. This machine's are always allowed, link-local and
             metadata services' never.
+        bytes_per_second: how fast copies are sent there; None: as fast as it goes.
     """
 
     period: float = 15
@@ -90,6 +91,7 @@ class ProbeSettings:
     certificate_key: str | None = None
     allow_http: bool = False
     allow_private: bool = False
+    bytes_per_second: float | None = None
 
 
 class Prober:

@@ -1,76 +1,35 @@
-"""Where copies of graphs go: replication targets, and whether they can receive.
+"""Where copies of graphs go: replication targets, whether they can receive, and sending.
 
-Nothing is sent yet: a target can be registered, given to graphs, and asked for its health. What is registered lies
-in a small database (`state/`), so that every process of the installation sees the same; the API keys in it are sealed.
+What is registered lies in a small database (`state/`), so that every process of the installation sees the same; the API
+keys in it are sealed. How copies are sent is `shipping/`, and what both sides agree on docs/replication.md.
 """
 
 import asyncio
-import json
 import os
-import uuid
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from . import arguments, state_place
-from .errors import InvalidInputError, NotFoundError
-from .probing import Prober, ProbeSettings, TargetHealth, TargetStatus
+from . import _bridge, arguments, config, state_place
+from . import replication_targets as targets
+from .errors import ConfigurationError, InvalidInputError, NotFoundError, RefusedError
+from .keyring import Keyring
+from .probing import Prober, TargetHealth, TargetStatus
+from .replication_targets import ReplicationTarget, resolve
+from .repository import GraphRepository
 from .shipping.records import ReplicationLog, ReplicationStatus
 
 if TYPE_CHECKING:
-    from .state import Shipments, State, StoredLog, StoredTarget
+    from .shipping.courier import Courier, Destination
+    from .state import Shipments, State, StoredLog, StoredReplica
 
 __all__ = [
     "GraphReplicator", "ReplicationLog", "ReplicationManager", "ReplicationStatus", "ReplicationTarget", "TargetHealth",
-    "TargetStatus",
+    "TargetStatus", "resolve",
 ]  # fmt: skip
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LONGEST_NAME = 200
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _new_id() -> str:
-    return str(uuid.uuid4())
-
-
-@dataclass(frozen=True)
-class ReplicationTarget:
-    """Another instance that copies can be sent to.
-
-    Attributes:
-        name: for people. base_url: https://host:port, with the path below which its server is mounted.
-        api_key: made for this instance there; never part of a `repr`.
-        enabled: whether copies go there. created_at: aware, UTC. target_id: what it is known by.
-        connection: how it may be connected to, and what is asked of it.
-
-    Raises:
-        InvalidInputError: an argument cannot be used; of the URL and the key, when the target is registered.
-    """
-
-    name: str
-    base_url: str
-    api_key: str | None = field(default=None, repr=False)
-    enabled: bool = True
-    created_at: datetime = field(default_factory=_now)
-    target_id: str = field(default_factory=_new_id)
-    connection: ProbeSettings = field(default_factory=ProbeSettings, kw_only=True)
-
-    def __post_init__(self) -> None:
-        arguments.check_text(self.name, "name")
-        arguments.check_text(self.base_url, "base_url")
-        arguments.check_text(self.target_id, "target_id")
-        if not self.name.strip() or len(self.name) > _LONGEST_NAME or not self.name.isprintable():
-            raise InvalidInputError(f"a target's name has 1 to {_LONGEST_NAME} printable characters", target="name")
-        if not isinstance(self.created_at, datetime) or self.created_at.tzinfo is None:
-            raise InvalidInputError("created_at must be a datetime with a time zone", target="created_at")
-        if self.api_key is not None:
-            arguments.check_text(self.api_key, "api_key")
+LATEST = "latest"
+PATIENCE_S = 60.0
+MOST_PATIENCE_S = 7 * 86400.0
 
 
 class ReplicationManager:
@@ -82,7 +41,8 @@ class ReplicationManager:
         database_url: of SQLAlchemy's kind; by default what LIGHTRAG_REPLICATION_DATABASE_URL or `[replication]` in
             `lightrag-bkp.toml` say, else SQLite in `state/` below the storage path.
         key_file: what seals the API keys there; likewise LIGHTRAG_REPLICATION_KEY_FILE, else beside that.
-        storage_path: by default the configured one.
+        storage_path: where the repositories lie; by default the configured one.
+        keyring: what opens sealed ones, of a `BackupManager`; by default what the environment and the file name.
 
     Raises:
         ConfigurationError: nothing says where the database is, or a setting cannot be used.
@@ -96,9 +56,18 @@ class ReplicationManager:
         *,
         key_file: str | os.PathLike[str] | None = None,
         storage_path: str | os.PathLike[str] | None = None,
+        keyring: Keyring | None = None,
     ) -> None:
+        if not isinstance(keyring, Keyring | None):
+            raise InvalidInputError(f"keyring must be a BackupManager's keyring, and is a {type(keyring).__name__}")
+        settings = config.load()
         self._place = state_place.find(database_url, key_file, storage_path)
+        storage = self._place.storage_path
+        self._keyring = keyring or (None if storage is None else Keyring(storage, settings.secret))
+        self._settings = settings.replication
         self._opened: State | None = None
+        self._shipping: Courier | None = None
+        self._repositories: dict[str, GraphRepository] = {}
         self._prober = Prober()
 
     @property
@@ -113,6 +82,27 @@ class ReplicationManager:
 
         return Shipments(self._state)
 
+    @property
+    def _courier(self) -> "Courier":
+        if self._shipping is None:
+            try:
+                from .shipping.courier import Courier
+            except ModuleNotFoundError as error:
+                raise _missing(error) from None
+            self._shipping = Courier(lambda: self._shipments, self._settings.bytes_per_second)
+        return self._shipping
+
+    def _repository(self, graph_id: str) -> GraphRepository:
+        if self._place.storage_path is None:
+            raise ConfigurationError(
+                f"nothing says where snapshots lie: set {config.STORAGE_VARIABLE}, or storage_path in"
+                f" {config.CONFIG_FILE}, or pass one (--storage)",
+                target=config.STORAGE_VARIABLE,
+            )
+        return self._repositories.setdefault(
+            graph_id, GraphRepository(self._place.storage_path, graph_id, self._keyring)
+        )
+
     def register_target(self, target: ReplicationTarget) -> bool:
         """Keeps a target. Returns False when there is one of this id.
 
@@ -124,16 +114,16 @@ class ReplicationManager:
         if self._state.target(target.target_id) is not None:
             return False
         self._tell(target)  # who is asked for health judges URL and key
-        return self._state.add_target(_stored(target))
+        return self._state.add_target(targets.stored(target))
 
     def list_targets(self) -> list[ReplicationTarget]:
         """All targets, oldest first."""
-        return [_target(row) for row in self._state.targets()]
+        return [targets.target(row) for row in self._state.targets()]
 
     def get_target(self, target_id: str) -> ReplicationTarget | None:
         """One target; None when it is unknown."""
         row = self._state.target(arguments.check_text(target_id, "target_id"))
-        return None if row is None else _target(row)
+        return None if row is None else targets.target(row)
 
     def remove_target(self, target_id: str) -> bool:
         """Forgets a target, for all graphs. Returns False when it is unknown. Copies that lie there stay there."""
@@ -161,8 +151,10 @@ class ReplicationManager:
         return await self._prober.check_all()
 
     def close(self) -> None:
-        """Ends probes; idempotent. The next use begins anew."""
+        """Ends probes and lets go of repositories; idempotent. The next use begins anew."""
         self._prober.stop()
+        while self._repositories:
+            self._repositories.popitem()[1].close()
 
     def __enter__(self) -> Self:
         return self
@@ -210,12 +202,12 @@ class GraphReplicator:
 
     def list_targets(self) -> list[ReplicationTarget]:
         """Where copies of this graph go, oldest target first."""
-        return [_target(row) for row in self._manager._state.targets(self.graph_id)]
+        return [targets.target(row) for row in self._manager._state.targets(self.graph_id)]
 
     def get_target(self, target_id: str) -> ReplicationTarget | None:
         """One of them; None when copies of this graph do not go there."""
         row = self._manager._state.target(arguments.check_text(target_id, "target_id"), self.graph_id)
-        return None if row is None else _target(row)
+        return None if row is None else targets.target(row)
 
     def logs(self, target_id: str | None = None) -> list[ReplicationLog]:
         """The newest attempts to bring this graph to its targets, or to one of them, the newest first: at most 1,000,
@@ -231,18 +223,74 @@ class GraphReplicator:
             NotFoundError: copies of this graph do not go there.
         """
         if await asyncio.to_thread(self.get_target, target_id) is None:
-            raise NotFoundError(f"graph {self.graph_id!r} has no replication target {target_id!r}", target=target_id)
+            raise self._unknown(target_id)
         return (await self._manager.check_target_health(target_id)).status
+
+    async def replicate(
+        self, snapshot_id: str | None = None, target_id: str | None = None, *, patience_s: float = PATIENCE_S
+    ) -> list[ReplicationLog]:
+        """Brings the newest snapshot, those that are held, and the log to the targets: what each lacks, and nothing
+        else. It is over when each has hashed everything and says so, or was given up.
+
+        Args:
+            snapshot_id: this snapshot and the log instead; "latest" is the newest one.
+            target_id: to one target; by default to all that are enabled, all at once.
+            patience_s: how long to go on trying after the last thing that got through, in seconds.
+
+        Returns:
+            What became of it, by target; a target that fails is a result, and disturbs no other.
+
+        Raises:
+            NotFoundError: no such snapshot or target, or the graph has no repository. RefusedError: the target is
+                disabled. InvalidInputError: an argument cannot be used.
+        """
+        arguments.check_seconds(patience_s, "patience_s", MOST_PATIENCE_S)
+        chosen = await asyncio.to_thread(self._chosen, target_id)
+        repository = self._manager._repository(self.graph_id)
+        core = await repository.require()
+        if snapshot_id == LATEST:
+            snapshot_id = None
+        if snapshot_id is not None and core.snapshot(arguments.check_snapshot_id(snapshot_id)) is None:
+            raise NotFoundError(
+                f"graph {self.graph_id!r} has no snapshot {snapshot_id!r}: a listing names all", target=snapshot_id
+            )
+        courier = self._manager._courier
+        return await asyncio.gather(
+            *(courier.bring(repository, _destination(one), snapshot_id, patience_s) for one in chosen)
+        )
+
+    def _chosen(self, target_id: str | None) -> list[ReplicationTarget]:
+        if target_id is None:
+            return [one for one in self.list_targets() if one.enabled]
+        found = self.get_target(target_id)
+        if found is None:
+            raise self._unknown(target_id)
+        if not found.enabled:
+            raise RefusedError(f"target {found.name} is disabled: nothing is sent there", target=found.name)
+        return [found]
+
+    def _unknown(self, target_id: str) -> NotFoundError:
+        return NotFoundError(f"graph {self.graph_id!r} has no replication target {target_id!r}", target=target_id)
 
     def get_replication_status(self) -> dict[str, Any]:
         """{graph_id, total_targets, enabled_targets, targets: [{target_id, name, base_url, enabled, status, reason,
-        checked_at}]}: what is known without asking anybody; `status` is UNKNOWN before the first probe."""
+        checked_at, acknowledged, confirmed_at, refusal, lag}]}: what is known without asking anybody.
+
+        `status` is UNKNOWN before the first probe. `acknowledged` is the number of the last log entry the target says
+        it has, `confirmed_at` when it said so; `refusal` is why nothing is sent until somebody replicates by hand.
+        `lag` is {entries, bytes, seconds, known}, None where the graph has no repository; not `known`: nothing was
+        heard for an hour, and `seconds` grow.
+        """
         found = self.list_targets()
+        core = (
+            None if self._manager._place.storage_path is None else self._manager._repository(self.graph_id).open_now()
+        )
+        replicas = self._manager._shipments.replicas(self.graph_id)
         return {
             "graph_id": self.graph_id,
             "total_targets": len(found),
             "enabled_targets": sum(one.enabled for one in found),
-            "targets": [self._row(one) for one in found],
+            "targets": [self._row(one) | _known(core, replicas.get(one.target_id)) for one in found],
         }
 
     def _row(self, target: ReplicationTarget) -> dict[str, Any]:
@@ -258,55 +306,40 @@ class GraphReplicator:
         }
 
 
-def resolve(targets: Sequence[ReplicationTarget], beginning: str) -> ReplicationTarget:
-    """The one target whose id begins with this, or that is called this.
-
-    Raises:
-        NotFoundError: there is none. InvalidInputError: there are several.
-    """
-    called = [one for one in targets if beginning in (one.target_id, one.name)]
-    found = called or [one for one in targets if beginning and one.target_id.startswith(beginning)]
-    if not found:
-        raise NotFoundError(f"there is no replication target {beginning!r}: a listing names all", target=beginning)
-    if len(found) > 1:
-        raise InvalidInputError(f"{len(found)} replication targets are meant by {beginning!r}: write the whole id")
-    return found[0]
-
-
-def _stored(target: ReplicationTarget) -> "StoredTarget":
-    from .state import StoredTarget
-
-    created_us = (target.created_at - _EPOCH) // timedelta(microseconds=1)
-    told = {name: value for name, value in asdict(target.connection).items() if value != getattr(ProbeSettings(), name)}
-    return StoredTarget(
-        target.target_id, target.name, target.base_url, target.api_key, target.enabled, created_us, json.dumps(told)
+def _missing(error: ModuleNotFoundError) -> ConfigurationError:
+    return ConfigurationError(
+        f"replication needs {error.name}: pip install 'lightrag-bkp[replication]'", target=error.name or ""
     )
 
 
-def _moment(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)
+def _destination(target: ReplicationTarget) -> "Destination":
+    from .shipping.courier import Destination
+    from .shipping.peer import Address
+
+    address = Address(target.base_url, target.api_key, target.connection)
+    return Destination(target.target_id, target.name, address, target.connection.bytes_per_second)
+
+
+def _known(core: "_bridge.Repository | None", replica: "StoredReplica | None") -> dict[str, Any]:
+    from .shipping.lag import lag
+
+    confirmed = None if replica is None or replica.confirmed_us is None else targets.moment(replica.confirmed_us)
+    return {
+        "acknowledged": None if replica is None else replica.number,
+        "confirmed_at": None if confirmed is None else confirmed.isoformat(),
+        "refusal": None if replica is None else replica.refusal,
+        "lag": None if core is None or core.damage is not None else lag(core, replica),
+    }
 
 
 def _log(row: "StoredLog") -> ReplicationLog:
     return ReplicationLog(
         row.target_id,
         ReplicationStatus(row.status),
-        _moment(row.begun_us),
+        targets.moment(row.begun_us),
         row.error_message,
         graph_id=row.graph_id,
         snapshot_id=row.snapshot_id,
         bytes=row.bytes,
         seconds=row.seconds,
-    )
-
-
-def _target(row: "StoredTarget") -> ReplicationTarget:
-    return ReplicationTarget(
-        row.name,
-        row.base_url,
-        row.api_key,
-        row.enabled,
-        _moment(row.created_us),
-        row.target_id,
-        connection=replace(ProbeSettings(), **json.loads(row.connection)),
     )

@@ -49,8 +49,10 @@ def find(
     """
     settings = config.load()
     place = settings.storage_path if storage_path is None else arguments.check_path(storage_path, "storage_path")
+    if database_url is not None:
+        arguments.check_text(database_url, "database_url")
     url = database_url or settings.replication.database_url
-    keys = arguments.check_path(key_file, "key_file") if key_file else settings.replication.key_file
+    keys = arguments.check_path(key_file, "key_file") if key_file is not None else settings.replication.key_file
     if place is None and (url is None or keys is None):
         raise ConfigurationError(
             f"nothing says where replication targets are kept: set {config.STORAGE_VARIABLE}, or storage_path in"

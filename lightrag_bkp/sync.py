@@ -1,4 +1,5 @@
-"""The same as `lightrag_bkp.backup` and `lightrag_bkp.recovery` without `await`, for scripts and notebooks.
+"""The same as `lightrag_bkp.backup`, `lightrag_bkp.recovery` and `lightrag_bkp.replication` without `await`, for
+scripts and notebooks.
 
 Every call runs its coroutine on an event loop of its own in a thread of its own, so it also works where a loop is
 running already. An interrupt (Ctrl-C) cancels the work, waits until nothing is half-done, and goes on.
@@ -9,6 +10,7 @@ use `lightrag_bkp.BackupManager` and `await`.
 
 import asyncio
 import concurrent.futures
+import importlib
 import os
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
@@ -404,9 +406,16 @@ class BackupManager:
         self.close()
 
 
-def __getattr__(name: str) -> object:
-    if name not in ("DisasterRecoveryManager", "HealthValidator"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import sync_recovery  # only for who asks
+_HOMES = {
+    "DisasterRecoveryManager": "sync_recovery",
+    "HealthValidator": "sync_recovery",
+    "GraphReplicator": "sync_replication",
+    "ReplicationManager": "sync_replication",
+}
 
-    return getattr(sync_recovery, name)
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{home}", __package__), name)  # only for who asks

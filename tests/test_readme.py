@@ -153,10 +153,11 @@ def test_the_command_for_a_running_server(desk: Path) -> None:
 
 
 def test_every_command_is_shown() -> None:
-    sections = ("Command line", "Bringing a graph back", "Several graphs as one", "Receiving copies")
+    sections = ("Command line", "Bringing a graph back", "Several graphs as one")
+    sections += ("Where copies are to go", "Receiving copies")
     commands = "".join("".join(blocks(heading, "sh")) for heading in sections)
     shown = set(re.findall(r"^lightrag-bkp(?: --storage \S+)? (\w+)", commands, re.M))
-    assert shown - {"recovery", "key"} == {str(command.name) for command in app.registered_commands}
+    assert shown - {"recovery", "target", "key"} == {str(command.name) for command in app.registered_commands}
 
 
 def test_the_make_targets_are_there() -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bring, judge, keep, look, passphrases, receive, recover, take, targets
+from . import bring, judge, keep, look, passphrases, receive, recover, ship, take, targets
 from .words import Json, KeyFile, PassphraseFile, Quiet, Storage, Verbose, add
 
 _EPILOG = (
@@ -26,6 +26,7 @@ _COMMANDS = (
     keep.hold,
     keep.release,
     keep.prune,
+    ship.replicate,
     receive.receive,
 )
 

@@ -18,6 +18,7 @@ from .text import shown
 if TYPE_CHECKING:
     from ..backup import BackupManager
     from ..graph import GraphBackup
+    from ..keyring import Keyring
     from ..models import ProgressCallback, RetentionPolicy
     from ..recovery import DisasterRecoveryManager
     from ..replication import ReplicationManager
@@ -118,12 +119,12 @@ class Session:
 
         return DisasterRecoveryManager(self.manager(new=new))
 
-    def replication(self) -> "ReplicationManager":
-        """The instances copies can go to."""
+    def replication(self, keyring: "Keyring | None" = None) -> "ReplicationManager":
+        """The instances copies can go to; `keyring` opens what is sent."""
         from ..replication import ReplicationManager
 
         self.use_storage()
-        return ReplicationManager()
+        return ReplicationManager(keyring=keyring)
 
     def on_each(self, manager: "BackupManager", graph_id: str | None, work: "Callable[[GraphBackup], T]") -> list[T]:
         """Does `work` on the graph of this id, or on all; of those one may fail, and the others get their turn."""

@@ -10,12 +10,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from ..receiving.protocol import RETRYABLE
+
 FIRST_S = 1.0
 MOST_S = 300.0
 MOST_ASKED_S = 3600.0
 """A receiver cannot send us away for longer."""
-PERMANENT = frozenset({401, 403, 409, 422})
-"""HTTP: the key is not accepted, the graph is not for it, the copies differ, what was sent cannot be used."""
+
+
+def is_permanent(status: int) -> bool:
+    """Whether asking again is no use after this HTTP status: the key is not accepted (401), the graph is not for it
+    (403), the copies differ (409), what was sent cannot be used (422), and whatever else is the asker's fault.
+    """
+    return status not in RETRYABLE and (status < 500 or status == 501)
 
 
 class Backoff:

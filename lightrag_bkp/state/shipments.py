@@ -93,14 +93,13 @@ class Shipments:
             rows = connection.execute(query.order_by(replication_logs.c.log_id.desc()).limit(most)).all()
         return [StoredLog(**row._mapping) for row in rows]
 
-    def replica(self, graph_id: str, target_id: str) -> StoredReplica:
-        """What is known of one; all empty before the first acknowledgement."""
-        nothing = StoredReplica(graph_id, target_id)
+    def replicas(self, graph_id: str) -> dict[str, StoredReplica]:
+        """What is known of a graph's targets, by target id; nothing of one that never acknowledged or refused."""
         if self._state.is_absent:
-            return nothing
+            return {}
         with self._state.connected() as connection:
-            row = connection.execute(sa.select(replicas).where(_at(replicas, graph_id, target_id))).first()
-        return nothing if row is None else StoredReplica(**row._mapping)
+            rows = connection.execute(sa.select(replicas).where(replicas.c.graph_id == graph_id)).all()
+        return {row.target_id: StoredReplica(**row._mapping) for row in rows}
 
     def acknowledged(self, graph_id: str, target_id: str, number: int, acknowledgement: str, now_us: int) -> None:
         """A target has everything up to entry `number`; whatever stood against sending is over."""

@@ -14,6 +14,7 @@ import pytest
 from lightrag_bkp import BackupManager, GraphBackup, arguments, validation
 from lightrag_bkp.errors import InvalidInputError
 from lightrag_bkp.recovery import DisasterRecoveryManager, HealthValidator
+from lightrag_bkp.replication import ReplicationManager
 
 
 async def waiting(_: object) -> None:
@@ -69,6 +70,10 @@ WRONG: dict[str, list[Any]] = {
     "slot_id": [None, *TEXTS],
     "backup": [7, "path"],
     "settings": [7, {}],
+    "database_url": [7],
+    "target": [None, 7, "name"],
+    "target_id": [None, *TEXTS],
+    "patience_s": SECONDS,
 }
 RIGHT: dict[str, Any] = {
     "storage_path": "storage",
@@ -94,11 +99,14 @@ def manager(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ba
 
 
 def owners(manager: BackupManager) -> dict[str, Any]:
+    replication = ReplicationManager(storage_path="storage")
     return {
         "manager": manager,
         "graph": manager.require_graph("kept"),
         "recovery": DisasterRecoveryManager(manager),
         "health": HealthValidator(manager),
+        "replication": replication,
+        "replicator": replication.get_graph_replicator("kept"),
     }
 
 
@@ -128,7 +136,7 @@ async def refused(call: Callable[..., Any], parameter: str, value: object) -> st
     return None
 
 
-@pytest.mark.parametrize("owner", ["manager", "graph", "recovery", "health"])
+@pytest.mark.parametrize("owner", ["manager", "graph", "recovery", "health", "replication", "replicator"])
 async def test_every_method_refuses_wrong_arguments_in_one_sentence(manager: BackupManager, owner: str) -> None:
     known = owners(manager)[owner]
     await manager.require_graph("kept").create_snapshot()
@@ -149,7 +157,15 @@ async def test_every_method_refuses_wrong_arguments_in_one_sentence(manager: Bac
 
 
 @pytest.mark.parametrize(
-    "make", [BackupManager, GraphBackup, DisasterRecoveryManager, HealthValidator, validation.validate_directory]
+    "make",
+    [
+        BackupManager,
+        GraphBackup,
+        DisasterRecoveryManager,
+        HealthValidator,
+        ReplicationManager,
+        validation.validate_directory,
+    ],
 )
 async def test_every_constructor_refuses_wrong_arguments(manager: BackupManager, make: Callable[..., Any]) -> None:
     said = [(*one, await refused(make, *one)) for one in wrong(make)]

@@ -14,7 +14,7 @@ import lightrag_bkp
 from lightrag_bkp.sync import GraphBackup
 
 COMMANDS = ["snapshot", "list", "show", "stats", "status", "discover", "validate", "verify", "restore", "delete"]
-COMMANDS += ["hold", "release", "prune", "receive", "recovery", "target", "key", "passphrase"]
+COMMANDS += ["hold", "release", "prune", "replicate", "receive", "recovery", "target", "key", "passphrase"]
 GROUPS = {
     "recovery": ["create", "list", "show", "validate", "drill", "failover", "delete"],
     "target": ["add", "list", "health", "remove"],

@@ -302,13 +302,16 @@ def test_what_a_target_acknowledged_stays_known(manager: ReplicationManager) -> 
     there = target()
     manager.register_target(there)
     table, place = shipments.Shipments(manager._state), ("support", there.target_id)
-    assert table.replica(*place) == shipments.StoredReplica(*place)
+    assert table.replicas("support") == {}
     table.refused(*place, "the key is not accepted")
-    assert table.replica(*place) == shipments.StoredReplica(*place, refusal="the key is not accepted")
+    assert table.replicas("support")[there.target_id] == shipments.StoredReplica(
+        *place, refusal="the key is not accepted"
+    )
     table.acknowledged(*place, 7, "{}", 5)
-    assert table.replica(*place) == shipments.StoredReplica(*place, 7, 5, "{}", None)
+    assert table.replicas("support")[there.target_id] == shipments.StoredReplica(*place, 7, 5, "{}", None)
     table.refused(*place, "another one")
-    assert table.replica(*place) == shipments.StoredReplica(*place, 7, 5, "{}", "another one")
+    assert table.replicas("support")[there.target_id] == shipments.StoredReplica(*place, 7, 5, "{}", "another one")
+    assert table.replicas("sales") == {}
 
 
 # ---- settings ----

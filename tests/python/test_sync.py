@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from lightrag_bkp import backup, recovery, sync
+from lightrag_bkp import backup, recovery, replication, sync
 from lightrag_bkp.errors import InvalidInputError, NotFoundError
 
 
@@ -129,6 +129,8 @@ def test_recovery_without_a_loop(graph: sync.GraphBackup, tmp_path: Path) -> Non
         (backup, "BackupManager"),
         (recovery, "DisasterRecoveryManager"),
         (recovery, "HealthValidator"),
+        (replication, "ReplicationManager"),
+        (replication, "GraphReplicator"),
     ],
 )
 def test_twins_have_the_same_methods_and_arguments(home: ModuleType, name: str) -> None:

@@ -1,0 +1,77 @@
+"""The command that sends copies: `replicate`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InvalidInputError
+from .session import Session
+from .text import size, table
+from .words import GraphId
+
+if TYPE_CHECKING:
+    from ..replication import ReplicationLog, ReplicationTarget
+
+
+def replicate(
+    session: Session,
+    graph: GraphId,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="TARGET", help="One target; the graph goes there from now on  [default: all]"),
+    ] = None,
+    patience: Annotated[
+        float, typer.Option(metavar="S", min=0, help="How long to try after the last thing that got through.")
+    ] = 60,
+) -> int:
+    """Bring a graph's newest snapshot to its targets.
+
+    Those that are held and the log go along. Only what a target lacks is sent; it is done when that has recomputed all
+    hashes. Exit code 1: not all have it.
+    """
+    from ..replication import ReplicationStatus, resolve
+
+    backup = session.manager()
+    backup.require_graph(graph)
+    with session.replication(backup.keyring) as manager:
+        replicator = manager.get_graph_replicator(graph)
+        chosen = None if to is None else resolve(manager.list_targets(), to)
+        if chosen is not None:
+            replicator.add_target(chosen)
+        elif not replicator.list_targets():
+            raise InvalidInputError(
+                f"no copies of graph {graph!r} go anywhere yet: name a target with --to", target=graph
+            )
+        targets = {one.target_id: one for one in replicator.list_targets()}
+        only = None if chosen is None else chosen.target_id
+        logs = session.run(replicator.replicate(target_id=only, patience_s=patience))
+
+    def lines() -> list[str]:
+        if not logs:
+            return ["all targets of this graph are disabled"]
+        rows = (
+            (
+                targets[log.target_id].name,
+                log.status.value,
+                size(log.bytes),
+                f"{log.seconds:.1f} s",
+                log.error_message or "",
+            )
+            for log in logs
+        )
+        return [*table(("TARGET", "STATUS", "SENT", "TOOK", "REASON"), rows)]
+
+    session.answer(lambda: {"replications": [_document(targets[log.target_id], log) for log in logs]}, lines)
+    return 0 if all(log.status is ReplicationStatus.COMPLETED for log in logs) else 1
+
+
+def _document(target: "ReplicationTarget", log: "ReplicationLog") -> dict[str, Any]:
+    return {
+        "target_id": target.target_id,
+        "name": target.name,
+        "status": log.status.value,
+        "error_message": log.error_message,
+        "timestamp": log.timestamp.isoformat(),
+        "bytes": log.bytes,
+        "seconds": log.seconds,
+    }

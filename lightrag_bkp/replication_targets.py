@@ -1,0 +1,106 @@
+"""Replication targets as values: what is told of one, how it is kept, and how it is found by name."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from . import arguments
+from .errors import InvalidInputError, NotFoundError
+from .limits import check_rate
+from .probing import ProbeSettings
+
+if TYPE_CHECKING:
+    from .state import StoredTarget
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST_NAME = 200
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
+class ReplicationTarget:
+    """Another instance that copies can be sent to.
+
+    Attributes:
+        name: for people. base_url: https://host:port, with the path below which its server is mounted.
+        api_key: made for this instance there; never part of a `repr`.
+        enabled: whether copies go there. created_at: aware, UTC. target_id: what it is known by.
+        connection: how it may be connected to, and what is asked of it.
+
+    Raises:
+        InvalidInputError: an argument cannot be used; of the URL and the key, when the target is registered.
+    """
+
+    name: str
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    enabled: bool = True
+    created_at: datetime = field(default_factory=_now)
+    target_id: str = field(default_factory=_new_id)
+    connection: ProbeSettings = field(default_factory=ProbeSettings, kw_only=True)
+
+    def __post_init__(self) -> None:
+        arguments.check_text(self.name, "name")
+        arguments.check_text(self.base_url, "base_url")
+        arguments.check_text(self.target_id, "target_id")
+        if not self.name.strip() or len(self.name) > _LONGEST_NAME or not self.name.isprintable():
+            raise InvalidInputError(f"a target's name has 1 to {_LONGEST_NAME} printable characters", target="name")
+        if not isinstance(self.created_at, datetime) or self.created_at.tzinfo is None:
+            raise InvalidInputError("created_at must be a datetime with a time zone", target="created_at")
+        if self.api_key is not None:
+            arguments.check_text(self.api_key, "api_key")
+        check_rate(self.connection.bytes_per_second, "bytes_per_second")
+
+
+def resolve(targets: Sequence[ReplicationTarget], beginning: str) -> ReplicationTarget:
+    """The one target whose id begins with this, or that is called this.
+
+    Raises:
+        NotFoundError: there is none. InvalidInputError: there are several.
+    """
+    called = [one for one in targets if beginning in (one.target_id, one.name)]
+    found = called or [one for one in targets if beginning and one.target_id.startswith(beginning)]
+    if not found:
+        raise NotFoundError(f"there is no replication target {beginning!r}: a listing names all", target=beginning)
+    if len(found) > 1:
+        raise InvalidInputError(f"{len(found)} replication targets are meant by {beginning!r}: write the whole id")
+    return found[0]
+
+
+def stored(target: ReplicationTarget) -> "StoredTarget":
+    """As the database keeps it."""
+    from .state import StoredTarget
+
+    created_us = (target.created_at - _EPOCH) // timedelta(microseconds=1)
+    told = {name: value for name, value in asdict(target.connection).items() if value != getattr(ProbeSettings(), name)}
+    return StoredTarget(
+        target.target_id, target.name, target.base_url, target.api_key, target.enabled, created_us, json.dumps(told)
+    )
+
+
+def moment(us: int) -> datetime:
+    """Microseconds since 1970 as an aware time."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def target(row: "StoredTarget") -> ReplicationTarget:
+    """As the database kept it."""
+    return ReplicationTarget(
+        row.name,
+        row.base_url,
+        row.api_key,
+        row.enabled,
+        moment(row.created_us),
+        row.target_id,
+        connection=replace(ProbeSettings(), **json.loads(row.connection)),
+    )

@@ -1,0 +1,215 @@
+"""Brings graphs to targets, and tries again for as long as that may help.
+
+Each graph goes to each target in a lane of its own: one that is down, slow or refused delays no other, and waiting for
+the next try takes nobody's turn. Of one lane one shipment is under way at a time; whoever comes meanwhile waits, and
+then sends what is new, which is the newest state and not every one in between. To one target a few graphs go at once,
+so that what a process holds in memory does not grow with the number of graphs.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from .. import _bridge
+from ..errors import DamagedError, LightragBkpError, NotFoundError
+from ..receiving.protocol import Acknowledgement
+from ..repository import GraphRepository
+from ..turns import Turns
+from .cargo import Cargo
+from .pace import TokenBucket
+from .peer import Address, Peer, Refusal, Setback
+from .records import ReplicationLog, ReplicationStatus
+from .retrying import Backoff
+from .shipment import PACKS_AT_ONCE, Shipment
+
+if TYPE_CHECKING:
+    from ..state import Shipments
+
+GRAPHS_AT_ONCE = 2
+"""To one target; with PACKS_AT_ONCE of each that is as many requests as a receiver takes of one key."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+logger = logging.getLogger("lightrag_bkp")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A target as it is sent to; `bytes_per_s` None: as fast as it goes."""
+
+    target_id: str
+    name: str
+    address: Address
+    bytes_per_s: float | None = None
+
+
+@dataclass
+class _Journey:
+    """One graph on its way to one target."""
+
+    repository: GraphRepository
+    destination: Destination
+    snapshot_id: str | None
+    log_id: int
+    timestamp: datetime
+    begun: float
+    sent_bytes: int = 0
+
+    def log(self, status: ReplicationStatus, message: str | None) -> ReplicationLog:
+        return ReplicationLog(
+            self.destination.target_id,
+            status,
+            self.timestamp,
+            message,
+            graph_id=self.repository.graph_id,
+            snapshot_id=self.snapshot_id,
+            bytes=self.sent_bytes,
+            seconds=round(time.monotonic() - self.begun, 3),
+        )
+
+
+class Courier:
+    """Safe under threads and loops.
+
+    Args:
+        table: opens the list of attempts. bytes_per_s: of everything sent here together; None: as fast as it goes.
+    """
+
+    def __init__(self, table: Callable[[], "Shipments"], bytes_per_s: float | None = None) -> None:
+        self._table = table
+        self._bytes_per_s = bytes_per_s
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._all = TokenBucket(self._bytes_per_s)
+        self._turns: dict[Hashable, Turns] = {}
+        self._buckets: dict[tuple[str, float | None], TokenBucket] = {}
+
+    async def bring(
+        self, repository: GraphRepository, destination: Destination, snapshot_id: str | None, patience_s: float
+    ) -> ReplicationLog:
+        """Brings a graph's newest state, or one snapshot and the log, to a target. Failures are results.
+
+        Args:
+            patience_s: how long to go on trying after the last thing that got through.
+
+        Raises:
+            StateError: what happens cannot be noted.
+        """
+        if os.getpid() != self._pid:
+            self._begin()  # turns taken by the parent's tasks come back nowhere here
+        now = datetime.now(UTC)
+        graph_id, target_id = repository.graph_id, destination.target_id
+        status = ReplicationStatus.PENDING.value
+        log_id = await asyncio.to_thread(self._table().begin, graph_id, target_id, snapshot_id, status, _us(now))
+        journey = _Journey(repository, destination, snapshot_id, log_id, now, time.monotonic())
+        try:
+            async with self._turn((graph_id, target_id), 1).turn():
+                await self._persist(journey, patience_s)
+        except Refusal as refusal:
+            await asyncio.to_thread(self._table().refused, graph_id, target_id, str(refusal))
+            return await self._note(journey, ReplicationStatus.REFUSED, str(refusal))
+        except LightragBkpError as error:
+            return await self._note(journey, ReplicationStatus.FAILED, str(error))
+        except BaseException:
+            self._write(journey, ReplicationStatus.FAILED, "it was interrupted")  # nothing can be awaited safely now
+            raise
+        return await self._note(journey, ReplicationStatus.COMPLETED, None)
+
+    async def _persist(self, journey: _Journey, patience_s: float) -> None:
+        backoff, moved = Backoff(), time.monotonic()
+        while True:
+            try:
+                said, text = await self._attempt(journey)
+                break
+            except _Moved as one:
+                setback = one.setback
+                if one.accepted_bytes:
+                    backoff.succeeded()
+                    moved = time.monotonic()
+                wait = backoff.failed(setback.retry_after_s)
+                if time.monotonic() - moved + wait > patience_s:
+                    raise setback from None
+            await self._note(journey, ReplicationStatus.PENDING, str(setback))
+            logger.info(
+                "event=replication_put_off graph=%s target=%s wait_s=%.1f reason=%r",
+                journey.repository.graph_id, journey.destination.name, wait, str(setback),
+            )  # fmt: skip
+            await asyncio.sleep(wait)
+        now = _us(datetime.now(UTC))
+        place = (journey.repository.graph_id, journey.destination.target_id)
+        await asyncio.to_thread(self._table().acknowledged, *place, said.number, text, now)
+
+    async def _attempt(self, journey: _Journey) -> tuple[Acknowledgement, str]:
+        destination, repository = journey.destination, journey.repository
+        if destination.address.api_key is None:
+            raise Refusal(
+                f"target {destination.name} has no API key: add it again with one made there for this instance"
+            )
+        async with self._turn(destination.target_id, GRAPHS_AT_ONCE).turn():
+            await self._note(journey, ReplicationStatus.RUNNING, None)
+            core = await repository.require()
+            if core.damage is not None:
+                raise DamagedError(f"nothing is sent of a damaged log: {core.damage}", target=repository.graph_id)
+            async with Peer(destination.address, self._buckets_of(destination), PACKS_AT_ONCE) as peer:
+                shipment = Shipment(
+                    Cargo(core), repository.graph_id, peer, destination.address.api_key, destination.name
+                )
+                try:
+                    return await shipment.run(_chosen(core, journey.snapshot_id))
+                except Setback as setback:
+                    raise _Moved(setback, shipment.accepted_bytes) from None
+                except NotFoundError as gone:
+                    if journey.snapshot_id is not None and core.snapshot(journey.snapshot_id) is None:
+                        raise
+                    raise _Moved(
+                        Setback(f"it was pruned while it was sent, and is looked at anew: {gone}"), 0
+                    ) from None
+                finally:
+                    journey.sent_bytes += peer.sent_bytes
+
+    def _turn(self, key: Hashable, most: int) -> Turns:
+        with self._lock:
+            return self._turns.setdefault(key, Turns(most))
+
+    def _buckets_of(self, destination: Destination) -> tuple[TokenBucket, ...]:
+        key = (destination.target_id, destination.bytes_per_s)
+        with self._lock:
+            own = self._buckets.setdefault(key, TokenBucket(destination.bytes_per_s))
+        return (self._all, own)
+
+    async def _note(self, journey: _Journey, status: ReplicationStatus, message: str | None) -> ReplicationLog:
+        return await asyncio.to_thread(self._write, journey, status, message)
+
+    def _write(self, journey: _Journey, status: ReplicationStatus, message: str | None) -> ReplicationLog:
+        log = journey.log(status, message)
+        self._table().note(journey.log_id, status.value, message, log.bytes, log.seconds)
+        return log
+
+
+class _Moved(Exception):
+    """A setback, and what had got through before it."""
+
+    def __init__(self, setback: Setback, accepted_bytes: int) -> None:
+        super().__init__(str(setback))
+        self.setback = setback
+        self.accepted_bytes = accepted_bytes
+
+
+def _chosen(core: _bridge.Repository, snapshot_id: str | None) -> list[str]:
+    """The snapshots to send: the one asked for; else the newest, and those somebody holds."""
+    if snapshot_id is not None:
+        return [snapshot_id]
+    rows = [row for row in core.snapshots() if not row[10]]
+    return [row[0] for row in rows[-1:]] + [row[0] for row in reversed(rows[:-1]) if row[12]]
+
+
+def _us(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)

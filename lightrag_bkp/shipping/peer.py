@@ -1,0 +1,248 @@
+"""HTTP to one target: requests with the key, over connections that are kept, under the prober's rules.
+
+Where a URL leads is judged by the address that is connected to, each time (csrc/net/address.h); the key goes over plain
+HTTP only to this machine or where that was allowed; certificates are checked against the same authorities as the prober
+does; nothing is followed, no proxy of the environment is used, no cookie is kept, and an answer has a ceiling. The key
+stands in no message and no `repr`.
+"""
+
+import asyncio
+import ipaddress
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+import aiohttp
+import yarl
+
+from .. import _bridge
+from ..errors import ConfigurationError, RefusedError, ServerError
+from ..probing import ProbeSettings, trusted
+from . import pace
+from .retrying import is_permanent, retry_after
+
+STALL_S = 60.0
+"""How long nothing may move: a wedged server hangs instead of refusing."""
+_PIECE_BYTES = 64 << 10
+_ANSWER_MAX_BYTES = 1 << 20
+_REASON_CHARACTERS = 300
+
+
+class Setback(ServerError):
+    """A request that did not get through, or was put off: it may be tried again, not before `retry_after_s`."""
+
+    def __init__(
+        self, message: str, retry_after_s: float | None = None, document: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.document = document
+
+
+class Refusal(RefusedError):
+    """The target will not have it, or nothing may be sent there: trying again changes nothing.
+
+    Attributes:
+        status, document: of the answer; 0 and {} where none came.
+    """
+
+    def __init__(self, message: str, status: int = 0, document: Mapping[str, Any] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.status = status
+        self.document = document
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a target is, and how it may be connected to. The key is no part of its `repr`."""
+
+    base_url: str
+    api_key: str | None = field(repr=False)
+    settings: ProbeSettings
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP status and the JSON document that came with it; {} when none did."""
+
+    status: int
+    document: Mapping[str, Any]
+
+
+class Peer:
+    """One target's connections; `async with` closes them. Belongs to the loop it was entered on.
+
+    Args:
+        buckets: what bounds the bytes per second that are sent.
+        connections: how many at once, at most.
+    """
+
+    def __init__(self, address: Address, buckets: tuple[pace.TokenBucket, ...] = (), connections: int = 4) -> None:
+        self._address = address
+        self._buckets = buckets
+        self._piece = pace.piece(buckets, _PIECE_BYTES)
+        self._connections = connections
+        self._url = yarl.URL(address.base_url.rstrip("/"))
+        self._forbidden: str | None = None
+        self.sent_bytes = 0
+
+    async def __aenter__(self) -> Self:
+        settings = self._address.settings
+        context = None if self._url.scheme == "http" else await asyncio.to_thread(_tls, settings)
+        connector = aiohttp.TCPConnector(
+            ssl=True if context is None else context,
+            limit=self._connections,
+            use_dns_cache=False,
+            socket_factory=self._socket,
+        )
+        key = self._address.api_key
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect),
+            headers={"User-Agent": "lightrag-bkp"} | ({} if key is None else {"X-API-Key": key}),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        document: Mapping[str, Any] | None = None,
+        body: bytes | memoryview | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request. `body`, or `document` as JSON, is sent no faster than the buckets allow.
+
+        Raises:
+            Setback: it did not get through, or was put off. Refusal: it is refused for good.
+        """
+        told = dict(headers or {})
+        if document is not None:
+            body = json.dumps(document, separators=(",", ":")).encode()
+            told["Content-Type"] = "application/json"
+        elif body is not None:
+            told.setdefault("Content-Type", "application/octet-stream")
+        if body is not None:
+            told["Content-Length"] = str(len(body))
+        self._forbidden = None
+        try:
+            return await self._exchange(method, path, query, body, told)
+        except TimeoutError:
+            raise Setback(f"{self._url} does not answer: nothing moved for {STALL_S:g} s") from None
+        except aiohttp.ClientSSLError as error:
+            raise Setback(f"{self._url} cannot be trusted: {_said(error)}") from None
+        except (aiohttp.ClientError, OSError) as error:
+            if self._forbidden is not None:
+                raise Refusal(self._forbidden) from None
+            raise Setback(f"{self._url} cannot be reached: {_said(error)}") from None
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: bytes | memoryview | None,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        async with asyncio.timeout(STALL_S) as stall:
+            async with self._session.request(
+                method,
+                self._url.joinpath(*path.strip("/").split("/")),
+                params=query,
+                data=None if body is None else self._paced(body, stall),
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                found = await _document(response)
+                if response.status >= 300:
+                    raise self._refused(response, found)
+                return Answer(response.status, found)
+
+    async def _paced(self, body: bytes | memoryview, stall: asyncio.Timeout) -> AsyncIterator[bytes | memoryview]:
+        loop = asyncio.get_running_loop()
+        view = memoryview(body)
+        for at in range(0, len(view), self._piece):
+            part = view[at : at + self._piece]
+            delay = pace.delay(self._buckets, len(part))
+            stall.reschedule(loop.time() + delay + STALL_S)
+            if delay > 0:
+                await asyncio.sleep(delay)
+            self.sent_bytes += len(part)
+            yield part
+
+    def _refused(self, response: aiohttp.ClientResponse, document: Mapping[str, Any]) -> Setback | Refusal:
+        said = document.get("detail") or document.get("reason") or response.reason or "no reason given"
+        reason = "".join(c if c.isprintable() else " " for c in str(said))[:_REASON_CHARACTERS]
+        sentence = f"{self._url} answers {response.status}: {reason}"
+        if 300 <= response.status < 400:
+            return Refusal(f"{self._url} answers {response.status}, and nothing is followed: correct the target's URL")
+        if is_permanent(response.status):
+            return Refusal(sentence, response.status, document)
+        return Setback(sentence, retry_after(response.headers.get("Retry-After")), document)
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """Called for every address that is about to be connected to."""
+        family, kind, protocol, _, place = address
+        reach = _bridge.address_reach(ipaddress.ip_address(str(place[0])).packed)
+        self._forbidden = self._judge(reach) or self._forbidden
+        if self._judge(reach) is not None:
+            raise ConnectionRefusedError("this address is not allowed")
+        return socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
+
+    def _judge(self, reach: str) -> str | None:
+        settings = self._address.settings
+        if reach == "never":
+            return f"{self._url} leads to an address where no target can be"
+        if reach == "private" and not settings.allow_private:
+            return f"{self._url} leads to a private address: allow that for the target, or correct its URL"
+        shows_key = self._url.scheme == "http" and self._address.api_key is not None and not settings.allow_http
+        if shows_key and reach != "loopback":
+            return f"{self._url} would get the key unencrypted: use https, or allow that for the target"
+        return None
+
+
+async def _document(response: aiohttp.ClientResponse) -> Mapping[str, Any]:
+    """The JSON object of an answer; {} when it is none."""
+    text = bytearray()
+    while piece := await response.content.read(_ANSWER_MAX_BYTES + 1 - len(text)):
+        text += piece
+        if len(text) > _ANSWER_MAX_BYTES:
+            return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _tls(settings: ProbeSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or trusted())
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if settings.certificate is not None:
+            context.load_cert_chain(settings.certificate, settings.certificate_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"the certificates of a target cannot be read: {error}") from None
+    return context
+
+
+def _said(error: BaseException) -> str:
+    """What went wrong below, in a few words."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the connection was closed"
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    return str(
+        getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or inner or type(inner).__name__
+    )

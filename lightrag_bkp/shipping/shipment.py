@@ -1,0 +1,277 @@
+"""One graph to one target, once: ask what is missing, send that, and have it acknowledged (docs/replication.md).
+
+Nothing is remembered between two tries: the receiver says what it has, so the next one sends the rest.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from ..errors import DamagedError
+from ..receiving import protocol
+from ..receiving.protocol import Acknowledgement
+from .cargo import Cargo, Entry, Readable
+from .peer import Answer, Peer, Refusal, Setback
+
+PACKS_AT_ONCE = 4
+_TRIES_OF_A_PART = 4
+_LOG_BYTES = protocol.BODY_BYTES - (64 << 10)
+"""Of one request's entries; the rest is for receipts and braces."""
+_INLINE_BYTES = _LOG_BYTES // 4 * 3
+_RECEIPTS_AT_ONCE = 256
+
+logger = logging.getLogger("lightrag_bkp")
+
+
+class Shipment:
+    """Brings a replica to the state of a log that was just read.
+
+    Args:
+        label: what to call the target in logs.
+    """
+
+    def __init__(self, cargo: Cargo, graph_id: str, peer: Peer, api_key: str, label: str) -> None:
+        self._cargo = cargo
+        self._graph_id = graph_id
+        self._peer = peer
+        self._api_key = api_key
+        self._label = label
+        self._head = cargo.head()
+        self._held = cargo.held()
+        self._headers = {
+            protocol.EPOCH_HEADER: str(self._head.epoch),
+            protocol.REPOSITORY_HEADER: self._head.repository_id.hex(),
+        }
+        self.accepted_bytes = 0
+        """What got through, so that whoever tries again knows whether it gets anywhere."""
+
+    async def run(self, snapshot_ids: Sequence[str]) -> tuple[Acknowledgement, str]:
+        """Ships these snapshots and the whole log. Returns the last acknowledgement, also as the text that was signed.
+
+        Raises:
+            Setback: try again. Refusal: trying again changes nothing. NotFoundError: a snapshot, or a pack, is gone.
+            DamagedError: what is here is not whole.
+        """
+        replica = await self._replica()
+        if replica is None:
+            await self._post_log([await self._encoded(await self._cargo.entry(0))], [], 0)
+            replica = await self._replica() or {"number": 0, "receipts": [], "keys": []}
+        number = replica["number"]
+        await self._send_keys(replica)
+        there = {receipt["number"] for receipt in replica["receipts"]}
+        receipts = []
+        for snapshot_id in snapshot_ids:
+            at, packs = await self._cargo.needs(snapshot_id)
+            if at not in there:
+                receipts.append({"number": at, "needs": await self._send_needed(packs)})
+        return await self._send_log(number, receipts)
+
+    # ---- where the replica is ----
+
+    async def _replica(self) -> dict[str, Any] | None:
+        """What it says of itself, held against the log here; None when there is none yet."""
+        try:
+            answer = await self._peer.ask("GET", self._path())
+        except Refusal as refused:
+            if refused.status == 404 and refused.document.get("error") == "no_replica":
+                return None
+            raise
+        said = dict(answer.document)
+        try:
+            number, sha256, repository_id = said["number"], bytes.fromhex(said["sha256"]), said["repository_id"]
+            said["receipts"], said["keys"] = list(said["receipts"]), list(said["keys"])
+        except (KeyError, TypeError, ValueError):
+            raise Setback(f"{self._label} does not answer as a receiver does") from None
+        if repository_id != self._head.repository_id.hex():
+            raise Refusal(
+                f"{self._label} holds another repository of graph {self._graph_id!r}: remove that replica there, or"
+                " send with another key"
+            )
+        ours = await self._cargo.entry(number) if number <= self._head.number else None
+        if ours is None or ours.sha256 != sha256:
+            raise Refusal(
+                f"the copy of graph {self._graph_id!r} at {self._label} and the log here differ at entry {number}: one"
+                " of them was rolled back or replaced; nothing was overwritten"
+            )
+        return said
+
+    # ---- objects ----
+
+    async def _send_keys(self, replica: dict[str, Any]) -> None:
+        for name, slot in (await self._cargo.key_slots()).items():
+            if name not in replica["keys"]:
+                await self._peer.ask("PUT", self._path("keys", name), body=slot, headers=self._headers)
+
+    async def _send_needed(self, packs: list[tuple[bytes, int]]) -> str:
+        """Sends what is missing of a snapshot's packs, and their list; returns the list's name."""
+        needs = protocol.encode_needs(packs)
+        name = hashlib.sha256(needs).hexdigest()
+        objects = [(pack_id.hex(), size) for pack_id, size in packs] + [(name, len(needs))]
+        missing = await self._missing(objects)
+        sizes = dict(objects)
+        behind = sum(sizes[one] - offset for one, offset in missing.items() if one != name)
+        if behind:
+            await self._post_log([], [], behind)  # should the line break, it knows how far behind it is
+        listed = missing.pop(name, None)
+        await self._send_packs([(one, sizes[one], offset) for one, offset in missing.items()])
+        if listed is not None:
+            await self._send("needs", name, Readable(needs), len(needs), listed)
+        return name
+
+    async def _missing(self, objects: list[tuple[str, int]]) -> dict[str, int]:
+        """How much is there of each object that is not complete."""
+        missing: dict[str, int] = {}
+        asked = dict(objects)
+        for at in range(0, len(objects), protocol.PAGE):
+            page = [{"sha256": name, "size": size} for name, size in objects[at : at + protocol.PAGE]]
+            answer = await self._peer.ask("POST", self._path("missing"), document={"objects": page})
+            try:
+                found = {one["sha256"]: one["offset"] for one in answer.document["missing"]}
+                is_sane = all(0 <= offset <= asked[name] for name, offset in found.items())
+            except (KeyError, TypeError):
+                is_sane = False
+            if not is_sane:
+                raise Setback(f"{self._label} asks for something that was not offered")
+            missing |= found
+        return missing
+
+    async def _send_packs(self, packs: list[tuple[str, int, int]]) -> None:
+        """Several at a time; at the first that fails the others are stopped."""
+        left = iter(packs)
+
+        async def work() -> None:
+            for name, size, offset in left:
+                pack = await self._cargo.pack(bytes.fromhex(name))
+                try:
+                    await self._send("pack", name, pack, size, offset)
+                finally:
+                    pack.close()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(PACKS_AT_ONCE, len(packs))):
+                    group.create_task(work())
+        except BaseExceptionGroup as several:
+            raise _worst(several) from None
+
+    async def _send(self, kind: str, name: str, content: Readable, size: int, offset: int) -> None:
+        """The rest of one object, part by part."""
+        while True:
+            part, digest = await content.part(offset, min(protocol.BODY_BYTES, size - offset))
+            answer = await self._put_part(kind, name, part, digest, size, offset)
+            self.accepted_bytes += len(part)
+            if answer.document.get("complete"):
+                return
+            reached = answer.document.get("offset")
+            if not isinstance(reached, int) or not offset < reached < size:
+                raise Setback(f"{self._label} does not take the parts of {kind} {name} in order")
+            offset = reached
+
+    async def _put_part(self, kind: str, name: str, part: bytes, digest: str, size: int, offset: int) -> Answer:
+        headers = self._headers | {
+            protocol.KIND_HEADER: kind,
+            protocol.OFFSET_HEADER: str(offset),
+            protocol.LENGTH_HEADER: str(size),
+            protocol.DIGEST_HEADER: digest,
+        }
+        for tries_left in reversed(range(_TRIES_OF_A_PART)):
+            try:
+                return await self._peer.ask("PUT", self._path("objects", name), body=part, headers=headers)
+            except Setback as setback:
+                if setback.document.get("error") != "damaged_part" or not tries_left:
+                    raise
+                logger.warning(
+                    "event=part_damaged_on_the_way graph=%s target=%s kind=%s name=%s offset=%d",
+                    self._graph_id, self._label, kind, name, offset,
+                )  # fmt: skip
+            except Refusal as refused:
+                if refused.document.get("error") == "wrong_hash" and kind == "pack":
+                    raise await self._blame(name) from None
+                raise
+        raise AssertionError("the last try returns or raises")
+
+    async def _blame(self, name: str) -> Exception:
+        """Every part arrived as it was sent, and the whole is not what its name says."""
+        if await self._cargo.is_sound(bytes.fromhex(name)):
+            return Setback(f"{self._label} found pack {name} to be damaged, and here it is not: it is sent again")
+        return DamagedError(
+            f"pack {name} is damaged here and was not taken by {self._label}: verify enters it, and the next snapshot"
+            " stores its content again",
+            target=f"packs/{name}",
+        )
+
+    # ---- the log ----
+
+    async def _send_log(self, number: int, receipts: list[dict[str, Any]]) -> tuple[Acknowledgement, str]:
+        """The entries above `number`, then the receipts; at least one request, which refreshes what is known there."""
+        last: tuple[Acknowledgement, str] | None = None
+        async for batch in self._batches(number + 1):
+            last = await self._post_log(batch, [], 0)
+        for at in range(0, len(receipts), _RECEIPTS_AT_ONCE):
+            last = await self._post_log([], receipts[at : at + _RECEIPTS_AT_ONCE], 0)
+        return last or await self._post_log([], [], 0)
+
+    async def _batches(self, first: int) -> AsyncIterator[list[dict[str, Any]]]:
+        batch: list[dict[str, Any]] = []
+        length = 0
+        for number in range(first, self._head.number + 1):
+            told = await self._encoded(await self._cargo.entry(number))
+            more = len(json.dumps(told))
+            if batch and length + more > _LOG_BYTES:
+                yield batch
+                batch, length = [], 0
+            batch.append(told)
+            length += more + 2
+        if batch:
+            yield batch
+
+    async def _encoded(self, entry: Entry) -> dict[str, Any]:
+        if len(entry.stored) <= _INLINE_BYTES - 256:
+            return {"number": entry.number, "bytes": base64.b64encode(entry.stored).decode()}
+        name, size = entry.sha256.hex(), len(entry.stored)
+        offset = (await self._missing([(name, size)])).get(name)
+        if offset is not None:
+            await self._send("entry", name, Readable(entry.stored), size, offset)
+        return {"number": entry.number, "object": name}
+
+    async def _post_log(
+        self, entries: list[dict[str, Any]], receipts: list[dict[str, Any]], behind_bytes: int
+    ) -> tuple[Acknowledgement, str]:
+        nonce = secrets.token_hex(16)
+        head = {"number": self._head.number, "sha256": self._head.sha256.hex(), "behind_bytes": behind_bytes}
+        answer = await self._peer.ask(
+            "POST",
+            self._path("log"),
+            document={"entries": entries, "receipts": receipts, "head": head, "held": self._held, "nonce": nonce},
+            headers=self._headers,
+        )
+        said = protocol.checked(answer.document, self._api_key, nonce)
+        if said is None:
+            raise Setback(f"{self._label} acknowledges without having the key: something in between answers")
+        await self._check(said, receipts)
+        self.accepted_bytes += len(entries)
+        return said, json.dumps(dict(answer.document), separators=(",", ":"))
+
+    async def _check(self, said: Acknowledgement, receipts: list[dict[str, Any]]) -> None:
+        """That what is acknowledged is what was sent."""
+        is_ours = said.graph == self._graph_id and said.repository_id == self._head.repository_id.hex()
+        if is_ours and 0 <= said.number <= self._head.number:
+            is_ours = (await self._cargo.entry(said.number)).sha256.hex() == said.sha256
+        if not is_ours:
+            raise Refusal(f"{self._label} acknowledges another log than the one of graph {self._graph_id!r} here")
+        if not {receipt["number"] for receipt in receipts} <= set(said.receipts):
+            raise Setback(f"{self._label} does not acknowledge the snapshot that was sent")
+
+    def _path(self, *more: str) -> str:
+        return "/".join((protocol.BASE_PATH, "graphs", self._graph_id, *more))
+
+
+def _worst(several: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Of what went wrong at once, what decides: a refusal before what may be tried again."""
+    found = [one for one in several.exceptions if not isinstance(one, Setback)]
+    return found[0] if found else several.exceptions[0]
