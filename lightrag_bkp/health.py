@@ -18,7 +18,7 @@ from .errors import InvalidInputError, LightragBkpError
 from .graph import GraphBackup
 from .limits import RecoverySettings
 from .models import BackupSnapshot, Consistency, age_of, moment
-from .points import DRILL, VALIDATION, PointStore
+from .points import DRILL, VALIDATION, PointStore, Record, proved
 from .sources import files
 from .staging import waits
 from .target import holds_staging
@@ -128,8 +128,9 @@ class HealthValidator:
         Returns:
             {graph_id, status, message, checked_at, components: [ComponentHealth as objects], latest (id or None),
             latest_age_s (None also when it claims a time yet to come), not_counted (how many newer snapshots are no
-            good backups, being of consistency "crash"), newest_not_counted (id or None), last_validation and last_drill
-            ({at, ok, level, age_s, ...} or None), free_bytes, days_until_full (None when nothing grows)}.
+            good backups, being of consistency "crash" or of an unusable graph), newest_not_counted (id or None),
+            not_counted_why (a sentence, or ""), last_validation and last_drill ({at, ok, level, age_s, rto_s, ...} as
+            far as this graph goes, or None), free_bytes, days_until_full (None when nothing grows)}.
 
         Raises:
             NotFoundError: no such graph.
@@ -155,7 +156,7 @@ class HealthValidator:
     def _look_at_backups(self, graph: GraphBackup) -> dict[str, Any]:
         now = datetime.now(UTC)
         found: dict[str, Any] = {"latest": None, "latest_age_s": None, "not_counted": 0}
-        found |= {"newest_not_counted": None, "last_validation": None, "last_drill": None}
+        found |= {"newest_not_counted": None, "not_counted_why": "", "last_validation": None, "last_drill": None}
         parts = [self._repository(graph, now)]
         if parts[0].status is not HealthStatus.CRITICAL:
             snapshots = graph.list_snapshots()
@@ -187,24 +188,25 @@ class HealthValidator:
 
     def _age(self, snapshots: list[BackupSnapshot], found: dict[str, Any], now: datetime) -> ComponentHealth:
         taken = [one for one in snapshots if not one.safety]
-        good = [one for one in taken if one.consistency != Consistency.CRASH]
+        good = [one for one in taken if one.consistency != Consistency.CRASH and one.verdict != Verdict.UNUSABLE]
         uncounted = taken[taken.index(good[-1]) + 1 :] if good else taken
+        why = _not_counted(uncounted)
         found |= {"not_counted": len(uncounted), "newest_not_counted": uncounted[-1].backup_id if uncounted else None}
+        found["not_counted_why"] = why
+        beside = f"; {why}" if why else ""
         if not good:
-            return ComponentHealth("age", HealthStatus.CRITICAL, f"there is no good backup{_beside(uncounted)}", now)
+            return ComponentHealth("age", HealthStatus.CRITICAL, f"there is no good backup{beside}", now)
         age = age_of(good[-1].created_at, now)
         found |= {"latest": good[-1].backup_id, "latest_age_s": None if age is None else age.total_seconds()}
         if age is None:
-            said = (
-                f"nobody knows how old the newest good backup is: {_to_come(good[-1].created_at)}{_beside(uncounted)}"
-            )
+            said = f"nobody knows how old the newest good backup is: {_to_come(good[-1].created_at)}{beside}"
             return ComponentHealth("age", HealthStatus.DEGRADED, said, now)
         limit = timedelta(hours=self.settings.max_backup_age_hours)
         if age > 2 * limit:
             status = HealthStatus.CRITICAL
         else:
             status = HealthStatus.DEGRADED if age > limit else HealthStatus.HEALTHY
-        said = f"the newest good backup is {_told(age)} old{_beside(uncounted)}"
+        said = f"the newest good backup is {_told(age)} old{beside}"
         return ComponentHealth("age", status, said, now)
 
     def _proof(self, graph_id: str, found: dict[str, Any], now: datetime) -> ComponentHealth:
@@ -218,7 +220,7 @@ class HealthValidator:
                 if record.kind in (VALIDATION, DRILL):
                     kind = "last_drill" if record.kind == DRILL else "last_validation"
                     if kind not in proofs or proofs[kind]["at"] <= record.at:
-                        proofs[kind] = _proof(record.at, point.checkpoint_id, record.document)
+                        proofs[kind] = _proof(record, point.checkpoint_id, graph_id)
         for kind, proof in proofs.items():
             age = age_of(proof["at"], now)
             age_s = None if age is None else age.total_seconds()
@@ -231,7 +233,7 @@ class HealthValidator:
     def _judge_proof(self, found: dict[str, Any], now: datetime) -> ComponentHealth:
         newest = max((one for one in (found["last_validation"], found["last_drill"]) if one), key=_at, default=None)
         if newest is not None and not newest["ok"]:
-            said = f"recovery point {newest['checkpoint_id']} was found not to be good"
+            said = f"it would not come back from recovery point {newest['checkpoint_id']}: validate that to see why"
             return ComponentHealth("proof", HealthStatus.CRITICAL, said, now)
         drill = found["last_drill"]
         if drill is None:
@@ -257,28 +259,29 @@ class HealthValidator:
         return ComponentHealth("space", HealthStatus.HEALTHY, f"{free / 1e9:.1f} GB are free", now)
 
 
-def _beside(uncounted: list[BackupSnapshot]) -> str:
+def _not_counted(uncounted: list[BackupSnapshot]) -> str:
     """Why newer snapshots do not count as backups; "" when there are none."""
-    if not uncounted:
-        return ""
-    return (
-        f" ({len(uncounted)} newer of consistency 'crash', the last one {uncounted[-1].backup_id}, are not counted:"
-        " taken without waiting for LightRAG, they may show no one moment)"
-    )
+    unusable = [one for one in uncounted if one.verdict == Verdict.UNUSABLE]
+    crash = [one for one in uncounted if one.verdict != Verdict.UNUSABLE]
+    said = []
+    for some, kind, advice in (
+        (crash, "of consistency crash", "taken without waiting for LightRAG, so nobody knows if of one moment"),
+        (unusable, "of an unusable graph", "`lightrag-bkp show` says why"),
+    ):
+        if some:
+            number = "1 snapshot" if len(some) == 1 else f"{len(some)} snapshots"
+            said.append(f"{number} {kind}, the last one {some[-1].backup_id}, newer than any good backup: {advice}")
+    return "; ".join(said)
 
 
 def _at(proof: Mapping[str, Any]) -> str:
     return str(proof["at"])
 
 
-def _proof(at: datetime, checkpoint_id: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "at": at,
-        "checkpoint_id": checkpoint_id,
-        "ok": bool(document.get("ok")),
-        "level": document.get("level"),
-        "rto_s": document.get("rto_s"),
-    }
+def _proof(record: Record, checkpoint_id: str, graph_id: str) -> dict[str, Any]:
+    ok, rto_s = proved(record, graph_id)
+    level = record.document["level"]
+    return {"at": record.at, "checkpoint_id": checkpoint_id, "ok": ok, "level": level, "rto_s": rto_s}
 
 
 def _answer(graph_id: str, status: HealthStatus, message: str, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,8 +85,15 @@ def _found(value: Any) -> bool:
 def _drilled(value: Any) -> bool:
     """What a drill found, a graph each."""
     return isinstance(value, list) and all(
-        isinstance(one, dict) and _text(one.get("graph_id")) and _texts(one.get("problems", [])) for one in value
+        isinstance(one, dict) and _text(one.get("graph_id")) and _texts(one.get("problems", [])) and _timed(one)
+        for one in value
     )
+
+
+def _timed(one: Mapping[str, Any]) -> bool:
+    """Both times are there or neither is."""
+    times = [one.get(name) for name in ("restore_s", "validate_s")]
+    return times == [None, None] or all(map(_number, times))
 
 
 _SHAPES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {

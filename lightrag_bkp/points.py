@@ -27,7 +27,7 @@ from .point_records import DRILL, FAILOVER, POINT, VALIDATION, wrong_member
 
 __all__ = [
     "DIRECTORY", "DRILL", "FAILOVER", "POINT", "VALIDATION", "NamedSnapshot", "PointStore", "Record", "RecoveryPoint",
-    "holder_of", "new_id", "point_of", "problems", "proof_of",
+    "holder_of", "new_id", "point_of", "problems", "proof_of", "proved",
 ]  # fmt: skip
 
 DIRECTORY = "recovery_points"
@@ -216,6 +216,15 @@ def _is_record(name: str) -> bool:
 def proof_of(records: list[Record]) -> Record | None:
     """The newest validation or drill."""
     return next((one for one in reversed(records) if one.kind in (VALIDATION, DRILL)), None)
+
+
+def proved(proof: Record, graph_id: str) -> tuple[bool, float | None]:
+    """What a validation or drill says of one graph: whether it would come back, and how long that took, in seconds."""
+    ok = not any(found for name, found in _found(proof) if name == graph_id)
+    if proof.kind == VALIDATION:
+        return ok, None
+    timed = (one for one in proof.document["graphs"] if one["graph_id"] == graph_id)
+    return ok, next((one["restore_s"] + one["validate_s"] for one in timed if "restore_s" in one), None)
 
 
 def problems(records: list[Record]) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import arguments, drills, failover, recovery_status
+from . import arguments, drills, failover, proving, recovery_status
 from .awaiting import to_the_end
 from .backup import BackupManager
 from .drills import DrillOutcome, GraphDrill
@@ -28,9 +28,8 @@ from .failover import Failover
 from .failover_history import FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
 from .graph import GraphBackup
 from .health import ComponentHealth, HealthStatus, HealthValidator, check_manager, worst
-from .models import BackupSnapshot, Consistency, VerifyLevel
+from .models import BackupSnapshot, VerifyLevel
 from .points import VALIDATION, NamedSnapshot, PointStore, RecoveryPoint, holder_of, new_id, problems
-from .verdicts import Verdict
 
 __all__ = [
     "ComponentHealth", "DisasterRecoveryManager", "DrillOutcome", "FailoverOutcome", "GraphDrill", "GraphFailover",
@@ -176,7 +175,8 @@ class DisasterRecoveryManager:
         if level == VerifyLevel.DRILL:
             return (await self.run_drill(checkpoint_id)).ok
         started = time.monotonic()
-        graphs = {graph_id: await self._problems(point, graph_id, level) for graph_id in point.graphs}
+        find = self.backup.require_graph
+        graphs = {graph_id: await proving.problems(find, point, graph_id, level) for graph_id in point.graphs}
         ok = not any(graphs.values())
         seconds = time.monotonic() - started
         document = {"ok": ok, "level": str(level), "graphs": graphs, "seconds": seconds}
@@ -331,25 +331,6 @@ class DisasterRecoveryManager:
             if isinstance(taken, BackupSnapshot):
                 await _forget(self.backup.require_graph(taken.graph_id), taken, checkpoint_id)
 
-    async def _problems(self, point: RecoveryPoint, graph_id: str, level: VerifyLevel | str) -> list[str]:
-        """What keeps one graph from being brought back."""
-        named = point.snapshots[graph_id]
-        try:
-            graph = self.backup.require_graph(graph_id)
-            snapshot = graph.get_snapshot(named.id)
-            if snapshot is None:
-                return [f"snapshot {named.id} is gone"]
-            problems = [] if snapshot.data_hash == named.digest else [f"snapshot {named.id} is another one now"]
-            if point.holder not in snapshot.holders:
-                problems.append(f"snapshot {named.id} is not held, so a clean-up may take it")
-            outcome = await graph.verify_snapshot(named.id, level)
-            problems += [f"{one.object}: {one.message}" for one in outcome.findings]
-            return problems + ([] if problems else await _unusable(graph, snapshot, level))
-        except InvalidInputError:
-            raise
-        except LightragBkpError as error:
-            return [str(error)]
-
     async def _valid(self, point: RecoveryPoint) -> bool:
         """Whether the point is valid now: as a fresh validation said, or a new one says."""
         at = point.validation_timestamp
@@ -389,14 +370,6 @@ def _document(checkpoint_id: str, description: str, snapshots: dict[str, BackupS
         },
         "replication": {},
     }
-
-
-async def _unusable(graph: GraphBackup, snapshot: BackupSnapshot, level: VerifyLevel | str) -> list[str]:
-    """That a graph is unusable, if it is. One that was never judged is judged now, unless the catalogue is enough."""
-    verdict = snapshot.verdict
-    if verdict is None and level != VerifyLevel.CATALOGUE and snapshot.consistency != Consistency.PLAIN:
-        verdict = (await graph.validate_snapshot(snapshot.backup_id)).verdict
-    return [f"the graph of snapshot {snapshot.backup_id} is unusable"] if verdict == Verdict.UNUSABLE else []
 
 
 async def _forget(graph: GraphBackup, snapshot: BackupSnapshot, checkpoint_id: str) -> None:

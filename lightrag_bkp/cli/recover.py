@@ -8,6 +8,7 @@ import typer
 
 from ..errors import InvalidInputError, LightragBkpError, RefusedError
 from ..models import VerifyLevel
+from ..verdicts import Verdict
 from .failures import Exit
 from .session import Session
 from .text import counted, shown, table, when
@@ -33,8 +34,11 @@ def create(
     manager = session.recovery(new=True)
     names = graph or manager.backup.graph_ids()
     point = session.run(manager.create_recovery_point(names, description))
+    unusable = list(_unusable(manager, point))
+    for said in () if session.json else unusable:
+        session.complain(said)
     return session.close(
-        lambda: {"recovery_point": _document(point)},
+        lambda: {"recovery_point": _document(point), "unusable": unusable},
         lambda: [f"recovery point {point.checkpoint_id} of {', '.join(point.graphs)}"],
     )
 
@@ -184,12 +188,12 @@ def status(session: Session) -> int:
     health, written = session.run(manager.health_check()), manager.get_recovery_status()
 
     def lines() -> Iterator[str]:
-        heads = ("GRAPH", "IS", "NEWEST BACKUP", "WOULD BE LOST", "LAST DRILL", "BACK IN")
+        heads = ("GRAPH", "IS", "CAN COME BACK", "IN", "WOULD BE LOST", "NEWEST BACKUP", "LAST DRILL")
         yield from table(heads, (_graph_row(name, one) for name, one in health["graphs"].items()))
         yield ""
         valid = written["latest_validated"] or "none"
         yield f"recovery points: {written['recovery_points']}, newest valid one: {valid}"
-        yield "counted as backups: snapshots of any consistency but crash, and no safety snapshots"
+        yield "counted as backups: no snapshots of consistency crash, of unusable graphs, or kept for safety"
         said = [one for one in health["components"] if one["status"] != "healthy"]
         yield from (f"{one['status'].upper()} {one['component']}: {shown(one['message'])}" for one in said)
         yield from _uncounted(health["graphs"])
@@ -204,6 +208,16 @@ COMMANDS = (create, list_, show, validate, drill, failover, delete)
 
 
 # ---- what is said ----
+
+
+def _unusable(manager: "DisasterRecoveryManager", point: "RecoveryPoint") -> Iterator[str]:
+    """What keeps a new point from being valid."""
+    from ..proving import unusable
+
+    for graph_id, named in point.snapshots.items():
+        snapshot = manager.backup.require_graph(graph_id).get_snapshot(named.id)
+        if snapshot is not None and snapshot.verdict == Verdict.UNUSABLE:
+            yield f"recovery point {point.checkpoint_id} is not valid: {unusable(snapshot)}"
 
 
 def _document(point: "RecoveryPoint") -> dict[str, Any]:
@@ -274,24 +288,36 @@ def _failed_over(outcome: "FailoverOutcome") -> Iterator[str]:
 
 def _uncounted(graphs: dict[str, dict[str, Any]]) -> Iterator[str]:
     """What would be lost all the same may lie in snapshots that do not count."""
-    for name, answers in graphs.items():
-        backups = answers["backups"]
-        if number := backups["not_counted"]:
-            which = f"{counted(number, 'snapshot')} of consistency crash, the last one {backups['newest_not_counted']}"
-            yield f"{name}: {which}, newer than any good backup: restorable, but nobody knows if of one moment"
+    why = ((name, answers["backups"]["not_counted_why"]) for name, answers in graphs.items())
+    yield from (f"{name}: {shown(said)}" for name, said in why if said)
 
 
 def _graph_row(name: str, answers: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    from ..health import worst
+
     backups, graph = answers["backups"], answers["graph"]
     drilled = backups["last_drill"]
     return (
         name,
-        graph["status"],
-        "none" if backups["latest"] is None else f"{_age(backups['latest_age_s'])} old",
+        worst([one["status"] for one in answers.values()]),
+        _comes_back(backups),
+        f"{drilled['rto_s']:.1f} s" if drilled and drilled["ok"] and drilled["rto_s"] is not None else "unknown",
         _lost(graph["changed_at"], backups, graph["checked_at"]),
+        "none" if backups["latest"] is None else f"{_age(backups['latest_age_s'])} old",
         f"{_age(drilled['age_s'])} ago, {'well' if drilled['ok'] else 'FAILED'}" if drilled else "never",
-        f"{drilled['rto_s']:.1f} s" if drilled and drilled["rto_s"] is not None else "unknown",
     )
+
+
+def _comes_back(backups: dict[str, Any]) -> str:
+    """Whether the graph could be had again, and how far that was tried."""
+    if backups["latest"] is None:
+        return "no"
+    proofs = [one for one in (backups["last_validation"], backups["last_drill"]) if one]
+    if not proofs:
+        return "never tried"
+    if not max(proofs, key=lambda one: str(one["at"]))["ok"]:
+        return "NOT when last tried"
+    return "yes, drilled" if backups["last_drill"] and backups["last_drill"]["ok"] else "yes, all was read"
 
 
 def _lost(changed_at: str | None, backups: dict[str, Any], checked_at: str) -> str:

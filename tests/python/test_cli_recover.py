@@ -2,17 +2,22 @@
 
 import hashlib
 import json
+import re
 import shutil
 import struct
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.folders import fingerprint
+from support.points import GRAPH, kill_at, killed
 from support.program import Program
 
-GRAPH = "graph_chunk_entity_relation.graphml"
+from lightrag_bkp import BackupManager
+from lightrag_bkp.points import PointStore
+from lightrag_bkp.recovery import DisasterRecoveryManager
 
 
 @pytest.fixture
@@ -117,6 +122,64 @@ def test_status_is_one_page(program: Program, places: dict[str, Path], point: st
     assert "CRITICAL sales/graph" in lost.out
 
 
+def cells(page: str, graph: str) -> list[str]:
+    """What the table of `status` says of a graph, column by column."""
+    rows = [re.split(r"  +", line.strip()) for line in page.splitlines()]
+    return next(row for row in rows if row[0] == graph)[1:]
+
+
+def test_status_says_of_each_graph_what_is_so_of_it(program: Program, places: dict[str, Path], point: str) -> None:
+    """A drill that failed with one graph says nothing against the other, and a graph is no better than its parts."""
+    assert cells(program("status").out, "sales")[:3] == ["degraded", "never tried", "unknown"]
+    program("recovery", "validate", point)
+    assert cells(program("status").out, "sales")[:3] == ["degraded", "yes, all was read", "unknown"]
+    for pack in (program.storage / "graphs" / "sales" / "packs").iterdir():
+        pack.chmod(0o640)
+        content = bytearray(pack.read_bytes())
+        content[80:200] = bytes(120)
+        pack.write_bytes(content)
+    program("recovery", "drill", point, code=3)
+    page = program("status", code=1).out
+    sales, support = cells(page, "sales"), cells(page, "support")
+    assert sales[:3] == ["critical", "NOT when last tried", "unknown"] and sales[-1].endswith("FAILED")
+    assert support[:2] == ["healthy", "yes, drilled"] and support[-1].endswith("well")
+    assert re.fullmatch(r"\d+\.\d s", support[2])
+    assert "CRITICAL sales/backups: " in page and "support/backups" not in page
+    backups = program.json("status", code=1)["health"]["graphs"]
+    assert [backups[name]["backups"]["last_drill"]["ok"] for name in ("sales", "support")] == [False, True]
+
+
+def test_an_unusable_graph_is_told_at_once_and_is_no_backup(
+    program: Program, places: dict[str, Path], point: str
+) -> None:
+    (places["sales"] / GRAPH).write_text("spoilt")
+    made = program("recovery", "create", "sales")
+    assert "is not valid: the graph of snapshot" in made.err and "says why; mend the graph and make another" in made.err
+    taken = program.json("list", "sales")["snapshots"][-1]["backup_id"]
+    page = program("status", code=1).out
+    assert f"sales: 1 snapshot of an unusable graph, the last one {taken}, newer than any good backup" in page
+    assert program.json("recovery", "create", "support")["unusable"] == []
+    document = program.json("--quiet", "recovery", "create")
+    assert "is unusable: lightrag-bkp show sales" in document["unusable"][0]
+
+
+def test_an_undo_that_was_killed_is_shown_with_what_to_do(
+    program: Program, places: dict[str, Path], point: str
+) -> None:
+    (places["sales"] / GRAPH).write_text("worked on since")
+    program("recovery", "failover", point, "--yes")
+    manager = BackupManager(program.storage)
+    for name, place in places.items():
+        manager.register_graph(name, place)
+    killed(DisasterRecoveryManager(manager), "undo_failover", point, partial(kill_at, PointStore, "add", 1))
+    said = f"the undo of the failover of recovery point {point} died: finish it, lightrag-bkp recovery failover {point}"
+    assert f"CRITICAL recovery points: {said} --undo" in program("status", code=1).out
+    page = program("recovery", "show", point).out
+    assert "  undoing  " in page and f"{said} --undo" in page
+    assert "was undone" in program("recovery", "failover", point, "--undo", "--yes").out
+    assert "finish it" not in program("recovery", "show", point).out
+
+
 def test_a_damaged_point_is_complained_about(program: Program, places: dict[str, Path], point: str) -> None:
     other = program.json("recovery", "create", "sales")["recovery_point"]["checkpoint_id"]
     (written,) = (program.storage / "recovery_points" / point).iterdir()
@@ -134,7 +197,9 @@ def test_latest_is_never_silently_an_older_one(
     newer = str(program.json("recovery", "create", "sales")["recovery_point"]["checkpoint_id"])
     program("recovery", "validate", newer)
     place = program.storage / "recovery_points" / newer
-    (places["sales"] / GRAPH).write_text("worked on since")
+    graph = places["sales"] / GRAPH
+    usable = graph.read_bytes()
+    graph.write_text("worked on since")
     before = kept(places)
     first = place / ("0" * 20)
     match lost:
@@ -149,6 +214,7 @@ def test_latest_is_never_silently_an_older_one(
     assert newer in refused and "name an older one by its id, restore the records from a copy, or delete it" in refused
     assert lost == "all records" or f"{newer}/{first.name}" in refused or f"entry {first.name}" in refused
     assert kept(places) == before
+    graph.write_bytes(usable)  # only the point shall be of interest
     code = 0 if lost == "all records" else 1
     assert newer in program("recovery", "list", code=code).err
     page = program("status", code=code).out
@@ -200,8 +266,8 @@ def test_status_says_which_snapshots_do_not_count(program: Program, tmp_path: Pa
     words = ("snapshot", "g", rag, "--partial")
     crash = program.json(*words, "--on-busy", "crash")["snapshot"]["backup_id"]
     page = program("status", code=1).out
-    assert "counted as backups: snapshots of any consistency but crash" in page
-    assert f"CRITICAL g/backups: there is no good backup (1 newer of consistency 'crash', the last one {crash}" in page
+    assert "counted as backups: no snapshots of consistency crash" in page
+    assert f"CRITICAL g/backups: there is no good backup; 1 snapshot of consistency crash, the last one {crash}" in page
     assert f"g: 1 snapshot of consistency crash, the last one {crash}" in page
     backups = program.json("status", code=1)["health"]["graphs"]["g"]["backups"]
     assert (backups["latest"], backups["not_counted"], backups["newest_not_counted"]) == (None, 1, crash)

@@ -114,7 +114,8 @@ async def test_a_point_with_it_is_not_valid(
     point = (await recovery.create_recovery_point(["other", "spoilt"])).checkpoint_id
     assert not await recovery.validate_recovery_point(point)
     ((graph_id, said),) = recovery.problems(point)
-    assert graph_id == "spoilt" and said.endswith("is unusable")
+    assert graph_id == "spoilt" and "is unusable: lightrag-bkp show spoilt " in said
+    assert said.endswith("says why; mend the graph and make another point, or fall back on an older one")
     assert await recovery.validate_recovery_point(point, "catalogue") is (judged == "off")
     before = contents(tmp_path / "other")
     assert not await recovery.validate_recovery_point(point, "drill")
