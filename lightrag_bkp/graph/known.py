@@ -72,18 +72,19 @@ class KnownGraph:
         """The one snapshot whose id is `beginning`, or begins with it; or that of "latest".
 
         Raises:
-            NotFoundError: there is none. InvalidInputError: there are several; the message names them.
+            NotFoundError: there is none. DamagedError: nor is it known, since entries of the log are damaged.
+            InvalidInputError: there are several; the message names them.
         """
         arguments.check_snapshot_id(beginning)
         core = self._repository.open_now()
         if core is None:
-            raise self._unknown(beginning)
+            raise self._unknown(core, beginning)
         exact = self._find(core, beginning)
         if exact is not None:
             return exact
         rows = [row for row in core.snapshots() if beginning and row[0].startswith(beginning)]
         if not rows:
-            raise self._unknown(beginning)
+            raise self._unknown(core, beginning)
         if len(rows) > 1:
             named = ", ".join(row[0] for row in rows[-_CANDIDATES_NAMED:])
             raise InvalidInputError(
@@ -156,10 +157,15 @@ class KnownGraph:
         core = await self._repository.open()
         snapshot = None if core is None else self._find(core, snapshot_id)
         if snapshot is None:
-            raise self._unknown(snapshot_id)
+            raise self._unknown(core, snapshot_id)
         return snapshot
 
-    def _unknown(self, snapshot_id: str) -> NotFoundError:
+    def _unknown(self, core: _bridge.Repository | None, snapshot_id: str) -> NotFoundError | DamagedError:
+        if core is not None and core.damage is not None:
+            return DamagedError(
+                f"graph {self.graph_id!r} has no intact snapshot {snapshot_id!r}, and damaged entries: {core.damage}",
+                target=snapshot_id,
+            )
         return NotFoundError(
             f"graph {self.graph_id!r} has no snapshot {snapshot_id!r}: a listing names all", target=snapshot_id
         )

@@ -31,3 +31,13 @@ def source(tmp_path: Path) -> Path:
     (directory / "deep" / "notes").write_text("first notes\n" * 100)
     (directory / "small").write_text("here")
     return directory
+
+
+@pytest.fixture(params=["open", "sealed"])
+def secret(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of this process and of those it starts; the graph is sealed with it, or not."""
+    if request.param == "sealed":
+        key = tmp_path / "key"
+        key.touch(mode=0o600)
+        key.write_bytes(os.urandom(32))
+        monkeypatch.setenv("LIGHTRAG_BACKUP_KEY_FILE", str(key))

@@ -92,6 +92,7 @@ print(killed)
 """
 
 
+@pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("way", ["exchange", "item by item", "mount"])
 def test_killed_at_every_change_a_restore_leaves_old_or_new(tmp_path: Path, seam_library: Path, way: str) -> None:
     root = tmp_path / "root"

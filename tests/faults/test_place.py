@@ -23,6 +23,7 @@ except errors.LightragBkpError as error:
 """
 
 
+@pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("refused", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_file_system_without_hard_links_is_refused_by_name(
     tmp_path: Path, source: Path, trouble: Trouble, refused: int
@@ -52,6 +53,7 @@ def test_locks_that_lie_are_warned_about(tmp_path: Path, source: Path, trouble: 
     assert "event=no_locks" in said and "one process at a time" in said
 
 
+@pytest.mark.usefixtures("secret")
 def test_safety_rests_on_no_lock(tmp_path: Path, source: Path, trouble: Trouble) -> None:
     """Without any locks, prune takes no pack that a backup beside it is writing: only age decides."""
     storage = tmp_path / "storage"
@@ -67,6 +69,7 @@ def test_safety_rests_on_no_lock(tmp_path: Path, source: Path, trouble: Trouble)
     assert contents(tmp_path / "target") == contents(source)
 
 
+@pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("refused", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF])
 def test_a_storage_without_locks_works(tmp_path: Path, source: Path, trouble: Trouble, refused: int) -> None:
     storage = tmp_path / "storage"
@@ -137,6 +140,7 @@ def test_what_needs_a_mount_is_skipped_by_name_and_fails_where_nothing_may_be(
                 mounting()
 
 
+@pytest.mark.usefixtures("secret")
 def test_a_disk_that_fills_up_loses_nothing_and_can_be_cleared(tmp_path: Path, source: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -7,6 +7,8 @@
  * that says what and where; and whichever it was: what was committed is there, the repository opens, is whole, can be
  * cleaned, and the next run succeeds. Nothing is leaked: not a descriptor, and (AddressSanitizer) not a byte.
  *
+ * Sealed repositories make the same calls and some more; of theirs every SEALED_STEP-th is tried.
+ *
  * LRB_REFUSALS_STEP: every so many calls only (default 1).
  */
 #include <dirent.h>
@@ -236,9 +238,11 @@ static int prepare_place(world *w, const work *is, lrb_err *err) {
     return LRB_OK;
 }
 
+enum { SEALED_STEP = 7 };
+
 static size_t step(void) {
     const char *said = getenv("LRB_REFUSALS_STEP");
-    return said && atol(said) > 0 ? (size_t)atol(said) : 1;
+    return (said && atol(said) > 0 ? (size_t)atol(said) : 1) * (world_key ? SEALED_STEP : 1);
 }
 
 static void refuse_everywhere(const work *is) {
@@ -276,7 +280,14 @@ TEST(every_call_of_the_repository) {
     for (size_t i = 0; i < sizeof works / sizeof *works; i++) refuse_everywhere(&works[i]);
 }
 
+TEST(calls_of_a_sealed_repository) {
+    world_key = &fixture_some_key;
+    for (size_t i = 0; i < sizeof works / sizeof *works; i++) refuse_everywhere(&works[i]);
+    world_key = NULL;
+}
+
 int main(void) {
     RUN(every_call_of_the_repository);
+    RUN(calls_of_a_sealed_repository);
     return check_report();
 }

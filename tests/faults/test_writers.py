@@ -2,7 +2,6 @@
 chosen call."""
 
 import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,9 @@ BACK_UP = """
 storage, source = sys.argv[1:]
 print(BackupManager(storage).register_graph("g", source).create_snapshot().backup_id)
 """
+pytestmark = pytest.mark.usefixtures("secret")
 COMMIT = "link:log/:0"
 """Of a repository that exists, the first link into log/ is the commit."""
-
-
-@pytest.fixture(params=["open", "sealed"], autouse=True)
-def secret(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of this process and of those it starts; the graph is sealed with it, or not."""
-    if request.param == "sealed":
-        key = tmp_path / "key"
-        key.touch(mode=0o600)
-        key.write_bytes(os.urandom(32))
-        monkeypatch.setenv("LIGHTRAG_BACKUP_KEY_FILE", str(key))
 
 
 @pytest.fixture

@@ -95,6 +95,9 @@ def test_what_is_intact_is_listed_restored_and_verified(
     outcome = program.json("verify", "kept", code=3)
     assert [finding["object"] for finding in outcome["findings"]] == [f"log/{number:020}"]
     assert "latest is not known" in program.sentence("restore", "kept", "latest", "there", code=1)
+    for one in set(ids) - set(left):
+        for asked in (one, one[:-2]):
+            assert f"log/{number:020}" in program.sentence("restore", "kept", asked, "there", code=1)
 
 
 @HARMS
