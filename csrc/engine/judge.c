@@ -16,7 +16,7 @@ typedef struct input { /* a file of the graph */
 
 struct lrb_judge {
     lrb_job *job;
-    bool counted;
+    bool counted, live;
     lrb_validation *validation;
     input *inputs;
 };
@@ -26,6 +26,7 @@ int lrb_judge_new(lrb_job *job, bool counted, const lrb_validation_options *opti
     if (!judge) return lrb_err_nomem(err, "validate");
     judge->job = job;
     judge->counted = counted;
+    judge->live = options->live;
     int code = lrb_validation_new(options, &judge->validation, err);
     if (code) lrb_free(judge);
     else *out = judge;
@@ -111,6 +112,24 @@ static int give(lrb_judge *judge, const char *name, input *in, uint64_t length, 
     return LRB_OK;
 }
 
+static bool is_item(const lrb_source *source, const char *name) {
+    for (size_t i = 0; i < lrb_source_count(source); i++)
+        if (!strcmp(lrb_source_at(source, i)->name, name)) return true;
+    return false;
+}
+
+/* A directory or a FIFO in the place of a store: a snapshot leaves it out, and the host comes to grief over it. A symlink,
+ * which is skipped as well, is an item. */
+static int refuse_what_is_no_file(lrb_judge *judge, const lrb_source *source, lrb_err *err) {
+    int code = LRB_OK;
+    for (size_t i = 0; !code && judge->live && i < lrb_source_skip_count(source); i++) {
+        const char *name = lrb_source_skip_at(source, i)->name;
+        if (lrb_validation_takes(name) && !is_item(source, name))
+            code = lrb_validation_refuse(judge->validation, name, "it is no regular file", err);
+    }
+    return code;
+}
+
 int lrb_judge_open_source(lrb_judge *judge, const lrb_source *source, lrb_err *err) {
     for (size_t i = 0; i < lrb_source_count(source); i++) {
         const lrb_source_item *item = lrb_source_at(source, i);
@@ -122,7 +141,7 @@ int lrb_judge_open_source(lrb_judge *judge, const lrb_source *source, lrb_err *e
         if (!code) code = give(judge, item->name, in, item->identity.size_bytes, err);
         if (code) return code;
     }
-    return LRB_OK;
+    return refuse_what_is_no_file(judge, source, err);
 }
 
 static int open_item(lrb_judge *judge, lrb_repo *repo, const lrb_body_item *item, lrb_coder *coder, lrb_err *err) {

@@ -2,20 +2,18 @@
 
 #include <expat.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "lightrag/graphml_value.h"
 
 enum { FEED_MAX_BYTES = 256 << 10, SHORT_VALUE_BYTES = 512 };
 static const char NAMESPACE[] = "http://graphml.graphdrawing.org/xmlns\n";
 
-typedef enum value_type { STRING, INTEGER, REAL, BOOLEAN } value_type;
-
 typedef struct declared { /* a <key> */
     char *id;
     unsigned attribute; /* 0: none that matters */
-    value_type type;
+    lrb_graphml_type type;
 } declared;
 
 struct lrb_graphml {
@@ -86,20 +84,6 @@ static unsigned attribute_named(const char *name) {
     return 0;
 }
 
-static bool type_named(const char *name, value_type *type) {
-    static const struct {
-        const char *name;
-        value_type type;
-    } known[] = {{"string", STRING}, {"int", INTEGER},  {"long", INTEGER},   {"float", REAL},
-                 {"double", REAL},   {"real", REAL},    {"integer", INTEGER}, {"boolean", BOOLEAN}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(name, known[i].name)) {
-            *type = known[i].type;
-            return true;
-        }
-    return false;
-}
-
 static declared *key_of(const lrb_graphml *g, const char *id) {
     for (size_t i = 0; i < g->key_count; i++)
         if (!strcmp(g->keys[i].id, id)) return &g->keys[i];
@@ -131,12 +115,12 @@ static declared *add_key(lrb_graphml *g, const char *id) {
 static void begin_key(lrb_graphml *g, const char **attributes) {
     const char *id = attribute(attributes, "id"), *name = attribute(attributes, "attr.name");
     const char *type = attribute(attributes, "attr.type");
-    value_type meant = STRING; /* what networkx takes for granted */
+    lrb_graphml_type meant = LRB_GRAPHML_STRING; /* what networkx takes for granted */
     if (!id) {
         refuse(g, "a key without id");
         return;
     }
-    if (type && !type_named(type, &meant)) {
+    if (type && !lrb_graphml_type_named(type, &meant)) {
         refuse(g, "a key of a type that is unknown");
         return;
     }
@@ -148,64 +132,6 @@ static void begin_key(lrb_graphml *g, const char **attributes) {
 }
 
 /* ---- values ---- */
-
-/* `text` without the white space around it. */
-static const char *trimmed(const char *text, size_t *length) {
-    static const char space[] = " \t\r\n\f\v";
-    text += strspn(text, space);
-    *length = strlen(text);
-    while (*length && strchr(space, text[*length - 1])) --*length;
-    return text;
-}
-
-static bool is_integer(const char *text) {
-    size_t length, at;
-    text = trimmed(text, &length);
-    at = *text == '-' || *text == '+';
-    return length > at && strspn(text + at, "0123456789") == length - at;
-}
-
-/* Not by strtod, whose decimal point depends on the host's locale. */
-static bool is_real(const char *text) {
-    static const char digits[] = "0123456789";
-    size_t length;
-    text = trimmed(text, &length);
-    const char *at = text, *end = text + length;
-    if (*at == '-' || *at == '+') at++;
-    size_t named = (size_t)(end - at);
-    if ((named == 3 && (!strncasecmp(at, "nan", 3) || !strncasecmp(at, "inf", 3))) ||
-        (named == 8 && !strncasecmp(at, "infinity", 8)))
-        return true;
-    size_t whole = strspn(at, digits), part = 0;
-    at += whole;
-    if (*at == '.') part = strspn(++at, digits);
-    at += part;
-    if (!whole && !part) return false;
-    if (*at == 'e' || *at == 'E') {
-        at += 1 + (at[1] == '-' || at[1] == '+');
-        size_t exponent = strspn(at, digits);
-        if (!exponent) return false;
-        at += exponent;
-    }
-    return at == end;
-}
-
-static bool is_boolean(const char *text) {
-    static const char *const known[] = {"true", "false", "True", "False", "TRUE", "FALSE", "0", "1"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(text, known[i])) return true;
-    return false;
-}
-
-static bool is_of_type(const char *text, value_type type) {
-    switch (type) {
-    case INTEGER: return is_integer(text);
-    case REAL: return is_real(text);
-    case BOOLEAN: return is_boolean(text);
-    case STRING: return true;
-    }
-    return true;
-}
 
 static void begin_data(lrb_graphml *g, const char **attributes) {
     const char *id = attribute(attributes, "key");
@@ -238,7 +164,7 @@ static void end_data(lrb_graphml *g) {
     bool empty = !g->value.length;
     if (!keep(g, &g->value, "", 1)) return;
     const char *text = (const char *)g->value.data;
-    if (!empty && !is_of_type(text, key->type)) {
+    if (!empty && !lrb_graphml_is_of_type(text, key->type)) {
         refuse(g, "a value that is not of its key's type");
         return;
     }
@@ -250,7 +176,7 @@ static void end_data(lrb_graphml *g) {
     case LRB_GRAPH_ENTITY_TYPE: o->type_unknown = unknown; break;
     case LRB_GRAPH_DESCRIPTION: o->description_unknown = unknown; break;
     case LRB_GRAPH_TRUNCATE: o->truncated = !empty; break;
-    case LRB_GRAPH_WEIGHT: o->weight_is_number = key->type == REAL || key->type == INTEGER; break;
+    case LRB_GRAPH_WEIGHT: o->weight_is_number = lrb_graphml_is_finite(text, key->type); break;
     default: break;
     }
 }

@@ -39,7 +39,7 @@ typedef struct lrb_graph_object { /* its texts live until `object` returns */
     const char *target;          /* of an edge */
     unsigned attributes;         /* those that are there, also without a value */
     const char *entity_id, *source_id; /* "" where missing */
-    bool weight_is_number;       /* by its key's type */
+    bool weight_is_number;       /* by its key's type, and finite */
     bool type_unknown, description_unknown;     /* the value is UNKNOWN */
     bool truncated;              /* truncate has a value: the list of sources was cut */
 } lrb_graph_object;

@@ -166,18 +166,37 @@ static lrb_file *other_file(lrb_validation *v) {
     return file;
 }
 
-int lrb_validation_add(lrb_validation *v, const char *name, const lrb_bytes *bytes, bool *taken, lrb_err *err) {
+/* The file of a name, which is not known yet; NULL for a name that is none, and for one store too many. */
+static int claim_file(lrb_validation *v, const char *name, lrb_file **out, lrb_err *err) {
     lrb_role role = role_named(name);
-    *taken = role < LRB_ROLE_OTHER || (role == LRB_ROLE_OTHER && v->other_count < LRB_MAX_OTHERS);
-    if (!*taken) return LRB_OK;
+    *out = NULL;
+    if (role > LRB_ROLE_OTHER || (role == LRB_ROLE_OTHER && v->other_count == LRB_MAX_OTHERS)) return LRB_OK;
     lrb_file *file = role == LRB_ROLE_OTHER ? other_file(v) : &v->files[role];
     if (!file) return lrb_err_nomem(err, "validate");
     if (file->state != LRB_FILE_ABSENT) return lrb_err_set(err, LRB_E_EXISTS, "validate", name, "the file was given twice");
     file->validation = v;
-    file->bytes = *bytes;
     file->name = lrb_copy_string(name);
+    if (!file->name) return lrb_err_nomem(err, "validate");
+    *out = file;
+    return LRB_OK;
+}
+
+int lrb_validation_add(lrb_validation *v, const char *name, const lrb_bytes *bytes, bool *taken, lrb_err *err) {
+    lrb_file *file;
+    int code = claim_file(v, name, &file, err);
+    *taken = file != NULL;
+    if (!file) return code;
+    file->bytes = *bytes;
     file->state = LRB_FILE_WAITING;
-    return file->name ? LRB_OK : lrb_err_nomem(err, "validate");
+    return LRB_OK;
+}
+
+int lrb_validation_refuse(lrb_validation *v, const char *name, const char *why, lrb_err *err) {
+    lrb_file *file;
+    int code = claim_file(v, name, &file, err);
+    if (!file) return code;
+    file->state = LRB_FILE_BROKEN;
+    return lrb_file_broken(v, file, why, err);
 }
 
 void lrb_validation_trust(lrb_validation *v, const char *name) {

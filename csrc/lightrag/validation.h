@@ -37,6 +37,9 @@ bool lrb_validation_takes(const char *name);
  * has to last until the last step. EXISTS for a name given twice. */
 int lrb_validation_add(lrb_validation *validation, const char *name, const lrb_bytes *bytes, bool *taken, lrb_err *err);
 
+/* What stands in the place of such a file is none, and LightRAG stumbles over it: `why` says in which way. */
+int lrb_validation_refuse(lrb_validation *validation, const char *name, const char *why, lrb_err *err);
+
 /* Of a vector file of this name: its numbers were compared before, and nothing was wrong with them, so that its records
  * alone are read. Before the first step. */
 void lrb_validation_trust(lrb_validation *validation, const char *name);

@@ -41,7 +41,7 @@ int lrb_row_config(lrb_validation *v, lrb_file *file, lrb_err *err) {
     int64_t dim = 0;
     lrb_buf_empty(&file->name_2);
     for (;;) {
-        int code = lrb_json_next(file->json, &value, err);
+        int code = lrb_row_member(v, file, &value, err);
         if (code) return code;
         if (value.kind == LRB_JSON_OBJECT_END) break;
         code = lrb_json_key_is(&value, "value") ? take_value(file, &value, &dim, err) : lrb_json_skip(file->json, &value, err);

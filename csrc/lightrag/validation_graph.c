@@ -144,17 +144,21 @@ static int note_object(const visit *at, lrb_err *err) {
 
 /* The tracking row names other sources than the object. It has to name at least those; and it may name more when the
  * graph's list was cut at LightRAG's cap. `truncate` says so in most cases. Else the cap, which is configured, shows in
- * the lists themselves: none is longer. */
+ * the lists themselves: none is longer. A custom graph replaces what the graph says of an object that was there and writes
+ * no tracking. */
 static int compare_tracking(const visit *at, lrb_err *err) {
-    bool lacks = false;
+    bool lacks = false, custom = false;
     for (size_t i = 0; i < at->file->sources.count && !lacks; i++) {
-        lrb_hash pair = lrb_hash_of_pair(at->v, &at->id, &at->file->sources.at[i]);
-        lacks = !lrb_idset_has(&at->v->pairs, &pair);
+        const lrb_hash *source = &at->file->sources.at[i];
+        lrb_hash pair = lrb_hash_of_pair(at->v, &at->id, source);
+        if (lrb_idset_has(&at->v->pairs, &pair)) continue;
+        if (lrb_idset_flags(&at->v->chunks, source) & LRB_CHUNK_IS_CUSTOM) custom = true;
+        else lacks = true;
     }
     lrb_id_slot *slot = lrb_idset_hold(at->set, &at->id, false);
     slot->flags &= ~(uint32_t)(LRB_TRACKS_OTHERS | LRB_TRACKS_LOADED);
     lrb_idset_release(at->set, &at->id);
-    if (lacks) return finding(at, LRB_CHECK_TRACKING_LACKS, err);
+    if (lacks || custom) return finding(at, lacks ? LRB_CHECK_TRACKING_LACKS : LRB_CHECK_TRACKING_CUSTOM, err);
     bool cut = at->object->truncated || at->file->sources.count >= at->v->most_sources[at->object->is_edge];
     return cut ? LRB_OK : finding(at, LRB_CHECK_TRACKING_DIFFERS, err);
 }

@@ -24,6 +24,7 @@ static const lrb_read_row ROWS[LRB_ROLE_COUNT] = {
  * over the row. */
 static int read_row(lrb_validation *v, lrb_file *file, const lrb_json_value *value, lrb_err *err) {
     lrb_buf_empty(&file->row_key);
+    file->row_key_count = 0;
     int code = lrb_buf_append(&file->row_key, value->key, value->key_length, err);
     if (code) return code;
     if (value->kind == LRB_JSON_OBJECT) return ROWS[file->role](v, file, err);
@@ -67,17 +68,28 @@ int lrb_read_store(lrb_validation *v, lrb_file *file, void *thread, bool *over, 
 }
 
 int lrb_row_ignored(lrb_validation *v, lrb_file *file, lrb_err *err) {
-    (void)v;
     lrb_json_value inner = {.kind = LRB_JSON_NULL};
     int code = LRB_OK;
     while (!code && inner.kind != LRB_JSON_OBJECT_END) {
-        code = lrb_json_next(file->json, &inner, err);
+        code = lrb_row_member(v, file, &inner, err);
         if (!code && inner.kind != LRB_JSON_OBJECT_END) code = lrb_json_skip(file->json, &inner, err);
     }
     return code;
 }
 
 /* ---- members ---- */
+
+int lrb_row_member(lrb_validation *v, lrb_file *file, lrb_json_value *value, lrb_err *err) {
+    int code = lrb_json_next(file->json, value, err);
+    if (code || file->looking || value->kind == LRB_JSON_OBJECT_END) return code;
+    uint64_t key = lrb_hash_of(v, value->key, value->key_length).low;
+    for (unsigned i = 0; i < file->row_key_count; i++)
+        if (file->row_keys[i] == key)
+            return lrb_report_addf(&v->report, LRB_CHECK_KEY_TWICE, err, "%s row %llu: %s", file->name,
+                                   (unsigned long long)file->row, value->key);
+    if (file->row_key_count < LRB_ROW_KEYS) file->row_keys[file->row_key_count++] = key;
+    return LRB_OK;
+}
 
 int lrb_take_text(lrb_file *file, const lrb_json_value *value, lrb_buf *into, size_t most, lrb_err *err) {
     lrb_json_text text;

@@ -2,7 +2,8 @@
  *
  *   validation.c          which file next, and by whom
  *   validation_json.c     reading a JSON store row by row
- *   validation_documents.c  doc_status, full_docs, text_chunks, the LLM cache
+ *   validation_status.c   doc_status
+ *   validation_documents.c  full_docs, text_chunks, the LLM cache
  *   validation_tracking.c entity_chunks and relation_chunks, full_entities and full_relations
  *   validation_vectors.c  records of vector files and of Faiss metadata
  *   validation_rows.c     vectors against matrix rows; Faiss indexes
@@ -34,7 +35,8 @@ enum {
     LRB_ROUND_PAIRS = 1 << 21,         /* tracking pairs compared per round: 32 MiB */
     LRB_MAX_DIM = 65535,
     LRB_MAX_OTHERS = 64,
-    LRB_ID_KEPT_BYTES = 512            /* of a record's id */
+    LRB_ID_KEPT_BYTES = 512,           /* of a record's id */
+    LRB_ROW_KEYS = 48                  /* of a row, compared with each other; LightRAG writes fewer than 20 */
 };
 
 typedef enum lrb_role {
@@ -80,16 +82,24 @@ enum {
     LRB_SOURCES_DIFFER = 1 << 9
 };
 /* Flags of a chunk. words: the hash of its document. */
-enum { LRB_CHUNK_HERE = 1 << 0, LRB_CHUNK_HAS_VECTOR = 1 << 1, LRB_CHUNK_IN_PROCESSED = 1 << 2 };
+enum {
+    LRB_CHUNK_HERE = 1 << 0,
+    LRB_CHUNK_HAS_VECTOR = 1 << 1,
+    LRB_CHUNK_IN_PROCESSED = 1 << 2,
+    LRB_CHUNK_IS_CUSTOM = 1 << 3 /* of a custom graph, which no document lists and no tracking row names */
+};
 /* Flags of a document. */
 enum {
     LRB_DOC_KNOWN = 1 << 0, /* in doc_status */
-    LRB_DOC_PROCESSED = 1 << 1,
+    LRB_DOC_PROCESSED = 1 << 1, /* and its deletion has not begun */
     LRB_DOC_IN_FLIGHT = 1 << 2,
     LRB_DOC_HAS_TEXT = 1 << 3,
     LRB_DOC_HAS_ENTITIES = 1 << 4,
     LRB_DOC_HAS_RELATIONS = 1 << 5,
-    LRB_DOC_LISTS = 1 << 6  /* its status has a chunks_list */
+    LRB_DOC_LISTS = 1 << 6, /* its status has a chunks_list */
+    LRB_DOC_HAS_CHUNKS = 1 << 7,  /* these two of what has no status: chunks say they are its own */
+    LRB_DOC_NAMES_CHUNKS = 1 << 8, /* and are called after it */
+    LRB_DOC_TOLD = 1 << 9   /* its loss, once */
 };
 
 typedef enum lrb_file_state {
@@ -137,6 +147,8 @@ typedef struct lrb_file {
     int place;                 /* where in the file's outermost structure: the reader's own */
     uint64_t row;              /* number of the current one */
     lrb_md5 *md5;
+    uint64_t row_keys[LRB_ROW_KEYS]; /* hashes of the current row's keys */
+    unsigned row_key_count;
     lrb_buf row_key, name_1, name_2, id, content; /* of the current row */
     lrb_source_list sources;
     lrb_vector_file vectors;
@@ -203,6 +215,15 @@ int lrb_read_faiss_index(lrb_validation *v, lrb_file *file, void *thread, bool *
 int lrb_read_anchor(lrb_validation *v, lrb_file *file, void *thread, bool *over, lrb_err *err);
 
 /* ---- validation_json.c: helpers of row readers ---- */
+static inline bool lrb_text_is(const lrb_buf *text, const char *wanted) {
+    return text->length == strlen(wanted) && !memcmp(text->data, wanted, text->length);
+}
+static inline bool lrb_begins(const lrb_buf *text, const char *with) {
+    size_t length = strlen(with);
+    return text->length >= length && !memcmp(text->data, with, length);
+}
+/* The next member of the current row, or its OBJECT_END; a key that was there before is a finding. */
+int lrb_row_member(lrb_validation *v, lrb_file *file, lrb_json_value *value, lrb_err *err);
 /* Rows of stores: called behind the row's OBJECT, with its key in file->row_key; must read to OBJECT_END. */
 typedef int (*lrb_read_row)(lrb_validation *v, lrb_file *file, lrb_err *err);
 /* A text member into `into`, at most `most` bytes of it; anything but a string leaves it empty. */
@@ -241,6 +262,11 @@ void lrb_vector_file_clear(lrb_vector_file *vectors);
 void lrb_free_row_scratch(lrb_validation *v);
 
 /* ---- validation_settle.c ---- */
+/* Whether a document of these flags has chunks and no status because that is lost. */
+bool lrb_status_is_lost(const lrb_validation *v, uint32_t document_flags);
+/* Whether a node or an edge that is not in the graph is lost: no step of LightRAG's takes it out and leaves its vector,
+ * its tracking row and an anchor of a processed document one of its sources is of. */
+bool lrb_object_is_lost(lrb_validation *v, lrb_idset *objects, const lrb_hash *object, const lrb_source_list *sources);
 /* What is missing between files: findings about files, and which have to be looked at again for names. */
 int lrb_settle(lrb_validation *v, lrb_err *err);
 /* After a look: whether another one is needed, because not all tracking rows were compared in this round. */

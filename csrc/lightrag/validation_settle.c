@@ -41,19 +41,48 @@ static int judge_missing(lrb_validation *v, lrb_err *err) {
     return code ? code : missing_vectors(v, LRB_OF_CHUNKS, chunks, "vdb_chunks.json", err);
 }
 
+static bool is_emptied_status(const lrb_validation *v) {
+    bool none = lrb_was_read(v, LRB_ROLE_DOC_STATUS) && !amount(v, LRB_AMOUNT_DOCUMENTS);
+    return none && lrb_was_read(v, LRB_ROLE_FULL_DOCS) && v->files[LRB_ROLE_FULL_DOCS].row; /* which nobody reads again */
+}
+
 /* A store without a row whose neighbours show that it had some: a worker that began with nothing in memory wrote it. LightRAG itself
  * deletes on both sides. */
 static int judge_emptied(lrb_validation *v, lrb_err *err) {
-    const lrb_file *status = &v->files[LRB_ROLE_DOC_STATUS], *texts = &v->files[LRB_ROLE_FULL_DOCS];
     uint64_t vectors = amount(v, LRB_AMOUNT_ENTITY_VECTORS);
     int code = LRB_OK;
     if (v->files[LRB_ROLE_GRAPH].state == LRB_FILE_READ && !amount(v, LRB_AMOUNT_NODES) && vectors)
         code = lrb_report_addf(&v->report, LRB_CHECK_GRAPH_EMPTIED, err, "graph_chunk_entity_relation.graphml: 0 nodes, %llu vectors of nodes",
                                (unsigned long long)vectors);
-    if (!code && status->state == LRB_FILE_READ && !status->row && texts->state == LRB_FILE_READ && texts->row)
+    if (!code && is_emptied_status(v))
         code = lrb_report_addf(&v->report, LRB_CHECK_STATUS_EMPTIED, err, "kv_store_doc_status.json: 0 documents, %llu texts",
-                               (unsigned long long)texts->row);
+                               (unsigned long long)v->files[LRB_ROLE_FULL_DOCS].row);
     return code;
+}
+
+/* ---- what is lost though others name it ---- */
+
+/* LightRAG deletes the chunks of a document before its anchors, and its status last. Only anchors, or ids made from the
+ * document's, tell it from the custom chunks of releases before 1.5, which wrote no status. */
+bool lrb_status_is_lost(const lrb_validation *v, uint32_t flags) {
+    const uint32_t owned = LRB_DOC_NAMES_CHUNKS | LRB_DOC_HAS_ENTITIES | LRB_DOC_HAS_RELATIONS;
+    return !(flags & LRB_DOC_KNOWN) && flags & LRB_DOC_HAS_CHUNKS && flags & owned && !is_emptied_status(v);
+}
+
+bool lrb_object_is_lost(lrb_validation *v, lrb_idset *objects, const lrb_hash *object, const lrb_source_list *sources) {
+    const uint32_t witnesses = LRB_IN_VECTORS | LRB_IS_TRACKED | LRB_IS_ANCHORED;
+    uint32_t flags = lrb_idset_flags(objects, object);
+    if (flags & LRB_IN_GRAPH || (flags & witnesses) != witnesses || !amount(v, LRB_AMOUNT_NODES)) return false;
+    for (size_t i = 0; i < sources->count; i++) {
+        lrb_hash document;
+        lrb_id_slot *slot = lrb_idset_hold(&v->chunks, &sources->at[i], false);
+        if (!slot) continue;
+        document = (lrb_hash){slot->words[0], slot->words[1]};
+        lrb_idset_release(&v->chunks, &sources->at[i]);
+        lrb_hash pair = lrb_hash_of_pair(v, &document, object);
+        if (lrb_idset_flags(&v->documents, &document) & LRB_DOC_PROCESSED && lrb_idset_has(&v->anchors, &pair)) return true;
+    }
+    return false;
 }
 
 /* ---- dimensions ---- */
@@ -147,6 +176,7 @@ static void look_for_chunk(void *arg, lrb_id_slot *slot) {
 static void look_for_document(void *arg, lrb_id_slot *slot) {
     lrb_validation *v = arg;
     const uint32_t anchors = LRB_DOC_HAS_ENTITIES | LRB_DOC_HAS_RELATIONS;
+    if (lrb_status_is_lost(v, slot->flags)) want(v, LRB_ROLE_TEXT_CHUNKS);
     if (!(slot->flags & LRB_DOC_PROCESSED)) return;
     bool text = slot->flags & LRB_DOC_HAS_TEXT || !lrb_was_read(v, LRB_ROLE_FULL_DOCS);
     bool anchored = (slot->flags & anchors) == anchors || !lrb_was_read(v, LRB_ROLE_FULL_ENTITIES) ||

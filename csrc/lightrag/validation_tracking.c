@@ -37,7 +37,9 @@ static int load_tracking(lrb_validation *v, lrb_file *file, const lrb_hash *obje
 static int name_tracking(lrb_validation *v, lrb_file *file, const lrb_hash *object, lrb_err *err) {
     uint32_t flags = lrb_idset_flags(objects_of(v, file->role), object);
     if (!(flags & LRB_IN_GRAPH) && lrb_was_read(v, LRB_ROLE_GRAPH) && !v->round)
-        return lrb_row_finding(v, file, LRB_CHECK_TRACKING_ORPHAN, err);
+        return lrb_object_is_lost(v, objects_of(v, file->role), object, &file->sources) /* its vector says so */
+                   ? LRB_OK
+                   : lrb_row_finding(v, file, LRB_CHECK_TRACKING_ORPHAN, err);
     return flags & LRB_TRACKS_OTHERS ? load_tracking(v, file, object, err) : LRB_OK;
 }
 
@@ -48,7 +50,7 @@ int lrb_row_tracking(lrb_validation *v, lrb_file *file, lrb_err *err) {
     uint64_t items = 0;
     int64_t count = 0;
     for (;;) {
-        int code = lrb_json_next(file->json, &value, err);
+        int code = lrb_row_member(v, file, &value, err);
         if (code) return code;
         if (value.kind == LRB_JSON_OBJECT_END) break;
         if (lrb_json_key_is(&value, "chunk_ids")) code = lrb_take_ids(v, file, &value, &is_list, &items, err);
@@ -110,7 +112,7 @@ static int take_anchors(lrb_validation *v, lrb_file *file, const char *list, tak
     lrb_hash document = lrb_hash_of_buf(v, &file->row_key);
     int code = file->looking ? LRB_OK : lrb_idset_mark(&v->documents, &document, flag, NULL, err);
     while (!code) {
-        if ((code = lrb_json_next(file->json, &value, err)) || value.kind == LRB_JSON_OBJECT_END) return code;
+        if ((code = lrb_row_member(v, file, &value, err)) || value.kind == LRB_JSON_OBJECT_END) return code;
         if (!lrb_json_key_is(&value, list) || value.kind != LRB_JSON_ARRAY) {
             code = lrb_json_skip(file->json, &value, err);
             continue;

@@ -40,7 +40,7 @@ static int add_block(lrb_vector_file *vectors, lrb_err *err) {
 
 /* ---- one record ---- */
 
-enum { HAS_ID = 1, HAS_NAME = 2, HAS_TARGET = 4, HAS_CONTENT = 8, HAS_DOCUMENT = 16, HAS_EXTRA = 32 };
+enum { HAS_ID = 1, HAS_NAME = 2, HAS_TARGET = 4, HAS_CONTENT = 8, HAS_DOCUMENT = 16, HAS_TIME = 32, HAS_PATH = 64, HAS_EXTRA = 128 };
 
 typedef struct record {
     unsigned has;
@@ -112,19 +112,21 @@ static int take_member(lrb_validation *v, lrb_file *file, const lrb_json_value *
     if (kind == LRB_OF_RELATIONS && lrb_json_key_is(value, "tgt_id")) return take_name(file, value, &file->name_2, HAS_TARGET, r, err);
     if (kind == LRB_OF_CHUNKS && lrb_json_key_is(value, "full_doc_id")) return take_name(file, value, &file->name_1, HAS_DOCUMENT, r, err);
     if (lrb_json_key_is(value, "source_id")) return take_sources(v, file, value, err);
-    if (!lrb_json_key_is(value, "__created_at__") && !lrb_json_key_is(value, "__write_seq__") && !lrb_json_key_is(value, "file_path"))
-        r->has |= HAS_EXTRA;
+    if (lrb_json_key_is(value, "__created_at__")) r->has |= HAS_TIME;
+    else if (lrb_json_key_is(value, "file_path")) r->has |= HAS_PATH;
+    else if (!lrb_json_key_is(value, "__write_seq__")) r->has |= HAS_EXTRA;
     return lrb_json_skip(file->json, value, err);
 }
 
 static int read_record(lrb_validation *v, lrb_file *file, record *r, lrb_err *err) {
     lrb_json_value value;
     *r = (record){.has = 0};
+    file->row_key_count = 0;
     lrb_buf *buffers[] = {&file->id, &file->name_1, &file->name_2, &file->content};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) lrb_buf_empty(buffers[i]);
     lrb_sources_empty(&file->sources);
     for (;;) {
-        int code = lrb_json_next(file->json, &value, err);
+        int code = lrb_row_member(v, file, &value, err);
         if (code || value.kind == LRB_JSON_OBJECT_END) return code;
         if ((code = take_member(v, file, &value, r, err))) return code;
     }
@@ -169,6 +171,13 @@ static bool is_complete(lrb_vector_kind kind, const record *r) {
                                       [LRB_OF_ENTITIES] = HAS_ID | HAS_NAME | HAS_CONTENT,
                                       [LRB_OF_CHUNKS] = HAS_ID | HAS_CONTENT};
     return (r->has & needed[kind]) == needed[kind];
+}
+
+/* LightRAG finds a record without these, too, and cites a chunk as one of an unknown source. Files of nodes and edges it
+ * reads from the graph: what it writes when two are merged names none. */
+static bool tells_origin(lrb_vector_kind kind, const record *r) {
+    unsigned needed = HAS_TIME | (kind == LRB_OF_CHUNKS ? HAS_PATH | HAS_DOCUMENT : 0);
+    return (r->has & needed) == needed;
 }
 
 /* Whom the record belongs to: a node, an edge or a chunk. */
@@ -221,6 +230,7 @@ static int note_record(lrb_validation *v, lrb_file *file, const record *r, lrb_e
     lrb_hash owner, id = lrb_hash_of_buf(v, &file->id);
     lrb_report_count(&v->report, amounts[kind], 1);
     int code = is_complete(kind, r) ? LRB_OK : finding(v, file, LRB_CHECK_RECORD_FIELDS, err);
+    if (!code && !tells_origin(kind, r)) code = finding(v, file, LRB_CHECK_RECORD_ORIGIN, err);
     if (!code && r->has & HAS_EXTRA) code = finding(v, file, LRB_CHECK_RECORD_EXTRA, err);
     if (!code && r->has & HAS_ID) code = lrb_idset_join(&v->record_ids[kind], &id, &twice, err);
     if (!code && twice) code = finding(v, file, LRB_CHECK_RECORD_TWICE, err);
@@ -237,7 +247,11 @@ static int name_record(lrb_validation *v, lrb_file *file, lrb_err *err) {
     int code = lrb_name_wrong_row(v, file, err);
     if (code || kind_of(file->role) == LRB_OF_CHUNKS || !lrb_was_read(v, LRB_ROLE_GRAPH)) return code;
     if ((code = owner_of(v, file, &set, &owner, err))) return code;
-    return lrb_idset_flags(set, &owner) & LRB_IN_GRAPH ? LRB_OK : finding(v, file, LRB_CHECK_VECTOR_ORPHAN, err);
+    if (lrb_idset_flags(set, &owner) & LRB_IN_GRAPH) return LRB_OK;
+    if (!lrb_object_is_lost(v, set, &owner, &file->sources)) return finding(v, file, LRB_CHECK_VECTOR_ORPHAN, err);
+    const lrb_buf *name = set == &v->entities ? &file->name_1 : &file->row_key;
+    lrb_check check = set == &v->entities ? LRB_CHECK_NODE_GONE : LRB_CHECK_EDGE_GONE;
+    return lrb_report_add(&v->report, check, (const char *)name->data, name->length, err);
 }
 
 int lrb_row_record(lrb_validation *v, lrb_file *file, lrb_err *err) {

@@ -33,8 +33,8 @@ static const small_file SMALL_GRAPH[] = {
      "a key=\"d10\">doc-c001c3a494773d19754d7a8707f6f586-chunk-000</data><data key=\"d11\">r.txt</data><data ke"
      "y=\"d12\">1795646449</data><data key=\"d13\"></data></edge></graph></graphml>"},
     {"kv_store_doc_status.json",
-     "{\"doc-c001c3a494773d19754d7a8707f6f586\": {\"status\": \"processed\", \"content_length\": 25, \"file_pat"
-     "h\": \"r.txt\", \"content_hash\": \"7e0f03e5e6b43d4bd27de651fd2debb1\", \"metadata\": {\"kg_write_state\""
+     "{\"doc-c001c3a494773d19754d7a8707f6f586\": {\"status\": \"processed\", \"content_summary\": \"Report.\", \"content_length\": 25, "
+     "\"created_at\": \"2026-11-25T22:40:49+00:00\", \"updated_at\": \"2026-11-25T22:40:49+00:00\", \"file_path\": \"r.txt\", \"content_hash\": \"7e0f03e5e6b43d4bd27de651fd2debb1\", \"metadata\": {\"kg_write_state\""
      ": \"graph_mutation_started\"}, \"chunks_count\": 1, \"chunks_list\": [\"doc-c001c3a494773d19754d7a8707f6f"
      "586-chunk-000\"]}}"},
     {"kv_store_entity_chunks.json",

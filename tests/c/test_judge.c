@@ -1,6 +1,9 @@
 /* A graph judged within a job: trusted files, and what every caller hears at the end. */
 #include "engine/judge.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "check.h"
 #include "jobs.h"
@@ -41,6 +44,32 @@ TEST(done_is_said_to_everyone) {
     lrb_judge_close(judge);
     CHECK(lrb_judge_report(judge)->amounts[LRB_AMOUNT_NODES] == 2);
     lrb_judge_free(judge);
+    lrb_source_free(source);
+    fixture_close(&f);
+}
+
+/* A snapshot leaves it out, so that what comes back is whole. */
+TEST(a_fifo_in_the_place_of_a_file_is_found_where_lightrag_works) {
+    fixture f;
+    lrb_job job;
+    lrb_source *source;
+    char path[512];
+    fixture_open(&f);
+    lrb_job_init(&job, &NO_OPS);
+    CHECK_OK(source_of(f.source, &source));
+    lrb_source_free(source);
+    fixture_path(path, f.source, "kv_store_llm_response_cache.json");
+    CHECK(!unlink(path) && !mkfifo(path, 0600));
+    CHECK_OK(fixture_list(f.source, &source, &err));
+    for (int live = 0; live < 2; live++) {
+        lrb_judge *judge;
+        lrb_step next = LRB_STEP_MORE;
+        CHECK_OK(lrb_judge_new(&job, false, &(lrb_validation_options){.workspace = "", .live = live}, &judge, &err));
+        CHECK_OK(lrb_judge_open_source(judge, source, &err));
+        while (next != LRB_STEP_DONE) CHECK_OK(lrb_judge_step(judge, &f.worker, &next, &err));
+        CHECK(lrb_judge_report(judge)->lines[LRB_CHECK_CACHE_BROKEN].count == (uint64_t)live);
+        lrb_judge_free(judge);
+    }
     lrb_source_free(source);
     fixture_close(&f);
 }
@@ -110,6 +139,7 @@ TEST(every_failing_allocation_is_survived) {
 int main(void) {
     RUN(done_is_said_to_everyone);
     RUN(a_trusted_file_is_read_for_its_records);
+    RUN(a_fifo_in_the_place_of_a_file_is_found_where_lightrag_works);
     RUN(every_failing_allocation_is_survived);
     return check_report();
 }

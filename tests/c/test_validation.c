@@ -14,7 +14,7 @@ TEST(the_small_graph_is_usable) {
     lrb_buf_init(&json, 1 << 20);
     CHECK_OK(validate(NULL, &PLAIN, &json));
     CHECK(!strcmp((char *)json.data,
-                  "{\"version\": 1, \"verdict\": \"usable\", \"findings\": [], \"amounts\": {\"nodes\": 2, \"edges\": 1, \"entity_vectors\": 2, "
+                  "{\"version\": 2, \"verdict\": \"usable\", \"findings\": [], \"amounts\": {\"nodes\": 2, \"edges\": 1, \"entity_vectors\": 2, "
                   "\"relation_vectors\": 1, \"chunk_vectors\": 1, \"embedding_dim\": 3, \"chunks\": 1, \"documents\": 1, "
                   "\"processed\": 1, \"in_flight\": 0, \"failed\": 0, \"llm_answers\": 1}}"));
     lrb_buf_clear(&json);
@@ -63,7 +63,15 @@ static const flaw FLAWS[] = {
     {STATUS, "\"chunks_count\": 1", "\"chunks_count\": 2", "chunks_count"},
     {STATUS, "\"chunks_list\": [", "\"chunks_list\": [\"chunk-gone\", ", "chunk_gone"},
     {STATUS, "\"chunks_list\": [\"" DOC "-chunk-000\"]", "\"chunks_list\": []", "chunk_unlisted"},
-    {STATUS, "\"content_length\": 25", "\"newer\": 25", "status_extra"},
+    {STATUS, "\"content_length\": 25", "\"content_length\": 25, \"newer\": 25", "status_extra"},
+    {STATUS, "\"content_length\": 25, ", "", "status_fields"},
+    {STATUS, "\"content_summary\": \"Report.\", ", "", "status_fields"},
+    {STATUS, "\"created_at\": \"2026-11-25T22:40:49+00:00\"", "\"created_at\": 7", "status_fields"},
+    {STATUS, "\"updated_at\": \"2026-11-25T22:40:49+00:00\"", "\"updated_at\": null", "status_fields"},
+    {STATUS, "\"chunks_list\"", "\"chunk_list\"", "status_no_list"},
+    {STATUS, "\"metadata\": {", "\"metadata\": {\"kg_purge\": {}, ", "deletion_begun"},
+    {STATUS, "{\"" DOC, "{\"x" DOC, "status_gone"},
+    {STATUS, "\"status\": ", "\"status\": 1, \"status\": ", "key_twice"},
     {STATUS, "{\"" DOC, "{\"dup-1\": {\"status\": \"failed\"}, \"" DOC, "duplicate_mark"},
     {STATUS, "{\"" DOC, "{\"dup-1\": {\"status\": \"failed\", \"metadata\": {\"is_duplicate\": false}}, \"" DOC, "document_failed"},
     {STATUS, "{\"" DOC, "{\"error-1\": {\"status\": \"processed\", \"metadata\": []}, \"" DOC, "duplicate_mark"},
@@ -72,9 +80,13 @@ static const flaw FLAWS[] = {
     {TEXTS, "{\"" DOC, "{\"" DOC "\": {}, \"" DOC, "file_broken"},
     {TEXTS, "\"content_hash\": \"7e", "\"content_hash\": \"00", "content_hash"},
     {TEXTS, "{\"" DOC, "{\"mine\": {\"content\": \"x\", \"file_path\": \"y\"}, \"" DOC, "document_id"},
+    {TEXTS, "\"parse_format\"", "\"sidecar_location\": \"/data/r.parsed\", \"parse_format\"", "sidecar_path"},
+    {TEXTS, "\"parse_format\"", "\"sidecar_location\": \"r.parsed/a:b\", \"parse_format\"", "sidecar_path"},
     {TEXTS, "\"parse_format\"", "\"sidecar_location\": \"file:///no/such%20place\", \"parse_format\"", "sidecar_gone"},
     {"kv_store_text_chunks.json", "\"full_doc_id\": \"doc-c0", "\"full_doc_id\": \"doc-c1", "chunk_other_doc"},
     {"kv_store_text_chunks.json", "{\"" DOC, "{\"chunk-1\": {\"full_doc_id\": \"none\"}, \"" DOC, "chunk_no_doc"},
+    {"kv_store_text_chunks.json", "\"content\": \"", "\"text\": \"", "chunk_text"},
+    {"kv_store_text_chunks.json", "\"full_doc_id\"", "\"doc_id\"", "chunk_origin"},
     {"kv_store_text_chunks.json", "default:extract:fc", "default:extract:00", "answer_gone"},
     {"kv_store_text_chunks.json", "{\"" DOC, "{\"" DOC "-chunk-000\": {}, \"" DOC, "file_broken"},
     {"kv_store_full_entities.json", "{\"" DOC, "{\"x" DOC, "no_anchors"},
@@ -90,6 +102,9 @@ static const flaw FLAWS[] = {
     {GRAPHML, "undirected", "directed", "graph_directed"},
     {GRAPHML, "target=\"E2\"", "target=\"E9\"", "edge_endpoint"},
     {GRAPHML, "target=\"E2\"", "target=\"E1\"", "self_loop"},
+    {GRAPHML, "source=\"E1\"", "source=\"E9\"", "edge_gone"},
+    {GRAPHML, "<node id=\"E1\">", "<node id=\"E9\">", "node_gone"},
+    {GRAPHML, ">1.0<", ">-inf<", "edge_attributes"},
     {GRAPHML, "<node id=\"E2\">", "<node id=\"E1\">", "node_twice"},
     {GRAPHML, "</edge>", "</edge><edge source=\"E2\" target=\"E1\"></edge>", "edge_twice"},
     {GRAPHML, "\"d0\">E1<", "\"d0\">E9<", "node_id"},
@@ -116,6 +131,10 @@ static const flaw FLAWS[] = {
     {"vdb_relationships.json", "rel-3e", "rel-3f", "relation_id"},
     {"vdb_relationships.json", "\"tgt_id\": \"E2\", ", "", "record_fields"},
     {"vdb_relationships.json", ", \"vector\": \"eJy76BHjFn4AAAoEAtM=\"", "", "no_f16"},
+    {"vdb_entities.json", "\"__created_at__\"", "\"created_at\"", "record_origin"},
+    {"vdb_chunks.json", ", \"file_path\": \"r.txt\"", "", "record_origin"},
+    {"vdb_chunks.json", "\"full_doc_id\": \"doc-c001c3a494773d19754d7a8707f6f586\", ", "", "record_origin"},
+    {"vdb_chunks.json", "\"__created_at__\"", "\"__id__\"", "key_twice"},
     {"vdb_chunks.json", "{\"__id__\": \"doc-", "{\"__id__\": \"x", "chunk_no_vector"},
 };
 
@@ -142,6 +161,87 @@ TEST(each_flaw_is_found_by_its_name) {
         change changed = flawed(&FLAWS[i], &text);
         snprintf(wanted, sizeof wanted, "\"check\": \"%s\"", FLAWS[i].check);
         says(&changed, &LIVE, wanted);
+        lrb_buf_clear(&text);
+    }
+}
+
+/* ---- what only looks like a loss, or like less than one ---- */
+
+#define CHUNKS "kv_store_text_chunks.json"
+
+/* A custom graph on a node that was there: it names the custom chunk, and its tracking row does not. */
+TEST(a_custom_graph_may_replace_the_sources_of_a_node) {
+    const flaw node = {GRAPHML, "\"d3\">" DOC "-chunk-000", "\"d3\">chunk-1", "tracking_custom"};
+    const flaw custom = {CHUNKS, "{\"" DOC, "{\"chunk-1\": {\"content\": \"c\", \"full_doc_id\": \"" DOC "\", \"source_id\": \"s\", "
+                         "\"status\": \"processed\"}, \"" DOC, "chunk_no_doc"};
+    const flaw plain = {CHUNKS, "{\"" DOC, "{\"chunk-1\": {\"content\": \"c\", \"full_doc_id\": \"none\"}, \"" DOC, ""};
+    lrb_buf graph, chunks;
+    change changed = flawed(&node, &graph), with = flawed(&custom, &chunks);
+    changed.also = &with;
+    says(&changed, &PLAIN, "\"tracking_custom\"");
+    says(&changed, &PLAIN, "\"chunk_no_doc\"");
+    lrb_buf_clear(&chunks);
+    with = flawed(&plain, &chunks);
+    says(&changed, &PLAIN, "\"tracking_lacks\"");
+    lrb_buf_clear(&chunks);
+    lrb_buf_clear(&graph);
+}
+
+/* Each takes a witness from the loss of node E1, beside the graph without it. */
+TEST(a_node_is_lost_only_when_all_say_so) {
+    static const flaw less[] = {{"vdb_entities.json", "\"entity_name\": \"E1\"", "\"entity_name\": \"E7\"", ""},
+                                {"kv_store_entity_chunks.json", "\"E1\"", "\"E7\"", ""},
+                                {"kv_store_full_entities.json", "[\"E1\", ", "[", ""},
+                                {STATUS, "\"processed\"", "\"processing\"", ""},
+                                {STATUS, "\"metadata\": {", "\"metadata\": {\"kg_purge\": {}, ", ""},
+                                {CHUNKS, "{\"" DOC, "{\"x" DOC, ""}};
+    const flaw gone = {GRAPHML, "<node id=\"E1\">", "<node id=\"E9\">", ""};
+    lrb_buf graph, other, json;
+    lrb_buf_init(&json, 1 << 20);
+    change changed = flawed(&gone, &graph);
+    for (size_t i = 0; i < sizeof less / sizeof *less; i++) {
+        change with = flawed(&less[i], &other);
+        changed.also = &with;
+        CHECK_OK(validate(&changed, &PLAIN, &json));
+        CHECK(!strstr((char *)json.data, "\"node_gone\""));
+        lrb_buf_clear(&other);
+    }
+    lrb_buf_clear(&graph);
+    lrb_buf_clear(&json);
+}
+
+/* Custom chunks of releases before 1.5 have a text, and neither a status nor anchors. */
+TEST(a_document_without_a_status_is_lost_by_its_anchors_or_its_chunks_ids) {
+    const change none = BECOMES(STATUS, "{\"other\": {}}"), anchors = BECOMES("kv_store_full_entities.json", "{}");
+    const change relations = BECOMES("kv_store_full_relations.json", "{}"), empty = BECOMES(STATUS, "{}");
+    const char *custom = "{\"chunk-1\": {\"content\": \"c\", \"full_doc_id\": \"" DOC "\"}}";
+    const change chunks = {CHUNKS, custom, strlen(custom), NULL};
+    const change *const neither[] = {&none, &anchors, &relations, &chunks};
+    change list[4];
+    lrb_buf json;
+    lrb_buf_init(&json, 1 << 20);
+    for (int kept = 0; kept < 4; kept++) { /* all but one of the three, or all */
+        int used = 0;
+        for (int i = 0; i < 4; i++)
+            if (!i || i != kept) list[used++] = *neither[i];
+        for (int i = 0; i + 1 < used; i++) list[i].also = &list[i + 1];
+        CHECK_OK(validate(list, &PLAIN, &json));
+        CHECK((strstr((char *)json.data, "\"status_gone\"") != NULL) == (kept != 0));
+    }
+    says(&empty, &PLAIN, "\"status_emptied\"");
+    CHECK_OK(validate(&empty, &PLAIN, &json));
+    CHECK(!strstr((char *)json.data, "\"status_gone\""));
+    lrb_buf_clear(&json);
+}
+
+TEST(what_is_a_uri_is_no_path) {
+    static const char *const uris[] = {"s3://b/r.parsed", "unknown_source", "", "x-y+z.1:r"};
+    for (size_t i = 0; i < sizeof uris / sizeof *uris; i++) {
+        char to[128];
+        snprintf(to, sizeof to, "\"sidecar_location\": \"%s\", \"parse_format\"", uris[i]);
+        lrb_buf text;
+        change changed = flawed(&(flaw){TEXTS, "\"parse_format\"", to, ""}, &text);
+        says(&changed, &LIVE, "\"findings\": []");
         lrb_buf_clear(&text);
     }
 }
@@ -197,6 +297,36 @@ TEST(a_file_given_twice_is_refused_and_a_foreign_one_passed_over) {
     }
     CHECK_OK(step_to_the_end(v, &err));
     lrb_validation_free(v);
+}
+
+static int refuse_all(const char *const *names, size_t count, lrb_verdict *verdict) {
+    lrb_validation *v;
+    int code = lrb_validation_new(&PLAIN, &v, &err);
+    if (code) return code;
+    for (size_t i = 0; !code && i < count; i++) code = lrb_validation_refuse(v, names[i], "it is no regular file", &err);
+    if (!code) code = step_to_the_end(v, &err);
+    *verdict = lrb_report_verdict(lrb_validation_report(v));
+    lrb_validation_free(v);
+    return code;
+}
+
+TEST(what_is_no_file_is_a_finding_of_its_name) {
+    static const char *const names[] = {"kv_store_new.json", "notes.txt", "kv_store_llm_response_cache.json", "vdb_chunks.json",
+                                        "kv_store_doc_status.json"};
+    const lrb_verdict verdicts[] = {LRB_VERDICT_USABLE, LRB_VERDICT_USABLE, LRB_VERDICT_REPAIRABLE, LRB_VERDICT_REPAIRABLE, LRB_VERDICT_UNUSABLE};
+    lrb_verdict verdict;
+    for (size_t count = 0; count < sizeof names / sizeof *names; count++) {
+        CHECK_OK(refuse_all(names, count + 1, &verdict));
+        CHECK(verdict == verdicts[count]);
+    }
+    CHECK_FAILS(refuse_all((const char *const[]){"vdb_chunks.json", "vdb_chunks.json"}, 2, &verdict), LRB_E_EXISTS);
+    for (int64_t countdown = 0;; countdown++) {
+        lrb_mem_fail_after(countdown, false);
+        int code = refuse_all(names, sizeof names / sizeof *names, &verdict);
+        lrb_mem_fail_after(-1, false);
+        if (!code) break;
+        CHECK_FAILS(code, LRB_E_NOMEM);
+    }
 }
 
 /* ---- threads, memory, reading ---- */
@@ -291,6 +421,11 @@ int main(void) {
     RUN(dimensions_are_compared_with_what_is_configured);
     RUN(an_anchor_has_to_name_the_store);
     RUN(each_flaw_is_found_by_its_name);
+    RUN(a_custom_graph_may_replace_the_sources_of_a_node);
+    RUN(a_node_is_lost_only_when_all_say_so);
+    RUN(a_document_without_a_status_is_lost_by_its_anchors_or_its_chunks_ids);
+    RUN(what_is_a_uri_is_no_path);
+    RUN(what_is_no_file_is_a_finding_of_its_name);
     RUN(every_truncation_of_every_file_is_a_finding);
     RUN(every_changed_byte_is_answered);
     RUN(a_file_given_twice_is_refused_and_a_foreign_one_passed_over);

@@ -1,6 +1,7 @@
 """The validator on real LightRAG directories: each invariant broken by itself, and found by its name."""
 
 import asyncio
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -127,6 +128,28 @@ def _gone(name: str) -> Break:
     return lambda directory: (directory / name).unlink()
 
 
+def _directory(name: str) -> Break:
+    def change(directory: Path) -> None:
+        (directory / name).unlink()
+        (directory / name).mkdir()
+
+    return change
+
+
+def _fifo(name: str) -> Break:
+    """Nobody writes to it: who opens it as a file waits for ever."""
+
+    def change(directory: Path) -> None:
+        (directory / name).unlink()
+        os.mkfifo(directory / name)
+
+    return change
+
+
+def _key_twice(name: str, key: bytes) -> Break:
+    return lambda directory: breaking.replace_bytes(directory, name, key + b":", key + b": 7, " + key + b":")
+
+
 def _cut(name: str) -> Break:
     return lambda directory: breaking.truncate(directory, name)
 
@@ -146,7 +169,18 @@ FILES: list[Case] = [
     ("index_broken", 1, Verdict.REPAIRABLE, _cut(store("entity_chunks"))),
     ("index_broken", 1, Verdict.REPAIRABLE, _empty(store("full_relations"))),
     ("cache_broken", 1, Verdict.REPAIRABLE, _cut(store("llm_response_cache"))),
+    ("cache_broken", 1, Verdict.REPAIRABLE, _directory(store("llm_response_cache"))),
+    ("cache_broken", 1, Verdict.REPAIRABLE, _fifo(store("llm_response_cache"))),
+    ("index_broken", 1, Verdict.REPAIRABLE, _directory(store("full_entities"))),
+    ("vectors_broken", 1, Verdict.REPAIRABLE, _fifo(vectors("chunks"))),
+    ("vectors_broken", 1, Verdict.REPAIRABLE, _directory(vectors("entities"))),
+    ("file_broken", 1, Verdict.UNUSABLE, _fifo(GRAPH)),
     ("other_broken", 1, Verdict.USABLE, lambda d: (d / store("of_tomorrow")).write_text("{")),
+    ("other_broken", 1, Verdict.USABLE, lambda d: (d / store("of_tomorrow")).mkdir()),
+    ("key_twice", 1, Verdict.USABLE, _key_twice(store("doc_status"), b'"status"')),
+    ("key_twice", 1, Verdict.USABLE, _key_twice(store("text_chunks"), b'"content"')),
+    ("key_twice", 1, Verdict.USABLE, _key_twice(store("entity_chunks"), b'"count"')),
+    ("key_twice", 1, Verdict.USABLE, _key_twice(vectors("chunks"), b'"full_doc_id"')),
     ("matrix_length", 2, Verdict.REPAIRABLE, _matrix_is_short),
     ("dim_differs", 2, Verdict.REPAIRABLE, _other_dimension),
     ("matrix_text", 2, Verdict.REPAIRABLE, _matrix_is_no_base64),
@@ -160,6 +194,10 @@ FILES: list[Case] = [
     ("row_vector", 4, Verdict.REPAIRABLE, _record_lacks("vector")),
     ("record_twice", 5, Verdict.REPAIRABLE, _record_twice),
     ("record_fields", 5, Verdict.REPAIRABLE, _record_lacks("content")),
+    *[
+        ("record_origin", 5, Verdict.USABLE, _record_lacks(field))
+        for field in ("__created_at__", "file_path", "full_doc_id")
+    ],
 ]
 
 
@@ -304,6 +342,10 @@ GRAPHS: list[Case] = [
     ("node_id", 8, Verdict.UNUSABLE, _in_graph(lambda g, node, _: g.nodes[node].update(entity_id="Somebody"))),
     ("node_attributes", 9, Verdict.USABLE, _in_graph(lambda g, node, _: g.nodes[node].pop("description"))),
     ("edge_attributes", 9, Verdict.USABLE, _in_graph(lambda g, _, edge: g.edges[edge].update(weight="heavy"))),
+    *[
+        ("edge_attributes", 9, Verdict.USABLE, _in_graph(lambda g, _, edge, w=weight: g.edges[edge].update(weight=w)))  # type: ignore[misc]
+        for weight in (float("nan"), float("inf"), -float("inf"))
+    ],
     ("node_no_vector", 10, Verdict.REPAIRABLE, _without_vector("entities")),
     ("edge_no_vector", 10, Verdict.REPAIRABLE, _without_vector("relationships")),
     ("node_sources", 11, Verdict.REPAIRABLE, _other_sources("entities")),
@@ -316,6 +358,7 @@ GRAPHS: list[Case] = [
     ("tracking_differs", 13, Verdict.USABLE, _tracked(_more)),
     ("tracking_differs", 13, Verdict.USABLE, _tracked(_more, "relation")),
     ("tracking_count", 13, Verdict.USABLE, _tracked(lambda tracked, name: tracked[name].update(count=99))),
+    ("edge_gone", 14, Verdict.UNUSABLE, _in_graph(lambda g, _, edge: g.remove_edge(*edge))),
     ("tracking_orphan", 14, Verdict.USABLE, _tracked(lambda tracked, name: tracked.update(Nobody=tracked[name]))),
     ("vector_orphan", 14, Verdict.USABLE, _vector_orphan),
 ]
@@ -368,11 +411,34 @@ def _unanchored(name: str, field: str) -> Break:
     return _in_rows(name, lambda found, doc: found[doc].update({field: found[doc][field][1:]}))  # type: ignore[index]
 
 
+def _half_gone(*names: str) -> Break:
+    """Every other document is missing from these stores, and no other."""
+
+    def apply(directory: Path) -> None:
+        for name in names:
+            with rows(directory, name) as found:
+                for document in sorted(found)[::2]:
+                    del found[document]
+
+    return apply
+
+
 DOCUMENTS: list[Case] = [
     ("chunk_no_vector", 15, Verdict.REPAIRABLE, _without_vector("chunks")),
     ("vector_no_chunk", 15, Verdict.REPAIRABLE, _vector_of_no_chunk),
     ("chunk_other_doc", 16, Verdict.UNUSABLE, _chunk_of_another),
     ("chunk_unlisted", 16, Verdict.UNUSABLE, _in_rows("doc_status", _unlisted)),
+    ("chunk_text", 16, Verdict.UNUSABLE, _in_rows("text_chunks", lambda chunks, name: chunks[name].pop("content"))),
+    ("chunk_origin", 16, Verdict.USABLE, _in_rows("text_chunks", lambda chunks, name: chunks[name].pop("full_doc_id"))),
+    ("status_gone", 17, Verdict.UNUSABLE, _half_gone("doc_status")),
+    ("status_gone", 17, Verdict.UNUSABLE, _half_gone("doc_status", "full_docs")),
+    ("status_gone", 17, Verdict.UNUSABLE, _half_gone("doc_status", "full_docs", "full_entities", "full_relations")),
+    *[
+        ("status_fields", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc, f=field: s[doc].pop(f)))  # type: ignore[misc]
+        for field in ("content_summary", "content_length", "created_at", "updated_at")
+    ],
+    ("status_fields", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(updated_at=None))),
+    ("status_no_list", 17, Verdict.USABLE, _in_rows("doc_status", lambda s, doc: s[doc].pop("chunks_list"))),
     ("status_unknown", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(status="done"))),
     ("chunks_count", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(chunks_count=7))),
     ("chunk_gone", 17, Verdict.UNUSABLE, _chunk_gone),
@@ -381,7 +447,10 @@ DOCUMENTS: list[Case] = [
         "duplicate_mark",
         17,
         Verdict.USABLE,
-        _in_rows("doc_status", lambda s, doc: s.update({"dup-1": {"status": "failed", "metadata": {}}})),
+        _in_rows(
+            "doc_status",
+            lambda s, doc: s.update({"dup-1": {**s[doc], "status": "failed", "chunks_list": [], "chunks_count": 0}}),
+        ),
     ),
     ("document_gone", 19, Verdict.UNUSABLE, _in_rows("full_docs", lambda texts, doc: texts.pop(doc))),
     ("no_anchors", 19, Verdict.USABLE, _in_rows("full_entities", lambda found, doc: found.pop(doc))),
@@ -393,6 +462,12 @@ DOCUMENTS: list[Case] = [
         23,
         Verdict.USABLE,
         _in_rows("full_docs", lambda texts, doc: texts[doc].update(sidecar_location="file:///no/such%20place/x.jsonl")),
+    ),
+    (
+        "sidecar_path",
+        23,
+        Verdict.USABLE,
+        _in_rows("full_docs", lambda texts, doc: texts[doc].update(sidecar_location="/data/report.parsed")),
     ),
     ("status_extra", 24, Verdict.USABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(scheme_name="rag"))),
 ]
@@ -425,6 +500,17 @@ async def test_a_graph_without_its_nodes_is_lost(dense_dir: Path) -> None:
     assert said.verdict is Verdict.UNUSABLE
 
 
+async def test_nodes_that_are_gone_are_lost(dense_dir: Path) -> None:
+    """Their vectors, their tracking rows and the anchors of their documents have them."""
+    with graph(dense_dir) as found:
+        gone = sorted(found.nodes)[:2]
+        edges = sorted(edge_key(edge) for edge in found.edges(gone))
+        found.remove_nodes_from(gone)
+    said = await validate_directory(dense_dir)
+    assert seen(said) == {"node_gone": gone, "edge_gone": edges}
+    assert said.verdict is Verdict.UNUSABLE
+
+
 def _checks() -> dict[str, tuple[int, str]]:
     """Invariant and severity of every check there is."""
     table = (ROOT / "csrc/lightrag/check.def").read_text()
@@ -435,6 +521,8 @@ def _checks() -> dict[str, tuple[int, str]]:
 def test_every_check_that_can_alarm_is_broken_by_a_test() -> None:
     elsewhere = {
         "placeholder",  # tests/python/test_validation_alarms.py
+        "tracking_custom",
+        "node_gone",  # test_nodes_that_are_gone_are_lost
         "graph_emptied",  # test_a_graph_without_its_nodes_is_lost
         "faiss_torn",
         "faiss_broken",

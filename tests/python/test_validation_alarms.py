@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support import breaking, check, graphs
 
@@ -27,6 +28,79 @@ async def test_a_custom_graph_with_placeholders(tmp_path: Path) -> None:
     assert found.verdict is Verdict.USABLE
     (placeholder,) = (one for one in found.findings if one.check == "placeholder")
     assert placeholder.ids == ("Nowhere described",)
+
+
+async def _later_documents(rag: Any, directory: Path) -> None:
+    await graphs.insert_documents(rag, 10, 3)
+
+
+async def _deletions(rag: Any, directory: Path) -> None:
+    for document in sorted(check.documents_by_status(directory)["processed"])[:2]:
+        assert (await rag.adelete_by_doc_id(document)).status == "success"
+
+
+async def _merges(rag: Any, directory: Path) -> None:
+    await rag.aedit_entity("E0", {"entity_name": "Renamed"}, allow_rename=True)
+    await rag.amerge_entities(["E1", "E2"], "Merged")
+    await rag.amerge_entities(["E3", "E4"], "E3")
+    await rag.adelete_by_entity("E5")
+    await _deletions(rag, directory)
+
+
+@pytest.mark.parametrize("owned", [False, True], ids=["of-nobody", "of-a-document"])
+@pytest.mark.parametrize("then", [None, _later_documents, _deletions, _merges])
+async def test_a_custom_graph_over_one_that_is_there(owned: bool, then: Any, graph_dir: Path) -> None:
+    """It replaces what the graph says of an object, and writes no tracking: what LightRAG makes so is no error."""
+    document = min(check.documents_by_status(graph_dir)["processed"])
+    async with graphs.opened(graph_dir) as rag:
+        await rag.ainsert_custom_kg(graphs.custom_graph(6, 8, 3), full_doc_id=document if owned else None)
+        if then:
+            await then(rag, graph_dir)
+    found = await validate_directory(graph_dir)
+    custom = {"tracking_custom", "tracking_absent", "tracking_differs", "unanchored"}
+    assert warned(found) <= custom | ({"tracking_orphan", "source_gone"} if then is _merges else set())
+    assert then or "tracking_custom" in warned(found)
+    assert found.verdict is Verdict.USABLE
+
+
+async def test_a_deletion_that_did_not_end(graph_dir: Path, tmp_path: Path) -> None:
+    """What a crash leaves behind at each step that LightRAG notes."""
+    stages: list[Path] = []
+    async with graphs.opened(graph_dir) as rag:
+        note = rag._write_kg_purge_phase
+
+        async def noted(*arguments: Any, **options: Any) -> None:
+            await note(*arguments, **options)
+            stages.append(Path(shutil.copytree(graph_dir, tmp_path / f"stage-{len(stages)}")))
+
+        rag._write_kg_purge_phase = noted
+        document = min(check.documents_by_status(graph_dir)["processed"])
+        assert (await rag.adelete_by_doc_id(document)).status == "success"
+    assert len(stages) == 4
+    for stage in stages:
+        found = await validate_directory(stage)
+        assert warned(found) == set()
+        assert "deletion_begun" in {one.check for one in found.findings}
+        assert found.verdict is Verdict.USABLE
+    assert (await validate_directory(graph_dir)).findings == ()
+
+
+async def test_custom_chunks_of_releases_before_1_5(graph_dir: Path) -> None:
+    """They wrote a text and its chunks, and neither a status nor anchors."""
+    text, document = "Old E1 works with old E2.", "doc-" + breaking.digest("Old E1 works with old E2.")
+    chunk = {"content": text, "full_doc_id": document, "tokens": 7, "chunk_order_index": 0, "file_path": ""}
+    with breaking.rows(graph_dir, "full_docs") as texts:
+        texts[document] = {"content": text, "file_path": ""}
+    with breaking.rows(graph_dir, "text_chunks") as chunks:
+        chunks["chunk-" + breaking.digest(text)] = chunk
+    with breaking.vector_file(graph_dir, "chunks") as file:
+        file.data.append(
+            file.data[0] | {"__id__": "chunk-" + breaking.digest(text), "content": text, "full_doc_id": document}
+        )
+        file.matrix = np.vstack([file.matrix, file.matrix[:1]])
+    found = await validate_directory(graph_dir)
+    assert warned(found) == set()
+    assert found.verdict is Verdict.USABLE
 
 
 async def test_edits_over_the_api(graph_dir: Path) -> None:

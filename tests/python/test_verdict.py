@@ -65,8 +65,7 @@ async def test_what_changed_is_judged_anew(broken: str, graph_dir: Path, tmp_pat
             g.remove_node(breaking.any_node(g))
         other = await graph.create_snapshot(on_busy="crash")
         assert other.validation is not None
-        assert {"row_norm"} == {one.check for one in other.validation.errors}
-        assert "vector_orphan" in {one.check for one in other.validation.findings}
+        assert {"row_norm", "node_gone", "edge_gone"} == {one.check for one in other.validation.errors}
 
 
 async def test_validation_can_be_off_and_that_is_shown(graph_dir: Path, tmp_path: Path, program: Program) -> None:
