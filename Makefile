@@ -20,7 +20,7 @@ ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
 TSAN_TESTS := $(sort test_task test_writer test_validation test_prober $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start" tests/c/test_*.c)))
 
-.PHONY: help demo test test-c test-tsan test-aarch64 test-faults torture coverage test-py lint bench bench-codec fuzz fuzz-seeds wheel compat clean
+.PHONY: help demo test test-c test-tsan test-aarch64 test-faults torture coverage test-py test-tools lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,8 +48,14 @@ $(VENV)/.built: $(VENV)/.installed setup.py $(CORE_C) $(HEADERS)
 	@LRB_WERROR=1 $(PY) setup.py --quiet build_ext --inplace --build-temp $(BUILD)/ext
 	@touch $@
 
-test-py: $(VENV)/.built ## pytest and the house test
+test-py: $(VENV)/.built test-tools ## pytest and the house test
 	@$(PY) -m pytest -n 2
+
+TOOLS := $(BUILD)/tools
+test-tools: $(TOOLS)/toxiproxy-server ## what tests need beside Python and C: Toxiproxy, built with Go
+$(TOOLS)/toxiproxy-server: scripts/test-tools | $(VENV)/.installed
+	@echo "building Toxiproxy"
+	@scripts/test-tools $(PY) $(TOOLS)
 
 lint: $(VENV)/.built ## ruff, mypy --strict, the stub against the core, and the C core without a warning
 	@$(PY) -m ruff check .

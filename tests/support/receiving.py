@@ -38,11 +38,12 @@ class Listening:
 
 
 @contextmanager
-def receiving(program: Program, *words: object) -> Iterator[Listening]:
+def receiving(program: Program, *words: object, tls: bool = True) -> Iterator[Listening]:
     """`lightrag-bkp receive` on `program.storage`, until the block ends."""
     authority = Authority(program.directory, f"ca-{secrets.token_hex(4)}")
     certificate, key = authority.issue(f"server-{secrets.token_hex(4)}")
-    more = ("--listen", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key, *words)
+    secured = ("--tls-cert", certificate, "--tls-key", key) if tls else ()
+    more = ("--listen", "127.0.0.1:0", *secured, *words)
     with program.started("--storage", program.storage, "receive", *more) as process:
         assert process.stdout is not None and process.stderr is not None
         said = process.stdout.readline()
