@@ -46,7 +46,8 @@ async def _judge(layout: files.Layout) -> tuple[Validation | None, bool]:
     try:
         judged, _ = await validation.judge_pins(pins.copy())
         moved = set(await asyncio.to_thread(files.moved, pins)) - {files.LLM_CACHE}
-        return judged, not moved and outside.unrest_s(pins) == 0
+        at_rest = not moved and outside.unrest_s(pins) == 0
+        return judged, at_rest and not await asyncio.to_thread(outside.being_written, layout.root)
     except SourceChangedError:
         return None, False
     finally:

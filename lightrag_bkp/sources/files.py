@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from .names import (
     FAISS_META,
     FULL_DOCS,
     VECTOR_NAMESPACES,
+    is_half_written,
     is_item,
     missing,
     why_never,
@@ -222,6 +224,17 @@ def moved(pins: Pins) -> list[str]:
     with open_directory(pins.layout.root) as root:
         changed |= set(_list_items(root, pins.layout, Pins(pins.layout))) - set(pins.names)
     return sorted(changed)
+
+
+def half_written(root: str) -> dict[str, float]:
+    """Files LightRAG is writing in a directory, or left half-written when it died: name -> when they last grew."""
+    found = {}
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if is_half_written(entry.name):
+                with suppress(OSError):  # it has a store's name by now
+                    found[entry.name] = entry.stat(follow_symlinks=False).st_mtime
+    return found
 
 
 def torn_pairs(fds: Mapping[str, int]) -> list[str]:

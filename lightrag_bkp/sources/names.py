@@ -24,8 +24,9 @@ _ITEM = re.compile(
     r"kv_store_\w+\.json|vdb_\w+\.json|graph_\w+\.graphml|faiss_index_\w+\.index(\.meta\.json)?", re.ASCII
 )
 
+_HALF_WRITTEN = re.compile(r".*\.tmp(\.\d+\.\d+\.\d+)?")
 _NEVER = (
-    (re.compile(r".*\.tmp(\.\d+\.\d+\.\d+)?"), "half-written file of LightRAG"),
+    (_HALF_WRITTEN, "half-written file of LightRAG"),
     (re.compile(r"scan_spool"), "disposable spool of LightRAG's directory scan"),
     (re.compile(r"lightrag\.log.*"), "log"),
     (re.compile(r".*\.lock"), "lock file"),
@@ -36,6 +37,11 @@ _NEVER = (
 def is_item(name: str) -> bool:
     """Whether a file of this name in a workspace's directory is one of LightRAG's stores."""
     return _ITEM.fullmatch(name) is not None
+
+
+def is_half_written(name: str) -> bool:
+    """Whether LightRAG writes a file of this name, to give it a store's name when it is whole."""
+    return _HALF_WRITTEN.fullmatch(name) is not None
 
 
 def why_never(name: str) -> str | None:

@@ -4,8 +4,11 @@
   still lead to the pinned files.
 * `unfenced`: nobody was asked. Files replaced between two moments two seconds apart count as somebody at work, so the
   cut is taken when no file was replaced within the last two seconds. That is judged by the pinned files' change time,
-  which a rename sets: a directory at rest needs no waiting. Of a pair of Faiss files one is written before the other,
-  which may take longer than that: such a pair is waited for.
+  which a rename sets: a directory at rest needs no waiting. A big file takes longer than that to be written, and then
+  lies there half-written under another name: while one grew within the last half minute, somebody is at work. Of a pair
+  of Faiss files one is written before the other; where only one was, and nothing moves any more, the pair is damaged,
+  and so no cut is taken. What stops for longer between two files, with none of them begun, is not seen: only the
+  verdict of the snapshot tells then.
 * `validated`: somebody is at work, so sets of files are pinned until one is judged to fit together. It is tried
   whenever no moment of rest was found; of the moments of an ingestion about every second one fits. Judging reads
   everything: between two tries is at least as long a pause as one took.
@@ -22,9 +25,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ..errors import Busy, InvalidInputError, SourceChangedError
+from ..errors import Busy, DamagedError, InvalidInputError, SourceChangedError
 from . import Cut
-from .files import LLM_CACHE, Layout, torn_pairs
+from .files import LLM_CACHE, Layout, half_written, torn_pairs
 
 if TYPE_CHECKING:
     from .server_status import Server
@@ -34,6 +37,9 @@ REST_S = 2.0
 
 _CLOCK_MARGIN_S = 0.1
 """File systems stamp with a clock that may lag behind by a tick."""
+
+WRITING_S = 30.0
+"""How long a half-written file may have stood still before its writer counts as dead, in seconds."""
 
 _POLL_S = 0.5
 
@@ -90,6 +96,7 @@ async def cut(
 
     Raises:
         Busy: names the job and the documents left, or the files that keep changing, and says what to do.
+        DamagedError: nobody is at work, and of a pair of files only one half was replaced.
         InvalidInputError: an argument cannot be used, or the server serves other files.
         ServerError: the server does not answer or refuses the key. The cut is not silently taken without it.
     """
@@ -100,7 +107,7 @@ async def cut(
     started = time.monotonic()
     server = _server(server_url, api_key)
     facts = await server.facts(layout.working_dir, layout.workspace) if server else {}
-    attempt = _Attempt(pin, moved, discard, server, judge if on_busy == "wait" else None)
+    attempt = _Attempt(pin, moved, discard, layout.root, server, judge if on_busy == "wait" else None)
     while True:
         taken = await attempt.at_rest()
         if taken is None and time.monotonic() - started < deadline_s:
@@ -128,10 +135,12 @@ class _Attempt(Generic[P]):
         pin: Callable[[], P],
         moved: Callable[[P], Iterable[str]],
         discard: Callable[[P], object],
+        root: str,
         server: "Server | None",
         judge: Callable[[P], Awaitable[Judgement]] | None,
     ) -> None:
         self._pin, self._moved, self._discard, self._server, self._judge = pin, moved, discard, server, judge
+        self._root = root
         self._unrest: str | None = None
         self._misfits: list[str] = []
         self.pause_s = _POLL_S
@@ -153,6 +162,12 @@ class _Attempt(Generic[P]):
         try:
             await asyncio.sleep(unrest_s(pinned))
             self._unrest = await self._occupied() or self._replaced(pinned)
+            torn = "" if self._unrest else _torn(pinned)
+            if torn:  # what writes one half after the other is at it, or has died
+                await asyncio.sleep(REST_S + _CLOCK_MARGIN_S)
+                self._unrest = await self._occupied() or self._replaced(pinned)
+                if not self._unrest:
+                    raise _damaged(torn, self._root)
         except BaseException:
             self._discard(pinned)
             raise
@@ -182,18 +197,33 @@ class _Attempt(Generic[P]):
         return Cut(pinned, "validated", facts=dict(judged.facts), verdict=judged.verdict)
 
     async def _occupied(self) -> str | None:
-        return await self._server.occupied() if self._server else None
+        said = await self._server.occupied() if self._server else None
+        writing = being_written(self._root)
+        return said or (f"{', '.join(writing)} being written" if writing else None)
 
     def _replaced(self, pinned: P) -> str | None:
         names = sorted(set(self._moved(pinned)) - {LLM_CACHE})
-        if names:
-            return f"{', '.join(names)} replaced while being pinned"
-        return _torn(pinned) or None
+        return f"{', '.join(names)} replaced while being pinned" if names else None
 
 
 def _torn(pinned: Pinned) -> str:
     torn = torn_pairs(pinned.fds)
     return f"{', '.join(torn)} newer than its .meta.json, so only half of a pair was replaced" if torn else ""
+
+
+def _damaged(torn: str, root: str) -> DamagedError:
+    return DamagedError(
+        f"{root!r} is damaged: {torn}, and nothing has changed since; restore an older snapshot, or rebuild the vectors"
+        " (lightrag-rebuild-vdb), or, if these files were only copied without their times, touch the .meta.json",
+        op="cut",
+        target=root,
+    )
+
+
+def being_written(root: str) -> list[str]:
+    """Names of half-written files that grew within `WRITING_S`, sorted; the LLM cache's aside."""
+    since = time.time() - WRITING_S
+    return sorted(name for name, at in half_written(root).items() if at > since and not name.startswith(LLM_CACHE))
 
 
 def unrest_s(pinned: Pinned) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from lightrag import QueryParam
 from support import graphs, pins
 
 from lightrag_bkp import BackupManager, GraphBackup
-from lightrag_bkp.errors import Busy, ConflictError
+from lightrag_bkp.errors import Busy, ConflictError, DamagedError
 from lightrag_bkp.sources import files, live
 
 pytestmark = pytest.mark.usefixtures("short_rest")
@@ -111,18 +112,46 @@ async def test_cuts_while_documents_are_ingested_hold_whole_pairs(tmp_path: Path
         assert all(vectors == rows for vectors, rows in pairs(copy).values())
 
 
-async def test_a_torn_pair_is_waited_for(graph: GraphBackup, directory: Path) -> None:
-    """An index that was replaced while its metadata is still being written, for longer than files need to rest."""
+def tear(directory: Path) -> tuple[Path, Path]:
+    """Makes an index newer than its metadata, as it is while these are being written; returns both."""
     index = directory / "faiss_index_chunks.index"
     meta = Path(f"{index}.meta.json")
     os.utime(index, ns=(0, meta.stat().st_mtime_ns + 1))
-    with pytest.raises(Busy, match=r"faiss_index_chunks\.index newer than its \.meta\.json"):
+    return index, meta
+
+
+async def test_a_pair_is_waited_for_while_its_other_half_is_written(graph: GraphBackup, directory: Path) -> None:
+    """For longer than files need to rest."""
+    index, meta = tear(directory)
+    written = Path(f"{meta}.tmp.7.7.7")
+    written.write_text("{")
+    with pytest.raises(Busy, match=r"faiss_index_chunks\.index\.meta\.json\.tmp\.7\.7\.7 being written"):
         await graph.create_snapshot(deadline_s=0.3)
     waiting = asyncio.create_task(graph.create_snapshot(deadline_s=20))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.6)
     assert not waiting.done()
-    os.utime(meta, ns=(0, index.stat().st_mtime_ns + 1))
+    written.write_bytes(meta.read_bytes())
+    os.utime(written, ns=(0, index.stat().st_mtime_ns + 1))
+    written.rename(meta)
     assert (await waiting).consistency == "unfenced"
+
+
+@pytest.mark.parametrize("on_busy", ["wait", "fail"])
+async def test_a_torn_pair_at_rest_is_damage(graph: GraphBackup, directory: Path, on_busy: str) -> None:
+    """As a LightRAG leaves it that was killed between the halves, with what it had begun to write an hour ago."""
+    _, meta = tear(directory)
+    left = Path(f"{meta}.tmp.7.7.7")
+    left.write_text("{")
+    os.utime(left, (0, time.time() - 3600))
+    started = time.monotonic()
+    said = r"faiss_index_chunks\.index newer than its \.meta\.json.* nothing has changed since.* touch the"
+    with pytest.raises(DamagedError, match=said):
+        await graph.create_snapshot(on_busy=on_busy, deadline_s=60)
+    assert time.monotonic() - started < 20
+    assert graph.list_snapshots() == []
+    assert (await graph.create_snapshot(on_busy="crash")).consistency == "crash"
+    meta.touch()
+    assert (await graph.create_snapshot()).consistency == "unfenced"
 
 
 async def test_another_dimension_is_refused(graph: GraphBackup, tmp_path: Path) -> None:

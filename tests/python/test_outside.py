@@ -88,6 +88,23 @@ async def test_a_file_replaced_a_moment_ago_is_watched_for_two_seconds(graph_dir
     taken.value.close()
 
 
+async def test_a_file_that_takes_long_to_be_written_is_waited_for(
+    graph_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the flush of other files, for longer than files must rest; what a dead process left is no matter."""
+    age(monkeypatch, 10)
+    half = graph_dir / f"{ENTITIES}.tmp.7.7.7"
+    half.write_bytes((graph_dir / ENTITIES).read_bytes()[:100])
+    for on_busy in ("fail", "wait"):
+        with pytest.raises(Busy, match=rf"{half.name} being written"):
+            await cut(graph_dir, on_busy=on_busy, deadline_s=0.2)
+    (graph_dir / f"{CACHE}.tmp.7.7.7").write_text("{")
+    os.utime(half, (0, time.time() - 60))
+    taken = await cut(graph_dir, on_busy="fail")
+    assert taken.consistency == "unfenced" and half.name not in taken.value.names
+    taken.value.close()
+
+
 async def test_change_times_in_the_future_are_watched_no_longer(
     graph_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
