@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/wire.h"
 #include "repo/keyring.h"
+#include "repo/replica.h"
 #include "repo/repo_private.h"
 #include "repo/storage.h"
 
@@ -85,6 +86,14 @@ static int open_disposable(lrb_repo *repo, const char *name, bool create, int *f
     return LRB_OK;
 }
 
+static int look_whose(lrb_repo *repo, bool create, lrb_err *err) {
+    int code = lrb_replica_look(repo->root_dir, &repo->replica, err);
+    if (code || !repo->replica) return code;
+    repo->state.replica = true;
+    lrb_replica_refuse(repo->graph_id, &repo->unwritable);
+    return create ? lrb_replica_refuse(repo->graph_id, err) : LRB_OK;
+}
+
 static int open_directories(lrb_repo *repo, const char *storage_path, bool create, bool sealed, lrb_err *err) {
     int graphs = -1;
     int code = lrb_storage_open(storage_path, create, &graphs, err);
@@ -98,7 +107,7 @@ static int open_directories(lrb_repo *repo, const char *storage_path, bool creat
     if (!code) code = open_disposable(repo, "cache", create, &repo->cache_dir, err);
     if (code == LRB_E_NOT_FOUND)
         return lrb_err_set(err, LRB_E_NOT_FOUND, "open", repo->graph_id, "no repository of this graph was found in %s", storage_path);
-    return code;
+    return code ? code : look_whose(repo, create, err);
 }
 
 /* ---- the log ---- */
@@ -134,7 +143,7 @@ int lrb_repo_read_new_entries(lrb_repo *repo, lrb_err *err) {
     lrb_state_end_batch(&repo->state);
     if (code != LRB_E_NOT_FOUND) return code;
     lrb_err_clear(err);
-    return LRB_OK;
+    return repo->replica ? lrb_replica_narrow(repo->root_dir, repo->packs_dir, &repo->state, err) : LRB_OK;
 }
 
 static int note_name(void *arg, const char *name, lrb_err *err) {
@@ -183,9 +192,10 @@ static int create_first_entry(lrb_repo *repo, const lrb_key *key, lrb_err *err) 
     return code;
 }
 
-/* The newest entry that says of itself that it is a checkpoint. A damaged one is found when it is applied. */
+/* The newest entry that says of itself that it is a checkpoint; a replica's first one, for later ones know what the sender let go. A
+ * damaged one is found when it is applied. */
 static int find_checkpoint(lrb_repo *repo, uint64_t highest, uint64_t *number, lrb_entry_peek *peek, lrb_err *err) {
-    for (*number = highest;; (*number)--) {
+    for (*number = repo->replica ? 0 : highest;; (*number)--) {
         int code = lrb_log_peek(repo->log_dir, *number, peek, err);
         if (code == LRB_E_NOT_FOUND) return lrb_repo_missing_entry(*number, err);
         if (code || peek->kind == LRB_ENTRY_CHECKPOINT) return code;

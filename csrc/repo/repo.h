@@ -38,7 +38,7 @@ const char *lrb_repo_alarm(const lrb_repo *repo);
 /* DAMAGED when the log is damaged, naming the entry and what to do. What its intact entries say can be read: snapshots whose own
  * entries hold, from every pack that is there. Nothing is appended, pruned or refreshed, and `latest` is not known. */
 int lrb_repo_check_whole(const lrb_repo *repo, lrb_err *err);
-/* The same, and the error of tmp/ or cache/ when one of them could not be opened. Such a handle, which only a reader gets, appends
+/* The same, INVALID for a replica (replica.h), and the error of tmp/ or cache/ when one of them could not be opened. Such a handle, which only a reader gets, appends
  * nothing; opened anew it may, once they are mended. */
 int lrb_repo_check_writable(const lrb_repo *repo, lrb_err *err);
 int lrb_repo_root_dir(const lrb_repo *repo);

@@ -162,7 +162,7 @@ static int catch_up(lrb_repo *repo, lrb_err *err) {
     repo->covered = covered;
     int code;
     if (!repo->index_loaded) {
-        bool loaded;
+        bool loaded; /* never a replica's, whose packs come and go without an entry: nobody saves one */
         if ((code = lrb_index_load(&repo->index, state, covered, repo->cache_dir, &loaded, err))) return code;
         repo->index_loaded = true;
     }

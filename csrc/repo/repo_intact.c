@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "repo/replica.h"
 #include "repo/repo_private.h"
 
 typedef struct reading {
@@ -104,7 +105,7 @@ static int take_all(reading *r, lrb_err *err) {
     lrb_entry_peek peek;
     size_t at = r->numbers.count;
     int code = LRB_OK;
-    while (r->repo->state.empty && at-- > 0) {
+    while (r->repo->state.empty && !r->repo->replica && at-- > 0) {
         code = lrb_log_peek(r->repo->log_dir, r->numbers.at[at], &peek, err);
         if (code && !is_passed(code)) return code;
         lrb_err_clear(err);
@@ -133,6 +134,7 @@ int lrb_repo_read_intact(lrb_repo *repo, const lrb_key *key, const lrb_err *reas
     reading r = {.repo = repo};
     lrb_buf_init(&r.bytes, LRB_ENTRY_MAX_BYTES);
     lrb_state_clear(&repo->state);
+    repo->state.replica = repo->replica;
     lrb_vault_clear(&repo->vault);
     lrb_err_clear(err);
     int code = lrb_log_list(repo->log_dir, &r.numbers, err);
@@ -140,6 +142,7 @@ int lrb_repo_read_intact(lrb_repo *repo, const lrb_key *key, const lrb_err *reas
     if (!code) code = take_all(&r, err);
     if (!code) code = lrb_fs_list(repo->packs_dir, add_pack, repo, "packs", err);
     if (!code) note(&r, reason, 0);
+    if (!code && repo->replica) code = lrb_replica_narrow(repo->root_dir, repo->packs_dir, &repo->state, err);
     repo->damage_at_end = r.damaged > repo->state.last_number;
     lrb_free(r.numbers.at);
     lrb_buf_clear(&r.bytes);

@@ -34,7 +34,8 @@ struct lrb_repo {
     lrb_state state;
     char alarm[320];         /* "" or what is wrong with the log as a whole */
     lrb_err damage;          /* of the log; code 0: none. Then the state is what its intact entries say, and nothing is written */
-    lrb_err unwritable;      /* why tmp/ or cache/ could not be opened, which only writers need; code 0: they are */
+    lrb_err unwritable;      /* why nothing may be written: tmp/ or cache/ could not be opened, or this is a replica; code 0: it may */
+    bool replica;            /* the log is a sender's: read from its first entry, and narrowed to what is here (replica.h) */
     bool damage_at_end;      /* no intact entry comes after it */
     uint64_t durable_entries; /* so many from entry 0 on are known to be on disk; under append_lock */
 

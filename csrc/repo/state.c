@@ -134,7 +134,7 @@ static int apply_packs(lrb_state *state, const lrb_entry *entry, const char *lab
     if (!code) code = check_written(state, entry, label, err);
     if (!code) code = lrb_table_reserve(state, 0, refs + entry->pack_count, err);
     if (code) return code;
-    change_refs(state, entry);
+    if (!state->replica) change_refs(state, entry);
     know_written(state, entry); /* last: a repack may have written the very bytes of a pack that it retires */
     return LRB_OK;
 }
@@ -207,7 +207,7 @@ static int apply_drop(lrb_state *state, const lrb_entry *entry, const char *labe
     lrb_field field;
     char id[LRB_SNAPSHOT_ID_MAX];
     int code = check_drop(entry, label, err);
-    if (code) return code;
+    if (code || state->replica) return code;
     while (lrb_field_next(&view, &field)) {
         if (field.tag != LRB_F_SNAPSHOT_REF || lrb_payload_text(&field, id, sizeof id, label, err)) continue;
         lrb_snapshot *snapshot = lrb_table_find_snapshot(state, id);
@@ -234,6 +234,7 @@ static int begin_with(lrb_state *state, const lrb_entry *entry, const char *labe
     if (code) return code;
     memcpy(fresh.repository_id, entry->repository_id, LRB_REPO_ID_BYTES);
     fresh.empty = false;
+    fresh.replica = state->replica;
     fresh.batch = state->batch;
     *state = fresh;
     return LRB_OK;
@@ -255,6 +256,7 @@ static int check_follows(const lrb_state *state, const lrb_entry *entry, const c
 
 static int apply_checkpoint(lrb_state *state, const lrb_entry *entry, const char *label, lrb_err *err) {
     uint64_t floor;
+    if (state->replica) return LRB_OK; /* it says what is left at the sender's */
     int code = lrb_checkpoint_compare(entry, label, state, &floor, err);
     if (!code) state->floor = floor;
     return code;

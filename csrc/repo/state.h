@@ -42,6 +42,7 @@ typedef struct lrb_state_pack {
 
 typedef struct lrb_state {
     bool empty;                    /* no entry read yet */
+    bool replica;                  /* set by the owner of an empty state: the log is another one's, and what it takes away stays (replica.h) */
     uint64_t last_number, last_checkpoint;
     uint64_t floor;                /* entries below this number may be absent */
     lrb_id last_digest;

@@ -194,11 +194,12 @@ class Receiver:
             replica.begin(_entry(replica, entries[0]))
         with replica.writing():
             shelf.sync(os.path.dirname(replica.pack_path("")))
+            asked = dict(receipts)
             for entry in entries:
-                replica.append(_entry(replica, entry))
+                replica.append(_entry(replica, entry), asked)
                 if "object" in entry:
                     replica.quarantine.discard(entry["object"])
-            for number, needs in receipts:
+            for number, needs in asked.items():
                 replica.grant(number, needs)
             self._hear(replica, said, epoch)
         return self._acknowledge(replica, nonce, [number for number, _ in receipts]).signed(api_key)

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -101,11 +101,13 @@ class Replica:
 
     def receipts(self) -> list[Receipt]:
         """All, in the log's order."""
-        return [self._receipt(number) for number in self._numbers(self._at("replica", "receipts"))]
+        head = self.head()
+        numbers = [] if head is None else self._numbers(self._at("replica", "receipts"))
+        return [self._receipt(number) for number in numbers if head is not None and number <= head.number]
 
     def has_receipt(self, number: int) -> bool:
         """Whether the snapshot of this entry is complete here."""
-        return os.path.exists(self.receipt_path(number))
+        return self._is_here(number) and os.path.exists(self.receipt_path(number))
 
     def needs(self, sha256: str) -> list[tuple[bytes, int]] | None:
         """A list of packs; None when it is not here."""
@@ -204,11 +206,16 @@ class Replica:
             raise Refusal(409, "diverged", f"another key slot {name} is here; nothing is overwritten")
         return False
 
-    def append(self, stored: bytes) -> None:
+    def append(self, stored: bytes, needs: Mapping[int, str]) -> None:
         """Takes a log entry: behind the last one, or one that is here. Only while `writing`.
 
+        Args:
+            needs: lists of packs by the numbers of the snapshots that are to have a receipt. Theirs is made out first,
+                so that whoever reads the log finds it there.
+
         Raises:
-            Refusal: it is none of this graph's, does not follow, or another one is at its number.
+            Refusal: it is none of this graph's, does not follow, or another one is at its number; or what its receipt
+                would say is not so.
         """
         frame = _frame(stored)
         head = self.head()
@@ -216,28 +223,35 @@ class Replica:
             self._compare(frame, head)
             return
         self._check_follows(frame, head)
+        if frame.number in needs:
+            self._make_out(frame, needs[frame.number])
         shelf.create(self.entry_path(frame.number), stored, self.quarantine.directory)
         shelf.sync(self._at("log"))  # before the next one is made: no power cut may keep that alone
         with self._lock:
             self._head = _head(frame)
 
     def grant(self, number: int, needs: str) -> None:
-        """Makes out a receipt, once all is here. Only while `writing`.
+        """Makes out the receipt of an entry that is here. Only while `writing`.
 
         Raises:
-            Refusal: something is not.
+            Refusal: something it needs is not.
         """
-        frame = self._stored(number) if self._is_here(number) else None
-        if frame is None or frame.kind != frames.SNAPSHOT:
-            raise Refusal(422, "bad_receipt", f"entry {number} is no snapshot that is here")
-        if self.has_receipt(number):
-            return
+        if not self._is_here(number):
+            raise Refusal(422, "bad_receipt", f"entry {number} is not here: send it first")
+        if not self.has_receipt(number):
+            self._make_out(self._stored(number), needs)
+
+    # ---- inside ----
+
+    def _make_out(self, frame: frames.EntryFrame, needs: str) -> None:
+        if frame.kind != frames.SNAPSHOT:
+            raise Refusal(422, "bad_receipt", f"entry {frame.number} is no snapshot")
         packs = self.needs(needs)
         if packs is None:
             raise Refusal(424, "incomplete", f"the list of packs {needs} is not here: send it", missing=[needs])
         absent = [name.hex() for name, size in packs if shelf.size_of(self.pack_path(name.hex())) != size]
         if absent:
-            said = f"{len(absent)} packs of the snapshot of entry {number} are not here: send them first"
+            said = f"{len(absent)} packs of the snapshot of entry {frame.number} are not here: send them first"
             raise Refusal(424, "incomplete", said, missing=absent[:PAGE])
         receipt = {
             "sha256": frame.sha256.hex(),
@@ -245,10 +259,8 @@ class Replica:
             "received_us": now_us(),
             "time_us": frame.time_ns // 1000,
         }
-        shelf.create(self.receipt_path(number), json.dumps(receipt).encode(), self.quarantine.directory)
-        shelf.sync(self._at("replica", "receipts"))
-
-    # ---- inside ----
+        # One that is there is of an entry that was not taken in the end.
+        shelf.replace(self.receipt_path(frame.number), json.dumps(receipt).encode(), self.quarantine.directory)
 
     def _at(self, *names: str) -> str:
         return os.path.join(self.directory, *names)

@@ -15,6 +15,7 @@ from typing import Any
 
 from lightrag_bkp import _bridge
 from lightrag_bkp.receiving import protocol
+from lightrag_bkp.receiving.here import open_keys
 from lightrag_bkp.receiving.protocol import BASE_PATH, Acknowledgement
 
 from .authority import Authority
@@ -51,9 +52,9 @@ def receiving(program: Program, *words: object, tls: bool = True) -> Iterator[Li
         yield Listening(int(said.rpartition(":")[2]), authority, process.pid)
 
 
-def new_key(program: Program, name: str = "tokyo", *words: object) -> str:
-    """A key made as an administrator makes it."""
-    return str(program.json("key", "add", name, *words)["key"])
+def new_key(program: Program, name: str = "tokyo", graph: str | None = None, quota_bytes: int | None = None) -> str:
+    """A key for the receiver of `program`."""
+    return open_keys(program.storage).add(name, graph_id=graph, quota_bytes=quota_bytes)[1]
 
 
 @dataclass

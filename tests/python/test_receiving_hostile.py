@@ -1,0 +1,408 @@
+"""A receiver and those who mean it no good, or lost their way: each is refused by name, and nothing of theirs stays.
+
+Every test speaks to the real program over TLS, most through raw sockets; the replica afterwards is what it was before.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import socket
+import ssl
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.folders import fingerprint
+from support.program import Program
+from support.receiving import Listening, Sender, new_key, opened, receiving
+
+from lightrag_bkp.receiving import protocol
+from lightrag_bkp.receiving.here import open_keys
+from lightrag_bkp.receiving.protocol import BASE_PATH, BODY_BYTES
+from lightrag_bkp.sync import BackupManager
+
+
+@dataclass
+class Host:
+    """A receiving host, and what a sending one has."""
+
+    program: Program
+    there: Listening
+    here: Path
+    snapshot: str
+    key: str
+
+    def sender(self, **allowed: Any) -> Sender:
+        """One with a replica of its own."""
+        name = f"s{secrets.token_hex(4)}"
+        sender = Sender(self.there, new_key(self.program, name, **allowed), "alpha", opened(self.here, "alpha"))
+        self.replica = self.program.storage / "replicas" / name / "graphs" / "alpha"
+        return sender
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    folder = tmp_path_factory.mktemp("hosts")
+    (folder / "there").mkdir()
+    (folder / "source").mkdir()
+    (folder / "source" / "big").write_bytes(os.urandom(3_000_000))
+    graph = BackupManager(folder / "here").register_graph("alpha", folder / "source")
+    snapshot = graph.create_snapshot()
+    program = Program(folder / "there")
+    with receiving(program) as there:
+        yield Host(program, there, folder / "here", snapshot.backup_id, new_key(program))
+
+
+@pytest.fixture
+def host(running: Host) -> Iterator[Host]:
+    """The same receiver for all; it must still be well afterwards."""
+    yield running
+    assert status_of(raw(running.there, head_of("GET", "/capabilities", running.key, None))) == 200
+
+
+@pytest.fixture
+def sender(host: Host) -> Sender:
+    """One whose replica has its log's first entry."""
+    sender = host.sender()
+    sender.append(range(1))
+    return sender
+
+
+def pack_of(host: Host, sender: Sender) -> tuple[str, bytes]:
+    _, packs = sender.needed(host.snapshot)
+    return packs[0][0].hex(), sender.pack(packs[0][0])
+
+
+def raw(there: Listening, request: bytes, *, end: bool = False, timeout: float = 20) -> bytes:
+    """What is answered to these bytes; `end` closes our side behind them."""
+    with (
+        socket.create_connection(("127.0.0.1", there.port), timeout=timeout) as plain,
+        there.context().wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        connection.sendall(request)
+        if end:
+            connection.shutdown(socket.SHUT_RDWR)
+            return b""
+        answer = b""
+        try:
+            while piece := connection.recv(65536):
+                answer += piece
+        except (TimeoutError, ssl.SSLError, ConnectionError):
+            pass
+        return answer
+
+
+def head_of(method: str, path: str, key: str | None, length: int | None, **headers: object) -> bytes:
+    lines = [f"{method} {BASE_PATH}{path} HTTP/1.1", "Host: there", "Connection: close"]
+    lines += [] if key is None else [f"X-API-Key: {key}"]
+    lines += [] if length is None else [f"Content-Length: {length}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def error_of(answer: bytes) -> str:
+    return str(json.loads(answer.partition(b"\r\n\r\n")[2])["error"])
+
+
+# ---- who ----
+
+
+@pytest.mark.parametrize("key", [None, "", "wrong", "lrb_0123456789abcdef_" + "A" * 43, "é" * 9], ids=repr)
+@pytest.mark.parametrize("path", ["/capabilities", "/graphs/alpha", "/graphs/../x", "/anything"])
+def test_without_a_good_key_nothing_is_told(host: Host, key: str | None, path: str) -> None:
+    answer = raw(host.there, head_of("GET", path, key, None))
+    assert status_of(answer) == 401 and error_of(answer) == "unauthenticated"
+
+
+def test_without_a_good_key_no_byte_of_a_body_is_waited_for(host: Host) -> None:
+    """The body is announced and never sent: who waited for it would answer 408, much later."""
+    answer = raw(host.there, head_of("PUT", f"/graphs/alpha/objects/{'a' * 64}", "wrong", 900_000), timeout=10)
+    assert status_of(answer) == 401
+
+
+def test_a_revoked_key_is_none(host: Host) -> None:
+    sender = host.sender()
+    open_keys(host.program.storage).revoke(sender.key.split("_")[1])
+    status, said = sender.ask("GET", "/capabilities")
+    assert (status, said["error"], said["retryable"]) == (401, "unauthenticated", False)
+
+
+def test_a_key_for_one_graph_opens_no_other(host: Host) -> None:
+    sender = host.sender(graph="beta")
+    for method, path in (("GET", ""), ("POST", "/missing"), ("POST", "/log"), ("PUT", f"/objects/{'a' * 64}")):
+        assert sender.ask(method, f"/graphs/alpha{path}", b"{}")[0] == 403
+    assert sender.ask("GET", "/graphs/beta")[0] == 404
+
+
+# ---- names ----
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        "..",
+        "../up",
+        "..%2fup",
+        "%2e%2e%2fup",
+        "%2fetc%2fpasswd",
+        "a%00b",
+        "a%0ab",
+        ".hidden",
+        "a" * 129,
+        "a%5cb",
+        "%c3%a9",
+        "",
+    ],
+)
+def test_a_name_that_leads_elsewhere_is_refused(host: Host, graph: str) -> None:
+    sender = host.sender()
+    before = fingerprint(host.program.storage / "replicas")
+    request = head_of("POST", f"/graphs/{graph}/log", sender.key, 2, Lrb_Epoch=0, Lrb_Repository=sender.repository)
+    assert status_of(raw(host.there, request + b"{}")) in (404, 422)
+    assert fingerprint(host.program.storage / "replicas") == before
+
+
+@pytest.mark.parametrize("name", ["..%2f..%2f..%2fx", "%00" * 64, "A" * 64, "a" * 63, "a" * 65, "%2fetc%2fpasswd"])
+@pytest.mark.parametrize("place", ["objects", "keys"])
+def test_an_object_of_another_name_is_refused(host: Host, sender: Sender, place: str, name: str) -> None:
+    before = fingerprint(host.replica)
+    told = {"Lrb_Epoch": 0, "Lrb_Repository": sender.repository, "Upload_Offset": 0, "Upload_Length": 1}
+    told |= {"Lrb_Kind": "pack", "Content_Digest": protocol.content_digest(b"x")}
+    answer = raw(host.there, head_of("PUT", f"/graphs/alpha/{place}/{name}", sender.key, 1, **told) + b"x")
+    assert status_of(answer) in (404, 422)
+    assert fingerprint(host.replica) == before
+
+
+# ---- sizes ----
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [(BODY_BYTES + 1, 413), (1 << 62, 413), (None, 411)], ids=["one more", "bomb", "none"]
+)
+def test_a_body_that_is_too_long_or_of_no_length_is_refused_unread(
+    host: Host, sender: Sender, length: int | None, status: int
+) -> None:
+    told = {"Lrb_Epoch": 0, "Lrb_Repository": sender.repository}
+    request = head_of("POST", "/graphs/alpha/log", sender.key, length, **told)
+    if length is None:
+        request = request.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert status_of(raw(host.there, request, timeout=10)) == status
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "status"),
+    [(0, (16 << 20) + 1, 413), (0, 1 << 62, 413), (0, 0, 413), (5, 5, 422), (1 << 62, 1 << 20, 422), (1000, 9000, 416)],
+)
+def test_an_object_of_impossible_sizes_is_refused(
+    host: Host, sender: Sender, offset: int, size: int, status: int
+) -> None:
+    before = sorted(path.name for path in host.replica.rglob("*") if path.stat().st_size)
+    assert sender.part("a" * 64, b"x", offset, size)[0] == status
+    assert sorted(path.name for path in host.replica.rglob("*") if path.stat().st_size) == before
+
+
+def test_a_quota_is_kept(host: Host) -> None:
+    sender = host.sender(quota_bytes=1_000_000)
+    sender.append(range(1))
+    name, pack = pack_of(host, sender)
+    status, said = sender.upload(name, pack)
+    assert (status, said["error"], said["retryable"]) == (507, "no_room", True)
+    assert sum(path.stat().st_size for path in host.replica.rglob("*") if path.is_file()) < 1_000_000
+
+
+# ---- bodies ----
+
+
+@pytest.mark.parametrize("sent", [0, 1, 70_000])
+def test_a_body_that_ends_early_leaves_no_trace(host: Host, sender: Sender, sent: int) -> None:
+    name, pack = pack_of(host, sender)
+    part = pack[:100_000]
+    told = {"Lrb_Epoch": 0, "Lrb_Repository": sender.repository, "Upload_Offset": 0, "Upload_Length": len(pack)}
+    told |= {"Lrb_Kind": "pack", "Content_Digest": protocol.content_digest(part)}
+    request = head_of("PUT", f"/graphs/alpha/objects/{name}", sender.key, len(part), **told)
+    assert raw(host.there, request + part[:sent], end=True) == b""
+    assert list((host.replica / "replica" / "quarantine").iterdir()) == []
+    assert sender.upload(name, pack)[0] == 201
+
+
+@pytest.mark.parametrize("at", [0, 50_000, 99_999])
+def test_a_byte_that_flipped_on_its_way_is_named_and_sent_again(host: Host, sender: Sender, at: int) -> None:
+    name, pack = pack_of(host, sender)
+    part = pack[:100_000]
+    flipped = part[:at] + bytes([part[at] ^ 4]) + part[at + 1 :]
+    told = {"Upload_Offset": 0, "Upload_Length": len(pack), "Lrb_Kind": "pack"}
+    digest = protocol.content_digest(part)
+    status, said = sender.write("PUT", f"/objects/{name}", flipped, Content_Digest=digest, **told)
+    assert (status, said["error"], said["retryable"], said["offset"]) == (400, "damaged_part", True, 0)
+    assert name in said["detail"]
+    assert sender.upload(name, pack)[0] == 201
+
+
+def test_a_pack_that_is_not_what_its_name_says_is_thrown_away(host: Host, sender: Sender) -> None:
+    name, pack = pack_of(host, sender)
+    rotten = pack[:-100] + bytes([pack[-100] ^ 1]) + pack[-99:]
+    status, said = sender.upload(name, rotten)
+    assert (status, said["error"], said["retryable"]) == (422, "wrong_hash", False) and name in said["detail"]
+    assert not list((host.replica / "replica" / "quarantine").iterdir()) and not list(
+        (host.replica / "packs").iterdir()
+    )
+    assert sender.upload(name, pack)[0] == 201
+
+
+def forged(pack: bytes, at: int, value: bytes) -> tuple[str, bytes]:
+    changed = pack[:at] + value + pack[at + len(value) :]
+    return hashlib.sha256(changed).hexdigest(), changed
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(0, b"lrbpack9"), (8, b"\2\0"), (10, b"\1"), (16, b"another one's id"), (-56, b"\xff" * 8), (-64, b"\xff" * 4)],
+    ids=["magic", "version", "seal", "repository", "length", "trailer"],
+)
+def test_a_pack_of_another_frame_is_refused(host: Host, sender: Sender, at: int, value: bytes) -> None:
+    _, pack = pack_of(host, sender)
+    name, changed = forged(pack, at % len(pack), value)
+    status, said = sender.upload(name, changed)
+    assert (status, said["error"]) == (422, "bad_pack")
+    assert not list((host.replica / "packs").iterdir())
+
+
+def test_a_part_that_comes_twice_changes_nothing(host: Host, sender: Sender) -> None:
+    name, pack = pack_of(host, sender)
+    first = sender.part(name, pack[:1000], 0, len(pack))
+    assert first == sender.part(name, pack[:1000], 0, len(pack)) == (200, {"offset": 1000, "complete": False})
+    assert sender.part(name, pack[500:1500], 500, len(pack)) == (200, {"offset": 1000, "complete": False})
+    assert sender.upload(name, pack, 1000)[0] == 201
+    assert sender.part(name, pack[:1000], 0, len(pack)) == (200, {"offset": len(pack), "complete": True})
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", b"[" * 100_000, b'{"nonce": 7}', b'{"nonce": "' + b"a" * 32 + b'", "entries": 7}']
+)
+def test_what_is_no_request_is_refused(host: Host, sender: Sender, body: bytes) -> None:
+    status, said = sender.write("POST", "/log", body)
+    assert (status, said["error"]) == (422, "bad_request")
+
+
+# ---- the log ----
+
+
+def entry(sender: Sender, number: int) -> bytes:
+    return bytes(sender.core.entry(number)[0])
+
+
+def resealed(stored: bytes, at: int, value: bytes) -> bytes:
+    """An entry with some bytes changed, and a digest that fits again."""
+    changed = stored[:at] + value + stored[at + len(value) : -32]
+    return changed + hashlib.sha256(changed).digest()
+
+
+def post(sender: Sender, *entries: bytes) -> tuple[int, dict[str, object]]:
+    said = {"entries": [{"number": 0, "bytes": base64.b64encode(one).decode()} for one in entries]}
+    answer = sender.post_log(said)
+    return answer if isinstance(answer, tuple) else (200, {})
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "status", "error"),
+    [
+        (8, b"\2\0", 422, "bad_entry"),
+        (10, struct.pack("<H", 11), 422, "bad_entry"),
+        (16, b"another one's id", 422, "bad_entry"),
+        (32, struct.pack("<Q", 2), 409, "gap"),
+        (32, struct.pack("<Q", 1 << 63), 409, "gap"),
+        (72, bytes(32), 409, "diverged"),
+        (140, struct.pack("<I", 1 << 31), 422, "bad_entry"),
+        (144, struct.pack("<I", (1 << 32) - 1), 422, "bad_entry"),
+        (152, b"gamma", 422, "bad_entry"),
+    ],
+    ids=["version", "kind", "repository", "gap", "far", "chain", "packs", "payload", "graph"],
+)
+def test_an_entry_that_cannot_follow_is_refused(
+    host: Host, sender: Sender, at: int, value: bytes, status: int, error: str
+) -> None:
+    before = fingerprint(host.replica / "log")
+    answered, said = post(sender, resealed(entry(sender, 1), at, value))
+    assert (answered, said["error"]) == (status, error)
+    assert fingerprint(host.replica / "log") == before
+
+
+@pytest.mark.parametrize("at", [0, 40, 160, -1])
+def test_an_entry_with_a_flipped_byte_is_refused(host: Host, sender: Sender, at: int) -> None:
+    stored = bytearray(entry(sender, 1))
+    stored[at] ^= 16
+    assert post(sender, bytes(stored))[0] in (409, 422)
+    assert len(list((host.replica / "log").iterdir())) == 1
+
+
+def test_another_entry_at_a_number_that_is_taken_is_divergence(host: Host, sender: Sender) -> None:
+    sender.ship(host.snapshot)
+    before = fingerprint(host.replica / "log")
+    other = resealed(entry(sender, 1), 48, b"another nonce...")
+    status, said = post(sender, other)
+    assert (status, said["error"], said["retryable"]) == (409, "diverged", False)
+    assert said["number"] == sender.core.head()[1] and said["sha256"] == sender.core.head()[2].hex()
+    assert fingerprint(host.replica / "log") == before
+
+
+def test_old_entries_that_come_again_change_nothing(host: Host, sender: Sender) -> None:
+    sender.ship(host.snapshot)
+    before = fingerprint(host.replica / "log")
+    assert sender.append(range(sender.core.head()[1] + 1)).number == sender.core.head()[1]
+    assert fingerprint(host.replica / "log") == before
+
+
+def test_another_repository_is_refused_before_its_body_comes(host: Host, sender: Sender) -> None:
+    told = {"Lrb_Epoch": 0, "Lrb_Repository": "ab" * 16}
+    answer = raw(host.there, head_of("POST", "/graphs/alpha/log", sender.key, 5000, **told) + b"x" * 5000)
+    assert (status_of(answer), error_of(answer)) == (409, "other_repository")
+
+
+def test_a_lower_epoch_is_refused_whatever_it_sends(host: Host, sender: Sender) -> None:
+    sender.epoch = 3
+    sender.append([])
+    assert sender.ask("GET", "/graphs/alpha")[1]["epoch"] == 3
+    assert sender.ask("GET", "/capabilities")[1]["epoch"] == 3
+    sender.epoch = 2
+    name, pack = pack_of(host, sender)
+    for status, said in (sender.append([]), sender.upload(name, pack)):
+        assert (status, said["error"], said["epoch"], said["retryable"]) == (409, "stale_epoch", 3, False)
+    sender.epoch = 3
+    sender.ship(host.snapshot)
+
+
+def test_nothing_is_receipted_that_is_not_here(host: Host, sender: Sender) -> None:
+    number, packs = sender.needed(host.snapshot)
+    needs = protocol.encode_needs(packs)
+    name = hashlib.sha256(needs).hexdigest()
+    status, said = sender.append(range(1, number + 1), [(number, name)])
+    assert (status, said["error"], said["missing"]) == (424, "incomplete", [name])
+    assert sender.upload(name, needs, kind="needs")[0] == 201
+    status, said = sender.append(range(1, number + 1), [(number, name)])
+    assert (status, said["missing"]) == (424, [packs[0][0].hex()])
+    assert sender.ask("GET", "/graphs/alpha")[1]["receipts"] == []
+    assert sender.ship(host.snapshot).receipts == [number]
+
+
+def test_a_key_slot_is_one_and_never_replaced(host: Host, sender: Sender) -> None:
+    slot_id = secrets.token_bytes(16)
+
+    def slot(salt: bytes) -> bytes:
+        begin = (b"lrbkey01" + bytes(8) + slot_id + bytes(32) + salt).ljust(176, b"\0")
+        return begin + hashlib.sha256(begin).digest()
+
+    path = f"/keys/{slot_id.hex()}"
+    assert sender.write("PUT", path, b"x" * 208)[1]["error"] == "bad_key_slot"
+    assert sender.write("PUT", path, slot(b"one"))[0] == 201
+    assert sender.write("PUT", path, slot(b"one"))[0] == 200
+    assert sender.write("PUT", path, slot(b"two"))[0] == 409
+    assert (host.replica / "keys" / slot_id.hex()).read_bytes() == slot(b"one")
