@@ -145,14 +145,16 @@ static int note_object(const visit *at, lrb_err *err) {
 /* The tracking row names other sources than the object. It has to name at least those; and it may name more when the
  * graph's list was cut at LightRAG's cap. `truncate` says so in most cases. Else the cap, which is configured, shows in
  * the lists themselves: none is longer. A custom graph replaces what the graph says of an object that was there and writes
- * no tracking. */
+ * no tracking. A chunk that is gone may be left in the graph alone, when its document was deleted after a merge. */
 static int compare_tracking(const visit *at, lrb_err *err) {
     bool lacks = false, custom = false;
     for (size_t i = 0; i < at->file->sources.count && !lacks; i++) {
         const lrb_hash *source = &at->file->sources.at[i];
         lrb_hash pair = lrb_hash_of_pair(at->v, &at->id, source);
         if (lrb_idset_has(&at->v->pairs, &pair)) continue;
-        if (lrb_idset_flags(&at->v->chunks, source) & LRB_CHUNK_IS_CUSTOM) custom = true;
+        uint32_t flags = lrb_idset_flags(&at->v->chunks, source);
+        if (!(flags & LRB_CHUNK_HERE) && lrb_was_read(at->v, LRB_ROLE_TEXT_CHUNKS)) continue; /* source_gone tells */
+        if (flags & LRB_CHUNK_IS_CUSTOM) custom = true;
         else lacks = true;
     }
     lrb_id_slot *slot = lrb_idset_hold(at->set, &at->id, false);

@@ -143,6 +143,19 @@ async def test_a_document_deleted_after_its_entities_were_renamed(graph_dir: Pat
     assert "source_gone" in warned(found) and found.verdict is Verdict.USABLE
 
 
+async def test_documents_deleted_after_their_entities_were_merged(tmp_path: Path) -> None:
+    """Of some objects LightRAG takes the deleted chunks out of the tracking, and not out of the graph."""
+    async with graphs.opened(tmp_path) as rag:
+        await graphs.insert_documents(rag, 0, 6, entities=8)
+        await rag.adelete_by_entity("E1")
+        await rag.amerge_entities(["E3", "E4"], "E3")
+        await graphs.insert_documents(rag, 20, 4, entities=8)
+        for document in sorted(check.documents_by_status(tmp_path)["processed"])[:5]:
+            await rag.adelete_by_doc_id(document)
+    found = await validate_directory(tmp_path)
+    assert "source_gone" in warned(found) and found.verdict is Verdict.USABLE
+
+
 async def test_custom_chunks(graph_dir: Path) -> None:
     async with graphs.opened(graph_dir) as rag:
         texts = ["E1 works with E2.", "E3 works with E4."]
