@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from . import arguments, config, secret
 from .errors import ConfigurationError, ConflictError, InvalidInputError, LightragBkpError, NotFoundError
@@ -16,6 +16,10 @@ from .graph import GraphBackup
 from .keyring import Keyring
 from .models import BackupSnapshot, BackupStatus, KeySlot, RetentionPolicy
 from .repository import stored_graphs
+
+if TYPE_CHECKING:
+    from .replication import ReplicationManager
+    from .shipping.dispatcher import Dispatcher
 
 __all__ = ["BackupManager", "BackupSnapshot", "BackupStatus", "GraphBackup"]
 
@@ -67,6 +71,8 @@ class BackupManager:
         self.keyring = Keyring(chosen, secret.named(passphrase, passphrase_file, key_file) or settings.secret)
         self._lock = threading.RLock()
         self._graphs: dict[str, GraphBackup] = {}
+        self.replication = settings.replication
+        self._dispatcher: Dispatcher | None = None
         for graph in settings.graphs:
             self.register_graph(
                 graph.graph_id,
@@ -114,6 +120,8 @@ class BackupManager:
             retention=self.retention,
             keyring=self.keyring,
         )
+        if self.replication.after_snapshot:
+            wanted.on_snapshot = self._dispatch
         with self._lock:
             known = self._graphs.setdefault(graph_id, wanted)
             if known is not wanted:
@@ -214,11 +222,28 @@ class BackupManager:
         return await self.keyring.kit()
 
     def close(self) -> None:
-        """Lets go of all repositories; the next call opens them again."""
+        """Lets go of all repositories, and ends copies that are under way; the next call opens them again."""
         with self._lock:
             graphs = list(self._graphs.values())
+            dispatcher, self._dispatcher = self._dispatcher, None
+        if dispatcher is not None:
+            dispatcher.close()
         for graph in graphs:
             graph.close()
+
+    def _dispatch(self, graph_id: str) -> None:
+        """Has a graph sent to its targets, in the background."""
+        with self._lock:
+            if self._dispatcher is None:
+                from .shipping.dispatcher import Dispatcher
+
+                self._dispatcher = Dispatcher(self._sender)
+            self._dispatcher.announce(graph_id)
+
+    def _sender(self) -> "ReplicationManager":
+        from .replication import ReplicationManager
+
+        return ReplicationManager(storage_path=self.storage_path, keyring=self.keyring)
 
     def _graph(self, graph_id: str) -> GraphBackup:
         with self._lock:

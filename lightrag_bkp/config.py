@@ -22,6 +22,7 @@ here touches a repository; the modules that do the work take values, never setti
     database_url = "postgresql+psycopg://..."   # LIGHTRAG_REPLICATION_DATABASE_URL
     key_file = "replication.key"                # LIGHTRAG_REPLICATION_KEY_FILE
     bytes_per_second = 10_000_000               # LIGHTRAG_REPLICATION_BYTES_PER_SECOND: of all that is sent
+    after_snapshot = true                       # LIGHTRAG_REPLICATION_AFTER_SNAPSHOT: send each one at once
 
     [graphs.support]                            # LIGHTRAG_BACKUP_GRAPHS="support=/srv/rag_storage:support,..."
     source_dir = "/srv/rag_storage"
@@ -195,11 +196,13 @@ class _Section:
     paths: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
 
     def readers(self, directory: Path) -> dict[str, Callable[[str], Any]]:
         """How the text of each member's variable is read."""
         paths = dict.fromkeys(self.paths, lambda text: _path(text, directory, "it"))
-        return {**paths, **dict.fromkeys(self.numbers, _number), **dict.fromkeys(self.texts, str)}
+        others = dict.fromkeys(self.numbers, _number) | dict.fromkeys(self.texts, str)
+        return {**paths, **others, **dict.fromkeys(self.switches, _switch)}
 
 
 _SECTIONS = (
@@ -217,6 +220,7 @@ _SECTIONS = (
         paths=("key_file",),
         numbers=("bytes_per_second",),
         texts=("database_url",),
+        switches=("after_snapshot",),
     ),
 )
 
@@ -343,6 +347,12 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise InvalidInputError(f"{text!r} is no number") from None
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise InvalidInputError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
 
 
 def _whole(text: str) -> int:

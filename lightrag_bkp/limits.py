@@ -41,6 +41,7 @@ REPLICATION_VARIABLES = {
     "database_url": "LIGHTRAG_REPLICATION_DATABASE_URL",
     "key_file": "LIGHTRAG_REPLICATION_KEY_FILE",
     "bytes_per_second": "LIGHTRAG_REPLICATION_BYTES_PER_SECOND",
+    "after_snapshot": "LIGHTRAG_REPLICATION_AFTER_SNAPSHOT",
 }
 """The environment's name of each member of `ReplicationSettings`."""
 
@@ -53,17 +54,21 @@ class ReplicationSettings:
         database_url: of SQLAlchemy's kind, never part of a `repr`: it may hold a password. key_file: what seals the API
             keys there. Both are below the storage path by default.
         bytes_per_second: of everything one process sends; None: as fast as it goes.
+        after_snapshot: whether each snapshot is sent to its graph's targets as soon as it is there.
     """
 
     database_url: str | None = field(default=None, repr=False)
     key_file: str | None = None
     bytes_per_second: float | None = None
+    after_snapshot: bool = False
 
     def __post_init__(self) -> None:
         for name in ("database_url", "key_file"):
             if not isinstance(getattr(self, name), str | None):
                 raise InvalidInputError(f"{name} must be a text")
         check_rate(self.bytes_per_second, "bytes_per_second")
+        if not isinstance(self.after_snapshot, bool):
+            raise InvalidInputError(f"after_snapshot {self.after_snapshot!r} must be true or false")
 
 
 def check_rate(value: float | None, name: str) -> float | None:

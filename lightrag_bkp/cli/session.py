@@ -151,9 +151,13 @@ class Session:
             self.note(known.graph_id, Failure(Exit.FAILED, "DAMAGED", damage, target=known.graph_id))
         for said in (None if fail_damaged else damage, alarm):
             if said is not None:
-                self.warnings.append((known.graph_id, said))
-                if not self.json:
-                    self.complain(f"graph {known.graph_id}: warning: {said}")
+                self.warn(known.graph_id, said)
+
+    def warn(self, graph_id: str, said: str) -> None:
+        """Keeps for the answer what is wrong with one graph and stops nothing."""
+        self.warnings.append((graph_id, said))
+        if not self.json:
+            self.complain(f"graph {graph_id}: warning: {said}")
 
     # ---- work ----
 

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, LightragBkpError
 from .session import Session
 from .text import size, table
 from .words import GraphId
 
 if TYPE_CHECKING:
+    from ..backup import BackupManager
     from ..replication import ReplicationLog, ReplicationTarget
 
 
@@ -65,11 +66,29 @@ def replicate(
     return 0 if all(log.status is ReplicationStatus.COMPLETED for log in logs) else 1
 
 
+def send_new(session: Session, backup: "BackupManager", graph: str) -> list[dict[str, Any]]:
+    """Sends a snapshot that was just taken to the graph's targets. What fails is a warning: the snapshot is there."""
+    try:
+        with session.replication(backup.keyring) as manager:
+            replicator = manager.get_graph_replicator(graph)
+            targets = {one.target_id: one for one in replicator.list_targets()}
+            logs = session.run(replicator.replicate())
+    except LightragBkpError as error:
+        session.warn(graph, f"no copy was sent: {error}")
+        return []
+    done = [_document(targets[log.target_id], log) for log in logs]
+    for one in done:
+        if not one["is_there"]:
+            session.warn(graph, f"target {one['name']} has no copy yet: {one['error_message']}")
+    return done
+
+
 def _document(target: "ReplicationTarget", log: "ReplicationLog") -> dict[str, Any]:
     return {
         "target_id": target.target_id,
         "name": target.name,
         "status": log.status.value,
+        "is_there": log.status.value == "COMPLETED",
         "error_message": log.error_message,
         "timestamp": log.timestamp.isoformat(),
         "bytes": log.bytes,

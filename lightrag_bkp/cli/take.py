@@ -11,6 +11,7 @@ from ..errors import InvalidInputError
 from ..verdicts import Verdict
 from .documents import snapshot_document
 from .session import Session
+from .ship import send_new
 from .text import counted, shown, size, table, when
 from .words import GraphId
 
@@ -68,7 +69,9 @@ def snapshot(
     SOURCE_DIR is LightRAG's working directory, or any other directory; LightRAG may go on working.
     """
     metadata = _metadata(tag or [])
-    known = _register(session.manager(new=True), graph, source_dir, workspace, input_dir)
+    manager = session.manager(new=True)
+    known = _register(manager, graph, source_dir, workspace, input_dir)
+    known.on_snapshot = None  # this process ends before a background has sent anything
     with session.progress() as progress:
         taken = session.run(
             known.create_snapshot(
@@ -82,9 +85,11 @@ def snapshot(
             )
         )
     session.warn_of_log(known)
+    copies = send_new(session, manager, graph) if manager.replication.after_snapshot else []
+    more = {"replications": copies} if manager.replication.after_snapshot else {}
     return session.close(
-        lambda: {"snapshot": snapshot_document(taken, body=True)},
-        lambda: _taken(taken, known.source_dir),
+        lambda: {"snapshot": snapshot_document(taken, body=True), **more},
+        lambda: [*_taken(taken, known.source_dir), *(f"copied to {one['name']}" for one in copies if one["is_there"])],
     )
 
 

@@ -1,6 +1,7 @@
 """A graph as its settings and its repository know it: what is listed, and how a snapshot is found."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from .. import _bridge, arguments, config
@@ -41,6 +42,8 @@ class KnownGraph:
         self.retention = arguments.check_retention(retention) or RetentionPolicy()
         if not isinstance(keyring, Keyring | None):
             raise InvalidInputError(f"keyring must be a BackupManager's keyring, and is a {type(keyring).__name__}")
+        self.on_snapshot: Callable[[str], None] | None = None
+        """Told the graph's id after each snapshot; must return at once and never raise."""
         self._repository = GraphRepository(arguments.check_path(storage_path, "storage_path"), self.graph_id, keyring)
 
     @property

@@ -72,7 +72,12 @@ class Taking(KnownGraph):
             progress=progress,
         )
         with refusals_named(chosen), self._repository.advising_on_space():
-            return await capture.create(self._repository, request)
+            return self._announced(await capture.create(self._repository, request))
+
+    def _announced(self, taken: BackupSnapshot) -> BackupSnapshot:
+        if self.on_snapshot is not None:
+            self.on_snapshot(self.graph_id)
+        return taken
 
     def _is_unsaid(self, given: str | os.PathLike[str] | None) -> bool:
         """Whether nobody names a directory, so that the newest snapshot's is meant."""
