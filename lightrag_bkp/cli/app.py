@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bring, judge, keep, look, passphrases, receive, recover, ship, take, targets
+from . import bring, judge, keep, look, passphrases, receive, recover, replicas, ship, take, targets
 from .words import Json, KeyFile, PassphraseFile, Quiet, Storage, Verbose, add
 
 _EPILOG = (
@@ -66,6 +66,7 @@ for _name, _help, _group in (
     ("recovery", "Protect several graphs as one, and bring them back as one.", recover.COMMANDS),
     ("target", "Register where copies can go, and ask for health.", targets.COMMANDS),
     ("key", "Make, list and end the keys of those who send here.", receive.COMMANDS),
+    ("replica", "List, verify, restore and prune what others sent here.", replicas.COMMANDS),
     ("passphrase", "Add, remove and list what opens sealed snapshots.", passphrases.COMMANDS),
 ):
     _commands = typer.Typer(rich_markup_mode=None, help=_help)

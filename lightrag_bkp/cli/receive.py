@@ -24,6 +24,10 @@ def receive(
     allow_http: Annotated[
         bool, typer.Option("--allow-http", help="Take keys over plain HTTP: behind a proxy that speaks TLS.")
     ] = False,
+    keep_days: Annotated[
+        int, typer.Option(metavar="N", help="Let go what came more than N days ago; 0: nothing.")
+    ] = 30,
+    minimum: Annotated[int, typer.Option(metavar="N", help="Keep the newest N in any case.")] = 3,
     min_free: Annotated[
         str, typer.Option(metavar="SIZE", help="Room on the file system that is never filled, as 500MB.")
     ] = "256MB",
@@ -35,10 +39,12 @@ def receive(
     from ..receiving.app import ReceiveApplication
     from ..receiving.here import open_receiver
     from ..receiving.receiver import Settings
+    from ..receiving.retention import Rules
     from ..receiving.serve import serve
 
     session.use_storage()
-    application = ReceiveApplication(open_receiver(settings=Settings(min_free_bytes=_bytes(min_free, "--min-free"))))
+    settings = Settings(_bytes(min_free, "--min-free"), rules=Rules(keep_days, minimum))
+    application = ReceiveApplication(open_receiver(settings=settings))
 
     def ready(url: str) -> None:
         session.close(lambda: {"url": url}, lambda: [f"receiving on {url}"])

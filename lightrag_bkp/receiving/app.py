@@ -107,7 +107,7 @@ class ReceiveApplication:
         try:
             with self._counted(key):
                 handler, graph, name = _route(method, path, key)
-                request = _Request(headers, body, key, api_key, self.receiver.replica(key.name, graph), name)
+                request = _Request(headers, body, key, api_key, self.receiver.replicas.one(key.name, graph), name)
                 return await handler(self, request)
         except Refusal:
             await body.drain()

@@ -4,14 +4,16 @@ import base64
 import binascii
 import hashlib
 import json
+import logging
 import os
-import threading
+import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import __version__
+from ..errors import LightragBkpError
 from . import shelf
 from .keys import KeyRing, ReceiveKey, now_us
 from .protocol import (
@@ -27,10 +29,13 @@ from .protocol import (
 from .quarantine import Part
 from .refusal import Refusal
 from .replica import MOST_RECEIPTS, Replica
+from .replicas import DEFAULT_SILENT_S, Replicas, lag
+from .retention import Rules, thin
 from .room import Room
 
 DEFAULT_MIN_FREE_BYTES = 256 << 20
-DEFAULT_SILENT_S = 3600.0
+THINNED_S = 3600.0
+logger = logging.getLogger("lightrag_bkp")
 _MOST_NUMBER = (1 << 64) - 1
 
 
@@ -40,56 +45,38 @@ class Settings:
 
     Attributes:
         min_free_bytes: of the file system, never filled. silent_s: so long after a sender was heard its lag is known.
+        rules: what replicas let go; looked at when a snapshot has come, at most once an hour for each.
     """
 
     min_free_bytes: int = DEFAULT_MIN_FREE_BYTES
     silent_s: float = DEFAULT_SILENT_S
+    rules: Rules = field(default_factory=Rules)
 
 
 class Receiver:
-    """All replicas below one directory. Safe under threads and processes.
+    """Takes what senders send. Safe under threads and processes.
 
     Args:
         root: the receive storage; made when it is missing.
     """
 
     def __init__(self, root: str, keys: KeyRing, settings: Settings | None = None) -> None:
-        self.root = os.path.abspath(root)
+        self.replicas = Replicas(root)
+        self.root = self.replicas.root
         self.keys = keys
         self.settings = settings or Settings()
         shelf.make_directories(self.root)
         self.instance_id = _instance_id(self.root)
         self.room = Room(self.root, self.settings.min_free_bytes)
-        self._lock = threading.Lock()
-        self._replicas: dict[tuple[str, str], Replica] = {}
+        self._thinned: dict[str, float] = {}
         _forget_what_a_restart_may_have_torn(self)
-
-    def replica(self, sender: str, graph_id: str) -> Replica:
-        """One replica, whether or not it exists. Both names must have been checked."""
-        with self._lock:
-            kept = self._replicas.get((sender, graph_id))
-            if kept is None:
-                kept = Replica(os.path.join(self.root, sender, "graphs", graph_id), graph_id)
-                if kept.exists:
-                    self._replicas[sender, graph_id] = kept
-            return kept
-
-    def replicas(self) -> list[tuple[str, Replica]]:
-        """(sender, replica) of all there are, sorted."""
-        found = []
-        for sender in _directories(self.root):
-            for graph_id in _directories(os.path.join(self.root, sender, "graphs")):
-                replica = self.replica(sender, graph_id)
-                if replica.exists:
-                    found.append((sender, replica))
-        return found
 
     # ---- questions ----
 
     def capabilities(self, key: ReceiveKey, busy: bool) -> dict[str, Any]:
         """Who this is, and whether it can receive."""
         free = self.room.free_bytes()
-        epochs = [replica.status()["epoch"] for sender, replica in self.replicas() if sender == key.name]
+        epochs = [replica.status()["epoch"] for sender, replica in self.replicas.all() if sender == key.name]
         return {
             "product": "lightrag-bkp",
             "protocol": PROTOCOL,
@@ -128,23 +115,7 @@ class Receiver:
             "packs": len(packs),
             "bytes": sum(packs.values()),
             "keys": replica.keys(),
-            "lag": self.lag(replica),
-        }
-
-    def lag(self, replica: Replica) -> dict[str, Any]:
-        """How far a replica is behind what its sender said last; `known` is False when that is too long ago."""
-        head, status, now = replica.head(), replica.status(), now_us()
-        heard_us = status.get("heard_us", 0)
-        entries = max(status.get("head", 0) - (head.number if head else 0), 0)
-        behind_bytes = status.get("behind_bytes", 0)
-        known = now - heard_us <= self.settings.silent_s * 1e6
-        even = known and not entries and not behind_bytes
-        return {
-            "entries": entries,
-            "bytes": behind_bytes,
-            "seconds": 0.0 if even else round(max(now - status.get("even_us", now), 0) / 1e6, 3),
-            "known": known,
-            "heard_us": heard_us,
+            "lag": lag(replica, self.settings.silent_s),
         }
 
     def missing(self, replica: Replica, body: bytes) -> dict[str, Any]:
@@ -202,7 +173,24 @@ class Receiver:
             for number, needs in asked.items():
                 replica.grant(number, needs)
             self._hear(replica, said, epoch)
+        if receipts:
+            self._thin(replica)
         return self._acknowledge(replica, nonce, [number for number, _ in receipts]).signed(api_key)
+
+    def _thin(self, replica: Replica) -> None:
+        """What goes wrong with it takes nothing away from what was received."""
+        now = time.monotonic()
+        if now - self._thinned.get(replica.directory, -THINNED_S) < THINNED_S:
+            return
+        self._thinned[replica.directory] = now
+        try:
+            gone = thin(replica, self.settings.rules)
+        except (OSError, LightragBkpError) as error:
+            logger.warning("event=replica_not_thinned graph=%s error=%r", replica.graph_id, error)
+            return
+        if gone.dropped or gone.packs:
+            said = "event=replica_thinned graph=%s snapshots=%d packs=%d bytes=%d"
+            logger.info(said, replica.graph_id, len(gone.dropped), gone.packs, gone.freed_bytes)
 
     def _hear(self, replica: Replica, said: Mapping[str, Any], epoch: int) -> None:
         head = replica.require_head()
@@ -287,14 +275,6 @@ def _entry(replica: Replica, said: Mapping[str, Any]) -> bytes:
 # ---- the directory ----
 
 
-def _directories(path: str) -> list[str]:
-    try:
-        with os.scandir(path) as entries:
-            return sorted(one.name for one in entries if one.is_dir(follow_symlinks=False))
-    except FileNotFoundError:
-        return []
-
-
 def _instance_id(root: str) -> str:
     path = os.path.join(root, "instance_id")
     shelf.create(path, str(uuid.uuid4()).encode(), root)
@@ -307,6 +287,6 @@ def _forget_what_a_restart_may_have_torn(receiver: Receiver) -> None:
     boot = shelf.read("/proc/sys/kernel/random/boot_id") or b""
     if shelf.read(path) == boot:
         return
-    for _, replica in receiver.replicas():
+    for _, replica in receiver.replicas.all():
         replica.quarantine.empty()
     shelf.replace(path, boot, receiver.root)

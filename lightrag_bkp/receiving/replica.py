@@ -1,5 +1,6 @@
 """One replica: what a sender sent of one graph, kept as docs/replication.md says. All of it may wait for a disk."""
 
+import hashlib
 import json
 import os
 import re
@@ -96,8 +97,7 @@ class Replica:
 
     def status(self) -> dict[str, Any]:
         """The highest epoch seen, and what the sender said: {epoch, head, behind_bytes, heard_us, even_us, held}."""
-        stored = shelf.read(self._at("replica", "status"))
-        return {"epoch": 0} if stored is None else dict(json.loads(stored))
+        return _stored_document(self._at("replica", "status")) or {"epoch": 0}
 
     def receipts(self) -> list[Receipt]:
         """All, in the log's order."""
@@ -110,13 +110,25 @@ class Replica:
         return self._is_here(number) and os.path.exists(self.receipt_path(number))
 
     def needs(self, sha256: str) -> list[tuple[bytes, int]] | None:
-        """A list of packs; None when it is not here."""
+        """A list of packs; None when it is not here.
+
+        Raises:
+            DamagedError: it is not what its name says.
+        """
         stored = shelf.read(self.needs_path(sha256))
-        return None if stored is None else decode_needs(stored)
+        if stored is None:
+            return None
+        if hashlib.sha256(stored).hexdigest() != sha256:
+            raise DamagedError("a list of packs is not what its name says", target=self.needs_path(sha256))
+        return decode_needs(stored)
 
     def packs(self) -> dict[str, int]:
         """Names and sizes of the packs that are here."""
         return _files(self._at("packs"), SHA256_HEX)
+
+    def lists(self) -> list[str]:
+        """Names of the lists of packs that are here."""
+        return sorted(_files(self._at("replica", "needs"), SHA256_HEX))
 
     def keys(self) -> list[str]:
         """Names of the key slots that are here."""
@@ -279,7 +291,11 @@ class Replica:
         return head is not None and number <= head.number
 
     def _receipt(self, number: int) -> Receipt:
-        return Receipt(number, **json.loads(shelf.read(self.receipt_path(number)) or b"{}"))
+        path = self.receipt_path(number)
+        try:
+            return Receipt(number, **_stored_document(path) or {})
+        except TypeError:
+            raise DamagedError("a receipt of the replica is damaged", target=path) from None
 
     def _numbers(self, directory: str) -> list[int]:
         return sorted(int(name) for name in _files(directory, _NUMBER))
@@ -328,6 +344,14 @@ def _frame(stored: bytes) -> frames.EntryFrame:
         return frames.read_entry(stored)
     except ValueError as error:
         raise Refusal(422, "bad_entry", f"a log entry cannot be taken: {error}") from None
+
+
+def _stored_document(path: str) -> dict[str, Any] | None:
+    stored = shelf.read(path)
+    try:
+        return None if stored is None else dict(json.loads(stored))
+    except (ValueError, TypeError):
+        raise DamagedError("what is kept of a replica is damaged", target=path) from None
 
 
 def _diverged(said: str, head: Head) -> Refusal:

@@ -14,11 +14,12 @@ import lightrag_bkp
 from lightrag_bkp.sync import GraphBackup
 
 COMMANDS = ["snapshot", "list", "show", "stats", "status", "discover", "validate", "verify", "restore", "delete"]
-COMMANDS += ["hold", "release", "prune", "replicate", "receive", "recovery", "target", "key", "passphrase"]
+COMMANDS += ["hold", "release", "prune", "replicate", "receive", "recovery", "target", "key", "replica", "passphrase"]
 GROUPS = {
     "recovery": ["create", "list", "show", "validate", "drill", "failover", "delete"],
     "target": ["add", "list", "health", "remove"],
     "key": ["add", "list", "revoke"],
+    "replica": ["list", "verify", "restore", "prune"],
     "passphrase": ["add", "remove", "list", "export"],
 }
 

@@ -3,13 +3,20 @@
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from support.folders import fingerprint
+from support.graphs import build_custom_graph
 from support.program import Program
 from support.receiving import Listening, Sender, new_key, opened, receiving
 
+import lightrag_bkp
+from lightrag_bkp.errors import DamagedError
+from lightrag_bkp.receiving.inspection import inspect
+from lightrag_bkp.receiving.replica import Replica
+from lightrag_bkp.receiving.retention import Rules, thin
 from lightrag_bkp.sync import BackupManager, GraphBackup
 
 
@@ -27,12 +34,17 @@ def there(program: Program) -> Iterator[Listening]:
 
 
 @pytest.fixture
-def graph(tmp_path: Path) -> GraphBackup:
+def source(tmp_path: Path) -> Path:
+    directory = tmp_path / "source"
+    directory.mkdir()
+    (directory / "notes").write_text("first")
+    (directory / "big").write_bytes(os.urandom(3_000_000))
+    return directory
+
+
+@pytest.fixture
+def graph(tmp_path: Path, source: Path) -> GraphBackup:
     """A graph with a snapshot, on the sending host."""
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "notes").write_text("first")
-    (source / "big").write_bytes(os.urandom(3_000_000))
     graph = BackupManager(tmp_path / "here").register_graph("alpha", source)
     graph.create_snapshot()
     return graph
@@ -43,20 +55,210 @@ def sender(graph: GraphBackup, program: Program, there: Listening, tmp_path: Pat
     return Sender(there, new_key(program), "alpha", opened(tmp_path / "here", "alpha"))
 
 
-def replica_storage(program: Program) -> Path:
-    return program.storage / "replicas" / "tokyo"
+@pytest.fixture
+def replica(program: Program) -> Replica:
+    return Replica(str(program.storage / "replicas" / "tokyo" / "graphs" / "alpha"), "alpha")
+
+
+def change(source: Path, graph: GraphBackup) -> str:
+    """Another snapshot, of other content."""
+    (source / "notes").write_bytes(os.urandom(100))
+    (source / "big").write_bytes(os.urandom(3_000_000))
+    return graph.create_snapshot().backup_id
 
 
 def test_a_snapshot_that_was_sent_is_restored_there_with_its_sender_gone(
-    sender: Sender, graph: GraphBackup, program: Program, tmp_path: Path
+    sender: Sender, graph: GraphBackup, source: Path, program: Program, tmp_path: Path
 ) -> None:
     done = sender.ship(graph.list_snapshots()[-1].backup_id)
     assert done.receipts == [done.number] and done.entries == done.number + 1
     shutil.rmtree(tmp_path / "here")
-    before = fingerprint(tmp_path / "source")
-    target = tmp_path / "target"
-    replica = ("--storage", replica_storage(program))
-    assert len(program.bare(*replica, "--json", "list", "alpha").document["snapshots"]) == 1
-    program.bare(*replica, "verify", "alpha")
-    program.bare(*replica, "restore", "alpha", "latest", target)
-    assert fingerprint(target) == before
+    plain = ("--storage", program.storage / "replicas" / "tokyo")
+    assert len(program.bare(*plain, "--json", "list", "alpha").document["snapshots"]) == 1
+    program.bare(*plain, "verify", "alpha")
+    for words in ((*plain, "restore"), ("--storage", program.storage, "replica", "restore", "tokyo")):
+        target = tmp_path / f"target-{len(words)}"
+        program.bare(*words, "alpha", "latest", target)
+        assert fingerprint(target) == fingerprint(source)
+
+
+def test_what_its_sender_deleted_is_still_restored(
+    sender: Sender, graph: GraphBackup, source: Path, program: Program, tmp_path: Path
+) -> None:
+    """A primary that was taken over drops everything it can, sweeps it, and ships all that."""
+    first = graph.list_snapshots()[-1].backup_id
+    sender.ship(first)
+    before = fingerprint(source)
+    second = change(source, graph)
+    sender.ship(second)
+    graph.delete_snapshot(first)
+    graph.prune(wait_s=0)
+    third = change(source, graph)
+    graph.delete_snapshot(second)
+    graph.prune(wait_s=0)
+    assert [one.backup_id for one in graph.list_snapshots()] == [third]
+    sender.ship(third)
+    listed = program.bare("--storage", program.storage / "replicas" / "tokyo", "--json", "list", "alpha").document
+    assert {one["backup_id"] for one in listed["snapshots"]} == {first, second, third}
+    program("replica", "restore", "tokyo", "alpha", first, tmp_path / "target")
+    assert fingerprint(tmp_path / "target") == before
+    program.bare("--storage", program.storage / "replicas" / "tokyo", "verify", "alpha")
+    program("replica", "verify", "tokyo")
+
+
+def test_only_what_is_lacking_is_sent(sender: Sender, graph: GraphBackup, source: Path) -> None:
+    sender.ship(graph.list_snapshots()[-1].backup_id)
+    assert sender.sent_bytes > 3_000_000
+    (source / "notes").write_text("second")
+    before = sender.sent_bytes
+    sender.ship(graph.create_snapshot().backup_id)
+    assert sender.sent_bytes - before < 20_000
+
+
+@pytest.mark.parametrize("command", ["snapshot", "delete", "hold", "prune"])
+def test_nobody_else_writes_to_a_replica(
+    sender: Sender, graph: GraphBackup, source: Path, program: Program, replica: Replica, command: str
+) -> None:
+    sender.ship(graph.list_snapshots()[-1].backup_id)
+    before = fingerprint(Path(replica.directory, "log"))
+    more = {"snapshot": ("alpha", source), "prune": ("alpha",)}
+    words = more.get(command, ("alpha", "latest"))
+    ran = program.bare("--storage", program.storage / "replicas" / "tokyo", command, *words, code=2)
+    assert "this is a replica" in ran.err
+    assert fingerprint(Path(replica.directory, "log")) == before
+
+
+def test_a_restore_over_a_graph_is_refused_since_nothing_of_it_could_be_kept(
+    sender: Sender, graph: GraphBackup, program: Program, tmp_path: Path
+) -> None:
+    sender.ship(graph.list_snapshots()[-1].backup_id)
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "precious").write_text("work")
+    said = program.sentence("replica", "restore", "tokyo", "alpha", "latest", tmp_path / "target", "--yes", code=2)
+    assert "this is a replica" in said and "another directory" in said
+    assert (tmp_path / "target" / "precious").read_text() == "work" and len(os.listdir(tmp_path / "target")) == 1
+
+
+def test_a_sealed_replica_is_held_checked_and_thinned_without_its_passphrase(
+    source: Path, program: Program, there: Listening, replica: Replica, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("correct horse")
+    (tmp_path / "secret").chmod(0o600)
+    manager = BackupManager(tmp_path / "here", passphrase_file=tmp_path / "secret")
+    graph = manager.register_graph("alpha", source)
+    first = graph.create_snapshot().backup_id
+    key = lightrag_bkp.BackupManager(tmp_path / "here", passphrase_file=tmp_path / "secret").keyring.key_now("alpha")
+    sender = Sender(there, new_key(program), "alpha", opened(tmp_path / "here", "alpha", key))
+    numbers = [sender.ship(first).number, sender.ship(change(source, graph)).number]
+    shutil.rmtree(tmp_path / "here")
+    assert inspect(replica).ok
+    far = datetime.now(UTC) + timedelta(days=400)
+    gone = thin(replica, Rules(30, 1), now=far, spared_s=0)
+    assert gone.dropped == (numbers[0],) and gone.kept == (numbers[1],) and gone.freed_bytes > 2_900_000
+    assert inspect(replica).ok
+    listed = program.json("replica", "list")["replicas"][0]
+    assert listed["sealed"] and listed["snapshots"] == 1
+    assert "name its passphrase" in program.sentence(
+        "replica", "restore", "tokyo", "alpha", "latest", tmp_path / "target", code=2
+    )
+    words = ("replica", "restore", "tokyo", "alpha", "latest", tmp_path / "target")
+    program("--passphrase-file", tmp_path / "secret", *words)
+    assert fingerprint(tmp_path / "target") == fingerprint(source)
+
+
+async def test_a_lightrag_directory_comes_back_from_a_replica_byte_for_byte(
+    program: Program, there: Listening, tmp_path: Path
+) -> None:
+    rag = tmp_path / "rag_storage"
+    await build_custom_graph(rag, 200, 100, 20)
+    graph = BackupManager(tmp_path / "here").register_graph("alpha", rag)
+    snapshot = graph.create_snapshot()
+    Sender(there, new_key(program), "alpha", opened(tmp_path / "here", "alpha")).ship(snapshot.backup_id)
+    shutil.rmtree(tmp_path / "here")
+    program("replica", "restore", "tokyo", "alpha", "latest", tmp_path / "target")
+    assert fingerprint(tmp_path / "target") == fingerprint(rag)
+    program("validate", tmp_path / "target")
+
+
+# ---- what it keeps ----
+
+
+def test_held_new_and_newest_snapshots_stay(sender: Sender, graph: GraphBackup, source: Path, replica: Replica) -> None:
+    numbers = [sender.ship(graph.list_snapshots()[-1].backup_id).number]
+    numbers += [sender.ship(change(source, graph)).number for _ in range(3)]
+    sender.append([], held=numbers[:1])
+    assert thin(replica, Rules(1, 1), spared_s=0).dropped == ()
+    later = datetime.now(UTC) + timedelta(days=2)
+    assert thin(replica, Rules(0, 1), now=later, spared_s=0).dropped == ()
+    judged = thin(replica, Rules(1, 1), now=later, dry_run=True, spared_s=0)
+    assert judged.dropped == tuple(numbers[1:3]) and judged.kept == (numbers[0], numbers[3])
+    assert len(replica.receipts()) == 4
+    assert thin(replica, Rules(1, 1), now=later, spared_s=0) == judged
+    assert [one.number for one in replica.receipts()] == [numbers[0], numbers[3]] and inspect(replica).ok
+
+
+def test_packs_on_their_way_are_spared(sender: Sender, graph: GraphBackup, replica: Replica) -> None:
+    sender.append(range(1))
+    _, packs = sender.needed(graph.list_snapshots()[-1].backup_id)
+    sender.ship_packs(packs)
+    assert thin(replica, Rules(1, 1)).packs == 0 and len(replica.packs()) == len(packs)
+    assert thin(replica, Rules(1, 1), spared_s=0).packs == len(packs)
+    sender.ship(graph.list_snapshots()[-1].backup_id)
+    assert inspect(replica).ok
+
+
+def test_a_damaged_list_of_packs_lets_nothing_go(
+    sender: Sender, graph: GraphBackup, source: Path, replica: Replica
+) -> None:
+    sender.ship(graph.list_snapshots()[-1].backup_id)
+    sender.ship(change(source, graph))
+    path = Path(replica.needs_path(replica.receipts()[-1].needs))
+    stored = bytearray(path.read_bytes())
+    stored[3] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(stored)
+    before = replica.packs()
+    with pytest.raises(DamagedError, match="list of packs"):
+        thin(replica, Rules(1, 1), now=datetime.now(UTC) + timedelta(days=9), spared_s=0)
+    assert replica.packs() == before and len(replica.receipts()) == 2
+
+
+def test_a_rotten_pack_is_found_and_sent_again(
+    sender: Sender, graph: GraphBackup, source: Path, program: Program, replica: Replica
+) -> None:
+    sender.ship(graph.list_snapshots()[-1].backup_id)
+    name = max(replica.packs())
+    path = Path(replica.pack_path(name))
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.seek(1000)
+        file.write(b"rot")
+    found = program.json("replica", "verify", "tokyo", "alpha", code=3)["replicas"][0]
+    assert [one["object"] for one in found["findings"]] == [f"packs/{name}"] and not found["ok"]
+    assert path.exists()
+    program("replica", "verify", "--send-again", code=3)
+    assert not path.exists() and not inspect(replica).ok
+    (source / "notes").write_text("second")
+    sender.ship(graph.create_snapshot().backup_id)
+    assert inspect(replica).ok
+
+
+# ---- how far it is behind ----
+
+
+def test_a_replica_says_how_far_it_is_behind(
+    sender: Sender, graph: GraphBackup, source: Path, program: Program
+) -> None:
+    sender.ship(graph.list_snapshots()[-1].backup_id)
+    lag = sender.ask("GET", "/graphs/alpha")[1]["lag"]
+    assert (lag["entries"], lag["bytes"], lag["seconds"], lag["known"]) == (0, 0, 0.0, True)
+    number = sender.core.head()[1]
+    sender.append([], head={"number": number + 3, "behind_bytes": 77})
+    lag = sender.ask("GET", "/graphs/alpha")[1]["lag"]
+    assert (lag["entries"], lag["bytes"], lag["known"]) == (3, 77, True) and lag["seconds"] >= 0
+    assert program.json("replica", "list")["replicas"][0]["lag"]["entries"] == 3
+    heard = lag["heard_us"]
+    sender.append([], head={"number": number})
+    lag = sender.ask("GET", "/graphs/alpha")[1]["lag"]
+    assert (lag["entries"], lag["seconds"]) == (0, 0.0) and lag["heard_us"] > heard
+    assert "even" in program("replica", "list").out
