@@ -158,7 +158,7 @@ def test_a_sealed_replica_is_held_checked_and_thinned_without_its_passphrase(
     listed = program.json("replica", "list")["replicas"][0]
     assert listed["sealed"] and listed["snapshots"] == 1
     assert "name its passphrase" in program.sentence(
-        "replica", "restore", "tokyo", "alpha", "latest", tmp_path / "target", code=2
+        "replica", "restore", "tokyo", "alpha", "latest", tmp_path / "target", code=1
     )
     words = ("replica", "restore", "tokyo", "alpha", "latest", tmp_path / "target")
     program("--passphrase-file", tmp_path / "secret", *words)
