@@ -6,6 +6,7 @@ by the functions of `scale_inside`.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import inside, machine, measure, probes
+from . import shipping as shipping_sites
 from .data import ROOT
 from .measure import Command, Usage
 from .report import Bar
@@ -24,6 +26,8 @@ _RUNS = 5
 _PAIRS = 3
 _FILES_PER_DIRECTORY = 1000
 _BURSTS = 4
+_SHIPPING_THREADS = 16
+"""Two of the core, two that read, and the event loop's own, which ask the database."""
 
 Measured = list[Bar | str]
 """Bars, and figures that are no bar."""
@@ -218,8 +222,52 @@ def probing(work: Path, share: float) -> Measured:
     ]
 
 
+def shipping(work: Path, share: float) -> Measured:
+    """600 MB to a receiver on loopback, beside rsync; a change of 1 %; and 50 graphs to three receivers at once."""
+    size_mb = max(8, round(600 * share))
+    _ship("make", work / "storage", work / "source", 1, size_mb)
+    found: Measured = []
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(shipping_sites.receiving(work / "plain", tls=False))
+        tls = stack.enter_context(shipping_sites.receiving(work / "tls", tls=True))
+        first = _ship("send", work / "storage", 1, *plain.words())
+        sealed = _ship("send", work / "storage", 1, *tls.words())
+        added = _ship("change", work / "storage", work / "source")["added"]
+        again = _ship("send", work / "storage", 1, *tls.words())
+    found.append(Bar("a change of 1 % ships", again["bytes"] / added, 1.1, "of the bytes added"))
+    rate, over_tls = (one["bytes"] / one["seconds"] / 1e6 for one in (first, sealed))
+    said = f"{size_mb} MB on loopback: {rate:.0f} MB/s, {first['cpu_s']:.2f} cpu s; over TLS {over_tls:.0f} MB/s"
+    if shipping_sites.has_rsync():
+        packs = work / "storage" / "graphs" / "graph0" / "packs"
+        peer = _ship("rsync", packs, work / "rsync")["seconds"]
+        found.append(Bar("sending on loopback, beside rsync", first["seconds"] / peer, 1, "of its time"))
+        said += f"; rsync {size_mb / peer:.0f} MB/s"
+    shutil.rmtree(work / "storage")
+    shutil.rmtree(work / "source")
+    return [*found, *_ship_many(work, share), said]
+
+
+def _ship_many(work: Path, share: float) -> Measured:
+    size_mb = max(1, round(10 * share))
+    _ship("make", work / "storage", work / "source", 50, size_mb)
+    with contextlib.ExitStack() as stack:
+        sites = [stack.enter_context(shipping_sites.receiving(work / f"site{n}", tls=True)) for n in range(3)]
+        found = _ship("send", work / "storage", 50, *(word for site in sites for word in site.words()))
+    return [
+        Bar("50 graphs to 3 targets at once: threads of the process", found["threads"], _SHIPPING_THREADS, "in all"),
+        Bar("50 graphs to 3 targets at once: growth of the process", found["grown_mb"], 100, "MB"),
+        f"50 graphs of {size_mb} MB to 3 targets: {found['seconds']:.1f} s, {found['cpu_s']:.1f} cpu s",
+    ]
+
+
+def _ship(name: str, *arguments: object) -> dict[str, float]:
+    settings = {"LIGHTRAG_BACKUP_THREADS": "2", "LIGHTRAG_BACKUP_JOBS": "2"}
+    return inside.ask(name, *arguments, module="benchmarks.shipping", environment=settings)
+
+
 PARTS: dict[str, Callable[[Path, float], Measured]] = {
-    part.__name__: part for part in (index, history, churn, graphs, holes, files, vectors, verdicts, failover, probing)
+    part.__name__: part
+    for part in (index, history, churn, graphs, holes, files, vectors, verdicts, failover, probing, shipping)
 }
 
 
