@@ -2,14 +2,19 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from support.program import Program
+from support.shipping import Site, new_site
+from support.toxiproxy import Toxiproxy, toxiproxy
 
 import lightrag_bkp
 from lightrag_bkp import _bridge
 from lightrag_bkp.recovery import DisasterRecoveryManager, RecoveryPoint
+from lightrag_bkp.replication import ReplicationManager
 from lightrag_bkp.sources import outside
 from lightrag_bkp.sync import BackupManager, GraphBackup
 
@@ -100,3 +105,34 @@ def recovery(backup: lightrag_bkp.BackupManager) -> DisasterRecoveryManager:
 @pytest.fixture
 async def point(recovery: DisasterRecoveryManager) -> RecoveryPoint:
     return await recovery.create_recovery_point(["support", "sales"], "before the upgrade")
+
+
+# ---- sending to receivers ----
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Toxiproxy]:
+    with toxiproxy() as running:
+        yield running
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def site(stack: ExitStack, proxy: Toxiproxy, tmp_path: Path) -> Site:
+    return new_site(stack, proxy, tmp_path / "there")
+
+
+@pytest.fixture
+def backups(tmp_path: Path) -> lightrag_bkp.BackupManager:
+    return lightrag_bkp.BackupManager(tmp_path / "here")
+
+
+@pytest.fixture
+def replication(tmp_path: Path) -> Iterator[ReplicationManager]:
+    with ReplicationManager(storage_path=tmp_path / "here") as manager:
+        yield manager
