@@ -11,6 +11,8 @@
  *   LRB_SEAM_CLOCK   seconds the wall clock is ahead, or behind
  *   LRB_SEAM_FS      what statfs says the file system is, in hexadecimal
  *   LRB_SEAM_LOCKS   "lie": flock always succeeds and locks nothing
+ *   LRB_SEAM_PLAIN   set: what goes by whole paths is looked at, too: link, rename, unlink and mkdir, which Python calls and
+ *                    the core does not
  *
  * A forked child goes on by the same plan. Nothing happens to a process without LRB_SEAM_ROOT, until it plans something
  * itself by calling seam_plan.
@@ -32,7 +34,7 @@
 static struct {
     char kind[32], part[256], deed[32];
     long number;
-    bool always, random;
+    bool always, random, plain;
     int sys_errno;
     unsigned odds[6]; /* of 100,000, in the order of `deeds` */
     int tally;        /* a descriptor, or 0 */
@@ -139,6 +141,7 @@ __attribute__((constructor)) static void read_plan(void) {
         must(plan.tally > 0, "LRB_SEAM_TALLY");
     }
     snprintf(seam.root, sizeof seam.root, "%s", root);
+    plan.plain = setting("LRB_SEAM_PLAIN")[0];
     plan.always = setting("LRB_SEAM_ALWAYS")[0];
     must(!at[0] || seam_plan(root, at, deed), "LRB_SEAM_AT");
     if ((plan.random = setting("LRB_SEAM_RANDOM")[0])) {
@@ -151,4 +154,25 @@ __attribute__((constructor)) static void read_plan(void) {
     if ((plan.ahead_ns = atoll(setting("LRB_SEAM_CLOCK")) * 1000000000)) seam.clock = ahead;
     seam.file_system = strtol(setting("LRB_SEAM_FS"), NULL, 16);
     seam.locks_lie = !strcmp(setting("LRB_SEAM_LOCKS"), "lie");
+}
+
+/* ---- what goes by whole paths ---- */
+
+/* Through its twin with descriptors, which seam.c looks at, or by a system call that nobody looks at. */
+#define BY_PATH(watched, number, ...) return plan.plain ? (watched) : (int)syscall(number, __VA_ARGS__)
+
+int link(const char *from, const char *to) {
+    BY_PATH(linkat(AT_FDCWD, from, AT_FDCWD, to, 0), SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int rename(const char *from, const char *to) {
+    BY_PATH(renameat(AT_FDCWD, from, AT_FDCWD, to), SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int unlink(const char *path) {
+    BY_PATH(unlinkat(AT_FDCWD, path, 0), SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+int mkdir(const char *path, mode_t mode) {
+    BY_PATH(mkdirat(AT_FDCWD, path, mode), SYS_mkdirat, AT_FDCWD, path, mode);
 }
