@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _bridge, live_verdict
 from .backup import BackupManager
@@ -23,6 +23,9 @@ from .sources import files
 from .staging import waits
 from .target import holds_staging
 from .verdicts import Verdict
+
+if TYPE_CHECKING:
+    from .replication import ReplicationManager
 
 _GROWTH_DAYS = 30
 _FULL_SOON_DAYS = 14
@@ -81,6 +84,21 @@ def check_manager(backup: BackupManager | None) -> BackupManager:
     return backup
 
 
+def check_replication(replication: "ReplicationManager | None") -> "ReplicationManager | None":
+    """Returns `replication` when it is a manager of targets, or None.
+
+    Raises:
+        InvalidInputError: it is something else.
+    """
+    if replication is not None:
+        from .replication import ReplicationManager
+
+        if not isinstance(replication, ReplicationManager):
+            said = type(replication).__name__
+            raise InvalidInputError(f"replication must be a lightrag_bkp.replication.ReplicationManager, not a {said}")
+    return replication
+
+
 class HealthValidator:
     """Looks at the graphs of one storage path.
 
@@ -92,12 +110,12 @@ class HealthValidator:
     def __init__(
         self,
         backup: BackupManager | None = None,
-        replication: Any = None,
+        replication: "ReplicationManager | None" = None,
         *,
         settings: RecoverySettings | None = None,
     ) -> None:
         self.backup = check_manager(backup)
-        self.replication = replication
+        self.replication = check_replication(replication)
         if not isinstance(settings, RecoverySettings | None):
             raise InvalidInputError(f"settings {settings!r} must be a RecoverySettings")
         self.settings = settings or self.backup.recovery
@@ -142,13 +160,34 @@ class HealthValidator:
         """How the graph's replicas are.
 
         Returns:
-            {graph_id, status, message, checked_at, targets}.
+            {graph_id, status, message, checked_at, targets: as `GraphReplicator.get_replication_status` has them}. A
+            target that refuses, has nothing, or has been behind or silent for longer than a backup may be old, makes
+            it DEGRADED.
 
         Raises:
-            NotFoundError: no such graph.
+            NotFoundError: no such graph. StateError: the database of targets cannot be read.
         """
         self._graph(graph_id)
-        return _answer(graph_id, HealthStatus.HEALTHY, "none configured", {"targets": []})
+        targets: list[dict[str, Any]] = []
+        if self.replication is not None:
+            replicator = self.replication.get_graph_replicator(graph_id)
+            targets = (await asyncio.to_thread(replicator.get_replication_status))["targets"]
+        expected = [one for one in targets if one["enabled"]]
+        concerns = [said for one in expected if (said := self._concern(one)) is not None]
+        status = HealthStatus.DEGRADED if concerns else HealthStatus.HEALTHY
+        message = "; ".join(concerns) or (f"{len(expected)} have a copy" if expected else "none configured")
+        return _answer(graph_id, status, message, {"targets": targets})
+
+    def _concern(self, target: dict[str, Any]) -> str | None:
+        """What is wrong with a copy, or None."""
+        if target["refusal"] is not None:
+            return f"target {target['name']} takes nothing: {target['refusal']}"
+        if target["acknowledged"] is None:
+            return f"target {target['name']} has no copy yet"
+        hours = 0.0 if target["lag"] is None else target["lag"]["seconds"] / 3600
+        if hours > self.settings.max_backup_age_hours:
+            return f"target {target['name']} has been behind, or silent, for {hours:.0f} hours"
+        return None
 
     def _graph(self, graph_id: str) -> GraphBackup:
         return self.backup.require_graph(graph_id)

@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import arguments, drills, failover, proving, recovery_status
 from .awaiting import to_the_end
@@ -30,6 +30,9 @@ from .graph import GraphBackup
 from .health import ComponentHealth, HealthStatus, HealthValidator, check_manager, worst
 from .models import BackupSnapshot, VerifyLevel
 from .points import VALIDATION, NamedSnapshot, PointStore, RecoveryPoint, holder_of, new_id, problems
+
+if TYPE_CHECKING:
+    from .replication import ReplicationManager
 
 __all__ = [
     "ComponentHealth", "DisasterRecoveryManager", "DrillOutcome", "FailoverOutcome", "GraphDrill", "GraphFailover",
@@ -54,10 +57,10 @@ class DisasterRecoveryManager:
         ConfigurationError: no storage path is configured, or a setting cannot be used.
     """
 
-    def __init__(self, backup: BackupManager | None = None, replication: Any = None) -> None:
+    def __init__(self, backup: BackupManager | None = None, replication: "ReplicationManager | None" = None) -> None:
         self.backup = check_manager(backup)
-        self.replication = replication
         self.health = HealthValidator(self.backup, replication)
+        self.replication = self.health.replication
         self._store = PointStore(self.backup.storage_path, self.backup.keyring)
 
     # ---- recovery points ----

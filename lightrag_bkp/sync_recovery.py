@@ -9,19 +9,22 @@ from .failover_history import FailoverOutcome, PastFailover
 from .limits import RecoverySettings
 from .models import VerifyLevel
 from .recovery import DrillOutcome, RecoveryPoint
+from .replication import ReplicationManager
 from .sync import BackupManager as SyncBackupManager
 from .sync import refuse_deadlock, run
+from .sync_replication import ReplicationManager as SyncReplicationManager
 
 AnyManager = BackupManager | SyncBackupManager | None
+AnyReplication = ReplicationManager | SyncReplicationManager | None
 
 
 class HealthValidator:
     """`lightrag_bkp.recovery.HealthValidator` without `await`; `validator` is the original."""
 
     def __init__(
-        self, backup: AnyManager = None, replication: Any = None, *, settings: RecoverySettings | None = None
+        self, backup: AnyManager = None, replication: AnyReplication = None, *, settings: RecoverySettings | None = None
     ) -> None:
-        self.validator = recovery.HealthValidator(_original(backup), replication, settings=settings)
+        self.validator = recovery.HealthValidator(_original(backup), _original_of(replication), settings=settings)
 
     def validate_graph(self, graph_id: str) -> dict[str, Any]:
         """As the original."""
@@ -42,8 +45,8 @@ class DisasterRecoveryManager:
     What touches a graph whose LightRAG may run on the calling loop raises InvalidInputError.
     """
 
-    def __init__(self, backup: AnyManager = None, replication: Any = None) -> None:
-        self.manager = recovery.DisasterRecoveryManager(_original(backup), replication)
+    def __init__(self, backup: AnyManager = None, replication: AnyReplication = None) -> None:
+        self.manager = recovery.DisasterRecoveryManager(_original(backup), _original_of(replication))
 
     def create_recovery_point(self, graph_ids: Sequence[str], description: str = "") -> RecoveryPoint:
         """As the original."""
@@ -116,3 +119,7 @@ class DisasterRecoveryManager:
 
 def _original(backup: AnyManager) -> BackupManager | None:
     return backup.manager if isinstance(backup, SyncBackupManager) else backup
+
+
+def _original_of(replication: AnyReplication) -> ReplicationManager | None:
+    return replication.manager if isinstance(replication, SyncReplicationManager) else replication

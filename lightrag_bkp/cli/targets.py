@@ -47,6 +47,9 @@ def add(
         bool, typer.Option("--allow-http", help="Send the key over plain HTTP to another machine.")
     ] = False,
     allow_private: Annotated[bool, typer.Option("--allow-private", help="Allow a private address.")] = False,
+    bytes_per_second: Annotated[
+        float | None, typer.Option(metavar="N", min=1, help="Send no faster  [default: as fast as it goes]")
+    ] = None,
 ) -> int:
     """Register an instance copies can go to.
 
@@ -56,7 +59,9 @@ def add(
     from ..replication import ReplicationTarget
 
     trusted = None if ca_file is None else os.path.abspath(ca_file)
-    connection = ProbeSettings(ca_file=trusted, allow_http=allow_http, allow_private=allow_private)
+    connection = ProbeSettings(
+        ca_file=trusted, allow_http=allow_http, allow_private=allow_private, bytes_per_second=bytes_per_second
+    )
     target = ReplicationTarget(name, url, _key(api_key_file), connection=connection)
     manager = session.replication()
     if any(one.name == name for one in manager.list_targets()):

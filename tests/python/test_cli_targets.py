@@ -35,6 +35,7 @@ def test_wrong_use_is_one_sentence_and_stores_nothing(program: Program) -> None:
         (("add", "two", "one.example"), 2, "https://host:port"),
         (("add", "two", "https://u:hidden@one.example"), 2, "a user or a password"),
         (("add", "two", "https://one.example", "--api-key-file", "none"), 2, "No such file"),
+        (("add", "two", "https://one.example", "--bytes-per-second", "0"), 2, "--bytes-per-second"),
         (("remove", "nobody"), 1, "a listing names all"),
         (("health", "nobody"), 1, "a listing names all"),
     ):

@@ -15,6 +15,8 @@ from support.toxiproxy import Toxiproxy
 
 from lightrag_bkp import BackupManager
 from lightrag_bkp.errors import NotFoundError, RefusedError
+from lightrag_bkp.health import HealthValidator
+from lightrag_bkp.limits import RecoverySettings
 from lightrag_bkp.replication import ReplicationManager, ReplicationStatus, ReplicationTarget
 
 # ---- the whole way ----
@@ -163,3 +165,27 @@ async def test_what_was_pruned_here_is_not_missed_and_stays_there(
     back = tmp_path / "osaka"
     await asyncio.to_thread(site.program.bare, "--storage", osaka, "restore", "alpha", "latest", back)
     assert fingerprint(back) == fingerprint(tmp_path / "source")
+
+
+async def test_health_tells_of_copies_that_are_missing_refused_or_too_old(
+    site: Site, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
+) -> None:
+    await new_graph(backups, tmp_path / "source")
+    looked = HealthValidator(backups, replication)
+
+    async def said() -> tuple[str, str]:
+        found = await looked.validate_replication("alpha")
+        return found["status"], found["message"]
+
+    assert await said() == ("healthy", "none configured")
+    replicator = sent_to(replication, "alpha", site.target())
+    assert await said() == ("degraded", "target there has no copy yet")
+    await complete(replicator)
+    assert await said() == ("healthy", "1 have a copy")
+    strict = HealthValidator(backups, replication, settings=RecoverySettings(max_backup_age_hours=1e-9))
+    await backups.require_graph("alpha").create_snapshot()
+    assert "behind, or silent" in (await strict.validate_replication("alpha"))["message"]
+    wrong = site.target("wrong", key="lrb_0123456789abcdef_" + "A" * 43)
+    replicator.add_target(wrong)
+    await replicator.replicate(target_id=wrong.target_id)
+    assert (await said())[1].startswith("target wrong takes nothing: ")
