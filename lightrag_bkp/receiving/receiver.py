@@ -164,7 +164,7 @@ class Receiver:
                 replica.require_head()
             replica.begin(_entry(replica, entries[0]))
         with replica.writing():
-            shelf.sync(os.path.dirname(replica.pack_path("")))
+            replica.settle()
             asked = dict(receipts)
             for entry in entries:
                 replica.append(_entry(replica, entry), asked)

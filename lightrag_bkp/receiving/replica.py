@@ -76,6 +76,8 @@ class Replica:
         """The last entry; None when there is none. Entries that another process added are found."""
         with self._lock:
             head = self._head
+            if head is not None and not os.path.exists(self.entry_path(head.number)):
+                head = None  # somebody removed the replica
             number = self._last_number() if head is None else head.number
             while number is not None and os.path.exists(self.entry_path(number + 1)):
                 number += 1
@@ -197,8 +199,6 @@ class Replica:
             self._judge(kind, fd, part)
             if home is not None:
                 self.quarantine.release(fd, part.sha256, home(part.sha256))
-        if home is not None:
-            shelf.sync(os.path.dirname(home(part.sha256)))
         return held, True, True
 
     def take_key(self, name: str, content: bytes) -> bool:
@@ -217,6 +217,11 @@ class Replica:
         if shelf.read(path) != content:
             raise Refusal(409, "diverged", f"another key slot {name} is here; nothing is overwritten")
         return False
+
+    def settle(self) -> None:
+        """Makes the names of all objects that came durable: before any entry or receipt that relies on them."""
+        for names in (("packs",), ("replica", "needs"), ("keys",)):
+            shelf.sync(self._at(*names))
 
     def append(self, stored: bytes, needs: Mapping[int, str]) -> None:
         """Takes a log entry: behind the last one, or one that is here. Only while `writing`.
