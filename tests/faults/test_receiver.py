@@ -149,7 +149,7 @@ def half_a_part(there: Listening, sender: Sender, name: str, pack: bytes, offset
 
 @pytest.mark.parametrize(("refused", "status"), [(errno.ENOSPC, 507), (errno.EIO, 503)])
 @pytest.mark.parametrize(
-    "at", ["write:quarantine:2", "sync:packs:2", "rename:packs:0", "link:log:1", "rename:receipts:0", "rename:status:1"]
+    "at", ["write:quarantine:2", "sync:packs:1", "rename:packs:0", "link:log:1", "rename:receipts:0", "rename:status:1"]
 )
 def test_what_the_disk_refuses_is_told_and_tried_again(
     tmp_path: Path, source: Path, graph: GraphBackup, program: Program, replica: Replica, seam_library: Path,
