@@ -146,6 +146,8 @@ class Courier:
         now = _us(datetime.now(UTC))
         place = (journey.repository.graph_id, journey.destination.target_id)
         await asyncio.to_thread(self._table().acknowledged, *place, said.number, text, now)
+        ended, message = ReplicationStatus.FAILED.value, "its process ended; a later attempt brought everything"
+        await asyncio.to_thread(self._table().overtake, journey.log_id, *place, ended, message)
 
     async def _attempt(self, journey: _Journey) -> tuple[Acknowledgement, str]:
         destination, repository = journey.destination, journey.repository

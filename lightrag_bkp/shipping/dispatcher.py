@@ -105,7 +105,7 @@ class Dispatcher:
             self._start((graph_id, ""), self._open_lanes(graph_id))
 
     def _start(self, key: tuple[str, str], work: Coroutine[object, object, None]) -> None:
-        lane = asyncio.ensure_future(work)
+        lane = asyncio.ensure_future(_unless_ending(work))
         self._lanes[key] = lane
         lane.add_done_callback(lambda _: self._lanes.pop(key, None) if self._lanes.get(key) is lane else None)
 
@@ -142,6 +142,17 @@ class Dispatcher:
                 logger.error("event=replication_failed graph=%s target=%s error=%r", graph_id, target_id, str(error))
             if key not in self._waiting:
                 return
+
+
+async def _unless_ending(work: Coroutine[object, object, None]) -> None:
+    """Python takes no more work for threads once its main thread is over, a moment before `close` is called: what meets
+    that ends here, and is no error.
+    """
+    try:
+        await work
+    except RuntimeError as error:
+        if "cannot schedule new futures" not in str(error):
+            raise
 
 
 _dispatchers: "weakref.WeakSet[Dispatcher]" = weakref.WeakSet()

@@ -82,6 +82,15 @@ class Shipments:
                 change.values(status=status, error_message=error_message, bytes=sent_bytes, seconds=seconds)
             )
 
+    def overtake(self, log_id: int, graph_id: str, target_id: str, ended: str, message: str) -> None:
+        """Ends attempts of a graph and target that are older than this one and have not ended: their processes died."""
+        older = sa.and_(_at(replication_logs, graph_id, target_id), replication_logs.c.log_id < log_id)
+        open_ = replication_logs.c.status.in_(("PENDING", "RUNNING"))
+        with self._state.connected() as connection:
+            connection.execute(
+                sa.update(replication_logs).where(older, open_).values(status=ended, error_message=message)
+            )
+
     def logs(self, graph_id: str, target_id: str | None = None, most: int = MOST_LOGS) -> list[StoredLog]:
         """The newest attempts of a graph, the newest first."""
         if self._state.is_absent:

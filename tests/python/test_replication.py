@@ -292,6 +292,12 @@ def test_attempts_are_kept_in_a_bounded_number(manager: ReplicationManager, monk
     assert [log.snapshot_id for log in replicator.logs(one.target_id)] == ["s4", "s3", "s2"]
     assert replicator.logs()[0] == newest and len(replicator.logs(two.target_id)) == 1
     assert manager.get_graph_replicator("sales").logs() == []
+    left, now = (table.begin("support", one.target_id, None, "RUNNING", 9_000_000) for _ in range(2))
+    table.overtake(now, "support", one.target_id, "FAILED", "overtaken")
+    assert [(log.status.value, log.error_message) for log in replicator.logs(one.target_id)[:2]] == [
+        ("RUNNING", None), ("FAILED", "overtaken"),
+    ]  # fmt: skip
+    assert replicator.logs(two.target_id)[0].status is ReplicationStatus.PENDING and left < now
     manager.remove_target(one.target_id)
     assert [log.target_id for log in replicator.logs()] == [two.target_id]
     with pytest.raises(StateError, match=r"(?i)foreign key"):

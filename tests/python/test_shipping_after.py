@@ -1,6 +1,8 @@
 """Sending each snapshot by itself, where that is configured: in the background, and by the command."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,3 +139,20 @@ def test_the_command_sends_what_it_took_and_only_warns_when_it_cannot(
     here.bare("target", "add", "dead", "https://127.0.0.1:1", "--api-key-file", "receiver.key")
     failed = here.bare("replicate", "alpha", "--to", "dead", "--patience", "0", code=1)
     assert "FAILED" in failed.out and "cannot be reached" in failed.out
+
+
+@pytest.mark.parametrize("moment_s", [0, 0.05, 0.3])
+def test_a_process_that_ends_waits_for_no_copy_and_says_nothing(
+    manager: BackupManager, tmp_path: Path, moment_s: float
+) -> None:
+    dead = ReplicationTarget("dead", "https://127.0.0.1:1", "lrb_0123456789abcdef_" + "A" * 43)
+    ReplicationManager().get_graph_replicator("alpha").add_target(dead)
+    program = (
+        "import asyncio, lightrag_bkp\n"
+        "async def main():\n"
+        "    await lightrag_bkp.BackupManager().require_graph('alpha').create_snapshot()\n"
+        f"    await asyncio.sleep({moment_s})\n"
+        "asyncio.run(main())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
