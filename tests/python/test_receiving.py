@@ -14,6 +14,7 @@ from support.receiving import Listening, Sender, new_key, opened, receiving
 
 import lightrag_bkp
 from lightrag_bkp.errors import DamagedError
+from lightrag_bkp.probing import Prober, ProbeSettings, TargetStatus
 from lightrag_bkp.receiving.inspection import inspect
 from lightrag_bkp.receiving.replica import Replica
 from lightrag_bkp.receiving.retention import Rules, thin
@@ -261,3 +262,15 @@ def test_a_replica_says_how_far_it_is_behind(
     lag = sender.ask("GET", "/graphs/alpha")[1]["lag"]
     assert (lag["entries"], lag["seconds"]) == (0, 0.0) and lag["heard_us"] > heard
     assert "even" in program("replica", "list").out
+
+
+async def test_the_prober_finds_it_healthy_and_says_so_of_a_wrong_key(program: Program, there: Listening) -> None:
+    prober = Prober()
+    settings = ProbeSettings(period=3600, connect=20, total=20, slow=0, ca_file=there.authority.ca)
+    prober.set("right", there.url, new_key(program), settings)
+    prober.set("wrong", there.url, "another", settings)
+    right, wrong = await prober.check("right"), await prober.check("wrong")
+    prober.stop()
+    assert right.status is TargetStatus.HEALTHY, right.reason
+    assert right.instance_id == (program.storage / "replicas" / "instance_id").read_text()
+    assert wrong.status is TargetStatus.DEGRADED and "refuses the API key" in wrong.reason
