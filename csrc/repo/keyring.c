@@ -58,22 +58,21 @@ static int try_on_log(int log, const char *graph, const lrb_key *key, bool *hold
     return code;
 }
 
-/* Whether no graph's log speaks against the key, or one speaks for it. */
-static int fits_logs(const lrb_key_store *r, const lrb_key *key, bool *fits, lrb_err *err) {
-    bool holds = false, refuted = false;
-    for (size_t i = 0; !holds && i < r->graphs.count; i++) {
+/* Whether a graph's log speaks for the key; *refuted: one speaks against it. */
+static int ask_logs(const lrb_key_store *r, const lrb_key *key, bool *holds, bool *refuted, lrb_err *err) {
+    *holds = *refuted = false;
+    for (size_t i = 0; !*holds && i < r->graphs.count; i++) {
         int dir = -1, log = -1;
         bool against = false;
         int code = lrb_fs_open_dir(r->graphs_dir, r->graphs.at[i], &dir, err);
         if (!code) code = lrb_fs_open_dir(dir, "log", &log, err);
-        if (!code) code = try_on_log(log, r->graphs.at[i], key, &holds, &against, err);
-        refuted |= against;
+        if (!code) code = try_on_log(log, r->graphs.at[i], key, holds, &against, err);
+        *refuted |= against;
         lrb_fs_close(log);
         lrb_fs_close(dir);
         if (code && lrb_err_is_own(err)) return code;
         lrb_err_clear(err);
     }
-    *fits = holds || !refuted;
     return LRB_OK;
 }
 
@@ -87,9 +86,10 @@ static int by_passphrase(const lrb_key_store *r, const lrb_passphrase *passphras
         tried++;
         int code = lrb_key_slot_open(slot, passphrase, &out->by_slot, &out->key, err);
         if (code) return code;
-        bool fits = true;
-        if (out->by_slot && !one_key) code = fits_logs(r, &out->key, &fits, err);
+        bool holds = true, refuted = false;
+        if (out->by_slot && !one_key) code = ask_logs(r, &out->key, &holds, &refuted, err);
         if (code) return code;
+        bool fits = holds || !refuted;
         if (!fits) snprintf(foreign, sizeof foreign, "; a slot it opens is of another storage path");
         out->by_slot &= fits;
         if (!out->by_slot) continue;
@@ -108,6 +108,8 @@ static int by_key(const lrb_key_store *r, const lrb_key *key, lrb_unlocked *out,
     int code = lrb_key_id(key, id, err);
     bool fits = !lrb_key_store_count_open(r);
     for (size_t i = 0; !code && i < r->count; i++) fits |= lrb_key_store_is_open(r, &r->objects[i]) && lrb_bytes_same(id, r->objects[i].key_id, sizeof id);
+    bool refuted;
+    if (!code && !fits) code = ask_logs(r, key, &fits, &refuted, err); /* slots may have been put in their place */
     if (!code && !fits)
         code = lrb_err_set(err, LRB_E_LOCKED, "unlock", r->path, "the key file is another one: what is stored here was not sealed with it");
     if (!code) out->key = *key;

@@ -203,8 +203,22 @@ static int find_checkpoint(lrb_repo *repo, uint64_t highest, uint64_t *number, l
     }
 }
 
+/* DAMAGED when the vault's key does not open the entry. */
+static int try_vault(const lrb_repo *repo, uint64_t number, lrb_err *err) {
+    lrb_log_expect expect = {repo->graph_id, repo->vault.repository_id, NULL, &repo->vault};
+    lrb_buf bytes;
+    lrb_entry entry;
+    lrb_id digest;
+    lrb_buf_init(&bytes, LRB_ENTRY_MAX_BYTES);
+    int code = lrb_log_read(repo->log_dir, number, &expect, &bytes, &entry, &digest, err);
+    if (!code) lrb_entry_clear(&entry);
+    lrb_buf_clear(&bytes);
+    return code;
+}
+
 /* Sealed repositories want their key, others want none: what was meant to be sealed never goes unsealed unnoticed. The
- * graph's key slots are a second witness, so that a seal byte that flipped is called damage. */
+ * graph's key slots are a second witness, so that a seal byte that flipped is called damage; an entry that the key opens
+ * is a better one, should somebody have put another storage path's slots in their place. */
 int lrb_repo_open_vault(lrb_repo *repo, const lrb_entry_peek *peek, uint64_t number, const lrb_key *key, lrb_err *err) {
     lrb_keyring_sight slots;
     char name[21], label[32];
@@ -220,8 +234,10 @@ int lrb_repo_open_vault(lrb_repo *repo, const lrb_entry_peek *peek, uint64_t num
     if (!peek->sealed && key)
         return locked(repo, "the repository of this graph is not sealed, but a passphrase or key file is named: name none, or keep sealed snapshots under "
                             "another storage path", err);
-    if (key && slots.another) return locked(repo, "the repository of this graph is sealed with another key than the one that was named", err);
-    return lrb_vault_open(&repo->vault, peek->repository_id, repo->graph_id, key, err);
+    code = lrb_vault_open(&repo->vault, peek->repository_id, repo->graph_id, key, err);
+    if (code || !key || !slots.another) return code;
+    code = try_vault(repo, number, err);
+    return code == LRB_E_DAMAGED ? locked(repo, "the repository of this graph is sealed with another key than the one that was named", err) : code;
 }
 
 /* Whoever commits first answers for the whole way to the log: another process may have made a part of it and not synced it yet. */

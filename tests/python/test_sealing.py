@@ -362,6 +362,26 @@ def test_a_slot_of_another_storage_path_is_passed_over_and_named(tmp_path: Path,
         (storage / "graphs/g/keys" / slot.name).unlink()
 
 
+def test_slots_that_are_all_of_another_storage_path_hide_nothing(tmp_path: Path, folder: Path) -> None:
+    """What the key opens is its own, whatever lies in keys/; the next backup puts a right slot back."""
+    one, two, kit = tmp_path / "one", tmp_path / "two", tmp_path / "kit"
+    for storage in (one, two):
+        with sync.BackupManager(storage, passphrase="p") as manager:
+            manager.register_graph("g", folder).create_snapshot()
+            if storage == one:
+                key_file(kit, manager.recovery_kit().encode())
+    shutil.rmtree(one / "graphs/g/keys")
+    shutil.copytree(two / "graphs/g/keys", one / "graphs/g/keys")
+    with sync.BackupManager(one, key_file=kit) as manager:
+        graph = manager.register_graph("g", folder)
+        graph.restore("latest", tmp_path / "target")
+        assert (tmp_path / "target/notes").read_text() == "first"
+        (finding,) = graph.verify_snapshot().findings
+        assert "of another storage path" in finding.message
+    with sync.BackupManager(two, key_file=kit) as manager, pytest.raises(LockedError, match="another one"):
+        manager.register_graph("g").list_snapshots()
+
+
 def test_a_recovery_kit_is_a_key_file(tmp_path: Path, folder: Path) -> None:
     storage, kit = tmp_path / "storage", tmp_path / "kit"
     with sync.BackupManager(storage, passphrase="p") as manager:
