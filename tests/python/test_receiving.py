@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -274,3 +275,10 @@ async def test_the_prober_finds_it_healthy_and_says_so_of_a_wrong_key(program: P
     assert right.status is TargetStatus.HEALTHY, right.reason
     assert right.instance_id == (program.storage / "replicas" / "instance_id").read_text()
     assert wrong.status is TargetStatus.DEGRADED and "refuses the API key" in wrong.reason
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_it_ends_at_once_and_quietly(program: Program, there: Listening, number: signal.Signals) -> None:
+    there.process.send_signal(number)
+    out, err = there.process.communicate(timeout=20)
+    assert there.process.returncode == -number and (out, err) == ("", "")

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,11 @@ class Listening:
 
     port: int
     authority: Authority
-    pid: int
+    process: "subprocess.Popen[str]"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     @property
     def url(self) -> str:
@@ -49,7 +54,7 @@ def receiving(program: Program, *words: object, tls: bool = True) -> Iterator[Li
         assert process.stdout is not None and process.stderr is not None
         said = process.stdout.readline()
         assert said, process.stderr.read()
-        yield Listening(int(said.rpartition(":")[2]), authority, process.pid)
+        yield Listening(int(said.rpartition(":")[2]), authority, process)
 
 
 def new_key(program: Program, name: str = "tokyo", graph: str | None = None, quota_bytes: int | None = None) -> str:
