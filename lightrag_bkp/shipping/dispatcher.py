@@ -13,7 +13,8 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import LightragBkpError
@@ -78,6 +79,9 @@ class Dispatcher:
                 asyncio.run(self._live(manager))
         except LightragBkpError as error:
             logger.error("event=replication_impossible error=%r", str(error))
+        except RuntimeError as error:
+            if not _is_ending(error):
+                raise
         finally:
             with self._lock:
                 self._thread = self._loop = None
@@ -102,9 +106,9 @@ class Dispatcher:
         with self._lock:
             news, self._news = self._news, set()
         for graph_id in news:
-            self._start((graph_id, ""), self._open_lanes(graph_id))
+            self._start((graph_id, ""), partial(self._open_lanes, graph_id))
 
-    def _start(self, key: tuple[str, str], work: Coroutine[object, object, None]) -> None:
+    def _start(self, key: tuple[str, str], work: Callable[[], Awaitable[None]]) -> None:
         lane = asyncio.ensure_future(_unless_ending(work))
         self._lanes[key] = lane
         lane.add_done_callback(lambda _: self._lanes.pop(key, None) if self._lanes.get(key) is lane else None)
@@ -125,7 +129,7 @@ class Dispatcher:
             elif key in self._lanes:
                 self._waiting.add(key)
             else:
-                self._start(key, self._send(*key))
+                self._start(key, partial(self._send, *key))
 
     async def _send(self, graph_id: str, target_id: str) -> None:
         replicator = self._manager.get_graph_replicator(graph_id)
@@ -144,15 +148,19 @@ class Dispatcher:
                 return
 
 
-async def _unless_ending(work: Coroutine[object, object, None]) -> None:
-    """Python takes no more work for threads once its main thread is over, a moment before `close` is called: what meets
-    that ends here, and is no error.
-    """
+async def _unless_ending(work: Callable[[], Awaitable[None]]) -> None:
     try:
-        await work
+        await work()
     except RuntimeError as error:
-        if "cannot schedule new futures" not in str(error):
+        if not _is_ending(error):
             raise
+
+
+def _is_ending(error: RuntimeError) -> bool:
+    """Python takes no more work for threads, and makes none, once its main thread is over, a moment before `close` is
+    called. What meets that ends, and is no error.
+    """
+    return any(said in str(error) for said in ("cannot schedule new futures", "at interpreter shutdown"))
 
 
 _dispatchers: "weakref.WeakSet[Dispatcher]" = weakref.WeakSet()
