@@ -125,8 +125,18 @@ def _source(function: Build, label: str) -> list[object]:
 def _compiled(code: CodeType | None) -> list[object]:
     if code is None:
         return []
-    constants = [_compiled(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
-    return [code.co_code, code.co_names, constants]
+    return [code.co_code, code.co_names, _constant(code.co_consts)]
+
+
+def _constant(value: object) -> object:
+    """A constant of compiled code as every process sees it: the order of a set's members differs between them."""
+    if isinstance(value, CodeType):
+        return _compiled(value)
+    if isinstance(value, tuple):
+        return [_constant(one) for one in value]
+    if isinstance(value, frozenset):
+        return {"set": sorted(repr(_constant(one)) for one in value)}
+    return repr(value)
 
 
 def _refuse_unclear(values: list[object], label: str) -> None:

@@ -82,6 +82,30 @@ def test_a_cache_keeps_it_for_later_runs_until_the_source_changes(tmp_path: Path
     assert not list(cache.glob("building-*"))
 
 
+def test_sets_in_the_source_are_the_same_to_every_process(tmp_path: Path) -> None:
+    """Their order is not: strings hash differently in each."""
+    words = str({f"word {i}" for i in range(9)})
+    suite = f"""
+from pathlib import Path
+import pytest
+
+def build(directory):
+    (Path(__file__).parent / "built").open("a").write("x")
+    for word in {words}:
+        if word in {words}: (directory / word).touch()
+    for word in (lambda: {{("a", {words!r}), ("b", None)}})(): (directory / word[0]).touch()
+
+@pytest.mark.parametrize("number", range(6))
+def test_it(graph_snapshot, number):
+    assert len(list(graph_snapshot(build).iterdir())) == 11
+"""
+    for _ in range(2):
+        run(tmp_path, suite, "-n", "3", "--graph-cache", tmp_path / "cache", passed=6)
+    assert builds(tmp_path) == 1
+    run(tmp_path, suite.replace("word 8", "word nine"), "--graph-cache", tmp_path / "cache", passed=6)
+    assert builds(tmp_path) == 2
+
+
 def test_a_build_that_fails_leaves_nothing_and_is_tried_again(tmp_path: Path) -> None:
     suite = """
     def build(directory):
