@@ -100,6 +100,17 @@ int lrb_fs_open_dir(int dir_fd, const char *name, int *fd, lrb_err *err) {
     return LRB_OK;
 }
 
+int lrb_fs_open_above(int dir_fd, const char *name, int *fd, bool *listed, lrb_err *err) {
+    int code = lrb_fs_open_dir(dir_fd, name, fd, err);
+    *listed = code == LRB_OK;
+    if (*listed || err->sys_errno != EACCES) return code;
+    int got = open_at(dir_fd, name, O_PATH | O_DIRECTORY, 0);
+    if (got < 0) return open_failed(dir_fd, name, errno, LRB_FILE_DIRECTORY, err);
+    lrb_err_clear(err);
+    *fd = got;
+    return LRB_OK;
+}
+
 int lrb_fs_make_dir(int dir_fd, const char *name, uint32_t mode, lrb_err *err) {
     struct stat st;
     if (mkdirat(dir_fd, name, (mode_t)mode) == 0) return LRB_OK;
@@ -317,6 +328,11 @@ int lrb_fs_sync_filesystem(int fd, const char *target, lrb_err *err) {
     return sync_with(syncfs, fd, target, err);
 }
 
+int lrb_fs_sync_names(int dir_fd, int below, const char *target, lrb_err *err) {
+    if (fcntl(dir_fd, F_GETFL) & O_PATH) return lrb_fs_sync_filesystem(below, target, err);
+    return lrb_fs_sync(dir_fd, target, err);
+}
+
 int lrb_fs_sync_dir(int dir_fd, const char *name, lrb_err *err) {
     int fd;
     int code = lrb_fs_open_dir(dir_fd, name, &fd, err);
@@ -387,15 +403,7 @@ int lrb_fs_read_symlink(int dir_fd, const char *name, char *out, size_t room, si
     return LRB_OK;
 }
 
-/* ---- mounts, room and locks ---- */
-
-int lrb_fs_mount_id(int fd, uint64_t *mount, lrb_err *err) {
-    struct statx st;
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0) return lrb_fs_refused(fd, errno, "stat", "", err);
-    bool has_id = st.stx_mask & STATX_MNT_ID;
-    *mount = has_id ? st.stx_mnt_id : (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
-    return LRB_OK;
-}
+/* ---- room and locks ---- */
 
 int lrb_fs_free_bytes(int fd, uint64_t *free_bytes, lrb_err *err) {
     struct statvfs st;

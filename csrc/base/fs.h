@@ -44,6 +44,8 @@ int lrb_fs_refused_at(int dir_fd, const char *name, int sys_errno, const char *o
 
 /* Opening a name that is taken by something of another type, a symlink above all, is INVALID and says what it is. */
 int lrb_fs_open_dir(int dir_fd, const char *name, int *fd, lrb_err *err);        /* AT_FDCWD allowed */
+/* The same for a directory on the way to another: one that may be searched and not read is opened O_PATH, and *listed is false. */
+int lrb_fs_open_above(int dir_fd, const char *name, int *fd, bool *listed, lrb_err *err);
 int lrb_fs_make_dir(int dir_fd, const char *name, uint32_t mode, lrb_err *err);  /* an existing directory is success */
 int lrb_fs_open_read(int dir_fd, const char *name, int *fd, lrb_err *err);       /* regular files; no wait on a fifo */
 /* O_CREAT|O_EXCL, for reading and writing: EXISTS when the name is taken. */
@@ -70,6 +72,8 @@ int lrb_fs_set_attributes(int fd, uint32_t mode, int64_t mtime_ns, const char *t
 void lrb_fs_start_writeback(int fd);                                             /* a hint; failure is nothing */
 int lrb_fs_sync_data(int fd, const char *target, lrb_err *err);                  /* fdatasync */
 int lrb_fs_sync(int fd, const char *target, lrb_err *err);                       /* fsync: new metadata, directories */
+/* Makes the names in a directory durable; one opened O_PATH with the whole file system of `below`, a descriptor of something in it. */
+int lrb_fs_sync_names(int dir_fd, int below, const char *target, lrb_err *err);
 int lrb_fs_sync_dir(int dir_fd, const char *name, lrb_err *err);                 /* opens, fsyncs, closes */
 
 int lrb_fs_link(int from_dir, const char *from, int to_dir, const char *to, lrb_err *err);    /* EXISTS when taken */
@@ -100,6 +104,7 @@ int lrb_fs_set_link_mtime(int dir_fd, const char *name, int64_t mtime_ns, lrb_er
 /* Tells one mount from another, bind mounts of one file system too; the device number where the kernel has no mount
  * ids. */
 int lrb_fs_mount_id(int fd, uint64_t *mount, lrb_err *err);
+int lrb_fs_mount_id_at(int dir_fd, const char *name, uint64_t *mount, lrb_err *err); /* not following links */
 
 /* Bytes an unprivileged writer may still use on the file system of `fd`. */
 int lrb_fs_free_bytes(int fd, uint64_t *free_bytes, lrb_err *err);

@@ -75,12 +75,10 @@ static int sweep_one(void *arg, const char *name, lrb_err *err) {
     return code;
 }
 
-/* A parent that may not be listed cannot be staged in either. */
+/* Beside a parent that may not be listed nothing is staged but where the target is missing, and what stands there is not
+ * seen: the rename that ends such a restore finds out whether another one was faster. */
 static int sweep_siblings(sweep *all, lrb_err *err) {
-    int code = lrb_fs_list(all->s->parent, sweep_one, all, all->s->parent_path, err);
-    if (code != LRB_E_IO || err->sys_errno != EACCES) return code;
-    lrb_err_clear(err);
-    return LRB_OK;
+    return all->s->listed ? lrb_fs_list(all->s->parent, sweep_one, all, all->s->parent_path, err) : LRB_OK;
 }
 
 /* ---- choosing ---- */
@@ -137,7 +135,7 @@ static int try_beside(const lrb_site *s, bool *can_move, bool *can_exchange, lrb
     char name[LRB_SITE_LEAF_MAX + 1];
     int probe;
     *can_move = *can_exchange = false;
-    if (!lrb_site_fits_beside(s)) return LRB_OK;
+    if (!lrb_site_fits_beside(s) || !s->listed) return LRB_OK;
     int code = lrb_site_make_beside(s, true, name, &probe, err);
     if (code == LRB_E_IO && (err->sys_errno == EACCES || err->sys_errno == EPERM || err->sys_errno == EROFS)) {
         lrb_err_clear(err);
@@ -284,14 +282,14 @@ static int check_names(const lrb_names *names, lrb_err *err) {
     return lrb_err_set(err, LRB_E_INVALID, "publish", "items", "their names were not in byte order");
 }
 
-static int rename_into_place(const lrb_site *s, const char *name, lrb_err *err) {
+static int rename_into_place(const lrb_site *s, const char *name, int staging, lrb_err *err) {
     int code = lrb_fs_sync_dir(s->parent, name, err);
     lrb_publish_change();
     if (!code) code = lrb_fs_rename(s->parent, name, s->parent, s->leaf, err);
     if (code && (err->sys_errno == ENOTEMPTY || err->sys_errno == EEXIST))
         return lrb_err_set(err, LRB_E_EXISTS, "publish", s->target,
                            "it was filled while the restore was prepared; restore again");
-    return code ? code : lrb_fs_sync(s->parent, s->target, err);
+    return code ? code : lrb_fs_sync_names(s->parent, staging, s->target, err);
 }
 
 /* The caller of stage holds the lock; should he have closed it, it is taken here for the time of the commit. */
@@ -305,7 +303,7 @@ static int commit_beside(const lrb_site *s, lrb_publish_way way, const char *sta
     if (!code && marked) code = unfinished(s->target, err);
     if (!code) code = lrb_site_lock(s->parent, name, &fd, &taken, err);
     if (code) return code;
-    code = way == LRB_PUBLISH_RENAME ? rename_into_place(s, name, err)
+    code = way == LRB_PUBLISH_RENAME ? rename_into_place(s, name, fd, err)
                                      : lrb_swap_commit(s->parent, s->leaf, name, items, removed, err);
     lrb_fs_close(fd);
     return code;

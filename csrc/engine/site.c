@@ -36,11 +36,11 @@ static int split(lrb_site *site, const char *target, lrb_err *err) {
 
 /* path[0..length) ends in '/'. With "." behind it the last component is no link, so links above the target are followed
  * although no open of base/fs.h follows one. */
-static int open_above(const char *path, size_t length, int *fd, lrb_err *err) {
+static int open_above(const char *path, size_t length, int *fd, bool *listed, lrb_err *err) {
     char with_dot[LRB_PATH_MAX];
     memcpy(with_dot, path, length);
     memcpy(with_dot + length, ".", 2);
-    return lrb_fs_open_dir(AT_FDCWD, with_dot, fd, err);
+    return lrb_fs_open_above(AT_FDCWD, with_dot, fd, listed, err);
 }
 
 /* Makes a directory that is durable in its parent. */
@@ -54,26 +54,28 @@ static int make_durably(int parent, const char *name, size_t length, int *fd, lr
     if (!code) code = lrb_fs_open_dir(parent, component, fd, err);
     if (code) return code;
     code = lrb_fs_copy_owner(parent, *fd, component, err);
-    if (!code) code = lrb_fs_sync(parent, component, err);
+    if (!code) code = lrb_fs_sync_names(parent, *fd, component, err);
     if (code) lrb_fs_close(*fd);
     return code;
 }
 
 /* From the top down: opens each directory above the target, making what is missing. */
-static int make_parents(const char *path, int *fd, lrb_err *err) {
+static int make_parents(lrb_site *site, lrb_err *err) {
+    const char *path = site->parent_path;
     int above = -1, next = -1, code = LRB_OK;
     for (size_t start = 0, end = 1; path[start]; start = end++) {
         while (path[end - 1] != '/') end++;
-        code = open_above(path, end, &next, err);
+        code = open_above(path, end, &next, &site->listed, err);
         if (code == LRB_E_NOT_FOUND && above >= 0) {
             lrb_err_clear(err);
             code = make_durably(above, path + start, end - 1 - start, &next, err);
+            site->listed = true;
         }
         lrb_fs_close(above);
         if (code) return code;
         above = next;
     }
-    *fd = above;
+    site->parent = above;
     return LRB_OK;
 }
 
@@ -89,8 +91,8 @@ static int open_parent(lrb_site *site, const char *target, bool make, lrb_err *e
     *site = (lrb_site){.target = target, .parent = -1, .dir = -1};
     int code = split(site, target, err);
     if (code) return code;
-    if (make) return make_parents(site->parent_path, &site->parent, err);
-    code = open_above(site->parent_path, strlen(site->parent_path), &site->parent, err);
+    if (make) return make_parents(site, err);
+    code = open_above(site->parent_path, strlen(site->parent_path), &site->parent, &site->listed, err);
     if (code != LRB_E_NOT_FOUND) return code;
     lrb_err_clear(err);
     return LRB_OK;

@@ -17,6 +17,7 @@ typedef struct lrb_site {
     char parent_path[LRB_PATH_MAX];     /* with its final '/' */
     char leaf[LRB_SITE_LEAF_MAX + 1];
     int parent, dir;                    /* -1: does not exist */
+    bool listed;                        /* whether the parent may be read; else it is open O_PATH, for names known already */
     lrb_identity identity;              /* of dir */
 } lrb_site;
 

@@ -244,7 +244,7 @@ static int exchange(carrier *all, int parent, const char *leaf, const char *stag
     if (!code) code = lrb_fs_exchange(parent, staging, parent, leaf, err);
     if (code) return code;
     lrb_publish_change();
-    code = lrb_fs_sync(parent, leaf, err);
+    code = lrb_fs_sync_names(parent, staging_fd, leaf, err);
     if (!code) code = clean_up(all, parent, staging, staging_fd, err);
     if (code) lrb_err_context(err, "the restored files are in place, but clearing away the old ones did not end");
     return code;
@@ -289,7 +289,7 @@ int lrb_swap_finish(int parent, int target, lrb_err *err) {
         strncmp(aside.at[0], LRB_PUBLISH_PREFIX "-", strlen(LRB_PUBLISH_PREFIX "-")) != 0)
         code = lrb_err_set(err, LRB_E_DAMAGED, "finish a restore", MARKER, "it names no directory of a restore");
     /* The exchange is there to be seen, but the process that made it may have died before it was durable. */
-    if (!code) code = lrb_fs_sync(parent, "target", err);
+    if (!code) code = lrb_fs_sync_names(parent, target, "target", err);
     if (!code) code = clean_up(all, parent, aside.at[0], target, err);
     lrb_journal_clear(&marker);
 done:

@@ -595,6 +595,9 @@ TEST(mounts_are_told_apart) {
     CHECK_OK(lrb_fs_mount_id(process, &other, &err));
     lrb_fs_close(process);
     CHECK(here == again && here != other);
+    CHECK_OK(lrb_fs_mount_id_at(AT_FDCWD, "/proc", &again, &err));
+    CHECK(again == other);
+    CHECK_FAILS(lrb_fs_mount_id_at(dir, "missing", &again, &err), LRB_E_NOT_FOUND);
     CHECK_FAILS(lrb_fs_mount_id(-1, &here, &err), LRB_E_IO);
 }
 
