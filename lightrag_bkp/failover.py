@@ -104,9 +104,24 @@ class Failover:
         _log(outcome)
         return outcome
 
+    def plan_undo(self, left: Left) -> FailoverOutcome:
+        """What an undo would do; graphs of which nobody knows whether they were restored are named, too."""
+        past, named = left.past, self._point.snapshots
+        unsure = (_unrecorded(graph_id, named[graph_id].id, root, None) for graph_id, root in left.unsure.items())
+        return replace(
+            self._outcome(),
+            graphs=(*past.restored, *unsure),
+            rto_s=0.0,
+            dry_run=True,
+            undo=True,
+            undoes=past.failover_id,
+            undoes_at=past.began_at,
+        )
+
     async def undo(self, left: Left) -> FailoverOutcome:
         """Makes every graph of an earlier failover what it was before that; the last one first."""
         past = left.past
+        planned = self.plan_undo(left)
         await self._record(UNDOING, {"undoes": past.failover_id})
         failed = ""
         steps = [(one.graph_id, partial(self._take_back, one)) for one in reversed(past.restored)]
@@ -117,8 +132,17 @@ class Failover:
                     await step()
             except LightragBkpError as error:
                 failed = failed or f"graph {graph_id}: {error}"
-        outcome = replace(self._outcome(), graphs=past.restored, ok=not failed, error=failed, undo=True)
-        await self._record(UNDONE, {"undoes": past.failover_id, **outcome.document()})
+        done = self._outcome()
+        outcome = replace(
+            planned,
+            phases=done.phases,
+            rto_s=done.rto_s,
+            graphs=past.restored,
+            ok=not failed,
+            error=failed,
+            dry_run=False,
+        )
+        await self._record(UNDONE, outcome.document())
         _log(outcome)
         return outcome
 
@@ -230,7 +254,7 @@ class Failover:
 
 async def left_by(find: FindGraph, point: RecoveryPoint, past: PastFailover) -> Left:
     """What a failover left to be undone, also one that died and could not write everything down any more."""
-    if past.outcome:
+    if past.ok:
         return Left(past, {})
     restored, unsure = list(past.restored), {}
     known = {one.graph_id for one in restored}

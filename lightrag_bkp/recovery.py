@@ -155,9 +155,11 @@ class DisasterRecoveryManager:
             False when there was neither.
 
         Raises:
-            Busy: a failover is under way.
+            Busy: a failover is under way. RefusedError: a failover of it, or an undo, is half done, which only its
+                records can finish.
         """
         with self._store.alone("delete"):
+            self._refuse_half_done(checkpoint_id)
             existed = await self._store.delete(checkpoint_id)
             released = await self._let_go(holder_of(checkpoint_id))
         logger.info("event=recovery_point_deleted id=%s existed=%s released=%d", checkpoint_id, existed, released)
@@ -239,23 +241,30 @@ class DisasterRecoveryManager:
             this = Failover(self._store, self.backup.require_graph, point)
             return await (this.plan() if dry_run else this.run(time.monotonic() - started))
 
-    async def undo_failover(self, checkpoint_id: str, *, elsewhere: bool = False) -> FailoverOutcome:
-        """Makes every graph what it was before the newest failover of this point, also one whose process died; an undo
-        that died or failed is finished.
+    async def undo_failover(
+        self, checkpoint_id: str, *, elsewhere: bool = False, dry_run: bool = False
+    ) -> FailoverOutcome:
+        """Makes every graph what it was before the last failover of this point, also one whose process died; an undo
+        that died or failed is finished. Once that is done there is nothing more to undo: never an earlier failover.
 
         Args:
             elsewhere: also in directories that are not those the graphs are registered with: what the stored records
                 name, which without a key whoever writes to the storage can choose.
+            dry_run: only say what would be undone.
 
         Raises:
             NotFoundError: no such point. RefusedError: there is nothing to undo, or it lies elsewhere (the error's `op`
                 is UNDO_ELSEWHERE then). Busy: a failover is under way.
         """
-        arguments.check_flags(elsewhere=elsewhere)
+        arguments.check_flags(elsewhere=elsewhere, dry_run=dry_run)
         point = self._store.point(checkpoint_id)
         with self._store.alone("undo"):
             find = self.backup.require_graph
-            left = await failover.left_by(find, point, to_undo(self.failovers(checkpoint_id), checkpoint_id))
+            waiting = recovery_status.unsettled_failovers(self._store)
+            past = to_undo(self.failovers(checkpoint_id), waiting, checkpoint_id)
+            left = await failover.left_by(find, point, past)
+            if dry_run:
+                return Failover(self._store, find, point).plan_undo(left)
             strange = [] if elsewhere else failover.elsewhere(find, left)
             if strange:
                 raise RefusedError(
@@ -308,9 +317,9 @@ class DisasterRecoveryManager:
         Returns:
             {recovery_points (number), latest (the newest point as an object, or None), latest_validated (id of the
             newest valid one, or None), last_drill ({checkpoint_id, at, age_s, ok, rto_s} or None), failovers: newest
-            last, interrupted (id of the point whose failover, or the undo of it, died, or None), advice (what is then
-            to be done, or None), unreadable: {id: why}, left_held: ids of
-            points that do not exist and hold snapshots, graphs: {id: {latest, latest_at, points}}}.
+            last, interrupted (id of the point whose failover, or the undo of it, died or failed half-way, or None),
+            advice (what is then to be done, or None), unreadable: {id: why}, left_held: ids of points that do not
+            exist and hold snapshots, graphs: {id: {latest, latest_at, points}}}.
         """
         return recovery_status.of(self.backup, self._store)
 
@@ -341,6 +350,13 @@ class DisasterRecoveryManager:
         if fresh and point.validated and point.level != VerifyLevel.CATALOGUE:
             return True
         return await self.validate_recovery_point(point.checkpoint_id)
+
+    def _refuse_half_done(self, checkpoint_id: str) -> None:
+        for one in recovery_status.unsettled_failovers(self._store):
+            if one.checkpoint_id == checkpoint_id:
+                raise RefusedError(
+                    f"not deleted while this is half done: {one.advice}", op="delete", target=checkpoint_id
+                )
 
     async def _let_go(self, holder: str) -> int:
         """Ends all holds of a holder; returns how many there were."""

@@ -6,18 +6,18 @@ from typing import Any
 from . import drills
 from .backup import BackupManager
 from .errors import LightragBkpError
-from .failover_history import ENDED, half_done, history
+from .failover_history import PastFailover, history, unsettled
 from .health import ComponentHealth, HealthStatus
-from .points import PointStore, RecoveryPoint, point_of
+from .points import PointStore, Record, RecoveryPoint, point_of
 
 
 def of(backup: BackupManager, store: PointStore) -> dict[str, Any]:
     """As `DisasterRecoveryManager.get_recovery_status` says."""
     points, failed = store.points()
     records = {point.checkpoint_id: store.records(point.checkpoint_id) for point in points}
-    past = sorted((one for name, found in records.items() for one in history(name, found)), key=lambda one: one.at)
-    died = half_done(past, {point.checkpoint_id: point.graphs for point in points})
-    died = None if died is None or store.under_way() else died
+    past = _failovers(records)
+    waiting = unsettled(past, _graphs_of(points))
+    died = waiting[-1] if waiting and not store.under_way() else None
     valid = [point.checkpoint_id for point in points if point.validated]
     return {
         "recovery_points": len(points),
@@ -31,6 +31,22 @@ def of(backup: BackupManager, store: PointStore) -> dict[str, Any]:
         "left_held": left_held(backup, store),
         "graphs": {graph_id: _graph(backup, graph_id, points) for graph_id in backup.graph_ids()},
     }
+
+
+def unsettled_failovers(store: PointStore) -> list[PastFailover]:
+    """Of all points that can be read: those that are half done, oldest first."""
+    points, _ = store.points()
+    records = {point.checkpoint_id: store.records(point.checkpoint_id) for point in points}
+    return unsettled(_failovers(records), _graphs_of(points))
+
+
+def _failovers(records: dict[str, list[Record]]) -> list[PastFailover]:
+    found = (one for name, written in records.items() for one in history(name, written))
+    return sorted(found, key=lambda one: one.newest.at)
+
+
+def _graphs_of(points: list[RecoveryPoint]) -> dict[str, tuple[str, ...]]:
+    return {point.checkpoint_id: point.graphs for point in points}
 
 
 def left_held(backup: BackupManager, store: PointStore) -> list[str]:
@@ -66,10 +82,6 @@ def point_document(point: RecoveryPoint) -> dict[str, Any]:
 def _judge(status: dict[str, Any]) -> tuple[HealthStatus, str]:
     if status["interrupted"]:
         return HealthStatus.CRITICAL, status["advice"]
-    newest = status["failovers"][-1] if status["failovers"] else None
-    if newest and newest["state"] == ENDED and not newest["ok"] and not newest["rolled_back"]:
-        said = f"the failover of recovery point {newest['checkpoint_id']} failed and was not rolled back whole"
-        return HealthStatus.CRITICAL, said
     if status["unreadable"]:
         return HealthStatus.CRITICAL, f"recovery point {min(status['unreadable'])} cannot be read"
     if status["left_held"]:

@@ -95,10 +95,10 @@ class DisasterRecoveryManager:
         self._refuse_deadlock("failover")
         return run(self.manager.failover(checkpoint_id, dry_run=dry_run))
 
-    def undo_failover(self, checkpoint_id: str, *, elsewhere: bool = False) -> FailoverOutcome:
+    def undo_failover(self, checkpoint_id: str, *, elsewhere: bool = False, dry_run: bool = False) -> FailoverOutcome:
         """As the original."""
         self._refuse_deadlock("undo_failover")
-        return run(self.manager.undo_failover(checkpoint_id, elsewhere=elsewhere))
+        return run(self.manager.undo_failover(checkpoint_id, elsewhere=elsewhere, dry_run=dry_run))
 
     def failovers(self, checkpoint_id: str) -> list[PastFailover]:
         """As the original."""

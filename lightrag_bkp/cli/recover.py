@@ -139,7 +139,7 @@ def failover(
     session: Session,
     point: PointId,
     undo: Annotated[bool, typer.Option("--undo", help="Make everything what it was before the last failover.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only validate, and say what would change.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before replacing graphs.")] = False,
 ) -> int:
     """Bring all graphs back where they live, or none.
@@ -147,17 +147,19 @@ def failover(
     Stop LightRAG first. Each graph is kept as a safety snapshot; when one cannot be brought back, the others are made
     what they were, with exit code 1.
 
-    An undo writes to the configured directories of the graphs; where it lies elsewhere it asks at the terminal, also
-    with --yes.
+    An undo takes back the last failover, and never an earlier one. It writes to the configured
+    directories of the graphs; where it lies elsewhere it asks at the terminal, also with --yes.
     """
     manager = session.recovery()
     found = manager.find_recovery_point(point)
-    if not (yes or dry_run) and not _agreed(session, found, undo):
-        raise LightragBkpError("declined: nothing was changed", code="DECLINED", target=found.checkpoint_id)
-    if undo:
-        outcome = _undone(session, manager, found.checkpoint_id)
+    checkpoint_id = found.checkpoint_id
+    if dry_run:
+        plan = manager.undo_failover if undo else manager.failover
+        outcome = session.run(plan(checkpoint_id, dry_run=True))
     else:
-        outcome = session.run(manager.failover(found.checkpoint_id, dry_run=dry_run))
+        if not yes and not _agreed(session, found, _undoing(session, manager, checkpoint_id) if undo else ""):
+            raise LightragBkpError("declined: nothing was changed", code="DECLINED", target=checkpoint_id)
+        outcome = _undone(session, manager, checkpoint_id) if undo else session.run(manager.failover(checkpoint_id))
     code = session.answer(outcome.document, lambda: _failed_over(outcome))
     return code if outcome.ok else Exit.FAILED
 
@@ -232,8 +234,19 @@ def _validity(point: "RecoveryPoint") -> str:
     return f"{'valid' if point.validated else 'NOT valid'}, {point.level} {when(point.validation_timestamp)}"
 
 
-def _agreed(session: Session, point: "RecoveryPoint", undo: bool) -> bool:
-    what = f"undo the last failover of {point.checkpoint_id}" if undo else f"bring back {', '.join(point.graphs)}"
+def _undoing(session: Session, manager: "DisasterRecoveryManager", checkpoint_id: str) -> str:
+    """What an undo would do."""
+    planned = session.run(manager.undo_failover(checkpoint_id, dry_run=True))
+    return f"undo {_named(planned)} of recovery point {checkpoint_id}"
+
+
+def _named(undo: "FailoverOutcome") -> str:
+    """Which failover an undo is of."""
+    return f"failover {undo.undoes}" + (f", begun {when(undo.undoes_at)} UTC," if undo.undoes_at else "")
+
+
+def _agreed(session: Session, point: "RecoveryPoint", undoing: str) -> bool:
+    what = undoing or f"bring back {', '.join(point.graphs)}"
     answer = session.confirm(f"{what}, replacing what is there?")
     if answer is None:
         raise InvalidInputError(
@@ -273,8 +286,10 @@ def _failed_over(outcome: "FailoverOutcome") -> Iterator[str]:
         for one in outcome.graphs
     )
     yield from table(("GRAPH", "CHANGED", "SAFETY SNAPSHOT", "DIRECTORY"), rows)
-    what = "the failover was undone" if outcome.undo else "all graphs are back"
-    if outcome.dry_run:
+    what = f"{_named(outcome)} was undone" if outcome.undo else "all graphs are back"
+    if outcome.dry_run and outcome.undo:
+        yield f"nothing was changed; {_named(outcome)} would be undone"
+    elif outcome.dry_run:
         yield f"nothing was changed; {_age(outcome.rpo_s)} of work would be lost"
     elif outcome.ok:
         lost = "" if outcome.undo else f"; {_age(outcome.rpo_s)} of work are lost"

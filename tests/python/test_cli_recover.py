@@ -61,8 +61,16 @@ def test_the_whole_life_of_a_point(program: Program, places: dict[str, Path], po
     assert "nothing was changed" in program("recovery", "failover", point, "--dry-run").out
     assert "all graphs are back" in program("recovery", "failover", point, "--yes").out
     assert kept(places) == original
-    assert "was undone" in program("recovery", "failover", point, "--undo", "--yes").out
+    undo = ("recovery", "failover", point, "--undo")
+    last = program.json("status")["recovery"]["failovers"][-1]["failover_id"]
+    planned = program(*undo, "--dry-run").out
+    assert f"nothing was changed; failover {last}, begun " in planned and str(places["support"]) in planned
+    assert "--yes does it without asking" in program.sentence(*undo, code=2)
+    assert f"undo failover {last}, begun " in program.at_terminal("n", *undo, code=1).err
+    assert kept(places) == original
+    assert re.search(rf"^failover {last}, begun \S+ \S+ UTC, was undone", program(*undo, "--yes").out, re.M)
     assert (places["support"] / GRAPH).read_text() == "spoilt"
+    assert program.sentence(*undo, "--yes", code=1) == f"recovery point {point} has no failover to undo"
     shown = program("recovery", "show", point)
     assert "nightly" in shown.out and "undone" in shown.out
     assert "is deleted" in program("recovery", "delete", point).out

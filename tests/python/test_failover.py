@@ -81,11 +81,77 @@ async def test_repeating_a_failover_that_died_settles_it(
     assert states(directories) == new
     status = recovery.get_recovery_status()
     assert (status["interrupted"], status["advice"]) == (None, None)
+    last = recovery.failovers(valid)[-1]
+    undone = await recovery.undo_failover(valid)
+    assert (undone.ok, undone.undoes, undone.undoes_at) == (True, last.failover_id, last.began_at)
+    assert states(directories) == {"sales": new["sales"], "support": old["support"]}, "what it was before the last one"
+    await nothing_to_undo(recovery, valid)
+
+
+async def nothing_to_undo(recovery: DisasterRecoveryManager, valid: str) -> None:
+    """No failover of the point asks for anything, and none can be taken back."""
+    status = again(recovery).get_recovery_status()
+    assert (status["interrupted"], status["advice"]) == (None, None)
+    with pytest.raises(RefusedError, match="has no failover to undo"):
+        await again(recovery).undo_failover(valid)
+
+
+async def test_an_undo_never_reaches_an_earlier_failover(
+    recovery: DisasterRecoveryManager, valid: str, old: States, directories: dict[str, Path]
+) -> None:
+    """One died, one repeated it, the third ended well and is undone: the work since the second is what stays."""
+    await asyncio.to_thread(killed, recovery, "failover", valid, partial(kill_at, PointStore, "add", 1))
+    assert (await recovery.failover(valid)).ok
+    (directories["sales"] / GRAPH).write_text("newer work")
+    newer = states(directories)
+    assert (await recovery.failover(valid)).ok
     assert (await recovery.undo_failover(valid)).ok
-    assert recovery.get_recovery_status()["interrupted"] == valid, "it is again what the first one left"
+    assert states(directories) == newer
+    await nothing_to_undo(recovery, valid)
+    assert states(directories) == newer
+
+
+async def test_an_undo_that_died_stays_settled_when_what_settled_it_is_undone(
+    recovery: DisasterRecoveryManager, valid: str, old: States
+) -> None:
+    assert (await recovery.failover(valid)).ok
+    doom = partial(kill_at, Failover, "_take_back", 0, after=True)
+    await asyncio.to_thread(killed, recovery, "undo_failover", valid, doom)
+    assert (await recovery.failover(valid)).ok
+    assert recovery.get_recovery_status()["interrupted"] is None
+    assert (await recovery.undo_failover(valid)).ok
+    await nothing_to_undo(recovery, valid)
+
+
+async def test_a_failover_of_another_point_settles_for_ever(
+    recovery: DisasterRecoveryManager, valid: str, directories: dict[str, Path]
+) -> None:
+    other = (await recovery.create_recovery_point(["sales", "support"])).checkpoint_id
+    (directories["sales"] / GRAPH).write_text("worked on since")
+    await asyncio.to_thread(killed, recovery, "failover", valid, partial(kill_at, PointStore, "add", 1))
+    refusal = f"half done: the failover of recovery point {valid} died: repeat or undo it"
+    with pytest.raises(RefusedError, match=refusal):
+        await recovery.delete_recovery_point(valid)
+    assert (await recovery.failover(other)).ok
+    await nothing_to_undo(recovery, valid)
+    assert (await recovery.undo_failover(other)).ok
+    await nothing_to_undo(recovery, valid)
+    assert await recovery.delete_recovery_point(valid)
+
+
+async def test_a_dry_run_of_an_undo_says_what_it_would_do(
+    recovery: DisasterRecoveryManager, valid: str, old: States, directories: dict[str, Path]
+) -> None:
+    """Also of one that died behind its second graph, of which nothing is written."""
+    await asyncio.to_thread(killed, recovery, "failover", valid, partial(kill_at, PointStore, "add", 2))
+    (died,) = recovery.failovers(valid)
+    before, records = states(directories), recovery._store.records(valid)
+    planned = await recovery.undo_failover(valid, dry_run=True)
+    assert (planned.dry_run, planned.undo, planned.undoes) == (True, True, died.failover_id)
+    assert [(one.graph_id, one.target_dir) for one in planned.graphs] == [(n, str(p)) for n, p in directories.items()]
+    assert (states(directories), recovery._store.records(valid)) == (before, records)
     assert (await recovery.undo_failover(valid)).ok
     assert states(directories) == old
-    assert recovery.get_recovery_status()["interrupted"] is None
 
 
 @pytest.mark.parametrize("taken_back", [0, 1])
@@ -129,6 +195,8 @@ async def test_an_undo_that_failed_is_told_with_its_reason_and_finished(
     assert "failed (graph sales: " in message and "no directory" in message
     directories["sales"].unlink()
     aside.rename(directories["sales"])
+    with pytest.raises(RefusedError, match=r"the undo of the failover .* finish it, lightrag-bkp recovery failover"):
+        await recovery.delete_recovery_point(valid)
     assert (await recovery.undo_failover(valid)).ok
     assert states(directories) == old
 
