@@ -7,12 +7,22 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import LightragBkpError
+from .errors import (
+    DamagedError,
+    ForeignObjectError,
+    LightragBkpError,
+    NotFoundError,
+    OperationCancelled,
+    UnsupportedError,
+)
 from .graph import GraphBackup
 from .models import VerifyLevel, age_of
 from .points import DRILL, PointStore, Record, RecoveryPoint
 
 logger = logging.getLogger("lightrag_bkp")
+
+_VERDICTS = (DamagedError, ForeignObjectError, NotFoundError, UnsupportedError)
+"""Errors that say what a snapshot is; any other says why it could not be tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +92,22 @@ async def run(
         scratch_dir: where to restore to; the system's directory for temporary files when None.
 
     Raises:
-        OSError: no scratch directory can be made. What is wrong with a graph is no exception.
+        LightragBkpError: a graph could not be tried (no room, no scratch directory, no passphrase); nothing is recorded
+            then unless others are damaged. What is wrong with a graph is no exception.
     """
     started_at, started = datetime.now(UTC), time.monotonic()
-    graphs = [await _drill(find(graph_id), point, scratch_dir) for graph_id in point.graphs]
+    graphs: list[GraphDrill] = []
+    untried: dict[str, LightragBkpError] = {}
+    for graph_id in point.graphs:
+        try:
+            graphs.append(await _drill(find, point, graph_id, scratch_dir))
+        except OperationCancelled:
+            raise
+        except LightragBkpError as error:
+            untried[graph_id] = error
+    if untried and all(one.ok for one in graphs):
+        raise _not_tried(*untried.popitem())
+    graphs += [_failed(point, graph_id, f"could not be tried: {error}") for graph_id, error in untried.items()]
     outcome = DrillOutcome(
         checkpoint_id=point.checkpoint_id,
         ok=all(one.ok for one in graphs),
@@ -99,17 +121,28 @@ async def run(
     return outcome
 
 
-async def _drill(graph: GraphBackup, point: RecoveryPoint, scratch_dir: str | None) -> GraphDrill:
-    named = point.snapshots[graph.graph_id]
-    problems: list[str] = []
-    verdict, restored_s, judged_s = None, 0.0, 0.0
+async def _drill(
+    find: Callable[[str], GraphBackup], point: RecoveryPoint, graph_id: str, scratch_dir: str | None
+) -> GraphDrill:
+    named = point.snapshots[graph_id]
     try:
+        graph = find(graph_id)
         snapshot = graph.get_snapshot(named.id)
         if snapshot is None or snapshot.data_hash != named.digest:
-            problems.append("the snapshot is not the one the recovery point names")
+            return _failed(point, graph_id, "the snapshot is not the one the recovery point names")
         outcome = await graph.verify_snapshot(named.id, VerifyLevel.DRILL, scratch_dir=scratch_dir)
-        problems += [one.message for one in outcome.findings]
-        verdict, restored_s, judged_s = outcome.verdict, outcome.restore_s or 0.0, outcome.judge_s or 0.0
-    except LightragBkpError as error:
-        problems.append(str(error))
-    return GraphDrill(graph.graph_id, named.id, not problems, verdict, tuple(problems), restored_s, judged_s)
+    except _VERDICTS as error:
+        return _failed(point, graph_id, str(error))
+    problems = tuple(one.message for one in outcome.findings)
+    took = outcome.restore_s or 0.0, outcome.judge_s or 0.0
+    return GraphDrill(graph_id, named.id, not problems, outcome.verdict, problems, *took)
+
+
+def _failed(point: RecoveryPoint, graph_id: str, problem: str) -> GraphDrill:
+    return GraphDrill(graph_id, point.snapshots[graph_id].id, False, None, (problem,), 0.0, 0.0)
+
+
+def _not_tried(graph_id: str, error: LightragBkpError) -> LightragBkpError:
+    """The same error, with what it says of the drill: nothing about the snapshot."""
+    said = f"graph {graph_id!r} could not be tried, which says nothing against its snapshot: {error}"
+    return type(error)(said, code=error.code, errno=error.errno or 0, op="drill", target=graph_id)

@@ -278,6 +278,12 @@ class HealthValidator:
         if drill is None:
             said = "no backup was ever brought back for trial: run a drill"
             return ComponentHealth("proof", HealthStatus.DEGRADED, said, now)
+        if not drill["ok"]:
+            point = drill["checkpoint_id"]
+            said = (
+                f"the last drill failed, that of recovery point {point}: repeat it, lightrag-bkp recovery drill {point}"
+            )
+            return ComponentHealth("proof", HealthStatus.DEGRADED, said, now)
         if drill["age_s"] is None:
             said = f"nobody knows when the last drill was: {_to_come(datetime.fromisoformat(drill['at']))}"
             return ComponentHealth("proof", HealthStatus.DEGRADED, said, now)

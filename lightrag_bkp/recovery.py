@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, drills, failover, proving, recovery_status
+from . import arguments, drills, failover, proving, recovery_status, trial
 from .awaiting import to_the_end
 from .backup import BackupManager
 from .drills import DrillOutcome, GraphDrill
@@ -203,10 +203,13 @@ class DisasterRecoveryManager:
         is written down.
 
         Raises:
-            NotFoundError: no such point.
+            NotFoundError: no such point. ConflictError: the scratch directory lies where graphs or backups are. What
+                says that a graph could not be tried: of that nothing is written down.
         """
-        point = self._store.point(checkpoint_id)
-        return await drills.run(self._store, self.backup.require_graph, point, self.backup.recovery.scratch_dir)
+        point, scratch_dir = self._store.point(checkpoint_id), self.backup.recovery.scratch_dir
+        live = [self.backup.require_graph(graph_id).source_dir for graph_id in self.backup.graph_ids()]
+        await asyncio.to_thread(trial.refuse_scratch, scratch_dir, self.backup.storage_path, live)
+        return await drills.run(self._store, self.backup.require_graph, point, scratch_dir)
 
     # ---- failover ----
 

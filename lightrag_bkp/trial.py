@@ -1,21 +1,28 @@
 """A snapshot brought back for trial: restored to a scratch directory, compared, judged, timed, and cleaned up."""
 
 import asyncio
+import errno
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import restoring, validation
+from .errors import ConflictError, NoSpaceError, StorageError
+from .limits import RECOVERY_VARIABLES
 from .models import BackupSnapshot, ProgressCallback
 from .repository import GraphRepository
 from .sources import files
+from .sources.trees import is_inside
 from .target import layout_of
 from .verdicts import Verdict
+
+_ANOTHER = f"name another one, scratch_dir of [recovery] in lightrag-bkp.toml or {RECOVERY_VARIABLES['scratch_dir']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ async def bring_back(
     """Tries a snapshot out in a directory below `scratch_dir`, the system's for temporary files when None.
 
     Raises:
-        What `restoring.restore` raises: then it did not come back. OSError: no scratch directory can be made.
+        What `restoring.restore` raises: then it did not come back. StorageError: no scratch directory can be made.
     """
     async with _scratch(scratch_dir) as place:
         request = restoring.Request(snapshot, place, allow_unusable=True, progress=progress)
@@ -59,9 +66,31 @@ async def bring_back(
     return Trial(tuple(problems), verdict, len(restored.items), snapshot.size_bytes, restored_s, judged_s)
 
 
+def refuse_scratch(scratch_dir: str | None, storage_path: str, graph_dirs: Iterable[str | None]) -> None:
+    """A snapshot brought back for trial must not lie where snapshots are taken of, or where they are kept.
+
+    Raises:
+        ConflictError: `scratch_dir` is inside the storage path or one of these directories of graphs.
+    """
+    place = scratch_dir or tempfile.gettempdir()
+    for what, directory in [("the storage path", storage_path), *(("a graph's directory", one) for one in graph_dirs)]:
+        if directory is not None and is_inside(os.path.realpath(place), os.path.realpath(directory)):
+            raise ConflictError(
+                f"the scratch directory {place!r} lies inside {what} {directory!r}: {_ANOTHER}",
+                op="drill",
+                target=place,
+            )
+
+
 @asynccontextmanager
 async def _scratch(scratch_dir: str | None) -> AsyncIterator[Path]:
-    made = await asyncio.to_thread(tempfile.mkdtemp, prefix="lightrag-bkp-drill-", dir=scratch_dir)
+    try:
+        made = await asyncio.to_thread(tempfile.mkdtemp, prefix="lightrag-bkp-drill-", dir=scratch_dir)
+    except OSError as error:
+        place, full = scratch_dir or tempfile.gettempdir(), error.errno in (errno.ENOSPC, errno.EDQUOT)
+        said = f"the scratch directory {place!r} cannot be used ({error.strerror or error}): make it, or {_ANOTHER}"
+        refused = NoSpaceError if full else StorageError
+        raise refused(said, errno=error.errno or 0, op="drill", target=place) from error
     try:
         yield Path(made) / "graph"
     finally:

@@ -7,7 +7,7 @@ import time
 from datetime import datetime
 from typing import Literal
 
-from .. import _bridge, arguments, validation, verification
+from .. import _bridge, arguments, trial, validation, verification
 from ..errors import ConflictError
 from ..models import (
     ProgressCallback,
@@ -121,13 +121,16 @@ class Keeping(KnownGraph):
 
         Raises:
             NotFoundError: no such snapshot, or nothing stored. InvalidInputError: an unknown level, or a drill of
-                everything. DamagedError: the log is so damaged that nothing could be looked at. OSError: no scratch
-                directory can be made.
+                everything. DamagedError: the log is so damaged that nothing could be looked at. StorageError: no
+                scratch directory can be made. ConflictError: it lies where the graph is, or in the storage path.
         """
         wanted = VerifyLevel(arguments.check_choice(level, "level", tuple(VerifyLevel)))
         arguments.check_progress(progress)
         chosen = None if scratch_dir is None else arguments.check_path(scratch_dir, "scratch_dir")
         snapshot = None if snapshot_id is None else await self._require(snapshot_id)
+        if wanted is VerifyLevel.DRILL:
+            storage_path = self._repository.storage_path
+            await asyncio.to_thread(trial.refuse_scratch, chosen, storage_path, [self.source_dir])
         return await verification.verify(self._repository, snapshot, wanted, chosen, progress)
 
     async def validate_snapshot(

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import struct
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -155,6 +156,66 @@ def test_status_says_of_each_graph_what_is_so_of_it(program: Program, places: di
     assert "CRITICAL sales/backups: " in page and "support/backups" not in page
     backups = program.json("status", code=1)["health"]["graphs"]
     assert [backups[name]["backups"]["last_drill"]["ok"] for name in ("sales", "support")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("scratch", "said"),
+    [
+        ("storage", "lies inside the storage path"),
+        ("sales/deep", "lies inside a graph's directory"),
+        ("missing", "cannot be used (No such file or directory)"),
+    ],
+)
+def test_a_drill_without_a_place_says_nothing_of_the_snapshot(
+    program: Program, places: dict[str, Path], point: str, scratch: str, said: str
+) -> None:
+    program("recovery", "validate", point)
+    place = program.directory / scratch
+    place.mkdir(exist_ok=True) if scratch != "missing" else None
+    before = sorted(program.directory.rglob("*"))
+    program.environ["LIGHTRAG_RECOVERY_SCRATCH_DIR"] = str(place)
+    for words in (
+        ("recovery", "drill", point),
+        ("recovery", "validate", point, "--level", "drill"),
+        ("verify", "sales", "latest", "--level", "drill"),
+    ):
+        refused = program.sentence(*words, code=1)
+        assert said in refused and str(place) in refused
+        assert "name another one, scratch_dir of [recovery] in lightrag-bkp.toml or LIGHTRAG_RECOVERY_SCR" in refused
+    assert sorted(program.directory.rglob("*")) == before, "nothing was written down, and nothing is left"
+    assert "  valid, digests" in program("recovery", "list").out
+    assert cells(program("status").out, "sales")[1] == "yes, all was read"
+
+
+def test_a_drill_that_runs_out_of_room_says_nothing_of_the_snapshot(
+    program: Program, places: dict[str, Path], point: str
+) -> None:
+    """Files may be smaller than what comes back: what fails is the scratch directory."""
+    program("recovery", "validate", point)
+    small = replace(program, before=["prlimit", "--fsize=8192"])
+    refused = small.sentence("recovery", "drill", point, code=1)
+    assert "graph 'support' could not be tried, which says nothing against its snapshot: " in refused
+    assert "  valid, digests" in program("recovery", "list").out
+    program("status")
+
+
+def test_a_drill_that_failed_is_told_until_another_one_is_well(
+    program: Program, places: dict[str, Path], point: str
+) -> None:
+    """Also where a validation found all well since."""
+    packs = list((program.storage / "graphs" / "sales" / "packs").iterdir())
+    kept_packs = {pack: pack.read_bytes() for pack in packs}
+    for pack in packs:
+        pack.unlink()
+    program("recovery", "drill", point, code=3)
+    for pack, content in kept_packs.items():
+        pack.write_bytes(content)
+    program("recovery", "validate", point)
+    page = program("status").out
+    said = f"the last drill failed, that of recovery point {point}: repeat it, lightrag-bkp recovery drill {point}"
+    assert f"DEGRADED sales/backups: {said}" in page and "all is well" not in page
+    program("recovery", "drill", point)
+    assert "all is well" in program("status").out
 
 
 def test_an_unusable_graph_is_told_at_once_and_is_no_backup(
