@@ -18,7 +18,7 @@ from .errors import InvalidInputError, LightragBkpError
 from .graph import GraphBackup
 from .limits import RecoverySettings
 from .models import BackupSnapshot, Consistency, age_of, moment
-from .points import DRILL, VALIDATION, PointStore, Record, proved
+from .points import DRILL, VALIDATION, PointStore, Record, proved, unreadable
 from .sources import files
 from .staging import waits
 from .target import holds_staging
@@ -265,7 +265,7 @@ class HealthValidator:
             age_s = None if age is None else age.total_seconds()
             found[kind] = proof | {"at": proof["at"].isoformat(), "age_s": age_s}
         if failed:
-            said = f"recovery point {min(failed)} cannot be read: {failed[min(failed)]}"
+            said = unreadable(min(failed), failed[min(failed)])
             return ComponentHealth("proof", HealthStatus.CRITICAL, said, now)
         return self._judge_proof(found, now)
 

@@ -3,9 +3,14 @@
 Without a key whoever writes to the storage can write records, too: nothing after this needs to ask what a member is.
 """
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+
+from .arguments import is_graph_id
+from .models import VerifyLevel
 
 POINT, VALIDATION, DRILL, FAILOVER = "point", "validation", "drill", "failover"
 """Kinds of records."""
@@ -14,6 +19,7 @@ Check = Callable[[Any], bool]
 
 _LARGEST = 1e15
 _DEEPEST = 2048
+_SNAPSHOT_ID = re.compile(r"[A-Za-z0-9._-]{1,39}")
 
 
 def wrong_member(kind: str, document: Mapping[str, Any]) -> str | None:
@@ -25,15 +31,47 @@ def wrong_member(kind: str, document: Mapping[str, Any]) -> str | None:
         required = required | _RESTORED
     missing = (name for name, check in required.items() if name not in document or not check(document[name]))
     wrong = (name for name, check in optional.items() if name in document and not check(document[name]))
-    return next(missing, None) or next(wrong, None)
+    return next(missing, None) or next(wrong, None) or _contradiction(kind, document)
+
+
+def _contradiction(kind: str, document: Mapping[str, Any]) -> str | None:
+    """All is well exactly where nothing is wrong."""
+    if kind == VALIDATION:
+        found = list(document["graphs"].values())
+    elif kind == DRILL:
+        found = [one.get("problems", []) for one in document["graphs"]]
+    else:
+        return None
+    return "ok" if document["ok"] == any(found) else None
 
 
 def _text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _text_or_none(value: Any) -> bool:
-    return value is None or isinstance(value, str)
+def _id(value: Any) -> bool:
+    """Of a snapshot."""
+    return isinstance(value, str) and _SNAPSHOT_ID.fullmatch(value) is not None
+
+
+def _id_or_none(value: Any) -> bool:
+    return value is None or _id(value)
+
+
+def _place(value: Any) -> bool:
+    """What can be the path of a directory here."""
+    try:
+        return isinstance(value, str) and value != "" and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
+def _read_level(value: Any) -> bool:
+    return value in (VerifyLevel.CATALOGUE, VerifyLevel.DIGESTS)
+
+
+def _drill_level(value: Any) -> bool:
+    return bool(value == VerifyLevel.DRILL)
 
 
 def _flag(value: Any) -> bool:
@@ -69,12 +107,12 @@ def _texts(value: Any) -> bool:
 
 
 def _named(value: Any) -> bool:
-    members = {"id": _text, "digest": _text, "created_at": _instant}
+    members = {"id": _id, "digest": _text, "created_at": _instant}
     return isinstance(value, dict) and all(name in value and check(value[name]) for name, check in members.items())
 
 
 def _snapshots(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and all(map(_named, value.values()))
+    return isinstance(value, dict) and bool(value) and all(map(is_graph_id, value)) and all(map(_named, value.values()))
 
 
 def _found(value: Any) -> bool:
@@ -92,14 +130,14 @@ def _drilled(value: Any) -> bool:
 
 def _timed(one: Mapping[str, Any]) -> bool:
     """Both times are there or neither is."""
-    times = [one.get(name) for name in ("restore_s", "validate_s")]
-    return times == [None, None] or all(map(_number, times))
+    times = [one[name] for name in ("restore_s", "validate_s") if name in one]
+    return len(times) in (0, 2) and all(map(_number, times))
 
 
 _SHAPES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
     POINT: ({"snapshots": _snapshots, "description": _text}, {"replication": _mapping}),
-    VALIDATION: ({"ok": _flag, "level": _text, "graphs": _found}, {"seconds": _number}),
-    DRILL: ({"ok": _flag, "level": _text, "graphs": _drilled, "rto_s": _number}, {"started_at": _instant}),
+    VALIDATION: ({"ok": _flag, "level": _read_level, "graphs": _found}, {"seconds": _number}),
+    DRILL: ({"ok": _flag, "level": _drill_level, "graphs": _drilled, "rto_s": _number}, {"started_at": _instant}),
     FAILOVER: (
         {"failover_id": _text, "state": _text},
         {
@@ -112,6 +150,6 @@ _SHAPES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
 """By kind: members that must be there, and others that may be."""
 
 _RESTORED: dict[str, Check] = {
-    "graph_id": _text, "snapshot_id": _text, "target_dir": _text, "changed": _number, "safety_snapshot": _text_or_none,
+    "graph_id": _text, "snapshot_id": _id, "target_dir": _place, "changed": _number, "safety_snapshot": _id_or_none,
 }  # fmt: skip
 """What the record of one graph that a failover restored must say besides."""

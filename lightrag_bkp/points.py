@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,21 +20,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import _bridge
-from .arguments import check_text
-from .errors import Busy, DamagedError, LightragBkpError, LockedError
+from .arguments import check_text, is_graph_id
+from .errors import Busy, DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError, LockedError
 from .keyring import Keyring
 from .models import moment
 from .point_records import DRILL, FAILOVER, POINT, VALIDATION, wrong_member
 
 __all__ = [
     "DIRECTORY", "DRILL", "FAILOVER", "POINT", "VALIDATION", "NamedSnapshot", "PointStore", "Record", "RecoveryPoint",
-    "holder_of", "new_id", "point_of", "problems", "proof_of", "proved",
+    "holder_of", "new_id", "point_of", "problems", "proof_of", "proved", "unreadable",
 ]  # fmt: skip
 
 DIRECTORY = "recovery_points"
 _LOCK = ".lock"
 _HOLDER = "recovery:"
 _DIGITS = 20
+_ADVICE = "restore it from a copy, or delete the recovery point"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,12 @@ class PointStore:
         self._keyring = keyring
 
     def ids(self) -> list[str]:
-        """Ids of all points, oldest first; also of damaged ones, of which any record is left."""
-        root = os.path.join(self.storage_path, DIRECTORY)
+        """Ids of all points, oldest first; also of damaged ones, of which any record is left.
+
+        Raises:
+            DamagedError: where they lie is no directory.
+        """
+        root = os.path.join(self._resolved(), DIRECTORY)
         names = [name for name in _names_in(root) if not name.startswith(".")]
         return sorted(name for name in names if any(map(_is_record, _names_in(os.path.join(root, name)))))
 
@@ -129,18 +135,28 @@ class PointStore:
             NotFoundError: no such point. DamagedError: a record is missing or is not what was written.
             InvalidInputError: this cannot be an id.
         """
-        check_text(checkpoint_id, "checkpoint_id")
-        rows = _bridge.point_read(self._resolved(), checkpoint_id, self._keyring.key_now())
-        return [Record(number, moment(at_ns), *_parsed(text, number, checkpoint_id)) for number, at_ns, text in rows]
+        place, key = self._place(checkpoint_id), self._keyring.key_now()
+        try:
+            rows = _bridge.point_read(place, checkpoint_id, key)
+        except (ForeignObjectError, InvalidInputError) as error:  # the id is well: what lies there is not
+            raise DamagedError(f"{error}: {_ADVICE}", op="read", target=error.target) from error
+        found = [Record(number, moment(at_ns), *_parsed(text, number, checkpoint_id)) for number, at_ns, text in rows]
+        _refuse_strange_graphs(checkpoint_id, found)
+        return found
 
     def point(self, checkpoint_id: str) -> RecoveryPoint:
         """One point. Raises what `records` raises."""
         return _point(checkpoint_id, self.records(checkpoint_id))
 
     def points(self) -> tuple[list[RecoveryPoint], dict[str, LightragBkpError]]:
-        """All points that can be read, oldest first, and why the others cannot."""
-        found, failed = [], {}
-        for checkpoint_id in self.ids():
+        """All points that can be read, oldest first, and why the others cannot: the directory of them all, too."""
+        found: list[RecoveryPoint] = []
+        failed: dict[str, LightragBkpError] = {}
+        try:
+            ids = self.ids()
+        except DamagedError as error:
+            return found, {DIRECTORY: error}
+        for checkpoint_id in ids:
             try:
                 found.append(self.point(checkpoint_id))
             except LockedError:
@@ -160,16 +176,16 @@ class PointStore:
 
     async def delete(self, checkpoint_id: str) -> bool:
         """Removes a point and all its records; False when there is none."""
-        check_text(checkpoint_id, "checkpoint_id")
-        return await asyncio.to_thread(_bridge.point_delete, self._resolved(), checkpoint_id)
+        return await asyncio.to_thread(_bridge.point_delete, self._place(checkpoint_id), checkpoint_id)
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
         """Keeps other failovers of this storage path out, in any process.
 
         Raises:
-            Busy: one is under way.
+            Busy: one is under way. DamagedError: where the points lie is no directory.
         """
+        self._resolved()
         os.makedirs(os.path.join(self.storage_path, DIRECTORY), mode=0o750, exist_ok=True)
         path = os.path.join(self.storage_path, DIRECTORY, _LOCK)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -197,9 +213,33 @@ class PointStore:
         key = await self._keyring.key()
         await asyncio.to_thread(_bridge.point_append, self._resolved(), checkpoint_id, create, text, key)
 
+    def _place(self, checkpoint_id: str) -> str:
+        """As `_resolved`, for a point of this id.
+
+        Raises:
+            InvalidInputError: this cannot be an id.
+        """
+        if not is_graph_id(check_text(checkpoint_id, "checkpoint_id")):
+            said = f"{checkpoint_id!r} cannot be the id of a recovery point: a listing names all"
+            raise InvalidInputError(said, op="open", target=checkpoint_id)
+        return self._resolved()
+
     def _resolved(self) -> str:
-        """The storage path behind any symlinks of its owner; the core itself follows none."""
-        return os.path.realpath(self.storage_path)
+        """The storage path behind any symlinks of its owner; the core itself follows none.
+
+        Raises:
+            DamagedError: where the points lie is no directory.
+        """
+        storage_path = os.path.realpath(self.storage_path)
+        place = os.path.join(storage_path, DIRECTORY)
+        if os.path.lexists(place) and not stat.S_ISDIR(os.lstat(place).st_mode):
+            raise DamagedError(
+                f"{place!r} is a symlink or file and no directory, so that no recovery point is known: move it away and"
+                " restore the directory from a copy",
+                op="open",
+                target=place,
+            )
+        return storage_path
 
 
 def _names_in(directory: str) -> list[str]:
@@ -211,6 +251,11 @@ def _names_in(directory: str) -> list[str]:
 
 def _is_record(name: str) -> bool:
     return len(name) == _DIGITS and name.isascii() and name.isdigit()
+
+
+def unreadable(checkpoint_id: str, why: object) -> str:
+    """That a point cannot be read, or all of them cannot, as `PointStore.points` says."""
+    return str(why) if checkpoint_id == DIRECTORY else f"recovery point {checkpoint_id} cannot be read: {why}"
 
 
 def proof_of(records: list[Record]) -> Record | None:
@@ -257,9 +302,21 @@ def _parsed(text: str, number: int, checkpoint_id: str) -> tuple[str, Mapping[st
     return kind, document
 
 
+def _refuse_strange_graphs(checkpoint_id: str, records: list[Record]) -> None:
+    """Proofs are of all graphs of their point, and a failover restores none but these."""
+    graphs = set(records[0].document["snapshots"])
+    for one in records:
+        if one.kind in (VALIDATION, DRILL):
+            strange = {graph_id for graph_id, _ in _found(one)} != graphs
+        else:
+            strange = one.kind == FAILOVER and one.document.get("graph_id", min(graphs)) not in graphs
+        if strange:
+            raise _damaged(checkpoint_id, one.number, "is not of the graphs of its recovery point")
+
+
 def _damaged(checkpoint_id: str, number: int, why: str) -> DamagedError:
     path = f"{DIRECTORY}/{checkpoint_id}/{number:0{_DIGITS}}"
-    return DamagedError(f"{path} {why}: restore it from a copy, or delete the recovery point", op="parse", target=path)
+    return DamagedError(f"{path} {why}: {_ADVICE}", op="parse", target=path)
 
 
 def _point(checkpoint_id: str, records: list[Record]) -> RecoveryPoint:

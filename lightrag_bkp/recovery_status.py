@@ -5,10 +5,10 @@ from typing import Any
 
 from . import drills
 from .backup import BackupManager
-from .errors import LightragBkpError
+from .errors import DamagedError, LightragBkpError
 from .failover_history import PastFailover, history, unsettled
 from .health import ComponentHealth, HealthStatus
-from .points import PointStore, Record, RecoveryPoint, point_of
+from .points import PointStore, Record, RecoveryPoint, point_of, unreadable
 
 
 def of(backup: BackupManager, store: PointStore) -> dict[str, Any]:
@@ -50,8 +50,11 @@ def _graphs_of(points: list[RecoveryPoint]) -> dict[str, tuple[str, ...]]:
 
 
 def left_held(backup: BackupManager, store: PointStore) -> list[str]:
-    """Ids of points that hold snapshots and of which no record is left, oldest first."""
-    return sorted(_holding(backup) - set(store.ids()))
+    """Ids of points that hold snapshots and of which no record is left, oldest first; none where nobody knows."""
+    try:
+        return sorted(_holding(backup) - set(store.ids()))
+    except DamagedError:
+        return []
 
 
 def health(backup: BackupManager, store: PointStore) -> ComponentHealth:
@@ -83,7 +86,7 @@ def _judge(status: dict[str, Any]) -> tuple[HealthStatus, str]:
     if status["interrupted"]:
         return HealthStatus.CRITICAL, status["advice"]
     if status["unreadable"]:
-        return HealthStatus.CRITICAL, f"recovery point {min(status['unreadable'])} cannot be read"
+        return HealthStatus.CRITICAL, unreadable(*min(status["unreadable"].items()))
     if status["left_held"]:
         said = f"recovery point {status['left_held'][0]} was never finished, or its records are lost,"
         said += " and holds snapshots: restore the records from a copy, or delete it"

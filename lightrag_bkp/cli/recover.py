@@ -45,16 +45,21 @@ def create(
 
 def list_(session: Session) -> int:
     """List recovery points, oldest first."""
+    from ..points import unreadable
+
     manager = session.recovery()
     points, written = manager.list_recovery_points(), manager.get_recovery_status()
     failed, left = written["unreadable"], written["left_held"]
-    for checkpoint_id, why in ({} if session.json else failed | dict.fromkeys(left, _NO_RECORDS)).items():
-        session.complain(f"recovery point {checkpoint_id}: {why}")
+    said = [unreadable(name, why) for name, why in failed.items()]
+    said += [f"recovery point {checkpoint_id}: {_NO_RECORDS}" for checkpoint_id in left]
+    for complaint in () if session.json else said:
+        session.complain(complaint)
 
     def lines() -> list[str]:
         rows = ((one.checkpoint_id, when(one.created_at), _validity(one), ", ".join(one.graphs), one.description)
                 for one in points)  # fmt: skip
-        return [*table(("POINT", "MADE (UTC)", "VALID", "GRAPHS", "FOR"), rows)] if points else ["no recovery points"]
+        listed = table(("POINT", "MADE (UTC)", "VALID", "GRAPHS", "FOR"), rows)
+        return list(listed) if points else [] if failed else ["no recovery points"]
 
     answer = {"recovery_points": [_document(one) for one in points], "unreadable": failed, "left_held": left}
     code = session.answer(lambda: answer, lines)

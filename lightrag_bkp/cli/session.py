@@ -87,9 +87,13 @@ class Session:
             key_file=self._named(self.key_file, "--key-file"),
         )
         if not new and not os.path.isdir(manager.storage_path):
+            place = manager.storage_path
             raise NotFoundError(
-                f"the storage path {manager.storage_path!r} is no directory: check --storage, or take a first snapshot",
-                target=manager.storage_path,
+                f"the storage path {place!r} is no directory: check --storage"
+                if os.path.lexists(place)
+                else f"nothing was backed up yet: the storage path {place!r} is not there; take a first snapshot, or"
+                " check --storage",
+                target=place,
             )
         if manager.keyring.concern is not None and not self.json:
             self.complain(f"warning: {manager.keyring.concern}")

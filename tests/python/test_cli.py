@@ -108,7 +108,7 @@ def test_what_is_not_there_is_a_failure(program: Program, kept: GraphBackup) -> 
     assert "has no snapshot '1999'" in program.sentence("show", "kept", "1999", code=1)
     assert "is not a directory" in program.sentence("snapshot", "kept2", "/nowhere", code=1)
     assert "is not a directory" in program.sentence("discover", "/nowhere", code=1)
-    assert "is no directory" in program.bare("--storage", "/nowhere", "list", code=1).err
+    assert "nothing was backed up yet" in program.bare("--storage", "/nowhere", "list", code=1).err
 
 
 def test_what_the_system_refuses_is_a_sentence(program: Program, folder: Path) -> None:

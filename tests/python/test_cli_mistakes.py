@@ -57,7 +57,9 @@ def test_a_beginning_of_several_snapshots(program: Program, kept: GraphBackup, c
 @pytest.mark.parametrize("command", OF_THE_STORAGE)
 def test_a_storage_path_that_is_not_there(program: Program, command: str) -> None:
     said = program.sentence(*words_of(command), code=1)
-    assert said.startswith(f"the storage path '{program.storage}' is no directory")
+    assert said.startswith(f"nothing was backed up yet: the storage path '{program.storage}' is not there; take")
+    program.storage.write_text("a file")
+    assert program.sentence(*words_of(command), code=1).startswith(f"the storage path '{program.storage}' is no direct")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from lightrag import QueryParam
 from support import check, graphs
 from support.points import GRAPH, again, items
 
-from lightrag_bkp import BackupManager, GraphBackup, _bridge
+from lightrag_bkp import BackupManager, GraphBackup
 from lightrag_bkp.errors import (
     Busy,
     DamagedError,
@@ -337,43 +336,6 @@ async def test_two_failovers_do_not_meet(recovery: DisasterRecoveryManager, poin
 
 
 # ---- what dies, rots or is left ----
-
-
-@pytest.mark.parametrize(
-    ("number", "kind", "said"),
-    [
-        (0, "point", {"description": "x", "snapshots": [1]}),
-        (
-            0,
-            "point",
-            {"description": "x", "snapshots": {"sales": {"id": "1", "digest": "", "created_at": "2026-01-01"}}},
-        ),
-        (0, "point", {"description": [], "snapshots": {}}),
-        (0, "drill", {"ok": True, "level": "drill", "graphs": [], "rto_s": 1}),
-        (1, "point", {"description": "x", "snapshots": {}}),
-        (1, "validation", {"ok": "x", "level": 5, "graphs": []}),
-        (1, "validation", {"ok": True, "level": "digests", "graphs": {"sales": 7}}),
-        (1, "drill", {"ok": True, "level": "drill", "graphs": [], "rto_s": "1e999"}),
-        (1, "drill", {"ok": True, "level": "drill", "graphs": [], "rto_s": float("nan")}),
-        (1, "drill", {"ok": True, "level": "drill", "graphs": [7], "rto_s": 1}),
-        (1, "failover", {"failover_id": 5, "state": "begun"}),
-        (1, "failover", {"failover_id": "f", "state": "restored", "graph_id": "sales"}),
-        (1, "failover", {"failover_id": "f", "state": "ended", "ok": 1, "rto_s": []}),
-    ],
-)
-async def test_a_record_that_is_none_is_one_sentence(
-    recovery: DisasterRecoveryManager, number: int, kind: str, said: dict[str, Any]
-) -> None:
-    storage, name = recovery.backup.storage_path, "29990101T000000Z-0badf00d"
-    os.makedirs(storage, exist_ok=True)
-    well = {"description": "", "snapshots": {"sales": {"id": "1", "digest": "", "created_at": "2026-01-01T00:00:00Z"}}}
-    for at, document in enumerate([*[{"record": "point", **well}][:number], {"record": kind, **said}]):
-        _bridge.point_append(storage, name, at == 0, json.dumps(document), None)
-    with pytest.raises(DamagedError, match=rf"^recovery_points/{name}/{number:020} .*: restore it from a copy, or del"):
-        recovery.get_recovery_point(name)
-    assert list(recovery.get_recovery_status()["unreadable"]) == [name]
-    assert (await recovery.health_check())["status"] == "critical"
-    assert await recovery.delete_recovery_point(name)
 
 
 async def test_deleting_lets_go_of_the_snapshots(
