@@ -202,6 +202,10 @@ class Restored(Sequence[tuple[str, int, int, int]]):
         """Whether there is an item of this name."""
     def surplus(self, source: Source, /) -> list[str]:
         """Names the source lists, items or left out, that no item has; but none of a restore's own."""
+    def refuse_mounts(self, directory: int, removed: Sequence[str], /) -> None:
+        """Raises UnsupportedError when an item of a plan, or a removed name, is a mount point in the open directory or
+        lies in one.
+        """
 
 KEEP_NOTHING: Final[int]
 KEEP_SAME: Final[int]

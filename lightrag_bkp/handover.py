@@ -5,6 +5,7 @@ change together, and what came meanwhile is processed. A LightRAG whose memory c
 more: it stays closed for writers until it is restarted.
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from .models import BackupSnapshot, Consistency
 from .repository import GraphRepository
 from .safety import keep_present
 from .sources import files
-from .staging import Row, Staged, Staging, Wanted, plan, surplus
+from .staging import Row, Staged, Staging, Wanted, plan, refuse_mounts, surplus
 from .target import Target
 
 logger = logging.getLogger("lightrag_bkp")
@@ -89,6 +90,8 @@ async def hand_over(this: Handover) -> Done:
     async with Staging(root, shared=target.shared) as staging:
         staging.dress(this.root_mode)
         staged = await staging.fill(this.repository, this.wanted)
+        removed = await asyncio.to_thread(surplus, this.wanted, target, staged.items)
+        await asyncio.to_thread(refuse_mounts, root, staged, removed)
         _check_dimension(staging.path, this.rag)
         return await takeover.alone(
             this.rag,

@@ -39,7 +39,21 @@ from .models import (
 from .repository import GraphRepository
 from .safety import keep_present
 from .sources import files, trees
-from .staging import CREATE, DIRECTORY, FILE, REPLACE, SAME, SYMLINK, Staged, Staging, Wanted, plan, surplus, waits
+from .staging import (
+    CREATE,
+    DIRECTORY,
+    FILE,
+    REPLACE,
+    SAME,
+    SYMLINK,
+    Staged,
+    Staging,
+    Wanted,
+    plan,
+    refuse_mounts,
+    surplus,
+    waits,
+)
 from .target import Target, holds_staging, layout_of, look, missing_levels, refuse_blocked, root_mode_of
 from .uploads import Others, place
 from .verdicts import Verdict
@@ -280,7 +294,10 @@ async def _plan(this: _Restore) -> Done:
     target = await asyncio.to_thread(this.look)
     planned = await plan(this.repository, this.wanted, target.layout.root)
     removed = await asyncio.to_thread(surplus, this.wanted, target, planned.items)
-    needed_bytes = 0 if _stays(target, planned) and not removed else planned.needed_bytes
+    changes = removed or not _stays(target, planned)
+    if changes:
+        await asyncio.to_thread(refuse_mounts, target.layout.root, planned, removed)
+    needed_bytes = planned.needed_bytes if changes else 0
     done = Done(planned.rows, planned.differing, needed_bytes, removed)
     return replace(done, reloaded=_would_reload(this, done))
 
@@ -307,6 +324,7 @@ async def _replace(this: _Restore) -> Done:
         removed = await asyncio.to_thread(surplus, this.wanted, target, planned.items)
         if _stays(target, planned) and not removed and this.input_root is None:
             return Done(planned.rows, 0, 0, removed)
+        await asyncio.to_thread(refuse_mounts, root, planned, removed)
         staged = await staging.fill(this.repository, this.wanted, keep=_keep(target, staging.way), planned=planned)
         done = Done(staged.rows, staged.differing, staged.needed_bytes, removed, sidecars=staged.sidecars)
         if _stays(target, staged) and not removed:

@@ -212,6 +212,15 @@ async def unpack(repository: GraphRepository, snapshot_id: str, directory: str) 
         await _bridge.run(_bridge.stage_job(core, planned.items, staging_dir=target, durable=False))
 
 
+def refuse_mounts(root: str, planned: Staged, removed: Sequence[str]) -> None:
+    """Refuses to replace or to remove a mount point: before anything is written, and a dry run too. What was mounted
+    meanwhile the core refuses, before the first change.
+    """
+    with present_directory(root) as present:
+        if present >= 0:
+            planned.items.refuse_mounts(present, removed)
+
+
 def surplus(wanted: Wanted, target: Target, items: _bridge.Restored) -> list[str]:
     """What is there and the snapshot lacks, in byte order. The items of a whole restore are all of them."""
     if wanted.items is not None:

@@ -127,6 +127,7 @@ ASKS_FOR_NO_MEMORY = {
     "fs_direct": "writes what its caller gives it",
     "site": "opens, makes and locks directories",
     "tree": "walks along descriptors",
+    "obstacle": "asks along descriptors",
     "bytes": "reads into what its caller gives it",
     "payload": "looks at borrowed bytes",
 }

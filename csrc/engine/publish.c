@@ -1,5 +1,6 @@
 #include "engine/publish.h"
 
+#include "engine/obstacle.h"
 #include "engine/roll.h"
 #include "engine/site.h"
 #include "engine/swap.h"
@@ -98,18 +99,12 @@ typedef struct inner_mounts {
 
 static int look_for_mount(void *arg, const char *name, lrb_err *err) {
     inner_mounts *look = arg;
-    lrb_identity identity;
-    int fd;
     uint64_t mount;
-    if (lrb_fs_identify_at(look->s->dir, name, &identity, err) || identity.type != LRB_FILE_DIRECTORY ||
-        lrb_fs_open_dir(look->s->dir, name, &fd, err)) {
-        lrb_err_clear(err); /* gone, no directory, or closed to this user: commit looks again */
-        return LRB_OK;
-    }
-    int code = lrb_fs_mount_id(fd, &mount, err);
+    int code = lrb_fs_mount_id_at(look->s->dir, name, &mount, err);
     look->found |= !code && mount != look->mount;
-    lrb_fs_close(fd);
-    return code;
+    if (code != LRB_E_NOT_FOUND) return code;
+    lrb_err_clear(err); /* gone meanwhile: commit looks again */
+    return LRB_OK;
 }
 
 /* Tries, without touching the target, what commit would do. Renaming the target onto a directory that is not empty
@@ -179,11 +174,18 @@ int lrb_publish_choose(const char *target, bool shared, lrb_publish_way *way, lr
 
 static int busy(const char *target, lrb_err *err) {
     return lrb_err_set(err, LRB_E_BUSY, "restore", target,
-                       "another process is restoring into this directory; wait for it to end");
+                       "another restore into this directory is under way, in this process or another; wait for it to end");
 }
 
 static int unfinished(const char *target, lrb_err *err) {
     return lrb_err_set(err, LRB_E_UNFINISHED, "restore", target, "an interrupted restore has to be finished first");
+}
+
+/* What has a name of this module's and another type is nobody's work, and would go away with the old directory. */
+static int refuse_disguised(const lrb_site *s, lrb_err *err) {
+    bool foreign = false;
+    int code = s->dir < 0 ? LRB_OK : lrb_roll_disguised(s->dir, &foreign, err);
+    return code || !foreign ? code : lrb_obstacle_foreign(s->dir, LRB_PUBLISH_PREFIX, err);
 }
 
 /* A restore refuses to begin on top of one that is not over. */
@@ -239,8 +241,10 @@ int lrb_publish_stage(const char *target, lrb_publish_way way, char *staging_pat
     lrb_site s;
     int code = lrb_site_open(&s, target, true, err);
     if (code) return code;
-    code = way == LRB_PUBLISH_JOURNAL ? stage_inside(&s, staging_path, staging_dir, err)
-                                      : stage_beside(&s, staging_path, staging_dir, err);
+    code = refuse_disguised(&s, err);
+    if (!code)
+        code = way == LRB_PUBLISH_JOURNAL ? stage_inside(&s, staging_path, staging_dir, err)
+                                          : stage_beside(&s, staging_path, staging_dir, err);
     lrb_site_close(&s);
     return code;
 }

@@ -287,9 +287,19 @@ static int lock_staging(int work, int *fd, bool *taken, lrb_err *err) {
     return code;
 }
 
+/* What has the name and is no directory is not from here. */
 static int open_work(int target, int *work, bool *found, lrb_err *err) {
     int code = lrb_fs_open_dir(target, WORK, work, err);
     *found = code == LRB_OK;
+    if (code != LRB_E_NOT_FOUND && code != LRB_E_INVALID) return code;
+    lrb_err_clear(err);
+    return LRB_OK;
+}
+
+int lrb_roll_disguised(int target, bool *disguised, lrb_err *err) {
+    lrb_identity identity;
+    int code = lrb_fs_identify_at(target, WORK, &identity, err);
+    *disguised = !code && identity.type != LRB_FILE_DIRECTORY;
     if (code != LRB_E_NOT_FOUND) return code;
     lrb_err_clear(err);
     return LRB_OK;
@@ -297,7 +307,7 @@ static int open_work(int target, int *work, bool *found, lrb_err *err) {
 
 static int busy(lrb_err *err) {
     return lrb_err_set(err, LRB_E_BUSY, "restore", WORK,
-                       "another process is restoring into this directory; wait for it to end");
+                       "another restore into this directory is under way, in this process or another; wait for it to end");
 }
 
 static int unfinished(lrb_err *err) {

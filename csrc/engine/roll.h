@@ -23,6 +23,8 @@
  * replaced; BUSY for a living one, UNFINISHED where a journal waits. */
 int lrb_roll_stage(int target, int *staging, lrb_err *err);
 int lrb_roll_commit(int target, lrb_names items, lrb_names removed, lrb_err *err);
+/* Whether something else than a directory has the name of this module's own. */
+int lrb_roll_disguised(int target, bool *disguised, lrb_err *err);
 /* Whether a journal waits, and whether there is litter that nobody holds. */
 int lrb_roll_look(int target, bool *journal, bool *litter, lrb_err *err);
 /* Finishes what look saw: BUSY for a journal that a living process works on. */

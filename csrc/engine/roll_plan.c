@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "engine/journal.h"
+#include "engine/obstacle.h"
 #include "engine/publish.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@ enum { MAX_DEPTH = 100 };
 typedef struct plan {
     lrb_tree target, staged;
     lrb_names items, removed;
-    uint64_t mount;
     lrb_buf *bytes;
     char name[LRB_PATH_MAX]; /* the prefix or entry looked at */
 } plan;
@@ -21,9 +21,8 @@ bool lrb_roll_not_empty(const lrb_err *err) {
     return err->sys_errno == ENOTEMPTY || err->sys_errno == EEXIST;
 }
 
-static int in_the_way(const char *name, lrb_err *err) {
-    return lrb_err_set(err, LRB_E_EXISTS, "publish", name,
-                       "it is no item of the graph and in the way of one; move it elsewhere");
+static int in_the_way(const plan *p, const char *name, lrb_err *err) {
+    return lrb_obstacle_foreign(p->target.root, name, err);
 }
 
 static const char *prefix_of(plan *p, const char *name, size_t length) {
@@ -74,20 +73,6 @@ static int plan_removals(plan *p, lrb_err *err) {
 
 /* ---- what the staged items meet ---- */
 
-static int check_mount(plan *p, lrb_tree *tree, const char *name, lrb_err *err) {
-    int dir, fd;
-    const char *leaf;
-    uint64_t mount = p->mount;
-    int code = lrb_tree_parent(tree, name, false, &dir, &leaf, err);
-    if (!code) code = lrb_fs_open_dir(dir, leaf, &fd, err);
-    if (code) return code;
-    code = lrb_fs_mount_id(fd, &mount, err);
-    lrb_fs_close(fd);
-    if (code || mount == p->mount) return code;
-    return lrb_err_set(err, LRB_E_UNSUPPORTED, "publish", name,
-                       "it is a mount point inside the target; restore into it by itself");
-}
-
 typedef struct emptied {
     plan *p;
     int fd;
@@ -109,9 +94,9 @@ static int check_entry(void *arg, const char *leaf, lrb_err *err) {
     memcpy(p->name + here->length + 1, leaf, strlen(leaf) + 1);
     int code = lrb_fs_identify_at(here->fd, leaf, &identity, err);
     if (code) return code;
-    if (identity.type != LRB_FILE_DIRECTORY) return goes_away(p, p->name, length) ? LRB_OK : in_the_way(p->name, err);
+    if (identity.type != LRB_FILE_DIRECTORY) return goes_away(p, p->name, length) ? LRB_OK : in_the_way(p, p->name, err);
     if (!goes_away(p, p->name, length) && !lrb_names_below(&p->removed, p->name, length))
-        return in_the_way(p->name, err);
+        return in_the_way(p, p->name, err);
     return check_emptied(p, here->fd, leaf, length, here->depth + 1, err);
 }
 
@@ -134,9 +119,7 @@ static int plan_parent(plan *p, const char *name, size_t length, lrb_err *err) {
     lrb_identity identity;
     int code = lrb_tree_identify(&p->target, directory, &found, &identity, err);
     if (code) return code;
-    if (found && identity.type != LRB_FILE_DIRECTORY && !goes_away(p, name, length)) return in_the_way(directory, err);
-    if (found && identity.type == LRB_FILE_DIRECTORY && (code = check_mount(p, &p->target, directory, err)))
-        return code;
+    if (found && identity.type != LRB_FILE_DIRECTORY && !goes_away(p, name, length)) return in_the_way(p, directory, err);
     return lrb_journal_add(p->bytes, LRB_JOURNAL_PARENT, name, length, 0, 0, err);
 }
 
@@ -157,8 +140,6 @@ static int plan_item(plan *p, const char *name, lrb_err *err) {
     if (!staged || item.type == LRB_FILE_OTHER)
         return lrb_err_set(err, LRB_E_INVALID, "publish", name, "it was not staged");
     bool onto_directory = found && present.type == LRB_FILE_DIRECTORY;
-    if (onto_directory) code = check_mount(p, &p->target, name, err);
-    if (code) return code;
     if (item.type == LRB_FILE_DIRECTORY)
         return lrb_journal_add(p->bytes, LRB_JOURNAL_DIRECTORY, name, strlen(name), item.mode, item.mtime_ns, err);
     if (onto_directory) {
@@ -172,7 +153,8 @@ static int plan_item(plan *p, const char *name, lrb_err *err) {
 }
 
 static int plan_rows(plan *p, int target, lrb_err *err) {
-    int code = lrb_fs_mount_id(target, &p->mount, err);
+    int code = lrb_obstacle_mounts(target, p->items, err);
+    if (!code) code = lrb_obstacle_mounts(target, p->removed, err);
     if (!code) code = plan_removals(p, err);
     for (size_t i = 0; !code && i < p->items.count; i++) {
         code = plan_parents(p, p->items.at[i], i ? p->items.at[i - 1] : NULL, err);

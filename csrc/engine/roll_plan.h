@@ -2,7 +2,7 @@
  *
  * Looks only. Everything a later step could meet and not get past is refused here, before the journal exists:
  * something that is no item in the way of one, a directory with more in it than the restore takes away, a mount point
- * inside the target.
+ * where something would be replaced or removed (obstacle.h).
  */
 #ifndef LRB_ENGINE_ROLL_PLAN_H
 #define LRB_ENGINE_ROLL_PLAN_H

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "engine/journal.h"
+#include "engine/obstacle.h"
 #include "engine/publish.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@ typedef enum pass { CHECK, LINK, MOVE } pass;
 typedef struct carrier {
     pass pass;
     lrb_names items, removed;
+    int root;                /* the old directory */
     uint64_t mount;
     bool moved;
     char name[LRB_PATH_MAX]; /* of the entry looked at, below the target */
@@ -39,8 +41,7 @@ typedef struct level {
 } level;
 
 static int in_the_way(const carrier *all, lrb_err *err) {
-    return lrb_err_set(err, LRB_E_EXISTS, "publish", all->name,
-                       "it is no item of the graph and in the way of one; move it elsewhere");
+    return lrb_obstacle_foreign(all->root, all->name, err);
 }
 
 /* Makes the directory of `here` in the new tree, with those above it. */
@@ -63,14 +64,6 @@ static int ensure(level *here, lrb_err *err) {
     if (!code) code = lrb_fs_copy_owner(here->old_fd, fd, leaf, err);
     if (!code) code = lrb_fs_set_attributes(fd, here->mode | 0700, identity.mtime_ns, leaf, err);
     return code;
-}
-
-static int check_mount(const carrier *all, int fd, lrb_err *err) {
-    uint64_t mount;
-    int code = lrb_fs_mount_id(fd, &mount, err);
-    if (code || mount == all->mount) return code;
-    return lrb_err_set(err, LRB_E_UNSUPPORTED, "publish", all->name,
-                       "it is a mount point inside the target and cannot change places with it");
 }
 
 /* A link that the file system or the kernel's hard-link rules refuse is no failure: MOVE takes the file over. A
@@ -118,7 +111,6 @@ static int open_below(level *below, const char *name, lrb_file_type new_type, co
     int code = lrb_fs_open_dir(below->above->old_fd, name, &below->old_fd, err);
     if (!code && new_type == LRB_FILE_DIRECTORY)
         code = lrb_fs_open_dir(below->above->new_fd, name, &below->new_fd, err);
-    if (!code && below->all->pass == CHECK) code = check_mount(below->all, below->old_fd, err);
     /* The old directory goes away, so its owner may open it up to take out what stays. */
     if (!code && below->all->pass == MOVE && (old->mode & 0700) != 0700)
         code = lrb_fs_set_attributes(below->old_fd, old->mode | 0700, old->mtime_ns, below->all->name, err);
@@ -177,6 +169,7 @@ static int visit(void *arg, const char *name, lrb_err *err) {
         lrb_err_clear(err);
         return LRB_OK;
     }
+    if (!code && all->pass == CHECK) code = lrb_obstacle_mounted(here->old_fd, name, all->mount, err);
     if (!code) code = look_new(here, name, &new_type, err);
     if (code) return code;
     return old.type == LRB_FILE_DIRECTORY ? visit_directory(here, name, length, &old, new_type, err)
@@ -193,6 +186,7 @@ static int walk(level *here, lrb_err *err) {
 static int run_pass(carrier *all, pass now, int old_fd, int new_fd, lrb_err *err) {
     level top = {.all = all, .old_fd = old_fd, .new_fd = new_fd};
     all->pass = now;
+    all->root = old_fd;
     all->moved = false;
     int code = lrb_fs_mount_id(old_fd, &all->mount, err);
     return code ? code : walk(&top, err);

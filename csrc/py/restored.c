@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "engine/obstacle.h"
 #include "engine/publish.h"
 #include "engine/restore.h"
 
@@ -143,13 +144,39 @@ static PyObject *restored_surplus(PyObject *op, PyObject *arg) {
     return names;
 }
 
+static PyObject *restored_refuse_mounts(PyObject *op, PyObject *args) {
+    const lrb_core *core = ((restored_object *)op)->core;
+    const lrb_restore_list *list = list_of(op);
+    lrb_py_names names = {0}, removed = {0};
+    PyObject *others;
+    int target, code = LRB_OK;
+    lrb_err err;
+    if (!list || !PyArg_ParseTuple(args, "iO:refuse_mounts", &target, &others)) return NULL;
+    bool taken = lrb_py_restored_names(list, &names) && lrb_py_names_take(others, &removed);
+    if (taken) {
+        Py_BEGIN_ALLOW_THREADS
+        code = lrb_obstacle_mounts(target, (lrb_names){names.at, names.count}, &err);
+        if (!code) code = lrb_obstacle_mounts(target, (lrb_names){removed.at, removed.count}, &err);
+        Py_END_ALLOW_THREADS
+    }
+    lrb_free(names.at);
+    lrb_free(removed.at);
+    if (!taken) return NULL;
+    if (code) return lrb_py_raise((lrb_core *)core, &err);
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(restored_doc, "What a restore does with each item: a sequence of (name, type, action, size).");
 PyDoc_STRVAR(totals_doc, "totals($self, /)\n--\n\n(create, replace, same, exact, needed bytes).");
 PyDoc_STRVAR(staged_doc, "staged($self, /)\n--\n\nThe names in the staging directory, as publish_commit_job takes them.");
 PyDoc_STRVAR(has_doc, "has($self, name, /)\n--\n\nWhether there is an item of this name.");
 PyDoc_STRVAR(surplus_doc, "surplus($self, source, /)\n--\n\nNames a Source lists, left out or not, that no item has.");
 
+PyDoc_STRVAR(refuse_mounts_doc, "refuse_mounts($self, directory, removed, /)\n--\n\n"
+                                "Raises UnsupportedError for a mount point where an item, or a removed name, lies.");
+
 static PyMethodDef methods[] = {
+    {"refuse_mounts", restored_refuse_mounts, METH_VARARGS, refuse_mounts_doc},
     {"totals", restored_totals, METH_NOARGS, totals_doc},
     {"staged", restored_staged, METH_NOARGS, staged_doc},
     {"has", restored_has, METH_O, has_doc},
