@@ -137,7 +137,8 @@ class HealthValidator:
         if layout is not None:
             judged = await live_verdict.of(graph, layout)
             found["verdict"] = judged.verdict
-            status, message = _JUDGED[judged.verdict], judged.message
+            doubt = HealthStatus.DEGRADED if judged.doubtful else HealthStatus.HEALTHY
+            status, message = worst([_JUDGED[judged.verdict], doubt]), judged.message
         return _answer(graph_id, status, message, found)
 
     async def validate_backups(self, graph_id: str) -> dict[str, Any]:

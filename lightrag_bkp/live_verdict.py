@@ -15,10 +15,14 @@ _PAUSE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class LiveVerdict:
-    """What was found: None when somebody is at work, and no moment was caught at which the files fit together."""
+    """What was found: None when somebody is at work, and no moment was caught at which the files fit together.
+
+    `doubtful`: they fit together, and by their times they do not, so that no snapshot of them is made.
+    """
 
     verdict: Verdict | None
     message: str
+    doubtful: bool = False
 
 
 async def of(graph: GraphBackup, layout: files.Layout) -> LiveVerdict:
@@ -33,23 +37,25 @@ async def of(graph: GraphBackup, layout: files.Layout) -> LiveVerdict:
     if known is not None:
         return LiveVerdict(known, f"its files are those of the newest snapshot, which is {known}")
     for _ in range(_TRIES):
-        judged, at_rest = await _judge(layout)
+        judged, at_rest, torn = await _judge(layout)
         if judged is not None and (judged.usable or at_rest):
-            return LiveVerdict(judged.verdict, f"its files are {judged.said}")
+            doubt = f"; {torn}, or they were copied without their times" if torn else ""
+            return LiveVerdict(judged.verdict, f"its files are {judged.said}{doubt}", bool(doubt))
         await asyncio.sleep(_PAUSE_S)
     return LiveVerdict(None, "somebody is at work on it, so that its files do not fit together at the moment")
 
 
-async def _judge(layout: files.Layout) -> tuple[Validation | None, bool]:
-    """What the files are at this moment, and whether nobody is at work on them."""
+async def _judge(layout: files.Layout) -> tuple[Validation | None, bool, str]:
+    """What the files are at this moment, whether nobody is at work on them, and if so what their times say."""
     pins = await asyncio.to_thread(files.pin, layout)
     try:
         judged, _ = await validation.judge_pins(pins.copy())
         moved = set(await asyncio.to_thread(files.moved, pins)) - {files.LLM_CACHE}
         at_rest = not moved and outside.unrest_s(pins) == 0
-        return judged, at_rest and not await asyncio.to_thread(outside.being_written, layout.root)
+        at_rest = at_rest and not await asyncio.to_thread(outside.being_written, layout.root)
+        return judged, at_rest, outside.torn_by_time(pins.fds) if at_rest else ""
     except SourceChangedError:
-        return None, False
+        return None, False, ""
     finally:
         pins.close()
 
@@ -66,7 +72,8 @@ def _known(graph: GraphBackup, layout: files.Layout) -> Verdict | None:
     pins = files.pin(layout)
     try:
         live = {name: identity[2:] for name, identity in pins.identities.items()}
+        torn = outside.torn_by_time(pins.fds)
     finally:
         pins.close()
     is_same = live == {name: found for name, found in stored.items() if name in live or names.is_item(name)}
-    return Verdict(newest.verdict) if is_same else None
+    return Verdict(newest.verdict) if is_same and not torn else None

@@ -112,10 +112,16 @@ static int give(lrb_judge *judge, const char *name, input *in, uint64_t length, 
     return LRB_OK;
 }
 
-static bool is_item(const lrb_source *source, const char *name) {
+static const lrb_source_item *item_named(const lrb_source *source, const char *name) {
     for (size_t i = 0; i < lrb_source_count(source); i++)
-        if (!strcmp(lrb_source_at(source, i)->name, name)) return true;
-    return false;
+        if (!strcmp(lrb_source_at(source, i)->name, name)) return lrb_source_at(source, i);
+    return NULL;
+}
+
+static int refuse(lrb_judge *judge, const char *name, const char *reason, lrb_err *err) {
+    char why[128];
+    snprintf(why, sizeof why, "it is %s", reason);
+    return lrb_validation_refuse(judge->validation, name, why, err);
 }
 
 /* A directory or a FIFO in the place of a store: a snapshot leaves it out, and the host comes to grief over it. A symlink,
@@ -124,21 +130,40 @@ static int refuse_what_is_no_file(lrb_judge *judge, const lrb_source *source, lr
     int code = LRB_OK;
     for (size_t i = 0; !code && judge->live && i < lrb_source_skip_count(source); i++) {
         const char *name = lrb_source_skip_at(source, i)->name;
-        if (lrb_validation_takes(name) && !is_item(source, name))
-            code = lrb_validation_refuse(judge->validation, name, "it is no regular file", err);
+        if (lrb_validation_takes(name) && !item_named(source, name))
+            code = refuse(judge, name, lrb_source_skip_at(source, i)->reason, err);
     }
     return code;
+}
+
+/* Of a pair of Faiss files the metadata is written last, and nothing in them says which belongs to which: their times are
+ * the one witness of an index that was replaced alone. A copy may have lost them, so that it is no error. */
+static int compare_times(lrb_judge *judge, const lrb_source *source, const lrb_source_item *item, lrb_err *err) {
+    static const char end[] = ".meta.json";
+    char name[LRB_PATH_MAX];
+    size_t length = strlen(item->name), front = length > sizeof end - 1 ? length - (sizeof end - 1) : 0;
+    if (!judge->live || !front || front >= sizeof name || strcmp(item->name + front, end)) return LRB_OK;
+    snprintf(name, sizeof name, "%.*s", (int)front, item->name);
+    const lrb_source_item *index = item_named(source, name);
+    if (!index || index->identity.type != LRB_FILE_REGULAR || index->identity.mtime_ns <= item->identity.mtime_ns) return LRB_OK;
+    return lrb_validation_newer_index(judge->validation, name, err);
+}
+
+static int open_file(lrb_judge *judge, const lrb_source *source, const lrb_source_item *item, lrb_err *err) {
+    input *in = new_input(judge);
+    if (!in) return lrb_err_nomem(err, "validate");
+    in->item = item;
+    int code = lrb_source_open(source, item, &in->fd, err);
+    if (!code) code = give(judge, item->name, in, item->identity.size_bytes, err);
+    return code ? code : compare_times(judge, source, item, err);
 }
 
 int lrb_judge_open_source(lrb_judge *judge, const lrb_source *source, lrb_err *err) {
     for (size_t i = 0; i < lrb_source_count(source); i++) {
         const lrb_source_item *item = lrb_source_at(source, i);
-        if (item->identity.type != LRB_FILE_REGULAR || !lrb_validation_takes(item->name)) continue;
-        input *in = new_input(judge);
-        if (!in) return lrb_err_nomem(err, "validate");
-        in->item = item;
-        int code = lrb_source_open(source, item, &in->fd, err);
-        if (!code) code = give(judge, item->name, in, item->identity.size_bytes, err);
+        int code = LRB_OK;
+        if (item->identity.type == LRB_FILE_SYMLINK) lrb_validation_link(judge->validation, item->name);
+        if (item->identity.type == LRB_FILE_REGULAR && lrb_validation_takes(item->name)) code = open_file(judge, source, item, err);
         if (code) return code;
     }
     return refuse_what_is_no_file(judge, source, err);
@@ -147,6 +172,7 @@ int lrb_judge_open_source(lrb_judge *judge, const lrb_source *source, lrb_err *e
 static int open_item(lrb_judge *judge, lrb_repo *repo, const lrb_body_item *item, lrb_coder *coder, lrb_err *err) {
     char name[LRB_PATH_MAX];
     snprintf(name, sizeof name, "%.*s", (int)item->name_length, item->name);
+    if (item->type == LRB_FILE_SYMLINK) lrb_validation_link(judge->validation, name);
     if (item->type != LRB_FILE_REGULAR || !lrb_validation_takes(name)) return LRB_OK;
     input *in = new_input(judge);
     if (!in) return lrb_err_nomem(err, "validate");

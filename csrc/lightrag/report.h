@@ -102,7 +102,7 @@ void lrb_report_count(lrb_report *report, lrb_amount amount, uint64_t by);
 lrb_verdict lrb_report_verdict(const lrb_report *report);
 
 /* Grows when checks come, go or change: a report of another version is no report of today's checks. */
-enum { LRB_REPORT_VERSION = 2 };
+enum { LRB_REPORT_VERSION = 3 };
 
 /* One JSON object: {"version", "verdict", "findings": [{"check", "invariant", "severity", "text", "remedy", "count", "ids"}],
  * "amounts"}; findings that were made, errors first, then by invariant. Pure ASCII. */

@@ -49,6 +49,10 @@ static const plan PLANS[LRB_ROLE_COUNT] = {
 
 /* ---- what the parts share ---- */
 
+const char *lrb_role_name(lrb_role role) {
+    return PLANS[role].name;
+}
+
 bool lrb_was_read(const lrb_validation *v, lrb_role role) {
     return v->files[role].state == LRB_FILE_READ;
 }
@@ -145,12 +149,18 @@ const lrb_report *lrb_validation_report(const lrb_validation *v) {
 
 /* ---- adding files ---- */
 
+/* kv_store_*.json, with a namespace as LightRAG has them (lightrag_bkp/sources/names.py has the same rule). */
+static bool is_store(const char *name) {
+    static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    if (strncmp(name, "kv_store_", 9)) return false;
+    size_t length = strspn(name + 9, word);
+    return length && !strcmp(name + 9 + length, ".json");
+}
+
 static lrb_role role_named(const char *name) {
     for (int role = 0; role < LRB_ROLE_OTHER; role++)
         if (!strcmp(PLANS[role].name, name)) return (lrb_role)role;
-    size_t length = strlen(name);
-    bool store = length > 14 && !strncmp(name, "kv_store_", 9) && !strcmp(name + length - 5, ".json");
-    return store ? LRB_ROLE_OTHER : LRB_ROLE_COUNT;
+    return is_store(name) ? LRB_ROLE_OTHER : LRB_ROLE_COUNT;
 }
 
 bool lrb_validation_takes(const char *name) {
@@ -197,6 +207,15 @@ int lrb_validation_refuse(lrb_validation *v, const char *name, const char *why, 
     if (!file) return code;
     file->state = LRB_FILE_BROKEN;
     return lrb_file_broken(v, file, why, err);
+}
+
+void lrb_validation_link(lrb_validation *v, const char *name) {
+    lrb_role role = role_named(name);
+    if (role < LRB_ROLE_OTHER) v->files[role].is_link = true;
+}
+
+int lrb_validation_newer_index(lrb_validation *v, const char *name, lrb_err *err) {
+    return lrb_report_addf(&v->report, LRB_CHECK_FAISS_TIMES, err, "%s newer than its .meta.json", name);
 }
 
 void lrb_validation_trust(lrb_validation *v, const char *name) {

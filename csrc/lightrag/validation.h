@@ -40,6 +40,11 @@ int lrb_validation_add(lrb_validation *validation, const char *name, const lrb_b
 /* What stands in the place of such a file is none, and LightRAG stumbles over it: `why` says in which way. */
 int lrb_validation_refuse(lrb_validation *validation, const char *name, const char *why, lrb_err *err);
 
+/* A symbolic link is in the place of such a file. It is not followed: the file is missing, and why is said with that. */
+void lrb_validation_link(lrb_validation *validation, const char *name);
+/* This Faiss index was written later than its metadata, which LightRAG writes second. */
+int lrb_validation_newer_index(lrb_validation *validation, const char *name, lrb_err *err);
+
 /* Of a vector file of this name: its numbers were compared before, and nothing was wrong with them, so that its records
  * alone are read. Before the first step. */
 void lrb_validation_trust(lrb_validation *validation, const char *name);

@@ -56,8 +56,10 @@ static int judge_sidecar(lrb_validation *v, lrb_file *file, lrb_err *err) {
                                                                    : LRB_OK;
 }
 
+#define MD5_OF_NOTHING "d41d8cd98f00b204e9800998ecf8427e"
+
 typedef struct text_row {
-    char md5[33];     /* of the content */
+    char md5[33];     /* of the content; "": there is none */
     bool raw;         /* the content is the document's own */
     bool has_hash;
 } text_row;
@@ -102,10 +104,11 @@ int lrb_row_full_docs(lrb_validation *v, lrb_file *file, lrb_err *err) {
         if (value.kind == LRB_JSON_OBJECT_END) break;
         if ((code = take_document_member(file, &value, &row, err))) return code;
     }
-    uint32_t before;
+    uint32_t before, flags = LRB_DOC_HAS_ROW;
+    if (*row.md5) flags |= strcmp(row.md5, MD5_OF_NOTHING) ? LRB_DOC_HAS_TEXT : LRB_DOC_EMPTY_TEXT;
     lrb_hash document = lrb_hash_of_buf(v, &file->row_key);
-    int code = lrb_idset_mark(&v->documents, &document, LRB_DOC_HAS_TEXT, &before, err);
-    if (!code && before & LRB_DOC_HAS_TEXT) code = lrb_file_broken(v, file, "has a document twice", err);
+    int code = lrb_idset_mark(&v->documents, &document, flags, &before, err);
+    if (!code && before & LRB_DOC_HAS_ROW) code = lrb_file_broken(v, file, "has a document twice", err);
     if (!code) code = judge_document_id(v, file, &row, err);
     return code ? code : judge_sidecar(v, file, err);
 }
@@ -130,8 +133,14 @@ static bool names_another_document(const lrb_buf *chunk, const lrb_buf *document
 }
 
 typedef struct chunk_row {
-    bool has_text, has_document, has_source, has_status;
+    bool has_text, is_empty, has_document, has_source, has_status;
 } chunk_row;
+
+/* LightRAG passes over empty chunks; those of custom graphs and of releases before 1.5, which it does not, are called
+ * after their text. */
+static bool has_its_text(const lrb_file *file, const chunk_row *row) {
+    return row->has_text && (!row->is_empty || lrb_text_is(&file->row_key, "chunk-" MD5_OF_NOTHING));
+}
 
 /* Only ainsert_custom_kg writes the caller's word for the source, and a status, into a chunk. */
 static bool is_custom(const chunk_row *row) {
@@ -163,7 +172,7 @@ static int judge_owner(lrb_validation *v, lrb_file *file, const chunk_row *row, 
     int code = LRB_OK;
     if (!(flags & LRB_DOC_KNOWN) && row->has_document && !is_custom(row)) code = note_owner(v, file, document, err);
     if (code) return code;
-    if (!(flags & (LRB_DOC_KNOWN | LRB_DOC_HAS_TEXT))) return lrb_row_finding(v, file, LRB_CHECK_CHUNK_NO_DOC, err);
+    if (!(flags & (LRB_DOC_KNOWN | LRB_DOC_HAS_ROW))) return lrb_row_finding(v, file, LRB_CHECK_CHUNK_NO_DOC, err);
     if (!(flags & LRB_DOC_LISTS) || lrb_idset_has(&v->listings, &pair)) return LRB_OK;
     if (is_custom(row)) return lrb_row_finding(v, file, LRB_CHECK_CHUNK_NO_DOC, err);
     return lrb_row_finding(v, file, flags & LRB_DOC_PROCESSED ? LRB_CHECK_CHUNK_UNLISTED : LRB_CHECK_CHUNK_IN_FLIGHT, err);
@@ -173,7 +182,7 @@ static int judge_chunk(lrb_validation *v, lrb_file *file, const chunk_row *row, 
                        lrb_err *err) {
     int code = LRB_OK;
     if (names_another_document(&file->row_key, &file->name_1)) code = lrb_row_finding(v, file, LRB_CHECK_CHUNK_OTHER_DOC, err);
-    if (!code && !row->has_text && !lrb_is_unfinished(v, document)) code = lrb_row_finding(v, file, LRB_CHECK_CHUNK_TEXT, err);
+    if (!code && !has_its_text(file, row) && !lrb_is_unfinished(v, document)) code = lrb_row_finding(v, file, LRB_CHECK_CHUNK_TEXT, err);
     if (!code && !row->has_document) code = lrb_row_finding(v, file, LRB_CHECK_CHUNK_ORIGIN, err);
     return code || !lrb_was_read(v, LRB_ROLE_DOC_STATUS) ? code : judge_owner(v, file, row, chunk, document, err);
 }
@@ -210,6 +219,15 @@ static int name_chunk(lrb_validation *v, lrb_file *file, const lrb_hash *chunk, 
     return lrb_row_finding(v, file, unfinished ? LRB_CHECK_CHUNK_UNFINISHED : LRB_CHECK_CHUNK_NO_VECTOR, err);
 }
 
+static int take_whether_empty(lrb_file *file, const lrb_json_value *value, bool *is_empty, lrb_err *err) {
+    lrb_json_text text;
+    *is_empty = false;
+    if (value->kind != LRB_JSON_STRING) return lrb_json_skip(file->json, value, err);
+    int code = lrb_json_text_of(file->json, 4, &text, err); /* a character at least */
+    *is_empty = !code && !text.length;
+    return code;
+}
+
 static int take_chunk_member(lrb_validation *v, lrb_file *file, const lrb_json_value *value, chunk_row *row, lrb_err *err) {
     bool is_text = value->kind == LRB_JSON_STRING, is_list;
     uint64_t items;
@@ -218,8 +236,11 @@ static int take_chunk_member(lrb_validation *v, lrb_file *file, const lrb_json_v
         row->has_document = is_text;
         return lrb_take_text(file, value, &file->name_1, PATH_TEXT, err);
     }
-    if (lrb_json_key_is(value, "content")) row->has_text = is_text;
-    else if (lrb_json_key_is(value, "source_id")) row->has_source = is_text;
+    if (lrb_json_key_is(value, "content")) {
+        row->has_text = is_text;
+        return take_whether_empty(file, value, &row->is_empty, err);
+    }
+    if (lrb_json_key_is(value, "source_id")) row->has_source = is_text;
     else if (lrb_json_key_is(value, "status")) row->has_status = is_text;
     return lrb_json_skip(file->json, value, err);
 }

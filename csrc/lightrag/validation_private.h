@@ -93,13 +93,15 @@ enum {
     LRB_DOC_KNOWN = 1 << 0, /* in doc_status */
     LRB_DOC_PROCESSED = 1 << 1, /* and its deletion has not begun */
     LRB_DOC_IN_FLIGHT = 1 << 2,
-    LRB_DOC_HAS_TEXT = 1 << 3,
+    LRB_DOC_HAS_TEXT = 1 << 3,    /* in full_docs, and more than "" */
     LRB_DOC_HAS_ENTITIES = 1 << 4,
     LRB_DOC_HAS_RELATIONS = 1 << 5,
     LRB_DOC_LISTS = 1 << 6, /* its status has a chunks_list */
     LRB_DOC_HAS_CHUNKS = 1 << 7,  /* these two of what has no status: chunks say they are its own */
     LRB_DOC_NAMES_CHUNKS = 1 << 8, /* and are called after it */
-    LRB_DOC_TOLD = 1 << 9   /* its loss, once */
+    LRB_DOC_TOLD = 1 << 9,   /* its loss, once */
+    LRB_DOC_HAS_ROW = 1 << 10,   /* in full_docs */
+    LRB_DOC_EMPTY_TEXT = 1 << 11 /* which is "": right for a document without a character */
 };
 
 typedef enum lrb_file_state {
@@ -138,6 +140,7 @@ typedef struct lrb_file {
     char *name;
     lrb_bytes bytes;
     lrb_file_state state;
+    bool is_link;              /* a symbolic one is in its place, and not followed: it counts as absent */
     bool wanted;               /* in the next look */
     bool looking;              /* this reading is one: rows are named, not noted */
     bool paused_look;          /* between two steps of a look */
@@ -153,6 +156,7 @@ typedef struct lrb_file {
     lrb_source_list sources;
     lrb_vector_file vectors;
     uint64_t index_rows;       /* of a Faiss index */
+    uint64_t ids_off;          /* of Faiss metadata: sum over its rows, id less number; 0: the ids are the numbers of its rows */
     int64_t index_dim;
 } lrb_file;
 
@@ -183,6 +187,7 @@ struct lrb_validation {
 };
 
 /* ---- validation.c ---- */
+const char *lrb_role_name(lrb_role role); /* of its file */
 /* Whether a store was read from end to end, so that what it lacks is missing. Absent counts as read when it may be. */
 bool lrb_was_read(const lrb_validation *v, lrb_role role);
 bool lrb_vectors_read(const lrb_validation *v, lrb_vector_kind kind);

@@ -12,14 +12,18 @@ static bool is_absent(const lrb_validation *v, lrb_role role) {
 
 /* ---- missing files ---- */
 
-static int missing(lrb_validation *v, lrb_check check, const char *name, lrb_err *err) {
-    return lrb_report_addf(&v->report, check, err, "%s", name);
+static const char *why_missing(const lrb_validation *v, lrb_role role) {
+    return v->files[role].is_link ? ": it is a symbolic link, which is not followed; put the file itself there" : "";
 }
 
-static int missing_vectors(lrb_validation *v, lrb_vector_kind kind, bool needed, const char *name, lrb_err *err) {
-    bool faiss = !is_absent(v, LRB_ROLE_RELATION_INDEX + kind) || !is_absent(v, LRB_ROLE_RELATION_META + kind);
-    if (!needed || faiss || !is_absent(v, LRB_ROLE_RELATION_VECTORS + kind)) return LRB_OK;
-    return missing(v, LRB_CHECK_VECTORS_MISSING, name, err);
+static int missing(lrb_validation *v, lrb_check check, lrb_role role, lrb_err *err) {
+    return lrb_report_addf(&v->report, check, err, "%s%s", lrb_role_name(role), why_missing(v, role));
+}
+
+static int missing_vectors(lrb_validation *v, lrb_vector_kind kind, bool needed, lrb_err *err) {
+    const lrb_role nano = LRB_ROLE_RELATION_VECTORS + kind, index = LRB_ROLE_RELATION_INDEX + kind, meta = LRB_ROLE_RELATION_META + kind;
+    if (!needed || !is_absent(v, index) || !is_absent(v, meta) || !is_absent(v, nano)) return LRB_OK;
+    return missing(v, LRB_CHECK_VECTORS_MISSING, v->files[index].is_link ? index : v->files[meta].is_link ? meta : nano, err);
 }
 
 /* A store that nobody has written to yet has no file: one is missing when the others show that it had something. */
@@ -29,16 +33,15 @@ static int judge_missing(lrb_validation *v, lrb_err *err) {
                  v->files[LRB_ROLE_ENTITY_CHUNKS].row || v->files[LRB_ROLE_RELATION_CHUNKS].row;
     bool texts = nodes || amount(v, LRB_AMOUNT_CHUNK_VECTORS) || v->listed_processed;
     int code = LRB_OK;
-    if (is_absent(v, LRB_ROLE_GRAPH) && graph) code = missing(v, LRB_CHECK_FILE_MISSING, "graph_chunk_entity_relation.graphml", err);
-    if (!code && is_absent(v, LRB_ROLE_TEXT_CHUNKS) && texts)
-        code = missing(v, LRB_CHECK_FILE_MISSING, "kv_store_text_chunks.json", err);
+    if (is_absent(v, LRB_ROLE_GRAPH) && graph) code = missing(v, LRB_CHECK_FILE_MISSING, LRB_ROLE_GRAPH, err);
+    if (!code && is_absent(v, LRB_ROLE_TEXT_CHUNKS) && texts) code = missing(v, LRB_CHECK_FILE_MISSING, LRB_ROLE_TEXT_CHUNKS, err);
     if (!code && is_absent(v, LRB_ROLE_FULL_DOCS) && amount(v, LRB_AMOUNT_PROCESSED))
-        code = missing(v, LRB_CHECK_FILE_MISSING, "kv_store_full_docs.json", err);
+        code = missing(v, LRB_CHECK_FILE_MISSING, LRB_ROLE_FULL_DOCS, err);
     if (!code && is_absent(v, LRB_ROLE_DOC_STATUS) && v->files[LRB_ROLE_FULL_DOCS].row)
-        code = missing(v, LRB_CHECK_FILE_MISSING, "kv_store_doc_status.json", err);
-    if (!code) code = missing_vectors(v, LRB_OF_ENTITIES, v->needs_entity_vectors, "vdb_entities.json", err);
-    if (!code) code = missing_vectors(v, LRB_OF_RELATIONS, edges, "vdb_relationships.json", err);
-    return code ? code : missing_vectors(v, LRB_OF_CHUNKS, chunks, "vdb_chunks.json", err);
+        code = missing(v, LRB_CHECK_FILE_MISSING, LRB_ROLE_DOC_STATUS, err);
+    if (!code) code = missing_vectors(v, LRB_OF_ENTITIES, v->needs_entity_vectors, err);
+    if (!code) code = missing_vectors(v, LRB_OF_RELATIONS, edges, err);
+    return code ? code : missing_vectors(v, LRB_OF_CHUNKS, chunks, err);
 }
 
 static bool is_emptied_status(const lrb_validation *v) {
@@ -112,17 +115,26 @@ static int judge_dims(lrb_validation *v, lrb_err *err) {
 
 /* ---- Faiss pairs ---- */
 
+static int without_half(lrb_validation *v, const lrb_file *here, lrb_role gone, lrb_err *err) {
+    return lrb_report_addf(&v->report, LRB_CHECK_FAISS_TORN, err, "%s without its other half%s", here->name, why_missing(v, gone));
+}
+
+static int judge_faiss_pair(lrb_validation *v, const lrb_file *index, const lrb_file *meta, lrb_err *err) {
+    if (!v->options.partial && is_absent(v, index->role) != is_absent(v, meta->role))
+        return is_absent(v, meta->role) ? without_half(v, index, meta->role, err) : without_half(v, meta, index->role, err);
+    if (index->state != LRB_FILE_READ || meta->state != LRB_FILE_READ) return LRB_OK;
+    if (index->index_rows != meta->row)
+        return lrb_report_addf(&v->report, LRB_CHECK_FAISS_TORN, err, "%s: %llu rows, %llu in its metadata", index->name,
+                               (unsigned long long)index->index_rows, (unsigned long long)meta->row);
+    if (!meta->ids_off) return LRB_OK; /* LightRAG takes no row of a number the index does not have, and of equal ones the last */
+    return lrb_report_addf(&v->report, LRB_CHECK_FAISS_TORN, err, "%s: its rows are not 0 to %llu, as those of the index", meta->name,
+                           (unsigned long long)meta->row - 1);
+}
+
 static int judge_faiss(lrb_validation *v, lrb_err *err) {
     int code = LRB_OK;
-    for (int kind = 0; !code && kind < LRB_VECTOR_KINDS; kind++) {
-        const lrb_file *index = &v->files[LRB_ROLE_RELATION_INDEX + kind], *meta = &v->files[LRB_ROLE_RELATION_META + kind];
-        if (index->state == LRB_FILE_READ && meta->state == LRB_FILE_READ && index->index_rows != meta->row)
-            code = lrb_report_addf(&v->report, LRB_CHECK_FAISS_TORN, err, "%s: %llu rows, %llu in its metadata", index->name,
-                                   (unsigned long long)index->index_rows, (unsigned long long)meta->row);
-        else if (!v->options.partial && is_absent(v, index->role) != is_absent(v, meta->role))
-            code = lrb_report_addf(&v->report, LRB_CHECK_FAISS_TORN, err, "%s without its other half",
-                                   is_absent(v, meta->role) ? index->name : meta->name);
-    }
+    for (int kind = 0; !code && kind < LRB_VECTOR_KINDS; kind++)
+        code = judge_faiss_pair(v, &v->files[LRB_ROLE_RELATION_INDEX + kind], &v->files[LRB_ROLE_RELATION_META + kind], err);
     return code;
 }
 

@@ -28,9 +28,9 @@ enum { HAS_SUMMARY = 1, HAS_LENGTH = 2, HAS_CREATED = 4, HAS_UPDATED = 8, HAS_AL
 typedef struct status_row {
     document_state state;
     unsigned has;
-    bool lists, is_duplicate, is_deleted, extra, has_count;
+    bool lists, is_duplicate, is_deleted, extra, has_count, odd_count;
     uint64_t listed;
-    int64_t count;
+    int64_t count, length; /* of its chunks, of its text */
 } status_row;
 
 static int take_metadata(lrb_file *file, const lrb_json_value *value, status_row *row, lrb_err *err) {
@@ -65,8 +65,12 @@ static int take_status_member(lrb_validation *v, lrb_file *file, const lrb_json_
     }
     if (lrb_json_key_is(value, "chunks_list")) return lrb_take_ids(v, file, value, &row->lists, &row->listed, err);
     if (lrb_json_key_is(value, "metadata")) return take_metadata(file, value, row, err);
-    if (lrb_json_key_is(value, "chunks_count")) row->has_count = lrb_json_integer(value, &row->count);
-    else if (!known_status_field(value)) row->extra = true;
+    if (lrb_json_key_is(value, "chunks_count")) {
+        row->has_count = lrb_json_integer(value, &row->count);
+        row->odd_count = !row->has_count && value->kind != LRB_JSON_NULL;
+    } else if (lrb_json_key_is(value, "content_length")) {
+        if (!lrb_json_integer(value, &row->length)) row->length = -1;
+    } else if (!known_status_field(value)) row->extra = true;
     return lrb_json_skip(file->json, value, err);
 }
 
@@ -94,7 +98,7 @@ static int judge_status(lrb_validation *v, lrb_file *file, const status_row *row
     if (!code && row->is_deleted) code = lrb_row_finding(v, file, LRB_CHECK_DELETION_BEGUN, err);
     if (!code && row->has != HAS_ALL) code = lrb_row_finding(v, file, LRB_CHECK_STATUS_FIELDS, err);
     if (!code && is_whole(row) && !row->lists) code = lrb_row_finding(v, file, LRB_CHECK_STATUS_NO_LIST, err);
-    if (!code && row->lists && row->has_count && (uint64_t)row->count != row->listed)
+    if (!code && (row->odd_count || (row->lists && row->has_count && (uint64_t)row->count != row->listed)))
         code = lrb_row_finding(v, file, LRB_CHECK_CHUNKS_COUNT, err);
     if (!code && ((lrb_begins(&file->row_key, "dup-") && !row->is_duplicate) ||
                   (lrb_begins(&file->row_key, "error-") && row->state == PROCESSED)))
@@ -127,7 +131,8 @@ static int name_status(lrb_validation *v, lrb_file *file, const status_row *row,
     const uint32_t anchors = LRB_DOC_HAS_ENTITIES | LRB_DOC_HAS_RELATIONS;
     int code = LRB_OK;
     if (!is_whole(row)) return LRB_OK;
-    if (lrb_was_read(v, LRB_ROLE_FULL_DOCS) && !(flags & LRB_DOC_HAS_TEXT))
+    bool has_text = flags & LRB_DOC_HAS_TEXT || (flags & LRB_DOC_EMPTY_TEXT && !row->length);
+    if (lrb_was_read(v, LRB_ROLE_FULL_DOCS) && !has_text)
         code = lrb_row_finding(v, file, LRB_CHECK_DOCUMENT_GONE, err);
     if (!code && lrb_was_read(v, LRB_ROLE_FULL_ENTITIES) && lrb_was_read(v, LRB_ROLE_FULL_RELATIONS) &&
         (flags & anchors) != anchors)

@@ -1,6 +1,8 @@
 /* Records of vectors, in NanoVectorDB's files and in Faiss metadata: what they say of themselves and whom they belong to. */
 #include "lightrag/validation_private.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "base/path.h"
 
@@ -254,8 +256,18 @@ static int name_record(lrb_validation *v, lrb_file *file, lrb_err *err) {
     return lrb_report_add(&v->report, check, (const char *)name->data, name->length, err);
 }
 
+/* A row of Faiss metadata is called after the number of its row in the index. In whatever order they stand, every number
+ * from 0 on is there once when nothing is left of this difference. */
+static void meet_id(lrb_validation *v, lrb_file *file) {
+    char number[24];
+    size_t length = (size_t)snprintf(number, sizeof number, "%llu", (unsigned long long)file->row);
+    if (lrb_text_is(&file->row_key, number)) return;
+    file->ids_off += lrb_hash_of_buf(v, &file->row_key).low - lrb_hash_of(v, number, length).low;
+}
+
 int lrb_row_record(lrb_validation *v, lrb_file *file, lrb_err *err) {
     record r;
+    if (is_faiss(file->role) && !file->looking) meet_id(v, file);
     int code = read_record(v, file, &r, err);
     if (code) return code;
     if (file->looking) return name_record(v, file, err);

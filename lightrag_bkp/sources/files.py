@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from .._bridge import Source
 
 _HEAD_BYTES = 64
-_NO_FILE_REASON = "not a regular file"
 _LINK_REASON = "symbolic link: recorded as a link, what it leads to is not part of the snapshot"
 
 
@@ -246,14 +245,19 @@ def torn_pairs(fds: Mapping[str, int]) -> list[str]:
 
 
 def refuse_incomplete(pins: Pins) -> None:
-    """Raises IncompleteSourceError when files of a whole graph are missing or are only symlinks."""
+    """Raises IncompleteSourceError when files of a whole graph are missing, or are no regular files."""
     gone = missing(pins.identities)
     if not gone:
         return
-    linked = " (a symbolic link is not followed)" if set(gone) & set(pins.links) else ""
+    link = "a symbolic link, which is not followed"
+    found = {name: link if name in pins.links else reason for name, reason in pins.skipped if name in gone}
+    absent = [name for name in gone if name not in found]
+    said = [f"{name} is {what}" for name, what in found.items()] + [f"{', '.join(absent)} missing"] * bool(absent)
+    remedies = ["that part of the graph is not in files here, or LightRAG has not written it yet"] * bool(absent)
+    remedies += ["put the file itself there"] * bool(found)
     raise IncompleteSourceError(
-        f"{', '.join(gone)} missing in {pins.layout.root!r}{linked}: that part of the graph is not in files here, or"
-        " LightRAG has not written it yet; pass partial=True, or --partial, to take what is there",
+        f"{'; '.join(said)} in {pins.layout.root!r}: {'; '.join(remedies)}{', or' if found else ';'}"
+        " pass partial=True, or --partial, to take what is there",
         op="pin",
         target=pins.layout.root,
     )
@@ -304,10 +308,16 @@ def _list_items(root_fd: int, layout: Layout, pins: Pins) -> list[str]:
                 if entry.is_file(follow_symlinks=False) or entry.is_symlink():
                     names.append(entry.name)
                 else:
-                    pins.skipped.append((entry.name, _NO_FILE_REASON))
+                    with suppress(FileNotFoundError):  # removed since it was listed
+                        pins.skipped.append((entry.name, _no_file(entry.stat(follow_symlinks=False))))
             elif entry.name != CONFIG_DIR or layout.workspace:
                 pins.skipped.append((entry.name, _why_skipped(entry, layout)))
     return names
+
+
+def _no_file(found: os.stat_result) -> str:
+    kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return f"{kinds.get(stat.S_IFMT(found.st_mode), 'a device')}, not a regular file"
 
 
 def _why_skipped(entry: os.DirEntry[str], layout: Layout) -> str:
@@ -331,7 +341,7 @@ def _pin_item(pins: Pins, item: str, name: str, directory_fd: int) -> None:
             pins.skipped.append((item, _LINK_REASON))
             return
         if not stat.S_ISREG(found.st_mode):
-            pins.skipped.append((item, _NO_FILE_REASON))
+            pins.skipped.append((item, _no_file(found)))
             return
         raise
     found = os.fstat(fd)
@@ -340,7 +350,7 @@ def _pin_item(pins: Pins, item: str, name: str, directory_fd: int) -> None:
         pins.identities[item] = _identity(found)
     else:
         os.close(fd)
-        pins.skipped.append((item, _NO_FILE_REASON))
+        pins.skipped.append((item, _no_file(found)))
 
 
 def _pin_config(pins: Pins, working_dir: str) -> None:

@@ -162,7 +162,7 @@ class _Attempt(Generic[P]):
         try:
             await asyncio.sleep(unrest_s(pinned))
             self._unrest = await self._occupied() or self._replaced(pinned)
-            torn = "" if self._unrest else _torn(pinned)
+            torn = "" if self._unrest else torn_by_time(pinned.fds)
             if torn:  # what writes one half after the other is at it, or has died
                 await asyncio.sleep(REST_S + _CLOCK_MARGIN_S)
                 self._unrest = await self._occupied() or self._replaced(pinned)
@@ -189,7 +189,7 @@ class _Attempt(Generic[P]):
             self._discard(pinned)
             raise
         self.pause_s = max(_POLL_S, time.monotonic() - started)
-        misfit = judged.misfit or _torn(pinned)
+        misfit = judged.misfit or torn_by_time(pinned.fds)
         if misfit:
             self._discard(pinned)
             self._misfits.append(misfit)
@@ -206,8 +206,9 @@ class _Attempt(Generic[P]):
         return f"{', '.join(names)} replaced while being pinned" if names else None
 
 
-def _torn(pinned: Pinned) -> str:
-    torn = torn_pairs(pinned.fds)
+def torn_by_time(fds: Mapping[str, int]) -> str:
+    """What is wrong with the times of pinned pairs of Faiss files; "" when nothing is."""
+    torn = torn_pairs(fds)
     return f"{', '.join(torn)} newer than its .meta.json, so only half of a pair was replaced" if torn else ""
 
 

@@ -95,6 +95,29 @@ TEST(halves_that_do_not_belong_together_are_found) {
     says(&p.index, &PLAIN, "\"check\": \"dim_differs\"");
 }
 
+/* What LightRAG asks the index for is the number each row is called after. */
+TEST(rows_of_metadata_are_those_of_the_index) {
+    static const struct { const char *text, *wanted; } ids[] = {
+        {"{\"1\": " RECORD ", \"0\": " RECORD "}", "\"check\": \"record_twice\""},
+        {"{\"1\": " RECORD ", \"2\": " RECORD "}", "its rows are not 0 to 1, as those of the index\""},
+        {"{\"0\": " RECORD ", \"0\": " RECORD "}", "its rows are not 0 to 1, as those of the index\""},
+        {"{\"0\": " RECORD ", \"-1\": " RECORD "}", "its rows are not 0 to 1, as those of the index\""},
+        {"{\"0\": " RECORD ", \"01\": " RECORD "}", "its rows are not 0 to 1, as those of the index\""},
+        {"{\"\": " RECORD ", \"1\": " RECORD "}", "its rows are not 0 to 1, as those of the index\""}};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        make_pair(&p, DIM, 2);
+        p.meta.text = ids[i].text, p.meta.length = strlen(ids[i].text);
+        says(&p.index, &PLAIN, ids[i].wanted);
+    }
+    make_pair(&p, DIM, 2);
+    p.meta.text = ids[0].text, p.meta.length = strlen(ids[0].text);
+    lrb_buf json;
+    lrb_buf_init(&json, 1 << 20);
+    CHECK_OK(validate(&p.index, &PLAIN, &json));
+    CHECK(!strstr((char *)json.data, "faiss_torn"));
+    lrb_buf_clear(&json);
+}
+
 /* In any of several batches, and at both ends of one. */
 TEST(a_row_no_model_makes_is_found_wherever_it_is) {
     static const struct { float value; const char *check; } odd[] = {{1.01f, "row_norm"}, {0.5f, "row_norm"}, {0, "row_norm"}, {NAN, "row_not_finite"}, {INFINITY, "row_not_finite"}};
@@ -113,6 +136,9 @@ TEST(a_row_no_model_makes_is_found_wherever_it_is) {
 TEST(every_failing_allocation_is_survived) {
     make_pair(&p, DIM, 2);
     set_number(0, 7);
+    survives_every_failing_allocation(&p.index, &PLAIN);
+    make_pair(&p, DIM, 1);
+    p.meta.text = "{\"7\": " RECORD "}", p.meta.length = strlen(p.meta.text);
     survives_every_failing_allocation(&p.index, &PLAIN);
 }
 
@@ -143,6 +169,7 @@ int main(void) {
     RUN(a_damaged_head_is_found);
     RUN(metadata_that_cannot_be_read_is_found);
     RUN(halves_that_do_not_belong_together_are_found);
+    RUN(rows_of_metadata_are_those_of_the_index);
     RUN(a_row_no_model_makes_is_found_wherever_it_is);
     RUN(every_failing_allocation_is_survived);
     RUN(a_disk_that_fails_is_no_finding);

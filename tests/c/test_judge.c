@@ -1,6 +1,7 @@
 /* A graph judged within a job: trusted files, and what every caller hears at the end. */
 #include "engine/judge.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,6 +75,58 @@ TEST(a_fifo_in_the_place_of_a_file_is_found_where_lightrag_works) {
     fixture_close(&f);
 }
 
+static int judge_all(fixture *f, const lrb_source *source, bool live, lrb_judge **judge) {
+    lrb_job job;
+    lrb_step next = LRB_STEP_MORE;
+    lrb_job_init(&job, &NO_OPS);
+    *judge = NULL;
+    int code = lrb_judge_new(&job, true, &(lrb_validation_options){.workspace = "", .live = live}, judge, &err);
+    if (!code) code = lrb_judge_open_source(*judge, source, &err);
+    while (!code && next != LRB_STEP_DONE) code = lrb_judge_step(*judge, &f->worker, &next, &err);
+    return code;
+}
+
+/* One file by a link, and a pair of Faiss files of which only the index is new; both are said, and out of memory, too. */
+TEST(links_and_pairs_of_two_times_are_told) {
+    static const char *const pair[] = {"faiss_index_chunks.index.meta.json", "faiss_index_chunks.index"};
+    fixture f;
+    lrb_judge *judge;
+    lrb_source *source;
+    char path[512];
+    fixture_open(&f);
+    CHECK_OK(source_of(f.source, &source));
+    lrb_source_free(source);
+    fixture_path(path, f.source, "vdb_chunks.json");
+    CHECK(!unlink(path));
+    fixture_path(path, f.source, "vdb_entities.json");
+    CHECK(!unlink(path) && !symlink("/dev/null", path));
+    for (int newer = -1; newer <= 1; newer++) {
+        for (int i = 0; i < 2; i++) {
+            struct timespec times[2] = {{.tv_sec = 7}, {.tv_sec = 1000, .tv_nsec = 10 + i * newer}};
+            fixture_path(path, f.source, pair[i]);
+            FILE *file = fopen(path, "wb");
+            CHECK(file && fputs("{}", file) >= 0 && !fclose(file) && !utimensat(AT_FDCWD, path, times, 0));
+        }
+        CHECK_OK(fixture_list(f.source, &source, &err));
+        for (int64_t countdown = 0;; countdown++) {
+            lrb_mem_fail_after(countdown, false);
+            int code = judge_all(&f, source, true, &judge);
+            lrb_mem_fail_after(-1, false);
+            if (!code) break;
+            CHECK_FAILS(code, LRB_E_NOMEM);
+            lrb_judge_free(judge);
+        }
+        const lrb_report_line *lines = lrb_judge_report(judge)->lines;
+        CHECK(lines[LRB_CHECK_FAISS_TIMES].count == (newer > 0));
+        CHECK(newer < 1 || !strcmp(lines[LRB_CHECK_FAISS_TIMES].ids[0], "faiss_index_chunks.index newer than its .meta.json"));
+        CHECK(lines[LRB_CHECK_VECTORS_MISSING].count == 1);
+        CHECK(!strncmp(lines[LRB_CHECK_VECTORS_MISSING].ids[0], "vdb_entities.json: it is a symbolic link", 40));
+        lrb_judge_free(judge);
+        lrb_source_free(source);
+    }
+    fixture_close(&f);
+}
+
 /* The file's matrix is wrong, and nobody looks; its records are read all the same. */
 TEST(a_trusted_file_is_read_for_its_records) {
     fixture f;
@@ -107,17 +160,6 @@ TEST(a_trusted_file_is_read_for_its_records) {
     fixture_close(&f);
 }
 
-static int judge_all(fixture *f, const lrb_source *source, lrb_judge **judge) {
-    lrb_job job;
-    lrb_step next = LRB_STEP_MORE;
-    lrb_job_init(&job, &NO_OPS);
-    *judge = NULL;
-    int code = lrb_judge_new(&job, true, &OPTIONS, judge, &err);
-    if (!code) code = lrb_judge_open_source(*judge, source, &err);
-    while (!code && next != LRB_STEP_DONE) code = lrb_judge_step(*judge, &f->worker, &next, &err);
-    return code;
-}
-
 TEST(every_failing_allocation_is_survived) {
     fixture f;
     lrb_source *source;
@@ -126,7 +168,7 @@ TEST(every_failing_allocation_is_survived) {
     for (int64_t countdown = 0;; countdown++) {
         lrb_judge *judge;
         lrb_mem_fail_after(countdown, false);
-        int code = judge_all(&f, source, &judge);
+        int code = judge_all(&f, source, false, &judge);
         lrb_mem_fail_after(-1, false);
         lrb_judge_free(judge);
         if (!code) break;
@@ -140,6 +182,7 @@ int main(void) {
     RUN(done_is_said_to_everyone);
     RUN(a_trusted_file_is_read_for_its_records);
     RUN(a_fifo_in_the_place_of_a_file_is_found_where_lightrag_works);
+    RUN(links_and_pairs_of_two_times_are_told);
     RUN(every_failing_allocation_is_survived);
     return check_report();
 }

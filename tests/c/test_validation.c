@@ -14,7 +14,7 @@ TEST(the_small_graph_is_usable) {
     lrb_buf_init(&json, 1 << 20);
     CHECK_OK(validate(NULL, &PLAIN, &json));
     CHECK(!strcmp((char *)json.data,
-                  "{\"version\": 2, \"verdict\": \"usable\", \"findings\": [], \"amounts\": {\"nodes\": 2, \"edges\": 1, \"entity_vectors\": 2, "
+                  "{\"version\": 3, \"verdict\": \"usable\", \"findings\": [], \"amounts\": {\"nodes\": 2, \"edges\": 1, \"entity_vectors\": 2, "
                   "\"relation_vectors\": 1, \"chunk_vectors\": 1, \"embedding_dim\": 3, \"chunks\": 1, \"documents\": 1, "
                   "\"processed\": 1, \"in_flight\": 0, \"failed\": 0, \"llm_answers\": 1}}"));
     lrb_buf_clear(&json);
@@ -61,6 +61,9 @@ static const flaw FLAWS[] = {
     {STATUS, "\"processed\"", "\"elsewhere\"", "status_unknown"},
     {STATUS, "\"processed\"", "7", "status_unknown"},
     {STATUS, "\"chunks_count\": 1", "\"chunks_count\": 2", "chunks_count"},
+    {STATUS, "\"chunks_count\": 1", "\"chunks_count\": 1.0", "chunks_count"},
+    {STATUS, "\"chunks_count\": 1", "\"chunks_count\": 1e999999999", "chunks_count"},
+    {STATUS, "\"chunks_count\": 1", "\"chunks_count\": \"1\"", "chunks_count"},
     {STATUS, "\"chunks_list\": [", "\"chunks_list\": [\"chunk-gone\", ", "chunk_gone"},
     {STATUS, "\"chunks_list\": [\"" DOC "-chunk-000\"]", "\"chunks_list\": []", "chunk_unlisted"},
     {STATUS, "\"content_length\": 25", "\"content_length\": 25, \"newer\": 25", "status_extra"},
@@ -78,6 +81,9 @@ static const flaw FLAWS[] = {
     {STATUS, "{\"" DOC, "{\"" DOC "\": {}, \"" DOC, "file_broken"},
     {STATUS, "{\"" DOC, "{\"more\": {\"status\": \"processed\"}, \"" DOC, "document_gone"},
     {TEXTS, "{\"" DOC, "{\"" DOC "\": {}, \"" DOC, "file_broken"},
+    {TEXTS, "\"content\": \"", "\"text\": \"", "document_gone"},
+    {TEXTS, "\"content\": \"Report.\\nE1 works with E2.\"", "\"content\": 7", "document_gone"},
+    {TEXTS, "\"content\": \"Report.\\nE1 works with E2.\"", "\"content\": \"\"", "document_gone"},
     {TEXTS, "\"content_hash\": \"7e", "\"content_hash\": \"00", "content_hash"},
     {TEXTS, "{\"" DOC, "{\"mine\": {\"content\": \"x\", \"file_path\": \"y\"}, \"" DOC, "document_id"},
     {TEXTS, "\"parse_format\"", "\"sidecar_location\": \"/data/r.parsed\", \"parse_format\"", "sidecar_path"},
@@ -86,6 +92,7 @@ static const flaw FLAWS[] = {
     {"kv_store_text_chunks.json", "\"full_doc_id\": \"doc-c0", "\"full_doc_id\": \"doc-c1", "chunk_other_doc"},
     {"kv_store_text_chunks.json", "{\"" DOC, "{\"chunk-1\": {\"full_doc_id\": \"none\"}, \"" DOC, "chunk_no_doc"},
     {"kv_store_text_chunks.json", "\"content\": \"", "\"text\": \"", "chunk_text"},
+    {"kv_store_text_chunks.json", "\"content\": \"Report.\\nE1 works with E2.\"", "\"content\": \"\"", "chunk_text"},
     {"kv_store_text_chunks.json", "\"full_doc_id\"", "\"doc_id\"", "chunk_origin"},
     {"kv_store_text_chunks.json", "default:extract:fc", "default:extract:00", "answer_gone"},
     {"kv_store_text_chunks.json", "{\"" DOC, "{\"" DOC "-chunk-000\": {}, \"" DOC, "file_broken"},

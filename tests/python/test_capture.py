@@ -157,8 +157,8 @@ async def test_what_is_only_named_like_a_store_is_skipped_without_waiting(
     os.mkfifo(graph_dir / "kv_store_x.json")
     snapshot = await manager.register_graph("g", graph_dir).create_snapshot(on_busy="fail")
     assert {(skip.name, skip.reason) for skip in snapshot.skipped} == {
-        ("kv_store_old.json", "not a regular file"),
-        ("kv_store_x.json", "not a regular file"),
+        ("kv_store_old.json", "a directory, not a regular file"),
+        ("kv_store_x.json", "a FIFO, not a regular file"),
     }
 
 

@@ -16,7 +16,9 @@ from support import graphs, pins
 
 from lightrag_bkp import BackupManager, GraphBackup
 from lightrag_bkp.errors import Busy, ConflictError, DamagedError
+from lightrag_bkp.health import HealthValidator
 from lightrag_bkp.sources import files, live
+from lightrag_bkp.validation import validate_directory
 
 pytestmark = pytest.mark.usefixtures("short_rest")
 
@@ -152,6 +154,27 @@ async def test_a_torn_pair_at_rest_is_damage(graph: GraphBackup, directory: Path
     assert (await graph.create_snapshot(on_busy="crash")).consistency == "crash"
     meta.touch()
     assert (await graph.create_snapshot()).consistency == "unfenced"
+
+
+async def test_all_say_of_a_torn_pair_what_a_snapshot_refuses(directory: Path, tmp_path: Path) -> None:
+    """Its files fit together, as far as they tell; their times alone do not."""
+    manager = BackupManager(tmp_path / "storage")
+    graph, health = manager.register_graph("g", directory), HealthValidator(manager)
+    assert (await validate_directory(directory)).findings == ()
+    assert (await health.validate_graph("g"))["status"] == "healthy"
+    _, meta = tear(directory)
+    await asyncio.sleep(0.5)  # somebody may be at work on what has not rested
+    for _ in range(2):  # a snapshot that was forced does not make it well
+        (said,) = (found := await validate_directory(directory)).findings
+        assert (said.check, said.ids) == ("faiss_times", ("faiss_index_chunks.index newer than its .meta.json",))
+        assert found.usable
+        answer = await health.validate_graph("g")
+        assert (answer["status"], answer["verdict"]) == ("degraded", "usable")
+        assert "faiss_index_chunks.index newer than its .meta.json" in answer["message"]
+        await graph.create_snapshot(on_busy="crash")
+    meta.touch()
+    assert (await validate_directory(directory)).findings == ()
+    assert (await health.validate_graph("g"))["status"] == "healthy"
 
 
 async def test_another_dimension_is_refused(graph: GraphBackup, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which names of a LightRAG directory are taken, and what a set of open descriptors is worth."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,11 +183,27 @@ def test_only_what_could_be_pinned_counts_as_moved(graph: Path) -> None:
     stranger.mkdir()
     pinned = files.pin(files.detect(graph))
     try:
-        assert pinned.skipped == [(stranger.name, "not a regular file")]
+        assert pinned.skipped == [(stranger.name, "a directory, not a regular file")]
         assert files.moved(pinned) == []
         stranger.rmdir()
         stranger.write_text("{}")
         assert files.moved(pinned) == [stranger.name]
+    finally:
+        pinned.close()
+
+
+def test_what_stands_in_a_stores_place_is_named(graph: Path) -> None:
+    for name in ("vdb_chunks.json", "vdb_entities.json"):
+        (graph / name).unlink()
+    (graph / "vdb_entities.json").mkdir()
+    pinned = files.pin(files.detect(graph))
+    said = (
+        f"vdb_entities.json is a directory, not a regular file; vdb_chunks.json missing in {str(graph)!r}: that part of"
+        " the graph is not in files here, or LightRAG has not written it yet; put the file itself there, or pass "
+    )
+    try:
+        with pytest.raises(IncompleteSourceError, match=re.escape(said)):
+            files.refuse_incomplete(pinned)
     finally:
         pinned.close()
 
@@ -196,7 +213,7 @@ def test_a_fifo_in_a_stores_place_neither_blocks_nor_counts(graph: Path) -> None
     os.mkfifo(graph / "vdb_chunks.json")
     pinned = files.pin(files.detect(graph))
     try:
-        assert ("vdb_chunks.json", "not a regular file") in pinned.skipped
+        assert ("vdb_chunks.json", "a FIFO, not a regular file") in pinned.skipped
         assert "vdb_chunks.json" not in pinned.fds
     finally:
         pinned.close()

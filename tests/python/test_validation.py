@@ -136,6 +136,16 @@ def _directory(name: str) -> Break:
     return change
 
 
+def _link(name: str) -> Break:
+    """A symbolic link to the file itself, which LightRAG follows and no snapshot does."""
+
+    def change(directory: Path) -> None:
+        elsewhere = (directory / name).rename(directory.parent / name)
+        (directory / name).symlink_to(elsewhere)
+
+    return change
+
+
 def _fifo(name: str) -> Break:
     """Nobody writes to it: who opens it as a file waits for ever."""
 
@@ -165,7 +175,9 @@ FILES: list[Case] = [
     ("file_missing", 1, Verdict.UNUSABLE, _gone(store("doc_status"))),
     ("file_missing", 1, Verdict.UNUSABLE, _gone(GRAPH)),
     ("vectors_broken", 1, Verdict.REPAIRABLE, _cut(vectors("relationships"))),
+    ("file_missing", 1, Verdict.UNUSABLE, _link(GRAPH)),
     ("vectors_missing", 1, Verdict.REPAIRABLE, _gone(vectors("entities"))),
+    ("vectors_missing", 1, Verdict.REPAIRABLE, _link(vectors("chunks"))),
     ("index_broken", 1, Verdict.REPAIRABLE, _cut(store("entity_chunks"))),
     ("index_broken", 1, Verdict.REPAIRABLE, _empty(store("full_relations"))),
     ("cache_broken", 1, Verdict.REPAIRABLE, _cut(store("llm_response_cache"))),
@@ -399,6 +411,13 @@ def _unlisted(status: dict[str, dict[str, object]], name: str) -> None:
     status[name] |= {"chunks_list": [], "chunks_count": 0}
 
 
+def _count(number: bytes) -> Break:
+    """The number of a document's chunks, which is 1, written like this."""
+    return lambda directory: breaking.replace_bytes(
+        directory, store("doc_status"), b'"chunks_count": 1,', b'"chunks_count": ' + number + b","
+    )
+
+
 def _chunk_gone(directory: Path) -> None:
     """A processed document lists a chunk that nothing else knows."""
     with rows(directory, "doc_status") as status:
@@ -429,6 +448,7 @@ DOCUMENTS: list[Case] = [
     ("chunk_other_doc", 16, Verdict.UNUSABLE, _chunk_of_another),
     ("chunk_unlisted", 16, Verdict.UNUSABLE, _in_rows("doc_status", _unlisted)),
     ("chunk_text", 16, Verdict.UNUSABLE, _in_rows("text_chunks", lambda chunks, name: chunks[name].pop("content"))),
+    ("chunk_text", 16, Verdict.UNUSABLE, _in_rows("text_chunks", lambda chunks, name: chunks[name].update(content=""))),
     ("chunk_origin", 16, Verdict.USABLE, _in_rows("text_chunks", lambda chunks, name: chunks[name].pop("full_doc_id"))),
     ("status_gone", 17, Verdict.UNUSABLE, _half_gone("doc_status")),
     ("status_gone", 17, Verdict.UNUSABLE, _half_gone("doc_status", "full_docs")),
@@ -441,6 +461,10 @@ DOCUMENTS: list[Case] = [
     ("status_no_list", 17, Verdict.USABLE, _in_rows("doc_status", lambda s, doc: s[doc].pop("chunks_list"))),
     ("status_unknown", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(status="done"))),
     ("chunks_count", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s[doc].update(chunks_count=7))),
+    *[
+        ("chunks_count", 17, Verdict.UNUSABLE, _count(number))
+        for number in (b"1.0", b"1e3", b"1e999999999", b'"1"', b"true", b"9" * 40)
+    ],
     ("chunk_gone", 17, Verdict.UNUSABLE, _chunk_gone),
     ("status_emptied", 17, Verdict.UNUSABLE, _in_rows("doc_status", lambda s, doc: s.clear())),
     (
@@ -453,6 +477,10 @@ DOCUMENTS: list[Case] = [
         ),
     ),
     ("document_gone", 19, Verdict.UNUSABLE, _in_rows("full_docs", lambda texts, doc: texts.pop(doc))),
+    *[
+        ("document_gone", 19, Verdict.UNUSABLE, _in_rows("full_docs", lambda texts, doc, r=row: texts.update({doc: r})))  # type: ignore[misc]
+        for row in ({}, {"file_path": "r"}, {"content": 7}, {"content": None}, {"content": ""})
+    ],
     ("no_anchors", 19, Verdict.USABLE, _in_rows("full_entities", lambda found, doc: found.pop(doc))),
     ("unanchored", 20, Verdict.USABLE, _unanchored("full_entities", "entity_names")),
     ("unanchored", 20, Verdict.USABLE, _unanchored("full_relations", "relation_pairs")),
@@ -491,6 +519,20 @@ async def test_each_invariant_is_found_when_it_alone_is_broken(
     assert finding.count >= len(finding.ids) >= 1
 
 
+@pytest.mark.parametrize("name", [GRAPH, store("text_chunks"), vectors("entities")])
+async def test_a_link_is_said_to_be_one_and_does_no_harm_beside(name: str, dense_dir: Path) -> None:
+    _link(name)(dense_dir)
+    (said,) = (one for one in (await validate_directory(dense_dir)).errors if one.check.endswith("_missing"))
+    assert said.ids == (f"{name}: it is a symbolic link, which is not followed; put the file itself there",)
+    assert (await validate_directory(dense_dir, partial=True)).verdict is Verdict.USABLE
+
+
+async def test_what_is_none_of_lightrags_names_is_not_judged(dense_dir: Path) -> None:
+    for name in (b"kv_store_\xff.json", b"kv_store_a b.json", b"kv_store_.json"):
+        Path(os.fsdecode(os.fsencode(dense_dir) + b"/" + name)).write_text("{")
+    assert (await validate_directory(dense_dir)).findings == ()
+
+
 async def test_a_graph_without_its_nodes_is_lost(dense_dir: Path) -> None:
     """Its vectors must not be rebuilt from it: they are the last trace of what it held."""
     with breaking.graph(dense_dir) as found:
@@ -525,6 +567,7 @@ def test_every_check_that_can_alarm_is_broken_by_a_test() -> None:
         "node_gone",  # test_nodes_that_are_gone_are_lost
         "graph_emptied",  # test_a_graph_without_its_nodes_is_lost
         "faiss_torn",
+        "faiss_times",
         "faiss_broken",
         "self_loop",  # test_what_networkx_would_not_write
         "dim_unwanted",  # test_the_configured_dimension

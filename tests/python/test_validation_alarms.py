@@ -258,6 +258,44 @@ async def test_a_named_workspace_and_what_lies_beside(graph_dir: Path, tmp_path:
     assert (await validate_directory(inner, "one")).verdict is Verdict.REPAIRABLE
 
 
+async def test_texts_without_a_character(graph_dir: Path) -> None:
+    """LightRAG takes them, and writes them as they are."""
+    kg = graphs.custom_graph(2, 1, 1)
+    kg["chunks"].append(dict(kg["chunks"][0], content="", source_id="of nothing"))
+    async with graphs.opened(graph_dir) as rag:
+        await rag.ainsert("", file_paths=["nothing.txt"])
+        await rag.ainsert_custom_chunks("", ["Of a text nobody gave: E1 works with E2."], doc_id="doc-of-chunks")
+        await rag.ainsert_custom_kg(kg)
+    texts = json.loads((graph_dir / breaking.store("full_docs")).read_text())
+    chunks = json.loads((graph_dir / breaking.store("text_chunks")).read_text())
+    assert texts["doc-of-chunks"]["content"] == ""
+    assert any(row["content"] == "" for row in chunks.values())
+    warned(await validate_directory(graph_dir))
+
+
+async def test_faiss_metadata_of_other_rows(tmp_path: Path) -> None:
+    """LightRAG takes the rows its index has, and takes them by their number."""
+    async with graphs.opened(tmp_path, vector_storage="FaissVectorDBStorage") as rag:
+        await graphs.insert_documents(rag, 0, 2)
+    meta = tmp_path / "faiss_index_entities.index.meta.json"
+    rows = json.loads(meta.read_text())
+    last = len(rows) - 1
+
+    async def judged(pairs: list[tuple[str, Any]]) -> tuple[set[str], tuple[str, ...]]:
+        meta.write_text("{" + ", ".join(f"{json.dumps(key)}: {json.dumps(row)}" for key, row in pairs) + "}")
+        errors = (await validate_directory(tmp_path)).errors
+        return {one.check for one in errors}, errors[0].ids if errors else ()
+
+    wanted = ({"faiss_torn"}, (f"{meta.name}: its rows are not 0 to {last}, as those of the index",))
+    assert await judged([(str(int(key) + 7), row) for key, row in rows.items()]) == wanted
+    assert await judged([("0" if key == "1" else key, row) for key, row in rows.items()]) == wanted
+    assert await judged([(str(last + 1) if key == "0" else key, row) for key, row in rows.items()]) == wanted
+    assert await judged([("-1" if key == "0" else key, row) for key, row in rows.items()]) == wanted
+    assert await judged(list(reversed(rows.items()))) == (set(), ())
+    async with graphs.opened(tmp_path, vector_storage="FaissVectorDBStorage") as rag:
+        assert len(rag.entities_vdb.client_storage["data"]) == len(rows)
+
+
 async def test_faiss(tmp_path: Path) -> None:
     pytest.importorskip("faiss")
     async with graphs.opened(tmp_path, vector_storage="FaissVectorDBStorage") as rag:
