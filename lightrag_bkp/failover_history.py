@@ -8,7 +8,7 @@ from typing import Any
 from .errors import RefusedError
 from .points import FAILOVER, Record
 
-BEGUN, RESTORED, ENDED, UNDOING, UNDONE = "begun", "restored", "ended", "undoing", "undone"
+BEGUN, RESTORED, ENDED, UNDOING, UNDONE, SETTLED = "begun", "restored", "ended", "undoing", "undone", "settled"
 """States in the records of a failover."""
 
 
@@ -88,7 +88,7 @@ class PastFailover:
     Attributes:
         checkpoint_id: of the recovery point.
         state: "begun" when its process died or is at it; "ended"; "undoing" when an undo of it failed, died or is at
-            it; or "undone". ok: as it ended.
+            it; "undone"; or "settled" by failovers of a point that is deleted. ok: as it ended.
         began_at: of its first record. newest: its newest one. whole: the one that says it ended well, whatever
             became of it since.
         restored: what was restored by then and not rolled back.
@@ -170,6 +170,8 @@ def history(checkpoint_id: str, records: list[Record]) -> list[PastFailover]:
                 kept = () if document.get("rolled_back") else past.restored
                 ok = bool(document.get("ok"))
                 past = replace(past, state=ENDED, ok=ok, whole=record if ok else None, outcome=document, restored=kept)
+            case "settled":
+                past = replace(past, state=SETTLED)
             case "undoing":
                 past = replace(past, state=UNDOING, undo_error="")
             case "undone":

@@ -25,11 +25,11 @@ from .backup import BackupManager
 from .drills import DrillOutcome, GraphDrill
 from .errors import DamagedError, InvalidInputError, LightragBkpError, NotFoundError, RefusedError
 from .failover import Failover
-from .failover_history import FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
+from .failover_history import SETTLED, FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
 from .graph import GraphBackup
 from .health import ComponentHealth, HealthStatus, HealthValidator, check_manager, worst
 from .models import BackupSnapshot, VerifyLevel
-from .points import VALIDATION, NamedSnapshot, PointStore, RecoveryPoint, holder_of, new_id, problems
+from .points import FAILOVER, VALIDATION, NamedSnapshot, PointStore, RecoveryPoint, holder_of, new_id, problems
 
 if TYPE_CHECKING:
     from .replication import ReplicationManager
@@ -160,6 +160,9 @@ class DisasterRecoveryManager:
         """
         with self._store.alone("delete"):
             self._refuse_half_done(checkpoint_id)
+            for one in recovery_status.settled_by(self._store, checkpoint_id):
+                settled = {"state": SETTLED, "failover_id": one.failover_id}
+                await self._store.add(one.checkpoint_id, FAILOVER, settled)
             existed = await self._store.delete(checkpoint_id)
             released = await self._let_go(holder_of(checkpoint_id))
         logger.info("event=recovery_point_deleted id=%s existed=%s released=%d", checkpoint_id, existed, released)

@@ -40,6 +40,15 @@ def unsettled_failovers(store: PointStore) -> list[PastFailover]:
     return unsettled(_failovers(records), _graphs_of(points))
 
 
+def settled_by(store: PointStore, checkpoint_id: str) -> list[PastFailover]:
+    """Failovers that would be half done if there were no records of this point."""
+    points, _ = store.points()
+    records = {point.checkpoint_id: store.records(point.checkpoint_id) for point in points}
+    past, graphs = _failovers(records), _graphs_of(points)
+    without = unsettled([one for one in past if one.checkpoint_id != checkpoint_id], graphs)
+    return [one for one in without if one not in unsettled(past, graphs)]
+
+
 def _failovers(records: dict[str, list[Record]]) -> list[PastFailover]:
     found = (one for name, written in records.items() for one in history(name, written))
     return sorted(found, key=lambda one: one.newest.at)

@@ -136,6 +136,8 @@ async def test_a_failover_of_another_point_settles_for_ever(
     await nothing_to_undo(recovery, valid)
     assert (await recovery.undo_failover(other)).ok
     await nothing_to_undo(recovery, valid)
+    assert await recovery.delete_recovery_point(other)
+    await nothing_to_undo(recovery, valid)
     assert await recovery.delete_recovery_point(valid)
 
 
