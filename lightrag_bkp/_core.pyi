@@ -89,6 +89,9 @@ class Repository:
     @property
     def writable(self) -> bool:
         """False when the log is damaged, or tmp/ or cache/ could not be opened: the handle is only good for reading."""
+    @property
+    def placed(self) -> bool:
+        """False once its path leads to another directory, or to none: what it writes would not be found. Two stats."""
     def snapshots(self) -> list[_SnapshotRow]:
         """All snapshots of the state read last, in log order, safety snapshots too."""
     def snapshot(self, snapshot_id: str, /) -> _SnapshotRow | None: ...

@@ -164,7 +164,8 @@ async def store(
         verdict=verdict,
         partial=partial,
     )
-    backup_id = (await _bridge.run(job, progress, commits=True, phases=_PHASES))[0]
+    with repository.telling_of_its_place(core):
+        backup_id = (await _bridge.run(job, progress, commits=True, phases=_PHASES))[0]
     row = core.snapshot(backup_id)
     assert row is not None
     return repository.snapshot(core, row)

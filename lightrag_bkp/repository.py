@@ -48,6 +48,7 @@ class GraphRepository:
         self._keyring = keyring or Keyring(storage_path, None)
         self._lock = threading.Lock()
         self._core: _bridge.Repository | None = None
+        self._displaced = False  # a handle was let go since its path led elsewhere
         self._keys_current = False  # who writes brings all graphs' key slots up to date, once
 
     def _resolved(self) -> str:
@@ -58,8 +59,8 @@ class GraphRepository:
         """The handle, with everything others appended; None when there is no repository and none is to be made. Of a
         damaged log it has what is intact (`damage` says so); with `create` that is an error.
         """
+        core = self._placed()
         try:
-            core = self._present()
             if core is None or (create and not self._keys_current):
                 key = await self._keyring.key(self.graph_id, create=create)
                 self._keys_current |= create
@@ -90,7 +91,7 @@ class GraphRepository:
 
     def open_now(self) -> _bridge.Repository | None:
         """As `open`, on the calling thread."""
-        core = self._present()
+        core = self._placed()
         if core is not None:
             with suppress(DamagedError, ForeignObjectError):
                 core.refresh()
@@ -124,6 +125,41 @@ class GraphRepository:
     def _present(self) -> _bridge.Repository | None:
         core = self._core
         return core if core is not None and core.pid == os.getpid() else None
+
+    def _placed(self) -> _bridge.Repository | None:
+        """The handle, while the path leads to what it has open. Else it is let go: what a process of many days writes
+        must be where the next one looks for it.
+
+        Raises:
+            StorageError: the storage path was there and leads nowhere now.
+        """
+        core = self._present()
+        if core is not None and core.placed:
+            return core
+        if core is not None:
+            logger.warning("event=storage_moved graph=%s path=%r", self.graph_id, core.path)
+            self.close()
+            self._displaced = True
+        if self._displaced and not os.path.isdir(self.storage_path):
+            raise self._gone()
+        return None
+
+    def _gone(self) -> StorageError:
+        return StorageError(
+            f"the storage path {self.storage_path!r} is gone: mount it or put it back, or make the directory anew",
+            op="open",
+            target=self.storage_path,
+        )
+
+    @contextmanager
+    def telling_of_its_place(self, core: _bridge.Repository) -> Iterator[None]:
+        """Says of a failure in a storage that was moved away meanwhile just that, in place of which file was missed."""
+        try:
+            yield
+        except (NotFoundError, StorageError) as error:
+            if core.placed or os.path.isdir(self.storage_path):
+                raise
+            raise self._gone() from error
 
     def _keep(self, opened: _bridge.Repository) -> _bridge.Repository:
         if not opened.writable:  # not kept: what is wrong may be mended meanwhile

@@ -353,6 +353,16 @@ static PyObject *repository_writable(PyObject *op, void *unused) {
     return PyBool_FromLong(!code);
 }
 
+static PyObject *repository_placed(PyObject *op, void *unused) {
+    (void)unused;
+    PyObject *handle = own_handle((repository_object *)op);
+    if (!handle) return NULL;
+    lrb_err ignored;
+    int code = lrb_repo_check_place(lrb_py_handle_repo(handle), &ignored);
+    Py_DECREF(handle);
+    return PyBool_FromLong(!code);
+}
+
 static PyObject *repository_pid(PyObject *op, void *unused) {
     (void)unused;
     return PyLong_FromLong(((repository_object *)op)->pid);
@@ -395,6 +405,7 @@ static PyGetSetDef properties[] = {
     {"alarm", repository_alarm, NULL, "None, or a sentence: the log is not the one that was seen here before.", NULL},
     {"damage", repository_damage, NULL, "None, or a sentence: an entry is damaged; what is intact can be read.", NULL},
     {"writable", repository_writable, NULL, "False for a handle that is only good for reading what is there now.", NULL},
+    {"placed", repository_placed, NULL, "False once its path leads to another directory, or to none.", NULL},
     {"pid", repository_pid, NULL, "The process that opened it.", NULL},
     {0},
 };

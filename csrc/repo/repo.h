@@ -41,6 +41,9 @@ int lrb_repo_check_whole(const lrb_repo *repo, lrb_err *err);
 /* The same, INVALID for a replica (replica.h), and the error of tmp/ or cache/ when one of them could not be opened. Such a handle, which only a reader gets, appends
  * nothing; opened anew it may, once they are mended. */
 int lrb_repo_check_writable(const lrb_repo *repo, lrb_err *err);
+/* Whether its path still leads to the log that is open: two looks, no reading. IO, naming the path, where the storage was moved, replaced,
+ * or has another file system mounted over it: what is written through the handle would be found by nobody who goes by the path. */
+int lrb_repo_check_place(const lrb_repo *repo, lrb_err *err);
 int lrb_repo_root_dir(const lrb_repo *repo);
 int lrb_repo_packs_dir(const lrb_repo *repo);
 int lrb_repo_tmp_dir(const lrb_repo *repo);

@@ -1,4 +1,5 @@
 /* Appending entries: the loop around "take the next number". */
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,6 +39,19 @@ static int make_durable_before(lrb_repo *repo, uint64_t number, lrb_err *err) {
     return code;
 }
 
+int lrb_repo_check_place(const lrb_repo *repo, lrb_err *err) {
+    char log[LRB_PATH_MAX];
+    lrb_identity opened, found;
+    int code = lrb_path_join(log, repo->path, "log", err);
+    if (!code) code = lrb_fs_identify(repo->log_dir, &opened, err);
+    if (code) return code;
+    code = lrb_fs_identify_at(AT_FDCWD, log, &found, err);
+    if (code && code != LRB_E_NOT_FOUND) return code;
+    if (!code && opened.device == found.device && opened.inode == found.inode) return LRB_OK;
+    return lrb_err_set(err, LRB_E_IO, "append", repo->path, "%s meanwhile, and nothing was entered: see that the storage is in its place, and try again",
+                       code ? "this directory was moved away, unmounted or removed" : "another directory was put in this place");
+}
+
 int lrb_repo_append(lrb_repo *repo, const lrb_draft *original, lrb_repo_precommit precommit, void *arg, uint64_t *number, lrb_err *err) {
     uint8_t nonce[LRB_NONCE_BYTES];
     int code = lrb_repo_check_writable(repo, err);
@@ -51,7 +65,7 @@ int lrb_repo_append(lrb_repo *repo, const lrb_draft *original, lrb_repo_precommi
     pthread_mutex_lock(&repo->append_lock);
     for (int tries = 0; tries < MAX_TRIES; tries++) {
         if ((code = lrb_repo_refresh(repo, err)) || (code = encode_next(repo, &draft, precommit, arg, nonce, &bytes, number, err)) ||
-            (code = make_durable_before(repo, *number, err)))
+            (code = make_durable_before(repo, *number, err)) || (code = lrb_repo_check_place(repo, err)))
             break;
         code = lrb_log_create(repo->log_dir, repo->tmp_dir, *number, nonce, bytes.data, bytes.length, &created, err);
         if (code && !created && lrb_log_is_mine(repo->log_dir, *number, &mine, nonce)) { /* the link was made although its answer was lost, or came twice */

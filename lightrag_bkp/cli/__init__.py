@@ -8,6 +8,7 @@ where a command needs it, `rich` only when there is a progress bar to draw.
 """
 
 import gc
+import os
 import signal
 import sys
 
@@ -19,6 +20,7 @@ def main() -> int:
     # Until work is under way nothing needs cleaning up, and an interrupt may end the process where it stands, quietly.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as after `&`
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _open_streams()
     gc.disable()  # what a start makes stays, so that searching it for garbage is wasted; `Session.run` enables it again
     from .session import Session
 
@@ -35,3 +37,13 @@ def main() -> int:
         return session.attempt(run)
     finally:
         gc.freeze()  # for the same reason, at the end
+
+
+def _open_streams() -> None:
+    """Gives standard streams that are closed (`2>&-`, some supervisors) to nobody, which also keeps their descriptors
+    from files; a character the output's encoding does not have is escaped, as on stderr.
+    """
+    for name, flag in (("stdin", os.O_RDONLY), ("stdout", os.O_WRONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flag), "r" if flag == os.O_RDONLY else "w"))
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

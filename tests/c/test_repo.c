@@ -87,6 +87,33 @@ TEST(a_precommit_sees_the_newest_state_and_may_refuse) {
     fixture_close(&f);
 }
 
+TEST(nothing_is_entered_where_the_path_does_not_lead) {
+    fixture f;
+    lrb_err err;
+    lrb_repo *repo;
+    uint64_t number;
+    char path[512], aside[512];
+    fixture_open(&f);
+    CHECK_OK(lrb_repo_open(f.storage, "g", true, &repo, &err));
+    snprintf(path, sizeof path, "%s/graphs/g", f.storage);
+    snprintf(aside, sizeof aside, "%s/graphs/h", f.storage);
+    CHECK_OK(lrb_repo_check_place(repo, &err));
+    CHECK(rename(path, aside) == 0);
+    CHECK_FAILS(append_named(repo, "x", &number, &err), LRB_E_IO);
+    CHECK(strstr(err.message, "moved away") && !strcmp(err.target, path));
+    CHECK(mkdir(path, 0750) == 0);
+    strcat(path, "/log");
+    CHECK(mkdir(path, 0750) == 0);
+    CHECK_FAILS(append_named(repo, "x", &number, &err), LRB_E_IO);
+    CHECK(strstr(err.message, "another directory"));
+    *strrchr(path, '/') = '\0';
+    CHECK(renameat2(AT_FDCWD, aside, AT_FDCWD, path, RENAME_EXCHANGE) == 0);
+    CHECK_OK(append_named(repo, "x", &number, &err)); /* back in its place, and nothing of before was entered */
+    CHECK(number == 1);
+    lrb_repo_close(repo);
+    fixture_close(&f);
+}
+
 TEST(a_missing_entry_is_damage) {
     fixture f;
     lrb_err err;
@@ -362,6 +389,7 @@ int main(void) {
     RUN(a_graph_is_made_once_and_found_again);
     RUN(two_handles_share_one_order);
     RUN(a_precommit_sees_the_newest_state_and_may_refuse);
+    RUN(nothing_is_entered_where_the_path_does_not_lead);
     RUN(a_missing_entry_is_damage);
     RUN(a_log_that_went_back_raises_the_alarm);
     RUN(an_entry_that_may_not_be_durable_is_not_called_unwritten);
