@@ -6,12 +6,12 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from . import _bridge, turns, validation
 from .errors import (
+    Busy,
     ConflictError,
     IncompleteSourceError,
     InvalidInputError,
@@ -35,7 +35,9 @@ _PHASES = {1: "compare", 2: "encode", 3: "commit", 4: "validate"}
 VALIDATE = ("on", "off")
 _said: set[str] = set()
 _TRIES = 4
-"""How often a source that changes while it is read is read anew."""
+"""How often a source that changes while it is read is read anew by who does not wait."""
+_PAUSE_S = 0.25
+"""Between two readings by who waits, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,32 @@ async def _take(repository: GraphRepository, request: Request, known: Mapping[st
     _refuse_another_kind(layout, repository.graph_id, request.earlier)
     trees.check_apart(request.source_dir, repository.storage_path, "the directory")
     await asyncio.to_thread(_say_concerns, repository.storage_path, layout.root)
-    for _ in range(_TRIES - 1):
-        with suppress(SourceChangedError):
-            return await _attempt(repository, layout, request, known)
-    return await _attempt(repository, layout, request, known)
+    return await _steadily(repository, layout, request, known)
+
+
+async def _steadily(
+    repository: GraphRepository, layout: files.Layout, request: Request, known: Mapping[str, Any]
+) -> BackupSnapshot:
+    """Reads a source anew while it is written in place: until the deadline for who waits, else a few times."""
+    started, tries = time.monotonic(), 0
+    while True:
+        left_s = max(request.deadline_s - (time.monotonic() - started), 0.0)
+        try:
+            return await _attempt(repository, layout, replace(request, deadline_s=left_s), known)
+        except SourceChangedError as error:
+            changed, tries = error, tries + 1
+        waited_s = time.monotonic() - started
+        waits = request.on_busy == "wait"
+        if waited_s >= request.deadline_s if waits else tries == _TRIES:
+            after = f" after {waited_s:.0f} s" if waits else ""
+            raise Busy(
+                f"no moment of the source could be kept{after}, for it is written in place: {changed}; stop what writes"
+                " there, or try again later",
+                op="snapshot",
+                target=changed.target,
+            ) from changed
+        if waits:
+            await asyncio.sleep(min(_PAUSE_S, max(request.deadline_s - waited_s, 0.0)))
 
 
 def _refuse_another_kind(layout: files.Layout, graph_id: str, earlier: Recorded | None) -> None:

@@ -42,10 +42,10 @@ class Taking(KnownGraph):
                 its exception passes through; once the snapshot is committed, it is logged only.
 
         Raises:
-            Busy: no good moment came. DamagedError: half a pair of Faiss files, and nobody is at work.
+            Busy: no good moment came, or a file is written in place all the time. DamagedError: half a pair of Faiss
+                files, and nobody is at work.
             IncompleteSourceError: part of the graph is not in files here. NotFoundError: nothing is there.
-                SourceChangedError: a file kept changing while it was read. RestoreUnfinishedError: an interrupted
-                restore waits there. ServerError: the server cannot be asked. InvalidInputError: an argument cannot be
+                RestoreUnfinishedError: an interrupted restore waits there. ServerError: the server cannot be asked. InvalidInputError: an argument cannot be
                 used. ConflictError: source and storage lie inside one another, the input directory holds the graph, or
                 the graph's snapshots are of another workspace, or not of a graph. NoSpaceError, StorageError: the
                 system refused. None of them leaves anything behind.

@@ -19,6 +19,7 @@ while the pipeline is idle. LightRAG's LLM cache takes no part in any of this; q
 """
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -105,9 +106,11 @@ async def cut(
     if on_busy == "crash":
         return Cut(pin(), "crash")
     started = time.monotonic()
-    server = _server(server_url, api_key)
+    # Who waits is not kept waiting for longer by a pause or an answer; one look with its rest is always taken.
+    until = started + deadline_s if on_busy == "wait" else math.inf
+    server = _server(server_url, api_key, until)
     facts = await server.facts(layout.working_dir, layout.workspace) if server else {}
-    attempt = _Attempt(pin, moved, discard, layout.root, server, judge if on_busy == "wait" else None)
+    attempt = _Attempt(pin, moved, discard, layout.root, server, judge if on_busy == "wait" else None, until)
     while True:
         taken = await attempt.at_rest()
         if taken is None and time.monotonic() - started < deadline_s:
@@ -138,9 +141,10 @@ class _Attempt(Generic[P]):
         root: str,
         server: "Server | None",
         judge: Callable[[P], Awaitable[Judgement]] | None,
+        until: float,
     ) -> None:
         self._pin, self._moved, self._discard, self._server, self._judge = pin, moved, discard, server, judge
-        self._root = root
+        self._root, self._until = root, until
         self._unrest: str | None = None
         self._misfits: list[str] = []
         self.pause_s = _POLL_S
@@ -155,12 +159,17 @@ class _Attempt(Generic[P]):
 
     async def at_rest(self) -> Cut[P] | None:
         """`settled` or `unfenced`; None when somebody is at work."""
-        self._unrest = await self._occupied()
+        before, self._unrest = self._unrest, await self._occupied()
         if self._unrest:
             return None
         pinned = self._pin()
         try:
-            await asyncio.sleep(unrest_s(pinned))
+            rest_s = unrest_s(pinned)
+            if before and time.monotonic() + rest_s > self._until:
+                self._discard(pinned)
+                self._unrest = before
+                return None
+            await asyncio.sleep(rest_s)
             self._unrest = await self._occupied() or self._replaced(pinned)
             torn = "" if self._unrest else torn_by_time(pinned.fds)
             if torn:  # what writes one half after the other is at it, or has died
@@ -202,8 +211,20 @@ class _Attempt(Generic[P]):
         return said or (f"{', '.join(writing)} being written" if writing else None)
 
     def _replaced(self, pinned: P) -> str | None:
+        """Of moved files those that still lead to what is pinned were not replaced: somebody writes into them."""
         names = sorted(set(self._moved(pinned)) - {LLM_CACHE})
-        return f"{', '.join(names)} replaced while being pinned" if names else None
+        inside = [name for name in names if _is_there(self._root, name, pinned)]
+        others = [name for name in names if name not in inside]
+        said = [f"{', '.join(others)} replaced while being pinned"] if others else []
+        return "; ".join(said + ([f"{', '.join(inside)} written in place"] if inside else [])) or None
+
+
+def _is_there(root: str, name: str, pinned: Pinned) -> bool:
+    """Whether a name still leads to the file that is pinned, whatever is in it by now."""
+    try:
+        return name in pinned.fds and os.path.samestat(os.stat(os.path.join(root, name)), os.fstat(pinned.fds[name]))
+    except OSError:
+        return False
 
 
 def torn_by_time(fds: Mapping[str, int]) -> str:
@@ -235,9 +256,9 @@ def unrest_s(pinned: Pinned) -> float:
     return min(max(max(changed, default=0.0) + rest_s - time.time(), 0.0), rest_s)
 
 
-def _server(url: str | None, api_key: str | None) -> "Server | None":
+def _server(url: str | None, api_key: str | None, until: float) -> "Server | None":
     if url is None:
         return None
     from .server_status import Server  # HTTP takes a while to import, and most cuts ask nobody
 
-    return Server(url, api_key)
+    return Server(url, api_key, until)

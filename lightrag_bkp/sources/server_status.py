@@ -8,6 +8,7 @@ proxies are not used: a server whose files lie on this machine is not behind one
 import asyncio
 import http.client
 import json
+import math
 import os
 import re
 import time
@@ -25,6 +26,7 @@ KEY_VARIABLE = "LIGHTRAG_API_KEY"
 
 _TOTAL_S = 10.0
 _SILENCE_S = 5.0
+_LEAST_S = 1.0
 _BODY_MAX_BYTES = 16 << 20
 
 _WRITTEN_STORES = frozenset(
@@ -40,17 +42,19 @@ class Server:
     Args:
         url: http:// or https://, with the server's prefix if it has one.
         api_key: sent as `X-API-Key`; None sends none.
+        until: by when answers are waited for, on the monotonic clock; each for a second at least.
 
     Raises:
         InvalidInputError: url is no address. ConfigurationError: the key cannot be sent.
     """
 
-    def __init__(self, url: str, api_key: str | None) -> None:
+    def __init__(self, url: str, api_key: str | None, until: float = math.inf) -> None:
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
             raise ConfigurationError(
                 f"{KEY_VARIABLE} holds a line break or another character that cannot be sent: correct it",
                 target=KEY_VARIABLE,
             )
+        self._until = until
         self._url = check_server_url(url).rstrip("/")
         self._headers = {"Accept": "application/json", **({"X-API-Key": api_key} if api_key else {})}
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _SameOrigin())
@@ -136,18 +140,19 @@ class Server:
 
     async def _get(self, path: str) -> dict[str, Any]:
         started = time.monotonic()
+        total_s = min(_TOTAL_S, max(self._until - started, _LEAST_S))
         try:
-            async with asyncio.timeout(_TOTAL_S):
-                return await asyncio.to_thread(self._fetch, path)
+            async with asyncio.timeout(total_s):
+                return await asyncio.to_thread(self._fetch, path, total_s)
         except TimeoutError as error:
             waited_s = time.monotonic() - started
             raise self._error(f"did not answer {path} within {waited_s:.2g} s; is it wedged?") from error
 
-    def _fetch(self, path: str) -> dict[str, Any]:
+    def _fetch(self, path: str, total_s: float) -> dict[str, Any]:
         request = urllib.request.Request(self._url + path, headers=self._headers)
         try:
-            with self._opener.open(request, timeout=_SILENCE_S) as answer:
-                found = json.loads(_read(answer, time.monotonic() + _TOTAL_S))
+            with self._opener.open(request, timeout=min(_SILENCE_S, total_s)) as answer:
+                found = json.loads(_read(answer, time.monotonic() + total_s))
         except urllib.error.HTTPError as error:
             with error:
                 raise self._error(_refusal(error.code, path)) from error

@@ -4,6 +4,10 @@ import asyncio
 import logging
 import os
 import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +16,12 @@ from support import check, graphs
 
 from lightrag_bkp import BackupManager, Progress
 from lightrag_bkp.errors import (
+    Busy,
     ConfigurationError,
     ConflictError,
     IncompleteSourceError,
     InvalidInputError,
     NotFoundError,
-    SourceChangedError,
 )
 from lightrag_bkp.sources import trees
 
@@ -248,10 +252,55 @@ async def test_an_error_about_a_file_says_where_it_is(
         grown.write_text(grown.read_text() + "!")
 
     monkeypatch.setattr(trees, "add_plain", list_and_grow)
-    with pytest.raises(SourceChangedError) as caught:
-        await manager.register_graph("p", plain).create_snapshot()
+    with pytest.raises(Busy) as caught:
+        await manager.register_graph("p", plain).create_snapshot(on_busy="fail")
     where = os.path.realpath(grown)
-    assert caught.value.target == where and str(caught.value).startswith(f"{where}: the file was changed")
+    assert caught.value.target == where and f"written in place: {where}: the file was changed" in str(caught.value)
+
+
+@contextmanager
+def appended_to(path: Path) -> Iterator[None]:
+    """Somebody appends to a file without a pause during the block."""
+    stop = threading.Event()
+
+    def work() -> None:
+        with path.open("ab", buffering=0) as file:
+            while not stop.wait(0.0005):
+                file.write(b"line\n")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("kind", ["plain", "lightrag"])
+@pytest.mark.parametrize(("on_busy", "at_least_s", "at_most_s"), [("wait", 3, 4.5), ("fail", 0, 3), ("crash", 0, 3)])
+async def test_a_file_that_is_appended_to_all_the_time_is_named(
+    manager: BackupManager,
+    graph_dir: Path,
+    tmp_path: Path,
+    kind: str,
+    on_busy: str,
+    at_least_s: float,
+    at_most_s: float,
+) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    source = {"plain": plain, "lightrag": graph_dir}[kind]
+    grown = source / "kv_store_text_chunks.json"
+    with grown.open("ab") as file:
+        file.write(os.urandom(8 << 20))
+    if kind == "plain":
+        grown = grown.rename(plain / "grown")
+    started = time.monotonic()
+    with appended_to(grown), pytest.raises(Busy, match=grown.name) as caught:
+        await manager.register_graph("g", source).create_snapshot(on_busy=on_busy, deadline_s=3)
+    assert at_least_s <= time.monotonic() - started <= at_most_s
+    assert "written in place" in str(caught.value) and "replaced while" not in str(caught.value)
 
 
 # ---- what one graph's snapshots are of ----

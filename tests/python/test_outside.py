@@ -269,6 +269,21 @@ async def test_a_server_that_hangs_is_said_to_have_hung_for_as_long_as_it_did(
     assert time.monotonic() - started < 3
 
 
+async def test_a_server_that_hangs_holds_nobody_longer_than_the_deadline(graph_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        with pytest.raises(ServerError, match=r"did not answer /health within 1(\.\d)? s"):
+            await cut(graph_dir, server_url=f"http://127.0.0.1:{silent.getsockname()[1]}", deadline_s=1)
+    assert time.monotonic() - started < 2
+
+
+async def test_no_look_is_begun_that_would_end_behind_the_deadline(graph_dir: Path) -> None:
+    started = time.monotonic()
+    with replacing(graph_dir, ENTITIES), pytest.raises(Busy, match=rf"busy after 3 s: {ENTITIES} replaced"):
+        await cut(graph_dir, deadline_s=3)
+    assert time.monotonic() - started < 3.5
+
+
 def health(directory: Path | str, **configuration: Any) -> bytes:
     """An idle server's answer, to /health and to the pipeline's status alike."""
     return json.dumps({"busy": False, "working_directory": str(directory), "configuration": configuration}).encode()
