@@ -224,6 +224,7 @@ async def _attempt(
         graph = await _add_graph(source, layout, request, facts)
     if request.input_dir is not None:
         trees.check_inputs(request.input_dir, layout.root)
+        trees.check_apart(request.input_dir, repository.storage_path, "the input directory")
         await asyncio.to_thread(trees.add_inputs, source, request.input_dir, layout.workspace)
         facts |= {"inputs": True, "input_dir": request.input_dir}
     elif request.earlier is not None and request.earlier.input_dir is not None:
@@ -259,10 +260,17 @@ async def _add_graph(
         facts["embedding_dim"] = files.embedding_dim(pins)
         facts |= cut.facts
         facts |= {"missing": names.missing(pins.identities)}
+        if request.input_dir is not None:
+            pins.skipped = [one for one in pins.skipped if not _is_place(layout, one[0], request.input_dir)]
         pins.hand_to(source)
     finally:
         pins.close()
     return cut
+
+
+def _is_place(layout: files.Layout, name: str, directory: str) -> bool:
+    """Whether a name beside the graph's files is that directory: uploads that lie there are not left out."""
+    return os.path.realpath(os.path.join(layout.root, name)) == os.path.realpath(directory)
 
 
 async def _cut(layout: files.Layout, request: Request) -> Cut[files.Pins]:

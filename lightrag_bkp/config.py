@@ -151,13 +151,13 @@ def parse_graphs(text: str, directory: Path) -> tuple[GraphSettings, ...]:
     """Reads `name=dir[:workspace],...`. A colon counts only when no '/' follows it."""
     graphs: dict[str, GraphSettings] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, equals, place = part.partition("=")
+        name, equals, place = (word.strip() for word in part.partition("="))
         if not equals or not place:
             raise InvalidInputError(f"{part!r} is not of the form name=directory[:workspace]")
         source_dir, colon, workspace = place.rpartition(":")
         if not colon or "/" in workspace:
             source_dir, workspace = place, ""
-        graph = _graph(name.strip(), {"source_dir": source_dir, "workspace": workspace}, directory)
+        graph = _graph(name, {"source_dir": source_dir, "workspace": workspace}, directory)
         if graphs.setdefault(graph.graph_id, graph) != graph:
             raise InvalidInputError(f"graph {graph.graph_id!r} is named twice with different places")
     return tuple(graphs.values())
@@ -170,8 +170,10 @@ def _config_path(env: Mapping[str, str], directory: Path) -> Path | None:
         return None
     # A pipe would block whoever opens it; a directory of this name is a mistake that must not go unseen.
     if not os.path.isfile(path):
-        who, how = (f"{CONFIG_VARIABLE} names ", "correct or unset it") if named else ("", "remove or replace it")
-        raise ConfigurationError(f"{who}{str(path)!r}, which is no file: {how}", target=str(path))
+        said = f"{str(path)!r} is no file: remove or replace it"
+        if named:
+            said = f"{CONFIG_VARIABLE} names {str(path)!r}, which is no file: correct or unset it"
+        raise ConfigurationError(said, target=str(path))
     return path
 
 

@@ -172,6 +172,21 @@ class StateError(LightragBkpError):
     code = "STATE"
 
 
+_OWNER_ADVICE = (
+    ": check owner and mode, and those of its parent directories (what root made, others may not read: run as one user)"
+)
+
+
+def advice_on(error: OSError) -> str:
+    """What helps against a refusal, behind a colon, as the core says it; "" where nothing is known to."""
+    return _OWNER_ADVICE if error.errno in _DENIED else ""
+
+
+def denied(path: str) -> PermissionError:
+    """The error of a directory that may not be looked into."""
+    return PermissionError(numbers.EACCES, os.strerror(numbers.EACCES), path)
+
+
 @contextmanager
 def refusals_named(place: str, op: str = "read") -> Iterator[None]:
     """Says of what the system refused in Python where it is, and what helps, as the core says it.
@@ -185,8 +200,7 @@ def refusals_named(place: str, op: str = "read") -> Iterator[None]:
         raise
     except OSError as error:
         path = os.path.join(place, error.filename) if isinstance(error.filename, str) else place
-        advice = ": check owner and mode, and those of its parent directories" if error.errno in _DENIED else ""
-        said = f"{path!r}: {error.strerror or error}{advice}"
+        said = f"{path!r}: {error.strerror or error}{advice_on(error)}"
         refused = NoSpaceError if error.errno in _FULL else StorageError
         raise refused(said, errno=error.errno or 0, op=op, target=path) from error
 

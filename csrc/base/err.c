@@ -54,9 +54,10 @@ static lrb_code code_of_errno(int sys_errno) {
 static const char *advice_for_errno(int sys_errno) {
     switch (sys_errno) {
     case EACCES:
-    case EPERM: return ": check owner and mode, and those of its parent directories";
+    case EPERM: return ": check owner and mode, and those of its parent directories (what root made, others may not read: run as one user)";
     case ESTALE: return ": it was replaced or removed on the file server; try again";
     case EMFILE: return ": raise the limit of open files (ulimit -n)";
+    case EFBIG: return ": raise the limit on the size of files (ulimit -f), or store on a file system that takes bigger ones";
     case EROFS: return ": it is mounted read-only";
     default: return "";
     }

@@ -78,7 +78,7 @@ static int check_stored(lrb_repo *repo, bool create, lrb_err *err) {
 
 /* tmp/ and cache/ hold nothing that matters: who only reads goes on without them, also where they cannot be made. */
 static int open_disposable(lrb_repo *repo, const char *name, bool create, int *fd, lrb_err *err) {
-    int code = lrb_storage_subdir(repo->root_dir, name, true, fd, err);
+    int code = open_subdir(repo, name, true, fd, err);
     if (!code || create) return code;
     repo->unwritable = *err;
     *fd = -1;

@@ -74,7 +74,9 @@ int lrb_storage_open(const char *path, bool create, int *graphs_dir, lrb_err *er
     int code = open_path(path, create, &storage, err);
     if (!code) code = lrb_storage_subdir(storage, "graphs", create, graphs_dir, err);
     lrb_fs_close(storage);
-    return code;
+    if (code != LRB_E_INVALID || storage < 0) return code;
+    lrb_err found = *err;
+    return lrb_err_set(err, LRB_E_DAMAGED, "open", "graphs", "%.100s: put the directory itself there", found.message);
 }
 
 typedef struct taking {

@@ -1,7 +1,9 @@
 """What an error becomes: one sentence, a symbol for programs, and an exit code."""
 
+import os
 from dataclasses import asdict, dataclass
 from enum import IntEnum
+from errno import ENOENT
 from typing import Any
 
 from .. import errors
@@ -88,4 +90,15 @@ def _interrupted(number: int) -> Failure:
 def _refused(error: OSError) -> Failure:
     target = "" if error.filename is None else str(error.filename)
     where = f"{target!r}: " if target else ""
-    return Failure(Exit.FAILED, "IO", f"{where}{error.strerror or error}", "", target, error.errno or 0)
+    said = f"{where}{error.strerror or error}{errors.advice_on(error)}"
+    if error.errno == ENOENT and not target and not _is_somewhere():
+        said = "the current directory is gone: change to one that is there"
+    return Failure(Exit.FAILED, "IO", said, "", target, error.errno or 0)
+
+
+def _is_somewhere() -> bool:
+    """Whether this process's directory still has a name."""
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False

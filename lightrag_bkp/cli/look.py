@@ -59,10 +59,12 @@ def stats(session: Session) -> int:
     """Show how many snapshots and bytes there are."""
     manager = session.manager()
     figures = manager.get_total_stats()
-    for graph_id, one in figures["graphs"].items():
-        if "error" in one:
-            session.note(graph_id, Failure(Exit.FAILED, "UNREADABLE", one["error"], target=graph_id))
-        else:
+    unreadable = {graph_id: one["error"] for graph_id, one in figures["graphs"].items() if "error" in one}
+    session.note_all(
+        [(name, Failure(Exit.FAILED, "UNREADABLE", said, target=name)) for name, said in unreadable.items()]
+    )
+    for graph_id in figures["graphs"]:
+        if graph_id not in unreadable:
             session.warn_of_log(manager.require_graph(graph_id), fail_damaged=True)
     return session.answer(lambda: {"storage_path": manager.storage_path, **figures}, lambda: _figures(figures))
 

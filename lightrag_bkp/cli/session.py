@@ -134,19 +134,30 @@ class Session:
         """Does `work` on the graph of this id, or on all; of those one may fail, and the others get their turn."""
         if graph_id is not None:
             return [work(manager.require_graph(graph_id))]
-        done = []
+        done, failed = [], []
         for name in manager.graph_ids():
             try:
                 done.append(work(manager.require_graph(name)))
             except (LightragBkpError, OSError) as error:
-                self.note(name, failure_of(error))
+                failed.append((name, failure_of(error)))
+        self.note_all(failed)
         return done
 
     def note(self, graph_id: str, failure: Failure) -> None:
         """Keeps the failure of one graph for the answer."""
-        self.failures.append((graph_id, failure))
-        if not self.json:
-            self.complain(f"graph {graph_id}: {failure.message}")
+        self.note_all([(graph_id, failure)])
+
+    def note_all(self, failures: list[tuple[str, Failure]]) -> None:
+        """As `note`, for several: what is the matter with all of them alike is one line."""
+        self.failures += failures
+        if self.json:
+            return
+        alike: dict[str, list[str]] = {}
+        for graph_id, failure in failures:
+            alike.setdefault(failure.message.removeprefix(f"{graph_id}: "), []).append(graph_id)
+        for said, graph_ids in alike.items():
+            noun = "graph" if len(graph_ids) == 1 else "graphs"
+            self.complain(f"{noun} {', '.join(graph_ids)}: {said}")
 
     def warn_of_log(self, known: "GraphBackup", *, fail_damaged: bool = False) -> None:
         """Keeps for the answer what is wrong with a graph's log as a whole; with `fail_damaged` damage is a failure."""

@@ -2,14 +2,16 @@
 
 import os
 import shlex
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, LightragBkpError, denied
 from ..verdicts import Verdict
 from .documents import snapshot_document
+from .failures import failure_of
 from .session import Session
 from .ship import send_new
 from .text import counted, shown, size, table, when
@@ -85,6 +87,7 @@ def snapshot(
             )
         )
     session.warn_of_log(known)
+    _warn_of_another_source(session, known, taken)
     copies = send_new(session, manager, graph) if manager.replication.after_snapshot else []
     more = {"replications": copies} if manager.replication.after_snapshot else {}
     return session.close(
@@ -102,8 +105,12 @@ def discover(
     Each comes with the command that takes a snapshot of it.
     """
     from ..discovery import discover as look
+    from ..sources.files import closed_directories
 
     found = look(working_dir)
+    for name in closed_directories(working_dir):
+        place = os.path.join(working_dir, name)
+        session.note(name, failure_of(denied(place)))
     commands = [_snapshot_command(session, one) for one in found]
 
     def document() -> dict[str, Any]:
@@ -111,7 +118,11 @@ def discover(
 
     def lines() -> list[str]:
         if not found:
-            return [f"no files of LightRAG in {shown(working_dir)}; snapshot keeps it as a plain directory"]
+            return (
+                []
+                if session.failures
+                else [f"no files of LightRAG in {shown(working_dir)}; snapshot keeps it as a plain directory"]
+            )
         rows = (
             (one.workspace or "(unnamed)", str(one.files), size(one.size_bytes), when(one.changed_at)) for one in found
         )
@@ -141,6 +152,16 @@ def _register(
             f"graph {graph_id!r} is not configured: name its SOURCE_DIR, or set LIGHTRAG_BACKUP_GRAPHS", target=graph_id
         )
     return manager.register_graph(graph_id, source_dir, workspace=workspace, input_dir=input_dir)
+
+
+def _warn_of_another_source(session: Session, known: "GraphBackup", taken: "BackupSnapshot") -> None:
+    """Directories move, so that one graph's next snapshot may be of another; nor must a mistake go unseen."""
+    with suppress(LightragBkpError):  # what is damaged is told of elsewhere
+        others = [one for one in known.list_snapshots() if not one.safety and one.backup_id != taken.backup_id]
+        before, now = (str(one.facts.get("source_dir")) for one in (others[-1], taken)) if others else ("", "")
+        if before != now:
+            said = f"taken from {now!r}, and the snapshot before from {before!r}: give another graph an id of its own"
+            session.warn(known.graph_id, said)
 
 
 def _taken(taken: "BackupSnapshot", source_dir: str | None) -> list[str]:

@@ -45,10 +45,10 @@ class Taking(KnownGraph):
             Busy: no good moment came, or a file is written in place all the time. DamagedError: half a pair of Faiss
                 files, and nobody is at work.
             IncompleteSourceError: part of the graph is not in files here. NotFoundError: nothing is there.
-                RestoreUnfinishedError: an interrupted restore waits there. ServerError: the server cannot be asked. InvalidInputError: an argument cannot be
-                used. ConflictError: source and storage lie inside one another, the input directory holds the graph, or
-                the graph's snapshots are of another workspace, or not of a graph. NoSpaceError, StorageError: the
-                system refused. None of them leaves anything behind.
+                RestoreUnfinishedError: an interrupted restore waits there. ServerError: the server cannot be asked.
+                InvalidInputError: an argument cannot be used. ConflictError: source, uploads or storage lie inside one
+                another, or the graph's snapshots are of another workspace, or not of a graph. NoSpaceError,
+                StorageError: the system refused. None of them leaves anything behind.
         """
         _check_how(on_busy, deadline_s, partial, validate, progress)
         metadata_json = capture.metadata_text(metadata)
@@ -101,6 +101,12 @@ class Taking(KnownGraph):
                 target=self.graph_id,
             )
         chosen, is_own = self._source(recorded.source_dir if unsaid else given)
+        if unsaid and "\ufffd" in chosen:
+            raise NotFoundError(
+                f"graph {self.graph_id!r} was last taken from {chosen!r}, whose name is no UTF-8 and is not kept whole:"
+                " pass the source_dir",
+                target=chosen,
+            )
         if unsaid and not os.path.isdir(chosen):
             raise NotFoundError(
                 f"graph {self.graph_id!r} was last taken from {chosen!r}, which is no directory any more:"

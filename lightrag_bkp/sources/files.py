@@ -148,6 +148,14 @@ def workspaces(working_dir: str) -> list[str]:
     return sorted(name for name in children if holds_items(os.path.join(working_dir, name)))
 
 
+def closed_directories(working_dir: str) -> list[str]:
+    """Names of directories in a working directory that may not be looked into, sorted: each may be a workspace."""
+    with os.scandir(working_dir) as entries:
+        return sorted(
+            entry.name for entry in entries if entry.is_dir() and not os.access(entry.path, os.R_OK | os.X_OK)
+        )
+
+
 def detect(source_dir: str | os.PathLike[str], workspace: str = "") -> Layout:
     """Finds out what a directory is.
 

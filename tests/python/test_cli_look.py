@@ -164,3 +164,17 @@ def test_stats_add_up(program: Program, kept: GraphBackup, folder: Path) -> None
     assert figures["stored_bytes"] == sum(one["stored_bytes"] for one in figures["graphs"].values()) > 0
     lines = program("stats").out.splitlines()
     assert [line.split()[:2] for line in lines] == [["GRAPH", "SNAPSHOTS"], ["kept", "3"], ["other", "1"], ["all", "4"]]
+
+
+def test_one_cause_is_one_line_for_all_graphs(program: Program, folder: Path) -> None:
+    manager = BackupManager(program.storage)
+    for graph_id in ("a", "b", "c"):
+        manager.register_graph(graph_id, folder).create_snapshot()
+    key = program.directory / "key"
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
+    for command in ("list", "stats", "prune"):
+        ran = program("--key-file", key, command, code=1)
+        (line,) = ran.err.splitlines()
+        assert line.startswith("lightrag-bkp: graphs a, b, c: graph a is here and not sealed"), command
+        assert len(program.json("--key-file", key, command, code=1)["errors"]) == 3

@@ -2,16 +2,18 @@
 
 import os
 import shlex
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from subprocess import Popen
 
 import pytest
-from support.program import Program
+from support.program import Program, without_override
 
 _MUCH = 50_000_000
 
@@ -201,3 +203,61 @@ def test_where_a_graph_is_read_that_nobody_configured_is_said(program: Program, 
     said = f"read from {folder}, as the snapshot before it says"
     assert said not in program("snapshot", "g", folder).out
     assert said in program("snapshot", "g").out
+
+
+def test_discover_names_workspaces_it_may_not_look_into(program: Program, graph_dir: Path) -> None:
+    shut = graph_dir / "shut"
+    shutil.copytree(graph_dir, shut)
+    shut.chmod(0)
+    bound = replace(program, before=without_override())
+    try:
+        ran = bound("discover", graph_dir, code=1)
+        assert f"{str(shut)!r}: Permission denied: check owner and mode" in ran.err and "(unnamed)" in ran.out
+        (error,) = bound.json("discover", graph_dir, code=1)["errors"]
+        assert error["graph_id"] == "shut"
+    finally:
+        shut.chmod(0o750)
+
+
+def test_another_directory_under_the_same_graph_is_said(program: Program, folder: Path) -> None:
+    program("snapshot", "g", folder)
+    assert program("snapshot", "g", folder).err == ""
+    other = folder.with_name("other")
+    shutil.copytree(folder, other)
+    (line,) = program("snapshot", "g", other).err.splitlines()
+    assert line == (
+        f"lightrag-bkp: graph g: warning: taken from {os.path.realpath(other)!r}, and the snapshot before from"
+        f" {os.path.realpath(folder)!r}: give another graph an id of its own"
+    )
+
+
+def test_uploads_inside_the_working_directory_are_not_said_to_be_left_out(program: Program, graph_dir: Path) -> None:
+    inputs = graph_dir / "inputs"
+    inputs.mkdir()
+    (inputs / "letter.txt").write_text("dear reader")
+    taken = program.json("snapshot", "g", graph_dir, "--input-dir", inputs)["snapshot"]
+    assert "inputs/letter.txt" in [item["name"] for item in taken["items"]]
+    assert [one for one in taken["skipped"] if one["name"].startswith("inputs")] == []
+
+
+def test_the_storage_is_no_input_directory(program: Program, graph_dir: Path) -> None:
+    program("snapshot", "g", graph_dir)
+    said = program.sentence("snapshot", "g", graph_dir, "--input-dir", program.storage, code=1)
+    assert said.startswith("the input directory") and "lie inside one another: keep them apart" in said
+
+
+def test_a_source_whose_name_is_no_utf8_is_not_said_to_be_gone(program: Program, folder: Path) -> None:
+    odd = os.fsdecode(os.fsencode(folder.with_name("odd")) + b"\xff")
+    shutil.copytree(folder, odd)
+    program("snapshot", "g", odd)
+    assert "whose name is no UTF-8 and is not kept whole: pass the source_dir" in program.sentence(
+        "snapshot", "g", code=1
+    )
+
+
+def test_a_directory_that_is_gone_is_said_to_be(program: Program, folder: Path) -> None:
+    gone = program.directory / "gone"
+    gone.mkdir()
+    leaving = replace(program, before=["sh", "-c", f'cd {gone} && rmdir {gone} && exec "$@"', "sh"])
+    said = leaving.bare("--storage", "here", "list", code=1).err
+    assert said == "lightrag-bkp: the current directory is gone: change to one that is there\n"

@@ -225,6 +225,13 @@ def test_colon_before_a_slash_belongs_to_the_directory(tmp_path: Path) -> None:
     assert parse_graphs("g=/mnt/a:b/rag:ws", tmp_path) == (GraphSettings("g", "/mnt/a:b/rag", "ws"),)
 
 
+def test_spaces_around_the_equals_sign_are_nobodys(tmp_path: Path) -> None:
+    assert parse_graphs(" g = /mnt/a:ws , h= /b", tmp_path) == (
+        GraphSettings("g", "/mnt/a", "ws"),
+        GraphSettings("h", "/b"),
+    )
+
+
 def test_same_graph_twice_the_same_way_is_one(tmp_path: Path) -> None:
     assert len(parse_graphs("g=/a,g=/a,", tmp_path)) == 1
     with pytest.raises(InvalidInputError, match="twice"):

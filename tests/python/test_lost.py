@@ -124,6 +124,17 @@ def test_what_may_not_be_written_is_named_by_its_path(program: Program, kept: Gr
         shut.chmod(0o750)
 
 
+@pytest.mark.parametrize("place", ["graphs", "graphs/kept/cache", "graphs/kept/tmp"])
+def test_a_link_in_place_of_what_is_made_anew_is_no_usage_error(
+    program: Program, kept: GraphBackup, place: str
+) -> None:
+    directory = program.storage / place
+    directory.rename(program.storage / "aside")
+    directory.symlink_to(program.storage / "aside")
+    said = program.sentence("snapshot", "kept", kept.source_dir, code=1)
+    assert said.startswith(f"{place}: it was a symbolic link, not a directory: put the directory itself there")
+
+
 @pytest.mark.parametrize("below", ["", "/log", "/packs"])
 def test_a_link_in_place_of_a_directory_is_named_with_its_path(program: Program, kept: GraphBackup, below: str) -> None:
     kept.graph.close()
