@@ -119,8 +119,8 @@ async def _steadily(
         if waited_s >= request.deadline_s if waits else tries == _TRIES:
             after = f" after {waited_s:.0f} s" if waits else ""
             raise Busy(
-                f"no moment of the source could be kept{after}, for it is written in place: {changed}; stop what writes"
-                " there, or try again later",
+                f"the source changed each time it was read{after}: {changed}; stop what writes there, or try again"
+                " later",
                 op="snapshot",
                 target=changed.target,
             ) from changed
