@@ -156,13 +156,13 @@ async def _exchange(
 ) -> bool:
     """Puts the staged files in place and into memory; returns whether the latter was possible."""
     if _lacks_reload(this):
-        await to_the_end(staging.publish(put, removed))
+        await to_the_end(staging.publish(put, removed, safety))
         await held.keep(_RESTART)
         return False
 
     contents = await held.contents(partial(_path_after, staging, {*put, *removed}))
     try:
-        await held.exchange(partial(staging.publish, put, removed), contents)
+        await held.exchange(partial(staging.publish, put, removed, safety), contents)
     except Exception as error:
         logger.error("event=restore_undone graph=%s error=%r", this.repository.graph_id, error)
         await staging.settle()

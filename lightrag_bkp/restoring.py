@@ -49,6 +49,7 @@ from .staging import (
     Staged,
     Staging,
     Wanted,
+    advising_on_stuck,
     plan,
     refuse_mounts,
     surplus,
@@ -330,7 +331,7 @@ async def _replace(this: _Restore) -> Done:
         if _stays(target, staged) and not removed:
             return done
         safety = await keep_present(this.repository, snapshot, target, Consistency.CRASH)
-        await staging.publish(staged.items, removed)
+        await staging.publish(staged.items, removed, safety)
         return replace(done, safety_snapshot=safety)
 
 
@@ -357,7 +358,8 @@ async def finish(root: str) -> bool:
     if not waits(root):
         return False
     directory = await asyncio.to_thread(os.path.realpath, root)
-    finished = bool(await _bridge.run(_bridge.publish_finish_job(directory)))
+    with advising_on_stuck(directory, "the newest safety snapshot of its graph"):
+        finished = bool(await _bridge.run(_bridge.publish_finish_job(directory)))
     logger.info("event=restore_finished target=%r", root)
     return finished
 
@@ -366,7 +368,8 @@ def refuse_pending(root: str) -> None:
     """Raises RestoreUnfinishedError when an interrupted restore left its mark in `root`; beside it, it is harmless."""
     if holds_staging(root) and waits(root):
         raise RestoreUnfinishedError(
-            f"an interrupted restore waits in {root!r}: finish_restore(), or restoring there again, settles it first",
+            f"an interrupted restore waits in {root!r}: restore there again, which finishes it first (in Python,"
+            " finish_restore() does no more than that)",
             op="check",
             target=root,
         )

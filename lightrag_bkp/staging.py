@@ -4,16 +4,26 @@ import asyncio
 import fcntl
 import filecmp
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from . import _bridge, sidecars
-from .errors import ConflictError, LightragBkpError, NoSpaceError, NotFoundError, StorageError
+from .errors import (
+    Busy,
+    ConflictError,
+    DamagedError,
+    LightragBkpError,
+    NoSpaceError,
+    NotFoundError,
+    OperationCancelled,
+    RestoreUnfinishedError,
+    StorageError,
+)
 from .models import ProgressCallback
 from .repository import GraphRepository
 from .sources import trees
-from .sources.names import FULL_DOCS, INPUTS
+from .sources.names import FULL_DOCS, INPUTS, STAGING_PREFIX
 from .target import Target, present_directory
 
 PHASES = {1: "plan", 2: "write", 3: "check"}
@@ -88,6 +98,29 @@ def waits(root: str) -> bool:
     return _bridge.publish_pending(os.path.realpath(root))
 
 
+@contextmanager
+def advising_on_stuck(root: str, kept: str | None) -> Iterator[None]:
+    """Says of a restore that began to change things and cannot be finished where it stopped, what ends it, and which
+    snapshot keeps what was there. What the trouble is, is a matter of the target and not of a snapshot.
+    """
+    try:
+        yield
+    except (Busy, OperationCancelled):
+        raise
+    except LightragBkpError as error:
+        if isinstance(error, DamagedError):
+            advice = f"move what begins with {STAGING_PREFIX} in it and beside it away, then restore the whole snapshot"
+        else:
+            advice = "mend that (unmount what is mounted there), then restore again, which finishes it first"
+        former = f"; what was there before is in {kept}" if kept else ""
+        raise RestoreUnfinishedError(
+            f"the restore into {root!r} stopped half-way: {error}: {advice}{former}",
+            errno=error.errno or 0,
+            op="finish a restore",
+            target=root,
+        ) from error
+
+
 class Staging:
     """A staging directory that goes away unless it is published. Of a target that is a symlink, as a workspace may be,
     the directory it leads to is replaced and the link stays: the core follows none.
@@ -113,6 +146,7 @@ class Staging:
                 target=root,
             ) from error
         self._kept = False
+        self._safety: str | None = None
 
     async def __aenter__(self) -> "Staging":
         return self
@@ -161,9 +195,13 @@ class Staging:
         action = SAME if there and filecmp.cmp(new, old, shallow=False) else REPLACE if there else CREATE
         return row[0], row[1], action, os.path.getsize(new)
 
-    async def publish(self, names: _bridge.Restored | Sequence[str], removed: Sequence[str]) -> None:
-        """Puts the staged names in place of the present ones. From here on only the core knows how far it came."""
-        self._kept = True
+    async def publish(
+        self, names: _bridge.Restored | Sequence[str], removed: Sequence[str], safety: str | None = None
+    ) -> None:
+        """Puts the staged names in place of the present ones, which the snapshot `safety` keeps. From here on only the
+        core knows how far it came.
+        """
+        self._kept, self._safety = True, safety
         await _bridge.run(_bridge.publish_commit_job(self.root, self.way, self.path, names, removed))
 
     async def settle(self) -> None:
@@ -173,7 +211,8 @@ class Staging:
             LightragBkpError: that failed as well; the next restore does it.
         """
         self._let_go()
-        await _bridge.run(_bridge.publish_finish_job(self.root))
+        with advising_on_stuck(self.root, f"safety snapshot {self._safety}" if self._safety else None):
+            await _bridge.run(_bridge.publish_finish_job(self.root))
 
     async def __aexit__(self, *exc: object) -> None:
         try:
@@ -182,8 +221,13 @@ class Staging:
         finally:
             self._let_go()
         if self._kept and exc[0] is not None:
-            with suppress(LightragBkpError):
+            try:
                 await self.settle()
+            except RestoreUnfinishedError:
+                if isinstance(exc[1], LightragBkpError) and not isinstance(exc[1], OperationCancelled):
+                    raise
+            except LightragBkpError:  # another process is at it
+                pass
 
     def _let_go(self) -> None:
         """The descriptor's lock says that a living process is at work here; it goes last."""

@@ -74,6 +74,7 @@ def look(layout: files.Layout, inputs: bool, storage_path: str, some_only: bool)
         if os.path.lexists(layout.root):
             raise _no_directory(layout.root)
         return Target(layout, inputs, some_only)
+    _refuse_reserved(layout.root)
     if layout.kind is files.Kind.PLAIN:
         _refuse_graph(layout.root)
         return Target(layout, False, some_only, trees=((layout.root, ""),))
@@ -116,6 +117,17 @@ def refuse_blocked(path: str) -> None:
 
 def _no_directory(path: str) -> ConflictError:
     return ConflictError(f"{path!r} is there and no directory: name another target", target=path)
+
+
+def _refuse_reserved(root: str) -> None:
+    """What has the name under which a restore stages and is no directory is somebody else's, and no snapshot has it."""
+    path = os.path.join(root, names.STAGING_PREFIX)
+    if os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path)):
+        raise ConflictError(
+            f"{path!r} has the name under which restores prepare their files, and is no directory of one: move it away,"
+            " or name another target",
+            target=path,
+        )
 
 
 def _refuse_disguised(root: str, stores: frozenset[str]) -> None:

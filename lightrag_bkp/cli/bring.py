@@ -174,7 +174,8 @@ def _plan(outcome: "RestoreOutcome") -> Iterator[str]:
     if outcome.verdict == Verdict.UNUSABLE:
         yield "the graph is unusable: it replaces one that is there only with --allow-unusable"
     yield from table(("WOULD", "SIZE", "ITEM"), changes, ("SIZE",))
-    yield f"{_counts(outcome, _FUTURE)}, {size(outcome.needed_bytes)} to write"
+    yield _counts(outcome, _FUTURE)
+    yield f"up to {size(outcome.needed_bytes)} to write: what is unchanged too, and in blocks of 4 KiB"
     if outcome.restart_required:
         yield _RESTART
 

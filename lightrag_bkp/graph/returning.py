@@ -157,7 +157,8 @@ class Returning(KnownGraph):
             False when nothing was waiting.
 
         Raises:
-            Busy: another process is at it. DamagedError: the restore's journal is damaged.
+            Busy: another restore is at it. RestoreUnfinishedError: it cannot go on, by a damaged journal or by what is
+                mounted there; the message says what to do.
         """
         root = root_of(self._source(target_dir)[0], self.workspace)
         with refusals_named(root, "finish"):

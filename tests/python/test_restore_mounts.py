@@ -97,6 +97,39 @@ assert (target / "config.ini").read_text() == "mounted"
 assert not [name for name in os.listdir(target) if name.startswith(".lrb")]
 """
 
+STUCK = """
+import signal
+from lightrag_bkp import _bridge
+
+write(target, "as it was", STORES)
+graph = manager().register_graph("g", target)
+snapshot = graph.create_snapshot(partial=True)
+marker, at = target / ".lrb_restore.swap", 0
+while not marker.exists():
+    write(target, "newer", STORES)
+    child = os.fork()
+    if child == 0:
+        _bridge._core.publish_stop_after(at)
+        manager().register_graph("g", target).restore(snapshot.backup_id, target, allow_unusable=True)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 77
+    at += 1
+(aside,) = [path for path in root.iterdir() if path.name.startswith(".lrb_restore-target-")]
+mount("--bind", aside / "vdb_chunks.json", aside / "vdb_chunks.json")
+for _ in range(2):
+    try:
+        graph.restore(snapshot.backup_id, target, allow_unusable=True)
+    except errors.RestoreUnfinishedError as error:
+        assert str(aside / "vdb_chunks.json") in str(error) and "unmount what is mounted there" in str(error), error
+        assert "then restore again" in str(error) and "safety snapshot" in str(error), error
+    else:
+        raise AssertionError("not stuck")
+subprocess.run(["umount", aside / "vdb_chunks.json"], check=True)
+graph.restore(snapshot.backup_id, target, allow_unusable=True)
+assert contents(target) == {name: b"as it was" for name in STORES}
+assert not aside.exists()
+"""
+
 
 def run(script: str, *args: object) -> None:
     command = [*mounting(), sys.executable, "-c", textwrap.dedent(PRELUDE) + HERE + script, *map(str, args)]
@@ -116,3 +149,7 @@ def test_a_mounted_file_in_place_of_an_item_is_refused(tmp_path: Path, way: str)
 
 def test_what_is_mounted_beside_the_items_stays(tmp_path: Path) -> None:
     run(FOREIGN, tmp_path)
+
+
+def test_a_restore_that_is_stuck_at_a_mount_says_how_it_ends(tmp_path: Path) -> None:
+    run(STUCK, tmp_path)

@@ -9,6 +9,9 @@ import pytest
 from support.folders import fingerprint
 from support.program import Program, without_override
 
+from lightrag_bkp.errors import Busy
+from lightrag_bkp.staging import Staging
+
 
 @pytest.fixture(params=[0o111, 0o311], ids=["searchable", "searchable and writable"])
 def unlisted(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
@@ -47,3 +50,52 @@ def test_a_directory_in_one_that_may_be_searched_and_not_listed(program: Program
     else:
         said = bound.sentence("restore", "kept", "latest", unlisted / "new", code=1)
         assert f"{unlisted / 'new'}" in said and "Permission denied: check owner and mode" in said
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_foreign_thing_with_the_name_of_staging(program: Program, folder: Path, link: bool) -> None:
+    """In a source it is left out and said so; in a target it is in the way, and named with its path."""
+
+    def put(directory: Path) -> Path:
+        path = directory / ".lrb_restore"
+        path.symlink_to("nowhere") if link else path.write_text("mine")
+        return path
+
+    mine = put(folder)
+    program("snapshot", "g", folder)
+    assert ".lrb_restore" in program("show", "g", "latest").out
+    for more in ([], ["--dry-run"]):
+        said = program.sentence("restore", "g", "latest", folder, "--yes", *more, code=1)
+        assert str(mine) in said and "move it away, or name another target" in said
+    program("restore", "g", "latest", "there")
+    assert os.path.lexists(mine)
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_damaged_journal_in_the_target_is_blamed_on_the_target(program: Program, folder: Path) -> None:
+    (folder / ".lrb_restore").mkdir()
+    (folder / ".lrb_restore" / "journal").write_text("nonsense")
+    said = program.sentence("restore", "kept", "latest", folder, "--yes", code=1)
+    assert repr(str(folder)) in said and ".lrb_restore/journal" in said and "restore the whole snapshot" in said
+    assert "verify names all damage" not in said
+    said = program.sentence("restore", "kept", "latest", folder, "--dry-run", code=1)
+    assert "restore there again, which finishes it first" in said
+    (folder / ".lrb_restore").rename(program.directory / "away")
+    program("restore", "kept", "latest", folder, "--yes")
+
+
+@pytest.mark.usefixtures("kept")
+def test_what_is_in_the_way_of_an_item_is_named_by_its_path(program: Program, folder: Path) -> None:
+    target = program.directory / "there"
+    target.mkdir()
+    (target / "deep").symlink_to(folder)
+    said = program.sentence("restore", "kept", "latest", target, "--item", "deep/letter", "--yes", code=1)
+    assert said.startswith(f"{target / 'deep'}: it is no item of the graph and in the way of one")
+    out = program("restore", "kept", "latest", "new", "--dry-run").out
+    assert "to write: what is unchanged too, and in blocks of 4 KiB" in out
+
+
+async def test_a_second_restore_into_one_directory_is_told_where_the_first_may_be(tmp_path: Path) -> None:
+    async with Staging(str(tmp_path / "target")):
+        with pytest.raises(Busy, match="another restore into this directory is under way, in this process or another"):
+            Staging(str(tmp_path / "target"))
