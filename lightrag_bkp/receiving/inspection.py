@@ -30,12 +30,17 @@ def inspect(replica: Replica, *, send_again: bool = False) -> Inspected:
     """Reads all of a replica.
 
     Args:
-        send_again: put rotten packs aside (`replica/rotten/`), so that the sender is asked for them. Only while there
-            is a sender: what is left of a rotten pack can still be read by a restore, and is not while it lies there.
+        send_again: put rotten packs and lists aside (`replica/rotten/`), so that the sender is asked for them. Only
+            while there is a sender: what is left of a rotten pack can still be read by a restore, and is not while it
+            lies there.
     """
     receipts = replica.receipts()
     head = replica.head()
     findings = [*_chain(replica, -1 if head is None else head.number), *_receipts(replica, receipts)]
+    if send_again:
+        for name in replica.lists():
+            if not _is_what_its_name_says(shelf.read(replica.needs_path(name)), name):
+                _put_aside(replica, replica.needs_path(name))
     packs = sorted(replica.packs().items())
     for name, _ in packs:
         wrong = _pack(replica, name)
@@ -43,7 +48,7 @@ def inspect(replica: Replica, *, send_again: bool = False) -> Inspected:
             continue
         findings.append((f"packs/{name}", wrong))
         if send_again:
-            _put_aside(replica, name)
+            _put_aside(replica, replica.pack_path(name))
     entries = 0 if head is None else head.number + 1
     return Inspected(tuple(findings), entries, len(receipts), len(packs), sum(size for _, size in packs))
 
@@ -76,8 +81,7 @@ def _receipts(replica: Replica, receipts: list[Receipt]) -> Iterator[tuple[str, 
         stored = shelf.read(replica.entry_path(one.number)) or b""
         if hashlib.sha256(stored).hexdigest() != one.sha256:
             yield name, "the receipt is of another log entry than is here"
-        needs = shelf.read(replica.needs_path(one.needs)) or b""
-        if hashlib.sha256(needs).hexdigest() != one.needs:
+        if not _is_what_its_name_says(shelf.read(replica.needs_path(one.needs)), one.needs):
             yield f"replica/needs/{one.needs}", "the list of packs is missing or damaged"
             continue
         absent = [pack.hex() for pack, size in replica.needs(one.needs) or [] if have.get(pack.hex()) != size]
@@ -96,8 +100,11 @@ def _pack(replica: Replica, name: str) -> str | None:
     return None if digest.hexdigest() == name else "the pack is not what its name says: it is damaged"
 
 
-def _put_aside(replica: Replica, name: str) -> None:
-    aside = os.path.join(replica.directory, "replica", "rotten")
-    shelf.make_directories(aside)
-    os.replace(replica.pack_path(name), os.path.join(aside, name))
-    shelf.sync(os.path.dirname(replica.pack_path(name)))
+def _is_what_its_name_says(stored: bytes | None, name: str) -> bool:
+    return stored is not None and hashlib.sha256(stored).hexdigest() == name
+
+
+def _put_aside(replica: Replica, path: str) -> None:
+    shelf.make_directories(replica.rotten_directory)
+    os.replace(path, os.path.join(replica.rotten_directory, os.path.basename(path)))
+    shelf.sync(os.path.dirname(path))

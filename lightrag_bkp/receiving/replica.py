@@ -153,6 +153,11 @@ class Replica:
     def needs_path(self, sha256: str) -> str:
         return self._at("replica", "needs", sha256)
 
+    @property
+    def rotten_directory(self) -> str:
+        """Where damaged objects lie so that they are asked for again."""
+        return self._at("replica", "rotten")
+
     def receipt_path(self, number: int) -> str:
         return self._at("replica", "receipts", f"{number:020}")
 
@@ -248,17 +253,40 @@ class Replica:
             self._head = _head(frame)
 
     def grant(self, number: int, needs: str) -> None:
-        """Makes out the receipt of an entry that is here. Only while `writing`.
+        """Sees that the receipt of an entry that is here holds, or makes it out. Only while `writing`.
+
+        One that was made out long ago is looked at again: packs that were lost or put aside since are asked for. The
+        sender may have moved what they held to others, so a new list takes the place of one that no longer holds.
 
         Raises:
-            Refusal: something it needs is not.
+            Refusal: something it needs is not here.
         """
         if not self._is_here(number):
             raise Refusal(422, "bad_receipt", f"entry {number} is not here: send it first")
-        if not self.has_receipt(number):
-            self._make_out(self._stored(number), needs)
+        frame = self._stored(number)
+        receipt = self._made_out(frame)
+        if receipt is None or not self._holds(receipt):
+            self._make_out(frame, needs)
 
     # ---- inside ----
+
+    def _made_out(self, frame: frames.EntryFrame) -> Receipt | None:
+        """The receipt of this very entry; None when there is none, or it cannot be read."""
+        try:
+            receipt = self._receipt(frame.number)
+        except DamagedError:
+            return None
+        return receipt if receipt.sha256 == frame.sha256.hex() else None
+
+    def _holds(self, receipt: Receipt) -> bool:
+        try:
+            packs = self.needs(receipt.needs)
+        except DamagedError:
+            return False
+        return packs is not None and not self._absent(packs)
+
+    def _absent(self, packs: list[tuple[bytes, int]]) -> list[str]:
+        return [name.hex() for name, size in packs if shelf.size_of(self.pack_path(name.hex())) != size]
 
     def _make_out(self, frame: frames.EntryFrame, needs: str) -> None:
         if frame.kind != frames.SNAPSHOT:
@@ -266,17 +294,18 @@ class Replica:
         packs = self.needs(needs)
         if packs is None:
             raise Refusal(424, "incomplete", f"the list of packs {needs} is not here: send it", missing=[needs])
-        absent = [name.hex() for name, size in packs if shelf.size_of(self.pack_path(name.hex())) != size]
+        absent = self._absent(packs)
         if absent:
             said = f"{len(absent)} packs of the snapshot of entry {frame.number} are not here: send them first"
             raise Refusal(424, "incomplete", said, missing=absent[:PAGE])
+        before = self._made_out(frame)
         receipt = {
             "sha256": frame.sha256.hex(),
             "needs": needs,
-            "received_us": now_us(),
+            "received_us": now_us() if before is None else before.received_us,
             "time_us": frame.time_ns // 1000,
         }
-        # One that is there is of an entry that was not taken in the end.
+        # One that is there no longer holds, or is of an entry that was not taken in the end.
         shelf.replace(self.receipt_path(frame.number), json.dumps(receipt).encode(), self.quarantine.directory)
 
     def _at(self, *names: str) -> str:

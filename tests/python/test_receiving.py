@@ -244,6 +244,28 @@ def test_a_rotten_pack_is_found_and_sent_again(
     assert inspect(replica).ok
 
 
+@pytest.mark.parametrize("how", ["put aside", "lost", "cut", "list rotten"])
+def test_a_receipt_that_no_longer_holds_is_not_acknowledged_and_the_hole_is_filled(
+    sender: Sender, graph: GraphBackup, program: Program, replica: Replica, how: str
+) -> None:
+    snapshot = graph.list_snapshots()[-1].backup_id
+    sender.ship(snapshot)
+    before = replica.receipts()[0]
+    name = before.needs if how == "list rotten" else max(replica.packs())
+    path = Path(replica.needs_path(name) if how == "list rotten" else replica.pack_path(name))
+    path.chmod(0o600)
+    if how == "lost":
+        path.unlink()
+    else:
+        path.write_bytes(b"rot" + path.read_bytes()[3 : 2000 if how == "cut" else None])
+    if how in ("put aside", "list rotten"):
+        program("replica", "verify", "--send-again", code=3)
+    status, said = sender.append([], [(before.number, before.needs)])
+    assert (status, said["error"], said["missing"]) == (424, "incomplete", [name])
+    assert sender.ship(snapshot).receipts == [before.number]
+    assert inspect(replica).ok and replica.receipts() == [before]
+
+
 # ---- how far it is behind ----
 
 
