@@ -55,17 +55,19 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
             outcome.set_exception(error)
 
     thread = threading.Thread(target=work, name="lightrag-bkp-sync")
-    thread.start()
     try:
+        thread.start()
         return outcome.result()
     except BaseException:
-        if not outcome.done():  # this thread was interrupted, not the work
+        # This thread was interrupted, not the work; also while it waited for the other to begin.
+        if not outcome.done() and thread in threading.enumerate():
             loop, task = running.result()
             if task is not None:
                 loop.call_soon_threadsafe(task.cancel)
         raise
     finally:
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
 
 
 def refuse_deadlock(graph: backup.GraphBackup, method: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -87,6 +88,17 @@ async def test_lightrag_of_the_callers_loop_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_cancels_the_work_and_waits_for_it() -> None:
+    """Also one that comes while the thread that works is only beginning."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(100):
+            interrupt_once()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def interrupt_once() -> None:
     events: list[str] = []
 
     async def work() -> None:
@@ -94,17 +106,19 @@ def test_an_interrupt_cancels_the_work_and_waits_for_it() -> None:
         try:
             await asyncio.sleep(60)
         finally:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.001)
             events.append("settled")
 
     def interrupt() -> None:
         while not events:
-            time.sleep(0.01)
+            time.sleep(0)
         os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
     with pytest.raises(KeyboardInterrupt):
         sync.run(work())
+    interrupter.join()
     assert events == ["started", "settled"]
 
 
