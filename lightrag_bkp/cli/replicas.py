@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import NotFoundError
+from ..errors import DamagedError, NotFoundError
 from . import bring
 from .failures import Exit
 from .session import Session
@@ -185,18 +185,24 @@ def _seen(replica: "Replica") -> dict[str, Any]:
     from ..models import moment
     from ..receiving.replicas import lag
 
-    head, receipts, packs = replica.head(), replica.receipts(), replica.packs()
+    receipts, packs = replica.good_receipts(), replica.packs()
+    try:
+        head, behind = replica.head(), lag(replica)
+    except DamagedError:
+        head, behind = None, None
     return {
         "sealed": head is not None and head.sealed,
         "snapshots": len(receipts),
         "newest": moment(receipts[-1].time_us * 1000) if receipts else None,
         "packs": len(packs),
         "bytes": sum(packs.values()),
-        "lag": lag(replica),
+        "lag": behind,
     }
 
 
-def _behind(lag: dict[str, Any]) -> str:
+def _behind(lag: dict[str, Any] | None) -> str:
+    if lag is None:
+        return "unknown: damaged, see `replica verify`"
     if not lag["heard_us"]:
         return "unknown: never heard"
     if not lag["known"]:

@@ -2,11 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from . import frames, shelf
-from .replica import Receipt, Replica
+from ..errors import DamagedError
+from . import frames, shelf, trial
+from .replica import Replica
 
 _PIECE = 1 << 20
 
@@ -34,23 +35,19 @@ def inspect(replica: Replica, *, send_again: bool = False) -> Inspected:
             while there is a sender: what is left of a rotten pack can still be read by a restore, and is not while it
             lies there.
     """
-    receipts = replica.receipts()
-    head = replica.head()
-    findings = [*_chain(replica, -1 if head is None else head.number), *_receipts(replica, receipts)]
-    if send_again:
-        for name in replica.lists():
-            if not _is_what_its_name_says(shelf.read(replica.needs_path(name)), name):
-                _put_aside(replica, replica.needs_path(name))
+    last = replica.last_number()
+    findings = [*_chain(replica, -1 if last is None else last), *_status(replica)]
+    is_log_whole = not findings
     packs = sorted(replica.packs().items())
-    for name, _ in packs:
-        wrong = _pack(replica, name)
-        if wrong is None:
-            continue
-        findings.append((f"packs/{name}", wrong))
-        if send_again:
-            _put_aside(replica, replica.pack_path(name))
-    entries = 0 if head is None else head.number + 1
-    return Inspected(tuple(findings), entries, len(receipts), len(packs), sum(size for _, size in packs))
+    rotten = {name: wrong for name, _ in packs if (wrong := _pack(replica, name)) is not None}
+    numbers = replica.receipt_numbers()
+    for number in numbers:
+        findings += _receipt(replica, number, frozenset(rotten) if is_log_whole else None)
+    findings += [(f"packs/{name}", wrong) for name, wrong in rotten.items()]
+    if send_again:
+        _put_aside(replica, rotten)
+    size = sum(size for _, size in packs)
+    return Inspected(tuple(findings), 0 if last is None else last + 1, len(numbers), len(packs), size)
 
 
 def _chain(replica: Replica, last: int) -> Iterator[tuple[str, str]]:
@@ -74,19 +71,42 @@ def _chain(replica: Replica, last: int) -> Iterator[tuple[str, str]]:
         previous = frame.sha256
 
 
-def _receipts(replica: Replica, receipts: list[Receipt]) -> Iterator[tuple[str, str]]:
-    have = replica.packs()
-    for one in receipts:
-        name = f"replica/receipts/{one.number:020}"
-        stored = shelf.read(replica.entry_path(one.number)) or b""
-        if hashlib.sha256(stored).hexdigest() != one.sha256:
-            yield name, "the receipt is of another log entry than is here"
-        if not _is_what_its_name_says(shelf.read(replica.needs_path(one.needs)), one.needs):
-            yield f"replica/needs/{one.needs}", "the list of packs is missing or damaged"
-            continue
-        absent = [pack.hex() for pack, size in replica.needs(one.needs) or [] if have.get(pack.hex()) != size]
-        for pack in absent:
-            yield f"packs/{pack}", f"the pack is missing or cut, and the snapshot of entry {one.number} needs it"
+def _status(replica: Replica) -> Iterator[tuple[str, str]]:
+    try:
+        replica.status()
+    except DamagedError:
+        yield "replica/status", "what its sender said last, and its epoch, cannot be read"
+
+
+def _receipt(replica: Replica, number: int, rotten: frozenset[str] | None) -> Iterator[tuple[str, str]]:
+    """What is wrong with one. None of `rotten`: the log is damaged, so that the core is not asked."""
+    name = f"replica/receipts/{number:020}"
+    try:
+        receipt = replica.receipt(number)
+    except DamagedError:
+        yield name, "the receipt cannot be read: a sender has it made out again"
+        return
+    stored = shelf.read(replica.entry_path(number)) or b""
+    if hashlib.sha256(stored).hexdigest() != receipt.sha256:
+        yield name, "the receipt is of another log entry than is here"
+        return
+    try:
+        packs = replica.needs(receipt.needs)
+    except (DamagedError, ValueError):
+        packs = None
+    if packs is None:
+        yield f"replica/needs/{receipt.needs}", "the list of packs is missing or damaged"
+        return
+    absent = replica.absent(packs)
+    for pack in absent:
+        yield f"packs/{pack}", f"the pack is missing or cut, and the snapshot of entry {number} needs it"
+    if absent or rotten is None or not rotten.isdisjoint(pack.hex() for pack, _ in packs):
+        return
+    if frames.read_entry(stored).sealed:
+        return
+    short = trial.shortcoming(replica, number, packs)
+    if short is not None:
+        yield name, f"the snapshot cannot be brought back: {short}"
 
 
 def _pack(replica: Replica, name: str) -> str | None:
@@ -104,7 +124,11 @@ def _is_what_its_name_says(stored: bytes | None, name: str) -> bool:
     return stored is not None and hashlib.sha256(stored).hexdigest() == name
 
 
-def _put_aside(replica: Replica, path: str) -> None:
-    shelf.make_directories(replica.rotten_directory)
-    os.replace(path, os.path.join(replica.rotten_directory, os.path.basename(path)))
-    shelf.sync(os.path.dirname(path))
+def _put_aside(replica: Replica, rotten: Iterable[str]) -> None:
+    """Rotten packs, and rotten lists of packs."""
+    lists = map(replica.needs_path, replica.lists())
+    paths = [path for path in lists if not _is_what_its_name_says(shelf.read(path), os.path.basename(path))]
+    for path in [*map(replica.pack_path, rotten), *paths]:
+        shelf.make_directories(replica.rotten_directory)
+        os.replace(path, os.path.join(replica.rotten_directory, os.path.basename(path)))
+        shelf.sync(os.path.dirname(path))

@@ -101,7 +101,7 @@ class Receiver:
     def state(self, replica: Replica) -> dict[str, Any]:
         """What a sender compares its own log with."""
         head = replica.require_head()
-        packs, receipts = replica.packs(), replica.receipts()
+        packs, receipts = replica.packs(), replica.good_receipts()
         return {
             "repository_id": head.repository_id.hex(),
             "sealed": head.sealed,

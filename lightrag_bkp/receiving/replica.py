@@ -6,15 +6,16 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DamagedError
-from . import frames, shelf
+from . import frames, records, shelf, trial
 from .keys import now_us
 from .protocol import KEY_SLOT_NAME, PAGE, SHA256_HEX, decode_needs
 from .quarantine import Part, Quarantine
+from .records import Receipt
 from .refusal import Refusal
 
 _DIRECTORIES = ("log", "packs", "tmp", "keys", "replica", "replica/quarantine", "replica/needs", "replica/receipts")
@@ -22,22 +23,6 @@ _DIRECTORIES = ("log", "packs", "tmp", "keys", "replica", "replica/quarantine", 
 _NUMBER = re.compile(r"[0-9]{20}", re.ASCII)
 MOST_RECEIPTS = 1024
 """In an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A snapshot that is complete here.
-
-    Attributes:
-        number: of its log entry. sha256: of that entry. needs: SHA-256 of the list of its packs.
-        received_us: when it became complete, by this host's clock. time_us: when it was taken, as its entry claims.
-    """
-
-    number: int
-    sha256: str
-    needs: str
-    received_us: int
-    time_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +63,7 @@ class Replica:
             head = self._head
             if head is not None and not os.path.exists(self.entry_path(head.number)):
                 head = None  # somebody removed the replica
-            number = self._last_number() if head is None else head.number
+            number = self.last_number() if head is None else head.number
             while number is not None and os.path.exists(self.entry_path(number + 1)):
                 number += 1
             if number is not None and (head is None or head.number != number):
@@ -98,14 +83,45 @@ class Replica:
         return head
 
     def status(self) -> dict[str, Any]:
-        """The highest epoch seen, and what the sender said: {epoch, head, behind_bytes, heard_us, even_us, held}."""
-        return _stored_document(self._at("replica", "status")) or {"epoch": 0}
+        """The highest epoch seen, and what the sender said: {epoch, head, behind_bytes, heard_us, even_us, held}.
+
+        Raises:
+            DamagedError: it cannot be read.
+        """
+        return records.read_status(self._at("replica", "status"))
 
     def receipts(self) -> list[Receipt]:
-        """All, in the log's order."""
-        head = self.head()
-        numbers = [] if head is None else self._numbers(self._at("replica", "receipts"))
-        return [self._receipt(number) for number in numbers if head is not None and number <= head.number]
+        """All, in the log's order.
+
+        Raises:
+            DamagedError: one cannot be read.
+        """
+        return [self.receipt(number) for number in self.receipt_numbers()]
+
+    def good_receipts(self) -> list[Receipt]:
+        """Those that can be read: who asks for one of the others has it made out again."""
+        found = []
+        for number in self.receipt_numbers():
+            with suppress(DamagedError):
+                found.append(self.receipt(number))
+        return found
+
+    def receipt(self, number: int) -> Receipt:
+        """The receipt of an entry.
+
+        Raises:
+            DamagedError: it cannot be read.
+        """
+        return records.read_receipt(number, self.receipt_path(number))
+
+    def receipt_numbers(self) -> list[int]:
+        """Of the entries that have a receipt and are here, in the log's order."""
+        last = self.last_number()
+        return [] if last is None else [one for one in self._numbers(self._at("replica", "receipts")) if one <= last]
+
+    def last_number(self) -> int | None:
+        """Of the last entry, whole or not; None: there is none."""
+        return max(self._numbers(self._at("log")), default=None)
 
     def has_receipt(self, number: int) -> bool:
         """Whether the snapshot of this entry is complete here."""
@@ -143,6 +159,10 @@ class Replica:
             for sha256, size in objects
             if shelf.size_of(self.pack_path(sha256)) != size and shelf.size_of(self.needs_path(sha256)) != size
         ]
+
+    def absent(self, packs: list[tuple[bytes, int]]) -> list[str]:
+        """Those of these packs that are not here, or not as long."""
+        return [name.hex() for name, size in packs if shelf.size_of(self.pack_path(name.hex())) != size]
 
     def entry_path(self, number: int) -> str:
         return self._at("log", f"{number:020}")
@@ -232,8 +252,7 @@ class Replica:
         """Takes a log entry: behind the last one, or one that is here. Only while `writing`.
 
         Args:
-            needs: lists of packs by the numbers of the snapshots that are to have a receipt. Theirs is made out first,
-                so that whoever reads the log finds it there.
+            needs: lists of packs by the numbers of the snapshots that are to have a receipt afterwards (`grant`).
 
         Raises:
             Refusal: it is none of this graph's, does not follow, or another one is at its number; or what its receipt
@@ -246,7 +265,7 @@ class Replica:
             return
         self._check_follows(frame, head)
         if frame.number in needs:
-            self._make_out(frame, needs[frame.number])
+            self._listed(frame, needs[frame.number])
         shelf.create(self.entry_path(frame.number), stored, self.quarantine.directory)
         shelf.sync(self._at("log"))  # before the next one is made: no power cut may keep that alone
         with self._lock:
@@ -265,15 +284,21 @@ class Replica:
             raise Refusal(422, "bad_receipt", f"entry {number} is not here: send it first")
         frame = self._stored(number)
         receipt = self._made_out(frame)
-        if receipt is None or not self._holds(receipt):
-            self._make_out(frame, needs)
+        if receipt is not None and self._holds(receipt):
+            return
+        packs = self._listed(frame, needs)
+        short = None if frame.sealed else trial.shortcoming(self, number, packs)
+        if short is not None:
+            said = f"the snapshot of entry {number} gets no receipt: {short}; list what it needs, and send that"
+            raise Refusal(424, "incomplete", said, missing=[])
+        self._make_out(frame, needs)
 
     # ---- inside ----
 
     def _made_out(self, frame: frames.EntryFrame) -> Receipt | None:
         """The receipt of this very entry; None when there is none, or it cannot be read."""
         try:
-            receipt = self._receipt(frame.number)
+            receipt = self.receipt(frame.number)
         except DamagedError:
             return None
         return receipt if receipt.sha256 == frame.sha256.hex() else None
@@ -283,21 +308,22 @@ class Replica:
             packs = self.needs(receipt.needs)
         except DamagedError:
             return False
-        return packs is not None and not self._absent(packs)
+        return packs is not None and not self.absent(packs)
 
-    def _absent(self, packs: list[tuple[bytes, int]]) -> list[str]:
-        return [name.hex() for name, size in packs if shelf.size_of(self.pack_path(name.hex())) != size]
-
-    def _make_out(self, frame: frames.EntryFrame, needs: str) -> None:
+    def _listed(self, frame: frames.EntryFrame, needs: str) -> list[tuple[bytes, int]]:
+        """The packs of a list that is to be a snapshot's; all of them are here."""
         if frame.kind != frames.SNAPSHOT:
             raise Refusal(422, "bad_receipt", f"entry {frame.number} is no snapshot")
         packs = self.needs(needs)
         if packs is None:
             raise Refusal(424, "incomplete", f"the list of packs {needs} is not here: send it", missing=[needs])
-        absent = self._absent(packs)
+        absent = self.absent(packs)
         if absent:
             said = f"{len(absent)} packs of the snapshot of entry {frame.number} are not here: send them first"
             raise Refusal(424, "incomplete", said, missing=absent[:PAGE])
+        return packs
+
+    def _make_out(self, frame: frames.EntryFrame, needs: str) -> None:
         before = self._made_out(frame)
         receipt = {
             "sha256": frame.sha256.hex(),
@@ -324,18 +350,8 @@ class Replica:
         head = self.head()
         return head is not None and number <= head.number
 
-    def _receipt(self, number: int) -> Receipt:
-        path = self.receipt_path(number)
-        try:
-            return Receipt(number, **_stored_document(path) or {})
-        except TypeError:
-            raise DamagedError("a receipt of the replica is damaged", target=path) from None
-
     def _numbers(self, directory: str) -> list[int]:
         return sorted(int(name) for name in _files(directory, _NUMBER))
-
-    def _last_number(self) -> int | None:
-        return max(self._numbers(self._at("log")), default=None)
 
     def _judge(self, kind: str, fd: int, part: Part) -> None:
         try:
@@ -378,14 +394,6 @@ def _frame(stored: bytes) -> frames.EntryFrame:
         return frames.read_entry(stored)
     except ValueError as error:
         raise Refusal(422, "bad_entry", f"a log entry cannot be taken: {error}") from None
-
-
-def _stored_document(path: str) -> dict[str, Any] | None:
-    stored = shelf.read(path)
-    try:
-        return None if stored is None else dict(json.loads(stored))
-    except (ValueError, TypeError):
-        raise DamagedError("what is kept of a replica is damaged", target=path) from None
 
 
 def _diverged(said: str, head: Head) -> Refusal:

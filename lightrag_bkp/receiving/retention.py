@@ -15,7 +15,8 @@ from ..errors import DamagedError, InvalidInputError
 from ..models import RetentionPolicy
 from ..repository import EXPIRED, scan
 from . import shelf
-from .replica import Receipt, Replica
+from .records import Receipt
+from .replica import Replica
 
 SPARED_S = 24 * 3600.0
 """What no receipt names is part of a shipment for so long; one that takes longer sends it again."""

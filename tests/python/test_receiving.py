@@ -1,5 +1,7 @@
 """Receiving as it is run: a graph is snapshotted here, sent over TLS, and restored there with its sender gone."""
 
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -16,6 +18,7 @@ from support.receiving import Listening, Sender, new_key, opened, receiving
 import lightrag_bkp
 from lightrag_bkp.errors import DamagedError
 from lightrag_bkp.probing import Prober, ProbeSettings, TargetStatus
+from lightrag_bkp.receiving import protocol
 from lightrag_bkp.receiving.inspection import inspect
 from lightrag_bkp.receiving.replica import Replica
 from lightrag_bkp.receiving.retention import Rules, thin
@@ -264,6 +267,68 @@ def test_a_receipt_that_no_longer_holds_is_not_acknowledged_and_the_hole_is_fill
     assert (status, said["error"], said["missing"]) == (424, "incomplete", [name])
     assert sender.ship(snapshot).receipts == [before.number]
     assert inspect(replica).ok and replica.receipts() == [before]
+
+
+def test_a_list_that_is_not_enough_for_its_snapshot_gets_no_receipt(
+    sender: Sender, graph: GraphBackup, replica: Replica, program: Program
+) -> None:
+    """Each pack it names is here and whole. One receipt that is there all the same, verify names."""
+    snapshot = graph.list_snapshots()[-1].backup_id
+    number, packs = sender.needed(snapshot)
+    sender.append(range(1))
+    sender.ship_packs(packs)
+    needs = protocol.encode_needs(packs[1:])
+    name = hashlib.sha256(needs).hexdigest()
+    Path(replica.needs_path(name)).write_bytes(needs)
+    status, said = sender.append(range(1, number + 1), [(number, name)])
+    assert (status, said["error"]) == (424, "incomplete") and "not enough" in said["detail"]
+    assert replica.receipts() == [] and replica.last_number() == number
+    assert sender.ship(snapshot).receipts == [number] and inspect(replica).ok
+    path = Path(replica.receipt_path(number))
+    forged = json.loads(path.read_bytes()) | {"needs": name}
+    path.chmod(0o600)
+    path.write_text(json.dumps(forged))
+    found = program.json("replica", "verify", code=3)["replicas"][0]["findings"]
+    assert [one["object"] for one in found] == [f"replica/receipts/{number:020}"]
+    assert "not enough" in found[0]["message"]
+    assert not list(Path(replica.directory, "replica").glob("trial.*"))
+
+
+@pytest.mark.parametrize(
+    ("what", "content"),
+    [
+        ("receipt", b"{}"),
+        ("receipt", b"no JSON"),
+        ("receipt", b'{"sha256": 1, "needs": [], "received_us": "x", "time_us": null}'),
+        ("entry", None),
+        ("status", b'{"epoch": 0, "head": "x"}'),
+        ("status", b'{"epoch": true}'),
+        ("status", b"\xff"),
+    ],
+)
+def test_damage_in_one_replica_is_named_and_the_others_are_looked_at(
+    sender: Sender, graph: GraphBackup, program: Program, replica: Replica, what: str, content: bytes | None
+) -> None:
+    snapshot = graph.list_snapshots()[-1].backup_id
+    sender.ship(snapshot)
+    Sender(sender.there, new_key(program, "zurich"), "alpha", sender.core).ship(snapshot)
+    last = replica.receipt_numbers()[-1]
+    path = {
+        "receipt": Path(replica.receipt_path(last)),
+        "entry": Path(replica.entry_path(last)),
+        "status": Path(replica.directory, "replica", "status"),
+    }[what]
+    path.chmod(0o600)
+    stored = bytearray(path.read_bytes())
+    stored[-40] ^= 1
+    path.write_bytes(stored if content is None else content)
+    hurt, whole = program.json("replica", "verify", code=3)["replicas"]
+    assert str(path.relative_to(replica.directory)) in [one["object"] for one in hurt["findings"]]
+    assert whole["sender"] == "zurich" and whole["ok"]
+    assert [one["sender"] for one in program.json("replica", "list")["replicas"]] == ["tokyo", "zurich"]
+    assert "zurich" in program("replica", "list").out
+    if what == "receipt":  # as soon as its sender is heard it is made out again
+        assert sender.ship(snapshot).receipts == [last] and inspect(replica).ok
 
 
 # ---- how far it is behind ----
