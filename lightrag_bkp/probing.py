@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _bridge
 from .errors import InvalidInputError, NotFoundError
+from .redaction import without_key
 
 if TYPE_CHECKING:
     from ._bridge import Prober as CoreProber
@@ -141,7 +142,7 @@ class Prober:
         """What is known of a target; None: unknown."""
         with self._lock:
             row = self._running().look(target_id) if target_id in self._targets else None
-        return None if row is None else _health(row)
+        return None if row is None else self._health(row)
 
     def isolated(self) -> tuple[bool, int]:
         """Whether most targets stopped answering at about the same time, so that this machine's own network is
@@ -175,7 +176,7 @@ class Prober:
             await asyncio.wrap_future(future)
         with self._lock:
             rows = [self._running().look(target_id) for target_id in self._targets]
-        return {row[0]: _health(row) for row in rows if row is not None}
+        return {row[0]: self._health(row) for row in rows if row is not None}
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -229,12 +230,22 @@ class Prober:
         later = [entry for entry in waiting if entry[0] > row[8]]
         if later:
             self._waiting[row[0]] = later
-        return [(future, _health(row)) for ticket, future in waiting if ticket <= row[8]]
+        return [(future, self._health(row)) for ticket, future in waiting if ticket <= row[8]]
 
     def _take_swept(self, ticket: int) -> "list[Future[None]]":
         ended = [future for asked, future in self._sweeps if asked <= ticket]
         self._sweeps = [(asked, future) for asked, future in self._sweeps if asked > ticket]
         return ended
+
+    def _health(self, row: "_bridge.ProbeRow") -> TargetHealth:
+        target_id, status, last, reason, probed_ns, since_ns, took_ms, probes, _, instance, version, epoch, free = row
+        target = self._targets.get(target_id)
+        key = None if target is None else target[1]
+        reason, instance, version = (without_key(said, key) for said in (reason, instance, version))
+        return TargetHealth(
+            TargetStatus(status), TargetStatus(last), reason, _time(probed_ns), _time(since_ns), took_ms, probes,
+            instance, version, _number(epoch), _number(free),
+        )  # fmt: skip
 
     # ---- its life ----
 
@@ -322,11 +333,3 @@ def _time(ns: int) -> datetime | None:
 
 def _number(value: int) -> int | None:
     return None if value < 0 else value
-
-
-def _health(row: "_bridge.ProbeRow") -> TargetHealth:
-    _, status, last, reason, probed_ns, since_ns, took_ms, probes, _, instance_id, version, epoch, free_bytes = row
-    return TargetHealth(
-        TargetStatus(status), TargetStatus(last), reason, _time(probed_ns), _time(since_ns), took_ms, probes,
-        instance_id, version, _number(epoch), _number(free_bytes),
-    )  # fmt: skip

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from ..receiving.protocol import Acknowledgement
 from ..repository import GraphRepository
 from ..turns import Turns
 from .cargo import Cargo
+from .ending import is_ending
 from .pace import TokenBucket
 from .peer import Address, Peer, Refusal, Setback
 from .records import ReplicationLog, ReplicationStatus
@@ -118,6 +120,11 @@ class Courier:
             return await self._note(journey, ReplicationStatus.REFUSED, str(refusal))
         except LightragBkpError as error:
             return await self._note(journey, ReplicationStatus.FAILED, str(error))
+        except Exception as error:
+            if is_ending(error):
+                self._write(journey, ReplicationStatus.FAILED, "it was interrupted")
+                raise
+            return await self._note(journey, ReplicationStatus.FAILED, _unexpected(journey, error))
         except BaseException:
             self._write(journey, ReplicationStatus.FAILED, "it was interrupted")  # nothing can be awaited safely now
             raise
@@ -211,6 +218,18 @@ def _chosen(core: _bridge.Repository, snapshot_id: str | None) -> list[str]:
         return [snapshot_id]
     rows = [row for row in core.snapshots() if not row[10]]
     return [row[0] for row in rows[-1:]] + [row[0] for row in reversed(rows[:-1]) if row[12]]
+
+
+def _unexpected(journey: _Journey, error: Exception) -> str:
+    """A mistake here, perhaps met by what one target answers: it is no reason for the others to go without. Its own
+    text may hold what was answered, so its type and its place have to do."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(frame.filename)}:{frame.lineno}"
+    logger.error(
+        "event=replication_broke graph=%s target=%s error=%s at=%s",
+        journey.repository.graph_id, journey.destination.name, type(error).__name__, place,
+    )  # fmt: skip
+    return f"sending to {journey.destination.name} ended in an unexpected {type(error).__name__} at {place}"
 
 
 def _us(moment: datetime) -> int:

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import LightragBkpError
+from .ending import is_ending
 
 if TYPE_CHECKING:
     from ..replication import ReplicationManager
@@ -80,7 +81,7 @@ class Dispatcher:
         except LightragBkpError as error:
             logger.error("event=replication_impossible error=%r", str(error))
         except RuntimeError as error:
-            if not _is_ending(error):
+            if not is_ending(error):
                 raise
         finally:
             with self._lock:
@@ -152,15 +153,8 @@ async def _unless_ending(work: Callable[[], Awaitable[None]]) -> None:
     try:
         await work()
     except RuntimeError as error:
-        if not _is_ending(error):
+        if not is_ending(error):
             raise
-
-
-def _is_ending(error: RuntimeError) -> bool:
-    """Python takes no more work for threads, and makes none, once its main thread is over, a moment before `close` is
-    called. What meets that ends, and is no error.
-    """
-    return any(said in str(error) for said in ("cannot schedule new futures", "at interpreter shutdown"))
 
 
 _dispatchers: "weakref.WeakSet[Dispatcher]" = weakref.WeakSet()

@@ -3,7 +3,7 @@
 Where a URL leads is judged by the address that is connected to, each time (csrc/net/address.h); the key goes over plain
 HTTP only to this machine or where that was allowed; certificates are checked against the same authorities as the prober
 does; nothing is followed, no proxy of the environment is used, no cookie is kept, and an answer has a ceiling. The key
-stands in no message and no `repr`.
+stands in no message and no `repr`, whatever is answered.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ import yarl
 from .. import _bridge
 from ..errors import ConfigurationError, RefusedError, ServerError
 from ..probing import ProbeSettings, trusted
+from ..redaction import without_key
 from . import pace
 from .retrying import is_permanent, retry_after
 
@@ -142,11 +143,13 @@ class Peer:
         except TimeoutError:
             raise Setback(f"{self._url} does not answer: nothing moved for {STALL_S:g} s") from None
         except aiohttp.ClientSSLError as error:
-            raise Setback(f"{self._url} cannot be trusted: {_said(error)}") from None
+            raise Setback(f"{self._url} cannot be trusted: {self._words(_said(error))}") from None
+        except aiohttp.ClientResponseError as error:
+            raise Setback(f"{self._url} answers what is no HTTP: {self._words(_said(error))}") from None
         except (aiohttp.ClientError, OSError) as error:
             if self._forbidden is not None:
                 raise Refusal(self._forbidden) from None
-            raise Setback(f"{self._url} cannot be reached: {_said(error)}") from None
+            raise Setback(f"{self._url} cannot be reached: {self._words(_said(error))}") from None
 
     async def _exchange(
         self,
@@ -183,14 +186,19 @@ class Peer:
             yield part
 
     def _refused(self, response: aiohttp.ClientResponse, document: Mapping[str, Any]) -> Setback | Refusal:
-        said = document.get("detail") or document.get("reason") or response.reason or "no reason given"
-        reason = "".join(c if c.isprintable() else " " for c in str(said))[:_REASON_CHARACTERS]
-        sentence = f"{self._url} answers {response.status}: {reason}"
+        told = (document.get("detail"), document.get("reason"), response.reason)
+        said = next((one for one in told if one and isinstance(one, str)), "no reason given")
+        sentence = f"{self._url} answers {response.status}: {self._words(said)}"
         if 300 <= response.status < 400:
             return Refusal(f"{self._url} answers {response.status}, and nothing is followed: correct the target's URL")
         if is_permanent(response.status):
             return Refusal(sentence, response.status, document)
         return Setback(sentence, retry_after(response.headers.get("Retry-After")), document)
+
+    def _words(self, said: str) -> str:
+        """Somebody else's text as part of a sentence of ours: one line, not long, without the key."""
+        plain = "".join(c if c.isprintable() else " " for c in without_key(said, self._address.api_key))
+        return " ".join(plain.split())[:_REASON_CHARACTERS]
 
     def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         """Called for every address that is about to be connected to."""
@@ -242,6 +250,10 @@ def _said(error: BaseException) -> str:
     """What went wrong below, in a few words."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the connection was closed"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return error.message.partition("\n")[0].rstrip(":")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "its answer broke off, or cannot be decoded"
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     return str(
         getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or inner or type(inner).__name__

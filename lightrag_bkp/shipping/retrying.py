@@ -57,8 +57,8 @@ def retry_after(text: str | None, now: datetime | None = None) -> float | None:
         return float(text.strip()[:9])
     try:
         then = parsedate_to_datetime(text)
-    except ValueError:
+        if then.tzinfo is None:
+            then = then.replace(tzinfo=UTC)
+        return max(0.0, (then - (now or datetime.now(UTC))).total_seconds())
+    except (ValueError, TypeError, ArithmeticError, LookupError):  # years and zones that no clock has
         return None
-    if then.tzinfo is None:
-        then = then.replace(tzinfo=UTC)
-    return max(0.0, (then - (now or datetime.now(UTC))).total_seconds())

@@ -1,6 +1,7 @@
 """One graph to one target, once: ask what is missing, send that, and have it acknowledged (docs/replication.md).
 
-Nothing is remembered between two tries: the receiver says what it has, so the next one sends the rest.
+Nothing is remembered between two tries: the receiver says what it has, so the next one sends the rest. What it says
+unsigned saves work and proves nothing: a snapshot is there when the signed acknowledgement of this try names it.
 """
 
 import asyncio
@@ -9,15 +10,18 @@ import hashlib
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
+from typing import Any, TypeVar
 
 from ..errors import DamagedError
 from ..receiving import protocol
 from ..receiving.protocol import Acknowledgement
+from ..redaction import without_key
+from . import answers
 from .cargo import Cargo, Entry, Readable
 from .peer import Answer, Peer, Refusal, Setback
 
+T = TypeVar("T")
 PACKS_AT_ONCE = 4
 _TRIES_OF_A_PART = 4
 _LOG_BYTES = protocol.BODY_BYTES - (64 << 10)
@@ -60,20 +64,44 @@ class Shipment:
         replica = await self._replica()
         if replica is None:
             await self._post_log([await self._encoded(await self._cargo.entry(0))], [], 0)
-            replica = await self._replica() or {"number": 0, "receipts": [], "keys": []}
-        number = replica["number"]
+            replica = await self._existing()
         await self._send_keys(replica)
-        there = {receipt["number"] for receipt in replica["receipts"]}
+        try:
+            return await self._bring(snapshot_ids, replica.number, replica.receipts, frozenset())
+        except Setback as setback:
+            if setback.document.get("error") != "incomplete":
+                raise
+            lost = self._read(answers.lost, setback.document)
+        logger.warning("event=replica_incomplete graph=%s target=%s objects=%d", self._graph_id, self._label, len(lost))
+        return await self._bring(snapshot_ids, (await self._existing()).number, frozenset(), lost)
+
+    async def _bring(
+        self, snapshot_ids: Sequence[str], number: int, told: Set[int], lost: Set[str]
+    ) -> tuple[Acknowledgement, str]:
+        """Sends what snapshots need, the entries above `number`, and asks for all their receipts.
+
+        Args:
+            told: entries of snapshots the replica says it has: of those nothing is offered.
+            lost: names of what it says it has not.
+        """
         receipts = []
         for snapshot_id in snapshot_ids:
             at, packs = await self._cargo.needs(snapshot_id)
-            if at not in there:
-                receipts.append({"number": at, "needs": await self._send_needed(packs)})
+            needs = protocol.encode_needs(packs)
+            if at not in told:
+                await self._send_needed(packs, needs, lost)
+            receipts.append({"number": at, "needs": hashlib.sha256(needs).hexdigest()})
         return await self._send_log(number, receipts)
 
     # ---- where the replica is ----
 
-    async def _replica(self) -> dict[str, Any] | None:
+    async def _existing(self) -> answers.Replica:
+        replica = await self._replica()
+        if replica is None:
+            raise Setback(f"{self._label} says that the replica it acknowledged is not there")
+        return replica
+
+    async def _replica(self) -> answers.Replica | None:
         """What it says of itself, held against the log here; None when there is none yet."""
         try:
             answer = await self._peer.ask("GET", self._path())
@@ -81,39 +109,39 @@ class Shipment:
             if refused.status == 404 and refused.document.get("error") == "no_replica":
                 return None
             raise
-        said = dict(answer.document)
-        try:
-            number, sha256, repository_id = said["number"], bytes.fromhex(said["sha256"]), said["repository_id"]
-            said["receipts"], said["keys"] = list(said["receipts"]), list(said["keys"])
-        except (KeyError, TypeError, ValueError):
-            raise Setback(f"{self._label} does not answer as a receiver does") from None
-        if repository_id != self._head.repository_id.hex():
+        said = self._read(answers.replica, answer.document)
+        if said.repository_id != self._head.repository_id.hex():
             raise Refusal(
                 f"{self._label} holds another repository of graph {self._graph_id!r}: remove that replica there, or"
                 " send with another key"
             )
-        ours = await self._cargo.entry(number) if number <= self._head.number else None
-        if ours is None or ours.sha256 != sha256:
+        ours = await self._cargo.entry(said.number) if said.number <= self._head.number else None
+        if ours is None or ours.sha256.hex() != said.sha256:
             raise Refusal(
-                f"the copy of graph {self._graph_id!r} at {self._label} and the log here differ at entry {number}: one"
-                " of them was rolled back or replaced; nothing was overwritten"
+                f"the copy of graph {self._graph_id!r} at {self._label} and the log here differ at entry"
+                f" {said.number}: one of them was rolled back or replaced; nothing was overwritten"
             )
         return said
 
+    def _read(self, reader: Callable[[Mapping[str, Any]], T], document: Mapping[str, Any]) -> T:
+        try:
+            return reader(document)
+        except ValueError as error:
+            raise Setback(f"{self._label} does not answer as a receiver does: {error}") from None
+
     # ---- objects ----
 
-    async def _send_keys(self, replica: dict[str, Any]) -> None:
+    async def _send_keys(self, replica: answers.Replica) -> None:
         for name, slot in (await self._cargo.key_slots()).items():
-            if name not in replica["keys"]:
+            if name not in replica.keys:
                 await self._peer.ask("PUT", self._path("keys", name), body=slot, headers=self._headers)
 
-    async def _send_needed(self, packs: list[tuple[bytes, int]]) -> str:
-        """Sends what is missing of a snapshot's packs, and their list; returns the list's name."""
-        needs = protocol.encode_needs(packs)
+    async def _send_needed(self, packs: list[tuple[bytes, int]], needs: bytes, lost: Set[str]) -> None:
+        """Sends what is missing of a snapshot's packs, and their list."""
         name = hashlib.sha256(needs).hexdigest()
         objects = [(pack_id.hex(), size) for pack_id, size in packs] + [(name, len(needs))]
-        missing = await self._missing(objects)
         sizes = dict(objects)
+        missing = dict.fromkeys(lost & sizes.keys(), 0) | await self._missing(objects)
         behind = sum(sizes[one] - offset for one, offset in missing.items() if one != name)
         if behind:
             await self._post_log([], [], behind)  # should the line break, it knows how far behind it is
@@ -121,7 +149,6 @@ class Shipment:
         await self._send_packs([(one, sizes[one], offset) for one, offset in missing.items()])
         if listed is not None:
             await self._send("needs", name, Readable(needs), len(needs), listed)
-        return name
 
     async def _missing(self, objects: list[tuple[str, int]]) -> dict[str, int]:
         """How much is there of each object that is not complete."""
@@ -130,12 +157,8 @@ class Shipment:
         for at in range(0, len(objects), protocol.PAGE):
             page = [{"sha256": name, "size": size} for name, size in objects[at : at + protocol.PAGE]]
             answer = await self._peer.ask("POST", self._path("missing"), document={"objects": page})
-            try:
-                found = {one["sha256"]: one["offset"] for one in answer.document["missing"]}
-                is_sane = all(0 <= offset <= asked[name] for name, offset in found.items())
-            except (KeyError, TypeError):
-                is_sane = False
-            if not is_sane:
+            found = self._read(answers.missing, answer.document)
+            if any(offset > asked.get(name, -1) for name, offset in found.items()):
                 raise Setback(f"{self._label} asks for something that was not offered")
             missing |= found
         return missing
@@ -165,10 +188,10 @@ class Shipment:
             part, digest = await content.part(offset, min(protocol.BODY_BYTES, size - offset))
             answer = await self._put_part(kind, name, part, digest, size, offset)
             self.accepted_bytes += len(part)
-            if answer.document.get("complete"):
+            reached, is_complete = self._read(answers.progress, answer.document)
+            if is_complete:
                 return
-            reached = answer.document.get("offset")
-            if not isinstance(reached, int) or not offset < reached < size:
+            if not offset < reached < size:
                 raise Setback(f"{self._label} does not take the parts of {kind} {name} in order")
             offset = reached
 
@@ -214,7 +237,10 @@ class Shipment:
             last = await self._post_log(batch, [], 0)
         for at in range(0, len(receipts), _RECEIPTS_AT_ONCE):
             last = await self._post_log([], receipts[at : at + _RECEIPTS_AT_ONCE], 0)
-        return last or await self._post_log([], [], 0)
+        last = last or await self._post_log([], [], 0)
+        if last[0].number < self._head.number:
+            raise Setback(f"{self._label} has the log up to entry {last[0].number} only, and said it had more")
+        return last
 
     async def _batches(self, first: int) -> AsyncIterator[list[dict[str, Any]]]:
         batch: list[dict[str, Any]] = []
@@ -250,17 +276,20 @@ class Shipment:
             document={"entries": entries, "receipts": receipts, "head": head, "held": self._held, "nonce": nonce},
             headers=self._headers,
         )
-        said = protocol.checked(answer.document, self._api_key, nonce)
+        said = self._read(lambda found: answers.acknowledgement(found, self._api_key, nonce), answer.document)
         if said is None:
             raise Setback(f"{self._label} acknowledges without having the key: something in between answers")
         await self._check(said, receipts)
         self.accepted_bytes += len(entries)
-        return said, json.dumps(dict(answer.document), separators=(",", ":"))
+        text = json.dumps(dict(answer.document), separators=(",", ":"))
+        if without_key(text, self._api_key) != text:  # it is kept as it was signed
+            raise Setback(f"{self._label} does not answer as a receiver does: its acknowledgement names the key")
+        return said, text
 
     async def _check(self, said: Acknowledgement, receipts: list[dict[str, Any]]) -> None:
         """That what is acknowledged is what was sent."""
         is_ours = said.graph == self._graph_id and said.repository_id == self._head.repository_id.hex()
-        if is_ours and 0 <= said.number <= self._head.number:
+        if is_ours and said.number <= self._head.number:
             is_ours = (await self._cargo.entry(said.number)).sha256.hex() == said.sha256
         if not is_ours:
             raise Refusal(f"{self._label} acknowledges another log than the one of graph {self._graph_id!r} here")

@@ -124,6 +124,21 @@ async def test_an_answer_that_ends_early_is_a_setback() -> None:
             await ask(f"http://127.0.0.1:{port}")
 
 
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"HTTP/1.1 200 OK\r\nA" + b"\x01: 1\r\n\r\n", "answers what is no HTTP"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "answers what is no HTTP"),
+        (answer("200 OK", b"no gzip", b"Content-Encoding: gzip"), "cannot be decoded"),
+    ],
+)
+async def test_what_is_no_http_is_told_in_one_sentence(sent: bytes, said: str) -> None:
+    async with serving(lambda head: sent) as (port, _):
+        with pytest.raises(Setback, match=said) as caught:
+            await ask(f"http://127.0.0.1:{port}")
+    assert str(caught.value).isprintable() and "message:" not in str(caught.value), caught.value
+
+
 async def test_who_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "STALL_S", 0.3)
     async with serving(lambda head: None) as (port, _):
