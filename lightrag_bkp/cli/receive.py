@@ -101,7 +101,7 @@ def list_(session: Session) -> int:
 
 def revoke(
     session: Session,
-    key: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, or a unique beginning of it.")],
+    key: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, a unique beginning of it, or its name.")],
 ) -> int:
     """End a key. What was sent with it stays."""
     from ..receiving.here import open_keys

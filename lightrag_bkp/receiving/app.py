@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..errors import LightragBkpError
+from ..errors import DamagedError, LightragBkpError
 from . import protocol
 from .body import Body, Gone, Message, Receive, decimal
 from .keys import ReceiveKey
@@ -109,7 +109,9 @@ class ReceiveApplication:
                 handler, graph, name = _route(method, path, key)
                 request = _Request(headers, body, key, api_key, self.receiver.replicas.one(key.name, graph), name)
                 return await handler(self, request)
-        except Refusal:
+        except Refusal as refusal:
+            if refusal.status != 507:
+                self.receiver.room.forget(key.name)  # what was announced did not come to stay
             await body.drain()
             raise
 
@@ -142,8 +144,9 @@ class ReceiveApplication:
         except (OSError, LightragBkpError) as error:
             if isinstance(error, OSError) and error.errno in _FULL:
                 raise no_room("the receiver's file system is full") from error
-            logger.warning("event=receive_failed error=%r", error)
-            raise Refusal(503, "not_ready", f"the receiver cannot go on: {error}", retry_after=BROKEN_S) from error
+            logger.warning("event=receive_failed error=%s", error)
+            said = f"the receiver cannot go on: {_without_places(error)}"
+            raise Refusal(503, "not_ready", said, retry_after=BROKEN_S) from error
 
     # ---- the requests ----
 
@@ -173,8 +176,11 @@ class ReceiveApplication:
 
     async def _append(self, request: _Request) -> Answer:
         epoch = await self._in_thread(self._admit, request)
+        repository = request.headers[protocol.REPOSITORY_HEADER.lower()]
         content = await request.body.read()
-        return 200, await self._in_thread(self.receiver.append, request.api_key, request.replica, epoch, content)
+        return 200, await self._in_thread(
+            self.receiver.append, request.api_key, request.replica, repository, epoch, content
+        )
 
     # ---- what is looked at before a body is read ----
 
@@ -211,9 +217,22 @@ class ReceiveApplication:
         return kind, Part(request.name, size, offset, digest)
 
 
+def _without_places(error: OSError | LightragBkpError) -> str:
+    """What a sender may read: where things lie here is said in the log here."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if isinstance(error, DamagedError):
+        return "what it keeps of this sender is damaged, and `lightrag-bkp replica verify` there says what"
+    return "its log says why"
+
+
 Handler = Callable[[ReceiveApplication, _Request], Awaitable[Answer]]
 
 _BELOW_GRAPH = "/graphs/(?P<graph>[^/]*)"
+_SAID_OF_NAMES = {
+    SHA256_HEX: "an object is named by its SHA-256: 64 lower-case hex digits",
+    KEY_SLOT_NAME: "a key slot is named by 32 lower-case hex digits, with '.removed' behind them once it was removed",
+}
 _ROUTES: tuple[tuple["re.Pattern[str]", "re.Pattern[str] | None", dict[str, Handler]], ...] = (
     (re.compile("/capabilities"), None, {"GET": ReceiveApplication._capabilities}),
     (re.compile(_BELOW_GRAPH), None, {"GET": ReceiveApplication._state}),
@@ -241,7 +260,7 @@ def _route(method: str, path: str, key: ReceiveKey) -> tuple[Handler, str, str]:
         if graph is not None and not _GRAPH.fullmatch(graph):
             raise Refusal(422, "bad_name", "a graph id has 1 to 128 letters, digits, '_', '.' and '-'")
         if shape is not None and not shape.fullmatch(name):
-            raise Refusal(422, "bad_name", "the last part of the path must be lower-case hex digits, as many as it has")
+            raise Refusal(422, "bad_name", _SAID_OF_NAMES[shape])
         if graph is not None and key.graph_id not in (None, graph):
             raise Refusal(403, "other_graph", f"this key is for graph {key.graph_id!r} alone")
         return handlers[method], graph or "", name

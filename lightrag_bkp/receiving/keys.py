@@ -29,6 +29,9 @@ NOTED_S = 60.0
 
 _KEY = re.compile(r"lrb_([0-9a-f]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
 _NOBODYS = bytes(32)
+INSTANCE_FILE, BOOT_FILE = "instance_id", "boot_id"
+OWN_FILES = (INSTANCE_FILE, BOOT_FILE)
+"""The receiver's own, beside the directories of its senders."""
 
 
 def now_us() -> int:
@@ -80,7 +83,7 @@ class KeyRing:
         """
         from ..state import StoredKey
 
-        arguments.check_graph_id(name)
+        _check_name(name)
         if scope not in SCOPES:
             raise InvalidInputError(f"there is no scope {scope!r}: keys are for {' or '.join(SCOPES)}", target="scope")
         if graph_id is not None:
@@ -98,14 +101,19 @@ class KeyRing:
         return [_listed(row) for row in self._stored.all()]
 
     def revoke(self, beginning: str) -> ReceiveKey:
-        """Ends the one good key whose id begins with this. Running receivers forget it within seconds.
+        """Ends the one good key whose id begins with this, or that is called so. Running receivers forget it within
+        seconds.
 
         Raises:
-            NotFoundError: there is none. InvalidInputError: there are several.
+            NotFoundError: there is none, or it is revoked already. InvalidInputError: there are several.
         """
-        good = [row for row in self._stored.all() if row.revoked_us is None and row.key_id.startswith(beginning)]
-        if not beginning or not good:
-            raise NotFoundError(f"there is no key {beginning!r}: a listing names all", target=beginning)
+        stored = self._stored.all() if beginning else []
+        rows = [row for row in stored if row.key_id.startswith(beginning) or row.name == beginning]
+        good = [row for row in rows if row.revoked_us is None]
+        if not rows:
+            raise NotFoundError(f"there is no key {beginning!r}: `key list` names all", target=beginning)
+        if not good:
+            raise NotFoundError(f"key {rows[-1].key_id} of {rows[-1].name} is revoked already", target=beginning)
         if len(good) > 1:
             raise InvalidInputError(f"{len(good)} keys are meant by {beginning!r}: write the whole id")
         self._stored.revoke(good[0].key_id, now_us())
@@ -141,6 +149,18 @@ class KeyRing:
                 return
             self._noted[key_id] = now
         self._stored.note_use(key_id, now_us())
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not arguments.is_graph_id(name):
+        raise InvalidInputError(
+            f"a key cannot be called {name!r}: take 1 to 128 of A-Z a-z 0-9 _ . - (first a letter or digit)",
+            target="name",
+        )
+    if name in OWN_FILES:
+        raise InvalidInputError(
+            f"a key cannot be called {name!r}: the receiver has a file of that name where replicas lie", target="name"
+        )
 
 
 def _digest(key: str) -> bytes:

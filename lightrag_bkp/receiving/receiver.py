@@ -15,7 +15,7 @@ from typing import Any
 from .. import __version__
 from ..errors import LightragBkpError
 from . import shelf
-from .keys import KeyRing, ReceiveKey, now_us
+from .keys import BOOT_FILE, INSTANCE_FILE, KeyRing, ReceiveKey, now_us
 from .protocol import (
     BODY_BYTES,
     ENTRY_BYTES,
@@ -152,7 +152,7 @@ class Receiver:
             raise Refusal(400, "damaged_part", said, offset=replica.quarantine.held(part.sha256))
         return replica.take_part(kind, part, content)
 
-    def append(self, api_key: str, replica: Replica, epoch: int, body: bytes) -> dict[str, Any]:
+    def append(self, api_key: str, replica: Replica, repository_id: str, epoch: int, body: bytes) -> dict[str, Any]:
         """Takes entries and receipts; returns the signed acknowledgement once all is durable."""
         said = _document(body)
         nonce, entries = said.get("nonce"), _members(said, "entries", PAGE)
@@ -162,7 +162,7 @@ class Receiver:
         if replica.head() is None:
             if not entries:
                 replica.require_head()
-            replica.begin(_entry(replica, entries[0]))
+            replica.begin(_entry(replica, entries[0]), repository_id)
         with replica.writing():
             replica.settle()
             asked = dict(receipts)
@@ -276,14 +276,14 @@ def _entry(replica: Replica, said: Mapping[str, Any]) -> bytes:
 
 
 def _instance_id(root: str) -> str:
-    path = os.path.join(root, "instance_id")
+    path = os.path.join(root, INSTANCE_FILE)
     shelf.create(path, str(uuid.uuid4()).encode(), root)
     return (shelf.read(path) or b"").decode()
 
 
 def _forget_what_a_restart_may_have_torn(receiver: Receiver) -> None:
     """After a power cut the length of a file may be more than was written of it."""
-    path = os.path.join(receiver.root, "boot_id")
+    path = os.path.join(receiver.root, BOOT_FILE)
     boot = shelf.read("/proc/sys/kernel/random/boot_id") or b""
     if shelf.read(path) == boot:
         return

@@ -183,13 +183,19 @@ class Replica:
 
     # ---- receiving ----
 
-    def begin(self, stored: bytes) -> None:
+    def begin(self, stored: bytes, repository_id: str) -> None:
         """Makes the directories of a replica that is to begin with this entry.
 
         Raises:
-            Refusal: no replica begins so.
+            Refusal: no replica begins so, or it is of another repository than its sender said.
         """
-        self._check_follows(_frame(stored), None)
+        frame = _frame(stored)
+        self._check_follows(frame, None)
+        if frame.repository_id.hex() != repository_id:
+            said = (
+                f"entry 0 is of repository {frame.repository_id.hex()}, and {repository_id} was said: nothing was kept"
+            )
+            raise Refusal(409, "other_repository", said, repository_id=frame.repository_id.hex())
         for name in _DIRECTORIES:
             shelf.make_directories(self._at(name))
 

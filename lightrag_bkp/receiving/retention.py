@@ -8,13 +8,14 @@ of a snapshot that is on its way.
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import DamagedError, InvalidInputError
 from ..models import RetentionPolicy
 from ..repository import EXPIRED, scan
-from . import shelf
+from . import shelf, trial
 from .records import Receipt
 from .replica import Replica
 
@@ -69,14 +70,16 @@ def thin(
             for path, size in ((replica.pack_path(name), size) for name, size in replica.packs().items())
             if os.path.basename(path) not in needed and os.stat(path).st_mtime <= before
         ]
+        litter = _litter(replica, needed, before)
         if not dry_run:
             _remove(map(replica.receipt_path, dropped))
-            _remove(path for path, _ in packs)
+            _remove(path for path, _ in packs + litter)
+            trial.clear(replica, before)
             lists = {one.needs for one in kept}
             stale = [replica.needs_path(name) for name in replica.lists() if name not in lists]
             _remove(path for path in stale if os.stat(path).st_mtime <= before)
     numbers = tuple(one.number for one in kept)
-    return Thinned(tuple(dropped), numbers, len(packs), sum(size for _, size in packs))
+    return Thinned(tuple(dropped), numbers, len(packs), sum(size for _, size in packs + litter))
 
 
 def _row(
@@ -98,11 +101,26 @@ def _needed(replica: Replica, kept: list[Receipt]) -> set[str]:
     return needed
 
 
+def _litter(replica: Replica, needed: set[str], before: float) -> list[tuple[str, int]]:
+    """Parts of what never became whole, and what was put aside, unless it is needed and did not come again."""
+    found = []
+    have = replica.packs()
+    for directory in (replica.quarantine.directory, replica.rotten_directory):
+        with suppress(FileNotFoundError), os.scandir(directory) as entries:
+            for one in entries:
+                is_all_there_is = directory == replica.rotten_directory and one.name in needed and one.name not in have
+                said = one.stat(follow_symlinks=False)
+                if said.st_ctime <= before and not is_all_there_is:  # of when it came here, not of when it was written
+                    found.append((one.path, said.st_size))
+    return found
+
+
 def _remove(paths: Iterable[str]) -> None:
     """Durably: a receipt is gone before a pack that it named."""
     directories = set()
     for path in paths:
-        os.unlink(path)
+        with suppress(FileNotFoundError):  # a part that a sender went on with meanwhile
+            os.unlink(path)
         directories.add(os.path.dirname(path))
     for directory in directories:
         shelf.sync(directory)

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 
+from . import trial
 from .refusal import no_room
 
 _STALE_S = 30.0
@@ -46,6 +47,11 @@ class Room:
                 )
             self._used[sender] = (self._used[sender][0], used + taken)
 
+    def forget(self, sender: str) -> None:
+        """Has what a sender has stored counted again at its next question: something that was taken did not stay."""
+        with self._lock:
+            self._used.pop(sender, None)
+
     def _count(self, sender: str) -> int:
         counted_at, used = self._used.get(sender, (0.0, 0))
         now = time.monotonic()
@@ -57,7 +63,8 @@ class Room:
 
 def _bytes_below(directory: str) -> int:
     total = 0
-    for path, _, names in os.walk(directory):
+    for path, directories, names in os.walk(directory):
+        directories[:] = [one for one in directories if not one.startswith(trial.PREFIX)]  # links
         for name in names:
             try:
                 total += os.stat(os.path.join(path, name), follow_symlinks=False).st_size

@@ -11,6 +11,8 @@ from .app import ReceiveApplication
 
 _BACKLOG = 256
 _MOST_CONNECTIONS = 256
+_HEAD_BYTES = 64 << 10
+"""Of a request's line and headers. httptools knows no such limit, and keeps what comes before any key is looked at."""
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -78,6 +80,8 @@ def serve(
         log_config=None,
         server_header=False,
         ws="none",
+        http="h11",
+        h11_max_incomplete_event_size=_HEAD_BYTES,
         limit_concurrency=_MOST_CONNECTIONS,
         backlog=_BACKLOG,
         timeout_graceful_shutdown=30,

@@ -5,6 +5,7 @@ files that are here. Only of graphs that are not sealed; of sealed ones nobody w
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -35,6 +36,14 @@ def shortcoming(replica: "Replica", number: int, packs: Iterable[tuple[bytes, in
         with open(os.path.join(seen, "replica", "receipts", f"{number:020}"), "wb"):
             pass  # its name is what the core looks at
         return _judge(storage, replica.graph_id, number)
+
+
+def clear(replica: "Replica", before: float) -> None:
+    """Removes what a process that was killed left of a trial."""
+    with os.scandir(os.path.join(replica.directory, "replica")) as entries:
+        for one in entries:
+            if one.name.startswith(PREFIX) and one.stat(follow_symlinks=False).st_mtime <= before:
+                shutil.rmtree(one.path, ignore_errors=True)
 
 
 def _judge(storage: str, graph_id: str, number: int) -> str | None:

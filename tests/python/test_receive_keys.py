@@ -137,13 +137,20 @@ def test_keys_are_made_listed_and_revoked_by_commands(program: Program) -> None:
     assert key not in program("key", "list").out
     program("key", "revoke", listed["key_id"][:8])
     assert "revoked" in program("key", "list").out
-    assert "there is no key" in program.sentence("key", "revoke", listed["key_id"], code=1)
+    assert "is revoked already" in program.sentence("key", "revoke", listed["key_id"], code=1)
+    assert "is revoked already" in program.sentence("key", "revoke", "tokyo", code=1)
+    assert "there is no key" in program.sentence("key", "revoke", "osaka", code=1)
+    program("key", "add", "osaka")
+    program("key", "revoke", "osaka")
+    assert all(one["revoked_at"] for one in program.json("key", "list")["keys"])
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("key", "add", "../up"), "'../up'"),
+        (("key", "add", "../up"), "a key cannot be called '../up'"),
+        (("key", "add", "boot_id"), "the receiver has a file of that name"),
+        (("key", "add", "instance_id"), "the receiver has a file of that name"),
         (("key", "add", "tokyo", "--scope", "all"), "there is no scope 'all'"),
         (("key", "add", "tokyo", "--graph", "a/b"), "'a/b'"),
         (("key", "add", "tokyo", "--quota", "much"), "--quota 'much' cannot be used"),

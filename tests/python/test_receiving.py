@@ -211,6 +211,27 @@ def test_packs_on_their_way_are_spared(sender: Sender, graph: GraphBackup, repli
     assert inspect(replica).ok
 
 
+def test_what_never_became_whole_and_what_was_rotten_goes_after_a_day(
+    sender: Sender, graph: GraphBackup, program: Program, replica: Replica
+) -> None:
+    sender.ship(graph.list_snapshots()[-1].backup_id)
+    sender.part("ab" * 32, b"x" * 1000, 0, 5000)
+    name = max(replica.packs())
+    path = Path(replica.pack_path(name))
+    path.chmod(0o600)
+    path.write_bytes(b"rot" + path.read_bytes()[3:])
+    program("replica", "verify", "--send-again", code=3)
+    part, rotten = Path(replica.quarantine.path("ab" * 32)), Path(replica.rotten_directory, name)
+    assert thin(replica, Rules()).freed_bytes == 0 and part.exists() and rotten.exists()
+    assert thin(replica, Rules(), spared_s=0).freed_bytes == 1000 and not part.exists()
+    assert rotten.exists()  # all there is of it, until it came again
+    sender.ship(graph.list_snapshots()[-1].backup_id)
+    length = rotten.stat().st_size
+    assert thin(replica, Rules(), dry_run=True, spared_s=0).freed_bytes == length and rotten.exists()
+    assert thin(replica, Rules(), spared_s=0).freed_bytes == length and not rotten.exists()
+    assert inspect(replica).ok
+
+
 def test_a_damaged_list_of_packs_lets_nothing_go(
     sender: Sender, graph: GraphBackup, source: Path, replica: Replica
 ) -> None:

@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,56 @@ def test_an_object_of_impossible_sizes_is_refused(
     before = sorted(path.name for path in host.replica.rglob("*") if path.stat().st_size)
     assert sender.part("a" * 64, b"x", offset, size)[0] == status
     assert sorted(path.name for path in host.replica.rglob("*") if path.stat().st_size) == before
+
+
+@pytest.mark.parametrize("where", ["line", "header"])
+def test_what_comes_without_end_before_a_body_is_not_kept(host: Host, where: str) -> None:
+    """No key is needed to send it, so that nothing but its length can end it."""
+    begin = b"GET /" if where == "line" else b"GET / HTTP/1.1\r\nHost: there\r\nX-Long: "
+    before = resident_bytes(host.there.pid)
+    with (
+        socket.create_connection(("127.0.0.1", host.there.port), timeout=20) as plain,
+        host.there.context().wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+        suppress(OSError),
+    ):
+        connection.sendall(begin)
+        for _ in range(64):
+            connection.sendall(b"a" * (1 << 20))
+        assert resident_bytes(host.there.pid) - before < 16 << 20
+    assert resident_bytes(host.there.pid) - before < 16 << 20
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_what_was_refused_takes_nothing_of_a_quota(host: Host) -> None:
+    sender = host.sender(quota_bytes=4_000_000)
+    sender.append(range(1))
+    name, pack = pack_of(host, sender)
+    told = {"Upload_Offset": 0, "Upload_Length": len(pack), "Lrb_Kind": "pack"}
+    for _ in range(8):
+        wrong = protocol.content_digest(b"another")
+        status, said = sender.write("PUT", f"/objects/{name}", pack[:BODY_BYTES], Content_Digest=wrong, **told)
+        assert (status, said["error"]) == (400, "damaged_part")
+    sender.ship(host.snapshot)
+
+
+def test_a_replica_begins_with_the_repository_its_sender_says(host: Host) -> None:
+    sender = host.sender()
+    first = base64.b64encode(entry(sender, 0)).decode()
+    body = json.dumps({"entries": [{"number": 0, "bytes": first}], "nonce": "0" * 32}).encode()
+    status, answer = sender.write("POST", "/log", body, Lrb_Repository="11" * 16)
+    assert (status, answer["error"]) == (409, "other_repository") and not host.replica.exists()
+
+
+def test_what_goes_wrong_here_is_said_without_where(host: Host, sender: Sender) -> None:
+    path = host.replica / "replica" / "status"
+    path.chmod(0o600)
+    path.write_text("no JSON")
+    status, said = sender.append([])
+    assert (status, said["error"]) == (503, "not_ready") and "replica verify" in said["detail"]
+    assert str(host.program.storage) not in json.dumps(said)
 
 
 def test_a_quota_is_kept(host: Host) -> None:
