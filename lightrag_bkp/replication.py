@@ -113,7 +113,11 @@ class ReplicationManager:
             raise InvalidInputError(f"a ReplicationTarget is needed, and this is a {type(target).__name__}")
         if self._state.target(target.target_id) is not None:
             return False
-        self._tell(target)  # who is asked for health judges URL and key
+        targets.check_url(target)
+        try:
+            self._tell(target)  # who is asked for health judges URL and key
+        except InvalidInputError as error:
+            raise targets.named(error, target) from None
         return self._state.add_target(targets.stored(target))
 
     def list_targets(self) -> list[ReplicationTarget]:
@@ -276,8 +280,9 @@ class GraphReplicator:
         """{graph_id, total_targets, enabled_targets, targets: [{target_id, name, base_url, enabled, status, reason,
         checked_at, acknowledged, confirmed_at, refusal, lag}]}: what is known without asking anybody.
 
-        `status` is UNKNOWN before the first probe. `acknowledged` is the number of the last log entry the target says
-        it has, `confirmed_at` when it said so; `refusal` is why nothing is sent until somebody replicates by hand.
+        `status` is UNKNOWN before the first probe. `acknowledged` is the number of the last entry of this log the
+        target says it has, `confirmed_at` when it said so; `refusal` is why nothing is sent until somebody replicates
+        by hand.
         `lag` is {entries, bytes, seconds, known}, None where the graph has no repository; not `known`: nothing was
         heard for an hour, and `seconds` grow.
         """
@@ -321,8 +326,10 @@ def _destination(target: ReplicationTarget) -> "Destination":
 
 
 def _known(core: "_bridge.Repository | None", replica: "StoredReplica | None") -> dict[str, Any]:
-    from .shipping.lag import lag
+    from .shipping.lag import lag, of_this_log
 
+    if core is not None and core.damage is None:
+        replica = of_this_log(core, replica)
     confirmed = None if replica is None or replica.confirmed_us is None else targets.moment(replica.confirmed_us)
     return {
         "acknowledged": None if replica is None else replica.number,

@@ -1,11 +1,13 @@
 """Replication targets as values: what is told of one, how it is kept, and how it is found by name."""
 
 import json
+import socket
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from . import arguments
 from .errors import InvalidInputError, NotFoundError
@@ -75,6 +77,30 @@ def resolve(targets: Sequence[ReplicationTarget], beginning: str) -> Replication
     if len(found) > 1:
         raise InvalidInputError(f"{len(found)} replication targets are meant by {beginning!r}: write the whole id")
     return found[0]
+
+
+def check_url(target: ReplicationTarget) -> None:
+    """Refuses an IPv4 address in a short, octal or hexadecimal form: what asks for health and what sends would read it
+    differently.
+
+    Raises:
+        InvalidInputError: its host is one.
+    """
+    try:
+        host = (urlsplit(target.base_url).hostname or "").rstrip(".")
+        meant = socket.inet_ntoa(socket.inet_aton(host)) if host.isascii() else host
+    except (ValueError, OSError):
+        return  # a name, or what the prober says more about
+    if host and meant != host:
+        raise InvalidInputError(
+            f"target {target.name}: {host} is no IPv4 address in four numbers: write {meant}", target=target.name
+        )
+
+
+def named(error: InvalidInputError, target: ReplicationTarget) -> InvalidInputError:
+    """The prober knows a target by its id, which says nothing to who is about to register it."""
+    said = str(error).removeprefix(f"{target.target_id}: ")
+    return InvalidInputError(f"target {target.name}: {said}", target=target.name)
 
 
 def stored(target: ReplicationTarget) -> "StoredTarget":

@@ -41,7 +41,8 @@ def add(
         typer.Option(metavar="FILE", help=f"File with the API key made for this instance there  [env: {KEY_VARIABLE}]"),
     ] = None,
     ca_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Certificates to trust  [default: the system's]")
+        str | None,
+        typer.Option(metavar="FILE", help="Certificates to trust  [default: those of SSL_CERT_FILE, else certifi's]"),
     ] = None,
     allow_http: Annotated[
         bool, typer.Option("--allow-http", help="Send the key over plain HTTP to another machine.")
@@ -70,7 +71,15 @@ def add(
     return session.close(lambda: _document(target), lambda: [f"target {name} is registered as {target.target_id}"])
 
 
-def health(session: Session, target: Annotated[str | None, typer.Argument(metavar="[TARGET]")] = None) -> int:
+def health(
+    session: Session,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TARGET]", help="Its name, its id, or a unique beginning of the id  [default: all targets]"
+        ),
+    ] = None,
+) -> int:
     """Ask one target, or all, whether they can receive. Exit code 1: not all can."""
     from ..replication import TargetStatus, resolve
 

@@ -90,6 +90,10 @@ def test_register_target(manager: ReplicationManager, url: str, tmp_path: Path) 
         {"base_url": "ftp://host"},
         {"base_url": "http://user:secret@host"},
         {"base_url": ""},
+        {"base_url": "https://127.1:9731"},
+        {"base_url": "https://0x7f000001"},
+        {"base_url": "https://127.0.0.01"},
+        {"base_url": "https://2130706433/"},
         {"api_key": "two\nlines"},
         {"api_key": ""},
         {"connection": replace(PATIENT, total=0)},
@@ -101,6 +105,20 @@ def test_what_cannot_be_used_is_refused_and_not_kept(manager: ReplicationManager
         manager.register_target(replace(target(), **wrong))  # type: ignore[arg-type]
     assert "secret" not in str(refused.value)
     assert manager.list_targets() == []
+
+
+def test_a_refused_url_is_told_by_the_targets_name(manager: ReplicationManager) -> None:
+    wrong = replace(target("tokyo"), base_url="ftp://x")
+    with pytest.raises(InvalidInputError, match="tokyo") as refused:
+        manager.register_target(wrong)
+    assert wrong.target_id not in f"{refused.value} {refused.value.target}"
+    with pytest.raises(InvalidInputError, match=r"write 127\.0\.0\.1"):
+        manager.register_target(replace(wrong, base_url="https://127.1:9731"))
+
+
+@pytest.mark.parametrize("base_url", ["https://127.0.0.1", "https://[::1]:1", "https://a.b.", "https://1.example"])
+def test_a_host_that_is_read_in_one_way_is_kept(manager: ReplicationManager, base_url: str) -> None:
+    assert manager.register_target(replace(target(), base_url=base_url))
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 201, 7, None])

@@ -158,6 +158,21 @@ async def test_a_log_that_was_rolled_back_overwrites_nothing(
     assert fingerprint(await site.brought_back("alpha")) == fingerprint(tmp_path / "source")
 
 
+async def test_a_target_that_has_another_repository_has_nothing_of_this_one(
+    site: Site, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
+) -> None:
+    await new_graph(backups, tmp_path / "source")
+    replicator = sent_to(replication, "alpha", site.target())
+    await complete(replicator)
+    backups.close()
+    replication.close()
+    shutil.rmtree(tmp_path / "here" / "graphs")
+    await new_graph(backups, tmp_path / "source")
+    (row,) = replicator.get_replication_status()["targets"]
+    assert row["acknowledged"] is row["confirmed_at"] is None
+    assert row["lag"]["entries"] > 0 and not row["lag"]["known"], row
+
+
 async def test_a_pack_that_is_rotten_here_is_not_taken_there_and_named(
     site: Site, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
 ) -> None:

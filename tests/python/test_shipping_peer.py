@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,4 +176,6 @@ async def test_a_target_that_fell_silent_becomes_unknown_and_its_lag_grows(repo:
     assert [one["known"] for one in later] == [False, False]
     assert later[1]["seconds"] - later[0]["seconds"] == pytest.approx(100)
     never = lag(repo, None, now)  # type: ignore[arg-type]
+    other = replace(heard, acknowledgement='{"repository_id": "00"}')
+    assert lag(repo, other, now) == never, "what it has of another repository is nothing of this one"  # type: ignore[arg-type]
     assert never["entries"] == 1 and not never["known"] and never["seconds"] >= 0
