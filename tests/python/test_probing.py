@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.authority import Authority
-from support.receiver import receiver
+from support.receiver import CAPABILITIES, receiver
 
 from lightrag_bkp import _bridge
 from lightrag_bkp.errors import InvalidInputError, NotFoundError
@@ -51,6 +51,19 @@ async def test_over_tls_only_who_is_trusted_gets_the_key(
         monkeypatch.setenv("SSL_CERT_FILE", ours.ca)
         prober.set("environment", url, "secret", PATIENT)
         assert (await prober.check("environment")).status is TargetStatus.HEALTHY
+    prober.stop()
+
+
+async def test_a_key_that_is_said_back_is_not_shown(prober: Prober, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "lrb_0123456789abcdef_" + "Ab9-_" * 8
+    said = {"ready": False, "reason": f"your key is {key}", "instance_id": key, "version": key[:30]}
+    for name, value in said.items():
+        monkeypatch.setitem(CAPABILITIES, name, value)
+    async with receiver() as there:
+        prober.set("t", f"http://127.0.0.1:{there.port}", key, PATIENT)
+        health = await prober.check("t")
+    assert there.keys == [key] and "[key]" in health.reason
+    assert key[:30] not in repr(health) and key[:30] not in repr(prober.look("t"))
     prober.stop()
 
 
