@@ -232,6 +232,7 @@ def _refuse(this: _Restore) -> None:
                 target=layout.root,
             )
     if this.uploads_apart and this.input_root is not None:
+        trees.check_inputs(this.input_root, layout.root)
         trees.check_apart(this.input_root, this.repository.storage_path, "the input directory")
         if files.holds_items(this.input_root):
             raise ConflictError(

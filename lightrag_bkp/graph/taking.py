@@ -59,7 +59,7 @@ class Taking(KnownGraph):
         request = capture.Request(
             source_dir=chosen,
             workspace=workspace,
-            input_dir=self.input_dir or (recorded.input_dir if recorded and self._is_unsaid(source_dir) else None),
+            input_dir=self.input_dir or (recorded.input_dir if recorded and _is_same(chosen, recorded) else None),
             earlier=recorded,
             rag=self.rag if is_own else None,
             server_url=url if is_own or server_url is not None else None,
@@ -135,6 +135,10 @@ class Taking(KnownGraph):
             return None
         is_plain = newest.consistency == Consistency.PLAIN
         return capture.Recorded(source_dir, workspace, input_dir if isinstance(input_dir, str) else None, is_plain)
+
+
+def _is_same(directory: str, recorded: capture.Recorded) -> bool:
+    return os.path.realpath(directory) == os.path.realpath(recorded.source_dir)
 
 
 def _check_how(

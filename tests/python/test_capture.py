@@ -315,11 +315,13 @@ async def test_uploads_are_remembered_with_the_directory(
     inputs.mkdir()
     (inputs / "letter.txt").write_text("dear reader")
     await manager.register_graph("g", graph_dir, input_dir=inputs).create_snapshot()
+    for named in (None, graph_dir):
+        async with BackupManager(manager.storage_path) as later:
+            again = await later.register_graph("g", named).create_snapshot()
+            assert "inputs/letter.txt" in {item.name for item in again.items}
+    elsewhere = shutil.copytree(graph_dir, tmp_path / "elsewhere")
     async with BackupManager(manager.storage_path) as later:
-        again = await later.register_graph("g").create_snapshot()
-        assert "inputs/letter.txt" in {item.name for item in again.items}
-    async with BackupManager(manager.storage_path) as later:
-        without = await later.register_graph("g", graph_dir).create_snapshot()
+        without = await later.register_graph("g", elsewhere).create_snapshot()
         assert "inputs/letter.txt" not in {item.name for item in without.items}
         assert [one.reason for one in without.skipped if one.name == "inputs"] == [
             "uploads: no input directory was named this time"

@@ -221,7 +221,7 @@ async def test_a_running_lightrag_gets_the_new_locations(parsed: GraphBackup, tm
         assert all(str(tmp_path / "elsewhere") in one for one in held if one)
 
 
-@pytest.mark.parametrize("where", ["storage", "storage/inputs", "rag/w"])
+@pytest.mark.parametrize("where", ["storage", "storage/inputs", "rag/w", "target", "."])
 async def test_uploads_go_nowhere_they_would_harm(parsed: GraphBackup, tmp_path: Path, where: str) -> None:
     snapshot = await parsed.create_snapshot()
     with pytest.raises(ConflictError):
