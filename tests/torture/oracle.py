@@ -228,6 +228,8 @@ def _wrong_error(graph: Graph, one: Operation) -> Iterator[str]:
         allowed = allowed | {"ConflictError"}
     if one.facts.get("damaged"):
         allowed = allowed | {"DamagedError"}
+    if one.kind in ("restore", "found") and one.trouble:
+        allowed = allowed | {"RestoreUnfinishedError"}  # refused after the first change: the next one finishes it
     if one.error not in allowed:
         yield f"an error without a reason: {one}"
 

@@ -140,6 +140,7 @@ DELETED = ("delete", ONE, {"deleted": True})
 KILLED = ("delete", ONE, None)
 PRUNED = ("prune", {"keep": 2, "aged": False, "wait_s": 3600}, {"dropped": ["s"]})
 RESTORED = ("restore", {**ONE, "target": "x", "before": "nothing"}, {"content": "c", "safety": None})
+STUCK = ("restore", {**ONE, "target": "x", "before": "nothing"}, {"error": "RestoreUnfinishedError"})
 CUT_SHORT = ("restore", {**ONE, "target": "x", "before": "nothing"}, None)
 
 
@@ -163,6 +164,8 @@ def found(content: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
         (TAKEN, CUT_SHORT, found("c")),
         (TAKEN, DELETED, ("unpack", ONE, {"error": "NotFoundError"})),
         (TAKEN, ("unpack", ONE, {"error": "StorageError"}, "calls")),
+        (TAKEN, (*STUCK, "calls"), found("nothing")),
+        (TAKEN, (*STUCK, "disk"), ("found", {"target": "x"}, {"error": "RestoreUnfinishedError"}, "disk"), found("c")),
     ],
 )
 def test_what_may_be_is_no_violation(told: tuple[Any, ...]) -> None:
@@ -183,6 +186,8 @@ def test_what_may_be_is_no_violation(told: tuple[Any, ...]) -> None:
         ((TAKEN, ("delete", ONE, {"error": "ConflictError"})), "an error without a reason"),
         ((TAKEN, ("unpack", ONE, {"error": "StorageError"})), "an error without a reason"),
         ((TAKEN, ("unpack", ONE, {"error": "DamagedError"}, "calls")), "an error without a reason"),
+        ((TAKEN, STUCK), "an error without a reason"),
+        ((TAKEN, (*STUCK, "calls"), found("half")), "A MIX"),
         ((TAKEN, ("reader", ONE, {"content": "d"})), "WRONG BYTES"),
         ((TAKEN, CUT_SHORT, found("half")), "A MIX"),
         ((TAKEN, RESTORED, found("nothing")), "A MIX"),
