@@ -13,6 +13,7 @@ from . import _bridge, arguments, config, state_place
 from . import replication_targets as targets
 from .errors import ConfigurationError, InvalidInputError, NotFoundError, RefusedError
 from .keyring import Keyring
+from .models import moment
 from .probing import Prober, TargetHealth, TargetStatus
 from .replication_targets import ReplicationTarget, resolve
 from .repository import GraphRepository
@@ -330,7 +331,7 @@ def _known(core: "_bridge.Repository | None", replica: "StoredReplica | None") -
 
     if core is not None and core.damage is None:
         replica = of_this_log(core, replica)
-    confirmed = None if replica is None or replica.confirmed_us is None else targets.moment(replica.confirmed_us)
+    confirmed = None if replica is None or replica.confirmed_us is None else moment(replica.confirmed_us * 1000)
     return {
         "acknowledged": None if replica is None else replica.number,
         "confirmed_at": None if confirmed is None else confirmed.isoformat(),
@@ -343,7 +344,7 @@ def _log(row: "StoredLog") -> ReplicationLog:
     return ReplicationLog(
         row.target_id,
         ReplicationStatus(row.status),
-        targets.moment(row.begun_us),
+        moment(row.begun_us * 1000),
         row.error_message,
         graph_id=row.graph_id,
         snapshot_id=row.snapshot_id,

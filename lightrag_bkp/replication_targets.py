@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from . import arguments
 from .errors import InvalidInputError, NotFoundError
 from .limits import check_rate
+from .models import moment
 from .probing import ProbeSettings
 
 if TYPE_CHECKING:
@@ -114,11 +115,6 @@ def stored(target: ReplicationTarget) -> "StoredTarget":
     )
 
 
-def moment(us: int) -> datetime:
-    """Microseconds since 1970 as an aware time."""
-    return _EPOCH + timedelta(microseconds=us)
-
-
 def target(row: "StoredTarget") -> ReplicationTarget:
     """As the database kept it."""
     return ReplicationTarget(
@@ -126,7 +122,7 @@ def target(row: "StoredTarget") -> ReplicationTarget:
         row.base_url,
         row.api_key,
         row.enabled,
-        moment(row.created_us),
+        moment(row.created_us * 1000),
         row.target_id,
         connection=replace(ProbeSettings(), **json.loads(row.connection)),
     )

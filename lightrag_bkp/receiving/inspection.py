@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import DamagedError
+from ..sources.trees import sync_directory
 from . import frames, shelf, trial
 from .replica import Replica
 
@@ -131,4 +132,4 @@ def _put_aside(replica: Replica, rotten: Iterable[str]) -> None:
     for path in [*map(replica.pack_path, rotten), *paths]:
         shelf.make_directories(replica.rotten_directory)
         os.replace(path, os.path.join(replica.rotten_directory, os.path.basename(path)))
-        shelf.sync(os.path.dirname(path))
+        sync_directory(os.path.dirname(path))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DamagedError
+from ..sources.trees import sync_directory
 from . import frames, records, shelf, trial
 from .keys import now_us
 from .protocol import KEY_SLOT_NAME, PAGE, SHA256_HEX, decode_needs
@@ -243,7 +244,7 @@ class Replica:
         path = self._at("keys", name)
         if shelf.create(path, content, self.quarantine.directory):
             os.chmod(path, 0o600)
-            shelf.sync(os.path.dirname(path))
+            sync_directory(os.path.dirname(path))
             return True
         if shelf.read(path) != content:
             raise Refusal(409, "diverged", f"another key slot {name} is here; nothing is overwritten")
@@ -252,7 +253,7 @@ class Replica:
     def settle(self) -> None:
         """Makes the names of all objects that came durable: before any entry or receipt that relies on them."""
         for names in (("packs",), ("replica", "needs"), ("keys",)):
-            shelf.sync(self._at(*names))
+            sync_directory(self._at(*names))
 
     def append(self, stored: bytes, needs: Mapping[int, str]) -> None:
         """Takes a log entry: behind the last one, or one that is here. Only while `writing`.
@@ -273,7 +274,7 @@ class Replica:
         if frame.number in needs:
             self._listed(frame, needs[frame.number])
         shelf.create(self.entry_path(frame.number), stored, self.quarantine.directory)
-        shelf.sync(self._at("log"))  # before the next one is made: no power cut may keep that alone
+        sync_directory(self._at("log"))  # before the next one is made: no power cut may keep that alone
         with self._lock:
             self._head = _head(frame)
 

@@ -15,7 +15,8 @@ from datetime import datetime
 from ..errors import DamagedError, InvalidInputError
 from ..models import RetentionPolicy
 from ..repository import EXPIRED, scan
-from . import shelf, trial
+from ..sources.trees import sync_directory
+from . import trial
 from .records import Receipt
 from .replica import Replica
 
@@ -123,4 +124,4 @@ def _remove(paths: Iterable[str]) -> None:
             os.unlink(path)
         directories.add(os.path.dirname(path))
     for directory in directories:
-        shelf.sync(directory)
+        sync_directory(directory)

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from ..sources.trees import sync_directory
+
 OBJECT_MODE = 0o440
 DIRECTORY_MODE = 0o750
 
@@ -14,7 +16,8 @@ def create(path: str, content: bytes, scratch: str) -> bool:
     """Makes a file under a name that nobody has. Returns False when somebody has it; it is left as it is then.
 
     Args:
-        scratch: a directory on the same file system. The name is durable once `sync(os.path.dirname(path))` returned.
+        scratch: a directory on the same file system. The name is durable once the directory it is in was synced
+            (`sync_directory`).
     """
     with _written(content, scratch) as written:
         try:
@@ -28,7 +31,7 @@ def replace(path: str, content: bytes, scratch: str) -> None:
     """Puts a file in the place of the one that is there, durably."""
     with _written(content, scratch) as written:
         os.replace(written, path)
-    sync(os.path.dirname(path))
+    sync_directory(os.path.dirname(path))
 
 
 def read(path: str) -> bytes | None:
@@ -56,16 +59,7 @@ def make_directories(path: str) -> None:
     make_directories(above)
     with suppress(FileExistsError):
         os.mkdir(path, DIRECTORY_MODE)
-    sync(above)
-
-
-def sync(directory: str) -> None:
-    """Makes the names in a directory durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_directory(above)
 
 
 @contextmanager

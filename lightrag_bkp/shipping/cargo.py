@@ -5,6 +5,7 @@ Reading waits for disks, and is done by a few threads of this module's own: a ho
 
 import asyncio
 import functools
+import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -84,8 +85,6 @@ class Cargo:
         """Whether a pack here is what its name says."""
 
         def digest() -> bool:
-            import hashlib
-
             with open(self._core.open_pack(pack_id), "rb") as file:
                 return hashlib.file_digest(file, "sha256").digest() == pack_id
 

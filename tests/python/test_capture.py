@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support import check, graphs
+from support.beside import beside
 
 from lightrag_bkp import BackupManager, Progress
 from lightrag_bkp.errors import (
@@ -262,20 +263,14 @@ async def test_an_error_about_a_file_says_where_it_is(
 @contextmanager
 def appended_to(path: Path) -> Iterator[None]:
     """Somebody appends to a file without a pause during the block."""
-    stop = threading.Event()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         with path.open("ab", buffering=0) as file:
             while not stop.wait(0.0005):
                 file.write(b"line\n")
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with beside(work):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 @pytest.mark.parametrize("kind", ["plain", "lightrag"])

@@ -13,6 +13,7 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
+from support.beside import beside
 from support.program import Program, without_override
 
 _MUCH = 50_000_000
@@ -31,22 +32,16 @@ def endless_folder(tmp_path: Path) -> Path:
 @contextmanager
 def rewritten(path: Path) -> Iterator[None]:
     """Replaces a file over and over, as LightRAG does when it works."""
-    done = threading.Event()
+    content = path.read_bytes()
 
-    def replace() -> None:
-        content = path.read_bytes()
-        while not done.wait(0.05):
+    def work(stop: threading.Event) -> None:
+        while not stop.wait(0.05):
             spare = path.with_name(path.name + ".tmp")
             spare.write_bytes(content)
             spare.replace(path)
 
-    thread = threading.Thread(target=replace)
-    thread.start()
-    try:
+    with beside(work):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def wait_until(reached: Callable[[], object], process: Popen[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support import breaking, cutting
+from support.beside import beside
 from support.program import Program
 
 from lightrag_bkp import BackupManager, Consistency, capture, validation
@@ -23,21 +24,16 @@ CHUNKS = "vdb_chunks.json"
 @contextmanager
 def at_work(directory: Path) -> Iterator[None]:
     """Somebody replaces one file ten times a second during the block, always with the same bytes."""
-    stop, contents = threading.Event(), (directory / CHUNKS).read_bytes()
+    contents = (directory / CHUNKS).read_bytes()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.wait(0.1):
             sibling = directory / f"{CHUNKS}.new"
             sibling.write_bytes(contents)
             sibling.replace(directory / CHUNKS)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with beside(work):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)

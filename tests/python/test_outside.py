@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from support import check, graphs, pins, server
+from support.beside import beside
 
 from lightrag_bkp import validation
 from lightrag_bkp.errors import Busy, ConfigurationError, InvalidInputError, ServerError
@@ -54,19 +55,13 @@ def age(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 @contextmanager
 def replacing(directory: Path, name: str) -> Iterator[None]:
     """Somebody writes the file ten times a second during the block."""
-    stop = threading.Event()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.wait(0.1):
             replace(directory, name)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with beside(work):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 async def test_a_directory_at_rest_is_pinned_without_waiting(
