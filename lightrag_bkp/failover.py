@@ -33,8 +33,8 @@ from .graph import GraphBackup
 from .graph.known import root_of
 from .models import RestoreAction, RestoredItem, RestoreOutcome, moment
 from .points import FAILOVER, PointStore, RecoveryPoint
-from .restoring import finish
-from .sources import files
+from .restoring import finish, works_at
+from .sources import files, serving
 from .sources.names import LLM_CACHE
 from .staging import waits
 from .target import layout_of, missing_levels
@@ -80,7 +80,12 @@ class Failover:
     async def run(self, validated_s: float) -> FailoverOutcome:
         """Restores and verifies every graph; the outcome says whether that worked. `validated_s`: how long the
         validation before it took.
+
+        Raises:
+            RefusedError: a LightRAG server in another process can be seen to have one of them open; nothing was done.
         """
+        for graph_id, snapshot in self._point.snapshots.items():
+            await _refuse_served(self._find(graph_id), snapshot.id)
         self._started -= validated_s
         self._phases.append(Phase("validate", None, validated_s, True))
         lacking = await asyncio.to_thread(_lacking, self._find, self._point)
@@ -300,10 +305,22 @@ def _unrecorded(
 
 def _home_of(graph: GraphBackup, snapshot_id: str) -> str | None:
     """Where a failover puts a graph; None when nobody knows."""
+    layout = _layout_of(graph, snapshot_id)
+    return None if layout is None else layout.root
+
+
+def _layout_of(graph: GraphBackup, snapshot_id: str) -> files.Layout | None:
     snapshot = graph.get_snapshot(snapshot_id)
     facts = {} if snapshot is None else snapshot.facts
     home = graph.source_dir or facts.get("source_dir")
-    return layout_of(facts, home).root if isinstance(home, str) and facts else None
+    return layout_of(facts, home) if isinstance(home, str) and facts else None
+
+
+async def _refuse_served(graph: GraphBackup, snapshot_id: str) -> None:
+    """Raises RefusedError when a graph would be replaced under a LightRAG server of another process."""
+    layout = await asyncio.to_thread(_layout_of, graph, snapshot_id)
+    if layout is not None and layout.kind is files.Kind.LIGHTRAG and not works_at(graph.rag, layout.root):
+        await serving.refuse_served(layout.working_dir, layout.workspace, graph.server_url)
 
 
 def _lacking(find: FindGraph, point: RecoveryPoint) -> dict[str, int]:

@@ -38,7 +38,7 @@ from .models import (
 )
 from .repository import GraphRepository
 from .safety import keep_present
-from .sources import files, trees
+from .sources import files, serving, trees
 from .staging import (
     CREATE,
     DIRECTORY,
@@ -70,8 +70,8 @@ _TYPES = {FILE: ItemType.FILE, DIRECTORY: ItemType.DIRECTORY, SYMLINK: ItemType.
 class Request:
     """What to restore, where to and how; see `GraphBackup.restore`.
 
-    `rag` is the graph's running LightRAG, or None; `keep_uploads`: other uploads of the same name stay;
-    `allow_unusable`: an unusable graph may replace what is there.
+    `rag` is the graph's running LightRAG, or None; `server_url` that of another process which may have it open;
+    `keep_uploads`: other uploads of the same name stay; `allow_unusable`: an unusable graph may replace what is there.
     """
 
     snapshot: BackupSnapshot
@@ -85,6 +85,7 @@ class Request:
     allow_unusable: bool = False
     progress: ProgressCallback | None = None
     rag: Any = None
+    server_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -157,27 +158,36 @@ async def _restore(repository: GraphRepository, request: Request) -> RestoreOutc
     facts = stored_object(await asyncio.to_thread(core.facts, snapshot.backup_id), "facts", snapshot.backup_id)
     this = _Restore(repository, request, facts, layout_of(facts, request.target_dir, request.workspace))
     await asyncio.to_thread(_refuse, this)
-    uploads, finished, made_dirs = 0, False, missing_levels(this.layout.root)
+    made_dirs = missing_levels(this.layout.root)
     verdict = await _judge(this, core)
     if request.dry_run:
         refuse_pending(this.layout.root)
-        done = await _plan(this)
+        uploads, done = 0, await _plan(this)
     else:
-        finished = await finish(this.layout.root)
+        uploads, done = await _bring(this, verdict)
+    outcome = _outcome(this, done, uploads, time.monotonic() - started)
+    return replace(outcome, verdict=verdict, made_dirs=made_dirs)
+
+
+async def _bring(this: _Restore, verdict: str | None) -> tuple[int, Done]:
+    """Restores, and says how many names of uploads came back besides."""
+    request, layout, rag = this.request, this.layout, this.rag()
+    outside = rag is None and layout.kind is files.Kind.LIGHTRAG
+    async with serving.unserved(layout.working_dir, layout.workspace, request.server_url, check=outside):
+        uploads, finished = 0, await finish(layout.root)
         if verdict == Verdict.UNUSABLE and not request.allow_unusable:
             await asyncio.to_thread(_refuse_unusable, this)
         if this.uploads_apart and this.input_root is not None:  # first: the graph names what is there
             await finish(this.input_root)
-            uploads = await place(repository, snapshot.backup_id, this.input_root, this.others)
-        rag = this.rag()
-        if rag is not None:
-            handover = Handover(repository, snapshot, this.wanted, rag, this.look, root_mode_of(facts), finished)
-            done = await hand_over(handover)
-        else:
+            uploads = await place(this.repository, request.snapshot.backup_id, this.input_root, this.others)
+        if rag is None:
             done = await _replace(this)
-    done = replace(done, finished=finished)
-    outcome = _outcome(this, done, uploads, time.monotonic() - started)
-    return replace(outcome, verdict=verdict, made_dirs=made_dirs)
+        else:
+            mode = root_mode_of(this.facts)
+            done = await hand_over(
+                Handover(this.repository, request.snapshot, this.wanted, rag, this.look, mode, finished)
+            )
+    return uploads, replace(done, finished=finished)
 
 
 async def _judge(this: _Restore, core: _bridge.Repository) -> str | None:

@@ -48,8 +48,8 @@ class Returning(KnownGraph):
             allow_unusable: a graph whose verdict is "unusable" may replace one that is there.
 
         Raises:
-            RefusedError: that, without allow_unusable. NotFoundError: no such snapshot or item. DamagedError: it cannot
-                be brought back whole; the target is untouched.
+            RefusedError: that, without allow_unusable; or a LightRAG server elsewhere is seen to have the target open.
+                NotFoundError: no such snapshot or item. DamagedError: it cannot be brought back; nothing was changed.
             ConflictError: the target holds something that must not be replaced, or the running LightRAG's embedding has
                 another dimension. NoSpaceError: no room; the target is untouched. Busy: the running LightRAG is at
                 work. InvalidInputError: an argument cannot be used.
@@ -70,6 +70,7 @@ class Returning(KnownGraph):
             allow_unusable=allow_unusable,
             progress=progress,
             rag=self.rag,
+            server_url=self.server_url,
         )
         with refusals_named(target_dir, "restore"):
             return await restoring.restore(self._repository, request)
@@ -128,6 +129,7 @@ class Returning(KnownGraph):
             keep_uploads=True,
             progress=progress,
             rag=self.rag,
+            server_url=self.server_url,
         )
         with refusals_named(home, "restore"):
             return await restoring.restore(self._repository, request)

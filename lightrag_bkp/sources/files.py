@@ -21,6 +21,7 @@ from .names import (
     DOC_STATUS,
     FAISS_META,
     FULL_DOCS,
+    OWN_DIR,
     VECTOR_NAMESPACES,
     is_half_written,
     is_item,
@@ -318,7 +319,7 @@ def _list_items(root_fd: int, layout: Layout, pins: Pins) -> list[str]:
                 else:
                     with suppress(FileNotFoundError):  # removed since it was listed
                         pins.skipped.append((entry.name, _no_file(entry.stat(follow_symlinks=False))))
-            elif entry.name != CONFIG_DIR or layout.workspace:
+            elif entry.name not in (CONFIG_DIR, OWN_DIR) or layout.workspace:
                 pins.skipped.append((entry.name, _why_skipped(entry, layout)))
     return names
 

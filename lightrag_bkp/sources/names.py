@@ -16,6 +16,8 @@ INPUTS = "inputs"
 """Item names of uploads begin with this directory."""
 STAGING_PREFIX = ".lrb_restore"
 """What a restore makes beside or inside its target begins with this (engine/target.h)."""
+OWN_DIR = ".lightrag_bkp"
+"""What a server of ours keeps in its working directory (serving.py); no part of any graph, and never moved."""
 CONFIG_DIR = "_lightrag_config"
 CONFIG_NAMES = ("kv_server_config.json", "storage_anchor.json")
 

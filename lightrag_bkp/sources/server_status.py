@@ -80,6 +80,18 @@ class Server:
         dirty = sorted(store for store in written if any(self._typed(flags, store, list, [])))
         return f"{', '.join(dirty)} not written to disk yet" if dirty else None
 
+    async def serves(self, working_dir: str, workspace: str) -> bool:
+        """Whether it says that it serves this very place.
+
+        Raises:
+            ServerError: no answer, or an answer that is not LightRAG's.
+        """
+        health = await self._get("/health")
+        try:
+            return self._serves(health, self._typed(health, "configuration", dict, {}), working_dir, workspace)
+        except InvalidInputError:
+            return False
+
     async def facts(self, working_dir: str, workspace: str) -> dict[str, Any]:
         """What a snapshot of this place records about the server; JSON-ready, without paths or addresses.
 
