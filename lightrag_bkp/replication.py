@@ -6,6 +6,7 @@ keys in it are sealed. How copies are sent is `shipping/`, and what both sides a
 
 import asyncio
 import os
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -114,11 +115,7 @@ class ReplicationManager:
             raise InvalidInputError(f"a ReplicationTarget is needed, and this is a {type(target).__name__}")
         if self._state.target(target.target_id) is not None:
             return False
-        targets.check_url(target)
-        try:
-            self._tell(target)  # who is asked for health judges URL and key
-        except InvalidInputError as error:
-            raise targets.named(error, target) from None
+        self._judge(target)
         return self._state.add_target(targets.stored(target))
 
     def list_targets(self) -> list[ReplicationTarget]:
@@ -129,6 +126,38 @@ class ReplicationManager:
         """One target; None when it is unknown."""
         row = self._state.target(arguments.check_text(target_id, "target_id"))
         return None if row is None else targets.target(row)
+
+    def update_target(
+        self,
+        target_id: str,
+        *,
+        name: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        enabled: bool | None = None,
+    ) -> ReplicationTarget:
+        """Changes what is given of a target, and keeps the rest, its key as well. Returns it as it is then.
+
+        Raises:
+            NotFoundError: it is unknown. InvalidInputError: a value cannot be used, or the URL is of another server and
+                no key for that is given.
+        """
+        arguments.check_text(target_id, "target_id")
+        texts = {"name": name, "base_url": base_url, "api_key": api_key}
+        given: dict[str, Any] = {one: said for one, said in texts.items() if said is not None}
+        for one, said in given.items():
+            arguments.check_text(said, one)
+        if enabled is not None:
+            arguments.check_flags(enabled=enabled)
+            given["enabled"] = enabled
+        known = self._known(target_id)
+        changed = replace(known, **given)
+        if api_key is None:
+            targets.refuse_key_elsewhere(known, changed.base_url)
+        self._judge(changed)
+        if given and not self._state.update_target(target_id, **given):
+            raise _unknown(target_id)
+        return changed
 
     def remove_target(self, target_id: str) -> bool:
         """Forgets a target, for all graphs. Returns False when it is unknown. Copies that lie there stay there."""
@@ -178,8 +207,15 @@ class ReplicationManager:
     def _known(self, target_id: str) -> ReplicationTarget:
         target = self.get_target(target_id)
         if target is None:
-            raise NotFoundError(f"there is no replication target {target_id!r}: a listing names all", target=target_id)
+            raise _unknown(target_id)
         return target
+
+    def _judge(self, target: ReplicationTarget) -> None:
+        targets.check_url(target)
+        try:
+            self._tell(target)  # who is asked for health judges URL and key
+        except InvalidInputError as error:
+            raise targets.named(error, target) from None
 
     def _tell(self, target: ReplicationTarget) -> None:
         self._prober.keep(target.target_id, target.base_url, target.api_key, target.connection)
@@ -310,6 +346,10 @@ class GraphReplicator:
             "reason": "" if health is None else health.reason,
             "checked_at": None if health is None or health.checked_at is None else health.checked_at.isoformat(),
         }
+
+
+def _unknown(target_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no replication target {target_id!r}: a listing names all", target=target_id)
 
 
 def _missing(error: ModuleNotFoundError) -> ConfigurationError:

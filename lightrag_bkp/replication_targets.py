@@ -98,6 +98,30 @@ def check_url(target: ReplicationTarget) -> None:
         )
 
 
+def refuse_key_elsewhere(known: ReplicationTarget, base_url: str) -> None:
+    """A key was given for one server; whoever may change an address must not have it sent to another one.
+
+    Raises:
+        InvalidInputError: the target has a key, and this URL leads to another server.
+    """
+    if known.api_key is not None and _origin(base_url) != _origin(known.base_url):
+        raise InvalidInputError(
+            f"target {known.name}: its key was given for {known.base_url}: with an address of another server give the"
+            " key for that",
+            target=known.name,
+        )
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port; what cannot be read leads nowhere else than it did."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        return parts.scheme, parts.hostname, port
+    except ValueError:
+        return url, None, None
+
+
 def named(error: InvalidInputError, target: ReplicationTarget) -> InvalidInputError:
     """The prober knows a target by its id, which says nothing to who is about to register it."""
     said = str(error).removeprefix(f"{target.target_id}: ")

@@ -86,6 +86,18 @@ class ReplicationManager:
         """As the original."""
         return self.manager.get_target(target_id)
 
+    def update_target(
+        self,
+        target_id: str,
+        *,
+        name: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        enabled: bool | None = None,
+    ) -> ReplicationTarget:
+        """As the original."""
+        return self.manager.update_target(target_id, name=name, base_url=base_url, api_key=api_key, enabled=enabled)
+
     def remove_target(self, target_id: str) -> bool:
         """As the original."""
         return self.manager.remove_target(target_id)

@@ -55,8 +55,11 @@ def receive(
 
 def add(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The sender's: its replicas lie under it.")],
-    scope: Annotated[str, typer.Option(metavar="SCOPE", help="What the key is for.")] = "replicate",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is; a sender's replicas lie under it.")],
+    scope: Annotated[
+        str,
+        typer.Option(metavar="SCOPE", help="replicate: send copies here; or of the HTTP API read, operate or admin."),
+    ] = "replicate",
     graph: Annotated[
         str | None, typer.Option(metavar="GRAPH", help="The only graph it may send  [default: any]")
     ] = None,
@@ -64,7 +67,7 @@ def add(
         str | None, typer.Option(metavar="SIZE", help="What its replicas may take, as 50GB  [default: no limit]")
     ] = None,
 ) -> int:
-    """Make the key another instance sends with. It is shown once, and kept nowhere."""
+    """Make a key for an instance that sends here, or for the HTTP API. It is shown once, and kept nowhere."""
     from ..receiving.here import open_keys
 
     session.use_storage()
@@ -74,8 +77,9 @@ def add(
 
 
 def list_(session: Session) -> int:
-    """List the keys of those who may send here, revoked ones too."""
+    """List the keys that were made here, revoked ones too."""
     from ..receiving.here import open_keys
+    from ..receiving.keys import REPLICATE
 
     session.use_storage()
     found = open_keys().all()
@@ -87,14 +91,15 @@ def list_(session: Session) -> int:
             (
                 one.key_id,
                 one.name,
-                one.graph_id or "any",
+                one.scope,
+                one.graph_id or "any" if one.scope == REPLICATE else "",
                 when(one.created_at),
                 when(one.last_used_at) if one.last_used_at else "never",
                 f"revoked {when(one.revoked_at)}" if one.revoked_at else "good",
             )
             for one in found
         )
-        return [*table(("ID", "NAME", "GRAPH", "MADE (UTC)", "LAST USED (UTC)", "STATE"), rows)]
+        return [*table(("ID", "NAME", "FOR", "GRAPH", "MADE (UTC)", "LAST USED (UTC)", "STATE"), rows)]
 
     return session.answer(lambda: {"keys": [_document(one) for one in found]}, lines)
 
@@ -103,7 +108,7 @@ def revoke(
     session: Session,
     key: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, a unique beginning of it, or its name.")],
 ) -> int:
-    """End a key. What was sent with it stays."""
+    """End a key, within seconds. What was sent with it stays."""
     from ..receiving.here import open_keys
 
     session.use_storage()

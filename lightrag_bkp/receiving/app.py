@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from ..errors import DamagedError, LightragBkpError
 from . import protocol
 from .body import Body, Gone, Message, Receive, decimal
-from .keys import ReceiveKey
+from .keys import REPLICATE, ReceiveKey
 from .protocol import BASE_PATH, KEY_SLOT_NAME, OBJECT_CEILINGS, PARALLEL, SHA256_HEX
 from .quarantine import Part
 from .receiver import Receiver
@@ -122,6 +122,8 @@ class ReceiveApplication:
             raise Refusal(
                 401, "unauthenticated", f"the API key {what}: `lightrag-bkp key add` at the receiver makes one"
             )
+        if key.scope != REPLICATE:
+            raise Refusal(403, "other_scope", f"this key is for {key.scope}, and only one for {REPLICATE} sends copies")
         return key
 
     @contextmanager

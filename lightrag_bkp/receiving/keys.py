@@ -1,4 +1,5 @@
-"""Keys other instances send with: made here, shown once, and recognised without being kept.
+"""Keys of other instances, which send with them, and of who asks the HTTP API: made here, shown once, and recognised
+without being kept.
 
 A key is `lrb_<16 hex id>_<secret>`, its secret 256 random bits. The database has the SHA-256 of the whole key: who
 reads it can send nothing, and a secret that long cannot be guessed from its hash, however quick that is.
@@ -21,7 +22,9 @@ from ..models import moment
 if TYPE_CHECKING:
     from ..state import State, StoredKey
 
-SCOPES = ("replicate",)
+REPLICATE = "replicate"
+SCOPES = (REPLICATE, "read", "operate", "admin")
+"""What a key is for: sending copies here; or the HTTP API, where each allows what those before it do."""
 TRUSTED_S = 5.0
 """So long a key that was looked up is taken for good without another look: a revoked one at most."""
 NOTED_S = 60.0
@@ -44,7 +47,7 @@ class ReceiveKey:
     """What a key allows; never the key itself.
 
     Attributes:
-        key_id: what it is revoked by. name: the sender's; replicas lie under it. scope: what it is for.
+        key_id: what it is revoked by. name: of who has it; a sender's replicas lie under it. scope: what it is for.
         graph_id: the only graph it may send; None: any. quota_bytes: for all of the sender's replicas; None: no limit.
         last_used_at, revoked_at: None: never.
     """
@@ -74,18 +77,22 @@ class KeyRing:
         self._noted: dict[str, float] = {}
 
     def add(
-        self, name: str, scope: str = "replicate", graph_id: str | None = None, quota_bytes: int | None = None
+        self, name: str, scope: str = REPLICATE, graph_id: str | None = None, quota_bytes: int | None = None
     ) -> tuple[ReceiveKey, str]:
-        """Makes a key. Returns it as it will be listed, and as it is to be given to the sender: that is kept nowhere.
+        """Makes a key. Returns it as it will be listed, and as it is to be given to who needs it: that is kept nowhere.
 
         Raises:
-            InvalidInputError: a name that cannot be a directory's, an unknown scope, a quota that is no number.
+            InvalidInputError: a name that cannot be a directory's, an unknown scope, a quota that is no number; a graph
+                or a quota for a key that sends nothing.
         """
         from ..state import StoredKey
 
         _check_name(name)
         if scope not in SCOPES:
             raise InvalidInputError(f"there is no scope {scope!r}: keys are for {' or '.join(SCOPES)}", target="scope")
+        if scope != REPLICATE and (graph_id, quota_bytes) != (None, None):
+            said = f"a key for {scope} sends nothing: it has neither a graph nor a quota"
+            raise InvalidInputError(said, target="scope")
         if graph_id is not None:
             arguments.check_graph_id(graph_id)
         if quota_bytes is not None and (isinstance(quota_bytes, bool) or not 0 < quota_bytes < 1 << 63):

@@ -98,9 +98,24 @@ class State:
             row = connection.execute(query).first()
         return None if row is None else self._stored(row)
 
+    def update_target(
+        self,
+        target_id: str,
+        *,
+        name: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        enabled: bool | None = None,
+    ) -> bool:
+        """Changes what is given, and nothing else, at least one. False: unknown."""
+        sealed = None if api_key is None else self._box.seal(api_key, target_id)
+        told = {"name": name, "base_url": base_url, "api_key": sealed, "enabled": enabled}
+        given = {column: value for column, value in told.items() if value is not None}
+        return self._change(sa.update(targets).where(_is(target_id)).values(given))
+
     def remove_target(self, target_id: str) -> bool:
         """From all graphs as well. False: unknown."""
-        return self._delete(sa.delete(targets).where(_is(target_id)))
+        return self._change(sa.delete(targets).where(_is(target_id)))
 
     # ---- which graphs go there ----
 
@@ -113,7 +128,7 @@ class State:
     def unlink(self, graph_id: str, target_id: str) -> bool:
         """False: the graph does not go there."""
         there = sa.and_(replicators.c.graph_id == graph_id, replicators.c.target_id == target_id)
-        return self._delete(sa.delete(replicators).where(there))
+        return self._change(sa.delete(replicators).where(there))
 
     # ---- connections ----
 
@@ -122,11 +137,11 @@ class State:
         """Nothing was ever stored: who only asks makes no file, wherever a mistyped path leads."""
         return self._file is not None and not os.path.exists(self._file)
 
-    def _delete(self, delete: sa.Delete) -> bool:
+    def _change(self, change: sa.Delete | sa.Update) -> bool:
         if self.is_absent:
             return False
         with self.connected() as connection:
-            return connection.execute(delete).rowcount > 0
+            return connection.execute(change).rowcount > 0
 
     def _stored(self, row: "sa.Row[tuple[object, ...]]") -> StoredTarget:
         told = dict(row._mapping)

@@ -1,4 +1,4 @@
-"""Keys other instances send with: only the SHA-256 of each is kept."""
+"""Keys of who sends copies here or asks the HTTP API: only the SHA-256 of each is kept."""
 
 from dataclasses import asdict, dataclass
 

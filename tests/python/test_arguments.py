@@ -75,6 +75,10 @@ WRONG: dict[str, list[Any]] = {
     "target": [None, 7, "name"],
     "target_id": [None, *TEXTS],
     "patience_s": SECONDS,
+    "name": TEXTS,
+    "base_url": TEXTS,
+    "api_key": TEXTS,
+    "enabled": FLAGS,
 }
 RIGHT: dict[str, Any] = {
     "storage_path": "storage",
@@ -86,6 +90,7 @@ RIGHT: dict[str, Any] = {
     "beginning": "latest",
     "graph_ids": ["kept"],
     "source_dir": ".",
+    "target_id": "unknown",
 }
 
 

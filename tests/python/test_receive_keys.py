@@ -111,7 +111,9 @@ def test_who_cannot_be_meant_is_not_revoked(ring: KeyRing) -> None:
         {"name": "../up"},
         {"name": ""},
         {"name": "a/b"},
-        {"name": "tokyo", "scope": "admin"},
+        {"name": "tokyo", "scope": "Admin"},
+        {"name": "tokyo", "scope": "admin", "graph_id": "support"},
+        {"name": "tokyo", "scope": "read", "quota_bytes": 1},
         {"name": "tokyo", "graph_id": "../up"},
         {"name": "tokyo", "quota_bytes": 0},
         {"name": "tokyo", "quota_bytes": True},
@@ -140,7 +142,8 @@ def test_keys_are_made_listed_and_revoked_by_commands(program: Program) -> None:
     assert "is revoked already" in program.sentence("key", "revoke", listed["key_id"], code=1)
     assert "is revoked already" in program.sentence("key", "revoke", "tokyo", code=1)
     assert "there is no key" in program.sentence("key", "revoke", "osaka", code=1)
-    program("key", "add", "osaka")
+    program("key", "add", "osaka", "--scope", "operate")
+    assert program.json("key", "list")["keys"][-1]["scope"] == "operate" and "operate" in program("key", "list").out
     program("key", "revoke", "osaka")
     assert all(one["revoked_at"] for one in program.json("key", "list")["keys"])
 
@@ -152,6 +155,7 @@ def test_keys_are_made_listed_and_revoked_by_commands(program: Program) -> None:
         (("key", "add", "boot_id"), "the receiver has a file of that name"),
         (("key", "add", "instance_id"), "the receiver has a file of that name"),
         (("key", "add", "tokyo", "--scope", "all"), "there is no scope 'all'"),
+        (("key", "add", "tokyo", "--scope", "read", "--graph", "support"), "a key for read sends nothing"),
         (("key", "add", "tokyo", "--graph", "a/b"), "'a/b'"),
         (("key", "add", "tokyo", "--quota", "much"), "--quota 'much' cannot be used"),
         (("receive", "--listen", "here"), "--listen 'here' cannot be used"),

@@ -137,6 +137,15 @@ def test_a_revoked_key_is_none(host: Host) -> None:
     assert (status, said["error"], said["retryable"]) == (401, "unauthenticated", False)
 
 
+@pytest.mark.parametrize("scope", ["read", "operate", "admin"])
+def test_a_key_for_something_else_sends_nothing(host: Host, scope: str) -> None:
+    sender = host.sender()
+    sender.key = open_keys(host.program.storage).add("somebody", scope)[1]
+    for method, path in (("GET", "/capabilities"), ("GET", "/graphs/alpha"), ("POST", "/graphs/alpha/log")):
+        status, said = sender.ask(method, path, b"{}" if method == "POST" else None)
+        assert (status, said["error"], said["retryable"]) == (403, "other_scope", False)
+
+
 def test_a_key_for_one_graph_opens_no_other(host: Host) -> None:
     sender = host.sender(graph="beta")
     for method, path in (("GET", ""), ("POST", "/missing"), ("POST", "/log"), ("PUT", f"/objects/{'a' * 64}")):

@@ -107,6 +107,44 @@ def test_what_cannot_be_used_is_refused_and_not_kept(manager: ReplicationManager
     assert manager.list_targets() == []
 
 
+def test_what_is_given_of_a_target_changes_and_its_key_stays(
+    manager: ReplicationManager, url: str, tmp_path: Path
+) -> None:
+    made = target()
+    manager.register_target(made)
+    changed = manager.update_target(made.target_id, name="tokyo", enabled=False)
+    assert changed == replace(made, name="tokyo", enabled=False) and changed.api_key == KEY
+    moved = manager.update_target(made.target_id, base_url="http://127.0.0.1:1/below")
+    again_moved = manager.update_target(made.target_id, base_url="https://elsewhere.example", api_key="another")
+    assert moved.api_key == KEY and again_moved.api_key == "another"
+    assert manager.update_target(made.target_id) == again_moved
+    assert again(url, tmp_path).list_targets() == [again_moved]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"base_url": "https://127.0.0.1:1"}, "its key was given for"),
+        ({"base_url": "http://127.0.0.1:2"}, "its key was given for"),
+        ({"base_url": "https://127.1", "api_key": "k"}, r"write 127\.0\.0\.1"),
+        ({"base_url": "ftp://127.0.0.1:1", "api_key": "k"}, "elsewhere"),
+        ({"name": " "}, "printable"),
+        ({"api_key": ""}, "elsewhere"),
+    ],
+    ids=repr,
+)
+def test_a_change_that_cannot_be_is_refused_and_not_kept(
+    manager: ReplicationManager, wrong: dict[str, str], said: str
+) -> None:
+    made = target()
+    manager.register_target(made)
+    with pytest.raises(InvalidInputError, match=said) as refused:
+        manager.update_target(made.target_id, **wrong)  # type: ignore[arg-type]
+    assert KEY not in str(refused.value) and manager.list_targets() == [made]
+    with pytest.raises(NotFoundError, match="'unknown'"):
+        manager.update_target("unknown", name="x")
+
+
 def test_a_refused_url_is_told_by_the_targets_name(manager: ReplicationManager) -> None:
     wrong = replace(target("tokyo"), base_url="ftp://x")
     with pytest.raises(InvalidInputError, match="tokyo") as refused:
