@@ -63,8 +63,8 @@ class ReplicationManager:
         if not isinstance(keyring, Keyring | None):
             raise InvalidInputError(f"keyring must be a BackupManager's keyring, and is a {type(keyring).__name__}")
         settings = config.load()
-        self._place = state_place.find(database_url, key_file, storage_path)
-        storage = self._place.storage_path
+        self.place = state_place.find(database_url, key_file, storage_path)
+        storage = self.place.storage_path
         self._keyring = keyring or (None if storage is None else Keyring(storage, settings.secret))
         self._settings = settings.replication
         self._opened: State | None = None
@@ -75,7 +75,7 @@ class ReplicationManager:
     @property
     def _state(self) -> "State":
         if self._opened is None:
-            self._opened = self._place.open()
+            self._opened = self.place.open()
         return self._opened
 
     @property
@@ -95,14 +95,14 @@ class ReplicationManager:
         return self._shipping
 
     def _repository(self, graph_id: str) -> GraphRepository:
-        if self._place.storage_path is None:
+        if self.place.storage_path is None:
             raise ConfigurationError(
                 f"nothing says where snapshots lie: set {config.STORAGE_VARIABLE}, or storage_path in"
                 f" {config.CONFIG_FILE}, or pass one (--storage)",
                 target=config.STORAGE_VARIABLE,
             )
         return self._repositories.setdefault(
-            graph_id, GraphRepository(self._place.storage_path, graph_id, self._keyring)
+            graph_id, GraphRepository(self.place.storage_path, graph_id, self._keyring)
         )
 
     def register_target(self, target: ReplicationTarget) -> bool:
@@ -325,7 +325,7 @@ class GraphReplicator:
         """
         found = self.list_targets()
         core = (
-            None if self._manager._place.storage_path is None else self._manager._repository(self.graph_id).open_now()
+            None if self._manager.place.storage_path is None else self._manager._repository(self.graph_id).open_now()
         )
         replicas = self._manager._shipments.replicas(self.graph_id)
         return {

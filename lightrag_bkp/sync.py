@@ -205,7 +205,15 @@ class GraphBackup:
         run(self.graph.unpack(snapshot_id, directory))
 
     def bring_home(
-        self, snapshot_id: str, *, dry_run: bool = False, progress: ProgressCallback | None = None
+        self,
+        snapshot_id: str,
+        *,
+        items: Sequence[str] | None = None,
+        dry_run: bool = False,
+        workspace: str | None = None,
+        replace: bool = False,
+        allow_unusable: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> RestoreOutcome:
         """As the original; `progress` is called on another thread.
 
@@ -213,7 +221,17 @@ class GraphBackup:
             InvalidInputError: the graph's LightRAG runs on the loop this call would block.
         """
         self._refuse_deadlock("bring_home")
-        return run(self.graph.bring_home(snapshot_id, dry_run=dry_run, progress=progress))
+        return run(
+            self.graph.bring_home(
+                snapshot_id,
+                items=items,
+                dry_run=dry_run,
+                workspace=workspace,
+                replace=replace,
+                allow_unusable=allow_unusable,
+                progress=progress,
+            )
+        )
 
     def undo_restore(self, outcome: RestoreOutcome) -> None:
         """As the original.

@@ -186,8 +186,8 @@ def test_python_walls(path: Path) -> None:
         if module in ("lightrag_bkp._core", "lightrag_bkp._probe"):
             assert me == "_bridge.py", f"{me} imports {module}"
         root = module.split(".")[0]
-        if root == "fastapi":
-            assert me.startswith("api/")
+        if root in ("fastapi", "starlette", "pydantic"):
+            assert me.startswith("api/"), f"{me} imports {module}"
         if root in ("sqlalchemy", "alembic"):
             assert me.startswith("state/")
         if root == "lightrag":

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from lightrag.kg import STORAGE_IMPLEMENTATIONS
-from support import check, folders, graphs, server
+from support import check, folders, graphs, server, web
 
 from lightrag_bkp import BackupManager as AsyncManager
 from lightrag_bkp.cli.app import app
@@ -128,6 +128,14 @@ async def test_the_python_that_protects_several_graphs(desk: Path) -> None:
         manager.register_graph("support", rag=rag)
         ok, rto_s, rpo_s = await run_python(block)["protect"](manager)
     assert ok and 0 < rto_s < 60 and 0 <= rpo_s < 60
+
+
+async def test_the_routes_are_one_line(desk: Path) -> None:
+    make_app = run_python(blocks("Over HTTP", "python")[0])["make_app"]
+    async with graphs.opened(desk / "rag_storage") as rag:
+        with web.serving(make_app(rag, web.KEY)) as url:
+            answer = await asyncio.to_thread(web.Web(url).ask, "GET", "/backup/graphs")
+    assert [one["graph_id"] for one in answer.document["graphs"]] == ["default"]
 
 
 def test_the_commands_that_seal_work(desk: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .. import arguments, restoring, staging, undoing
 from ..errors import InvalidInputError, NotFoundError, refusals_named
-from ..models import ProgressCallback, RestoreOutcome
+from ..models import BackupSnapshot, ProgressCallback, RestoreOutcome
 from ..target import refuse_blocked
 from .known import KnownGraph, root_of
 
@@ -100,7 +100,15 @@ class Returning(KnownGraph):
             await staging.unpack(self._repository, snapshot.backup_id, directory)
 
     async def bring_home(
-        self, snapshot_id: str, *, dry_run: bool = False, progress: ProgressCallback | None = None
+        self,
+        snapshot_id: str,
+        *,
+        items: Sequence[str] | None = None,
+        dry_run: bool = False,
+        workspace: str | None = None,
+        replace: bool = False,
+        allow_unusable: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> RestoreOutcome:
         """Restores a snapshot where the graph lives: to its registered directory, or else that it was taken from.
         Uploads that are missing come back into its `input_dir`; others of the same name stay.
@@ -110,29 +118,38 @@ class Returning(KnownGraph):
         Raises:
             NotFoundError: no such snapshot, or nobody knows where the graph lives. And what `restore` raises.
         """
-        arguments.check_flags(dry_run=dry_run)
+        arguments.check_flags(dry_run=dry_run, replace=replace, allow_unusable=allow_unusable)
         arguments.check_progress(progress)
+        only = None if items is None else arguments.check_names(items, "items")
         snapshot = await self._require(snapshot_id)
-        home = self.source_dir
-        if home is None:
-            place = (await asyncio.to_thread(lambda: snapshot.facts)).get("source_dir")
-            if not isinstance(place, str):
-                raise NotFoundError(
-                    f"where graph {self.graph_id!r} lives is not known: configure its source_dir", target=self.graph_id
-                )
-            home = place
+        home = await self._home(snapshot)
         request = restoring.Request(
             snapshot,
             home,
+            items=only,
             dry_run=dry_run,
+            workspace=None if workspace is None else arguments.check_workspace(workspace),
             input_dir=self.input_dir,
             keep_uploads=True,
+            replace=replace,
+            allow_unusable=allow_unusable,
             progress=progress,
             rag=self.rag,
             server_url=self.server_url,
         )
         with refusals_named(home, "restore"):
             return await restoring.restore(self._repository, request)
+
+    async def _home(self, snapshot: BackupSnapshot) -> str:
+        """The working directory where the graph lives."""
+        if self.source_dir is not None:
+            return self.source_dir
+        place = (await asyncio.to_thread(lambda: snapshot.facts)).get("source_dir")
+        if not isinstance(place, str):
+            raise NotFoundError(
+                f"where graph {self.graph_id!r} lives is not known: configure its source_dir", target=self.graph_id
+            )
+        return place
 
     async def undo_restore(self, outcome: RestoreOutcome) -> None:
         """Makes the target of a restore what it was before: from the safety snapshot, or, where nothing of the graph

@@ -20,6 +20,7 @@ from .sealing import KeyBox
 
 _LOCK_NUMBER = 0x6C72626B70  # "lrbkp"
 _WAIT_S = 30
+_READS = "lrb_reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +163,20 @@ class State:
                 raise StateError("the database refuses the row: its target was removed meanwhile", op="insert")
         return False
 
-    @contextlib.contextmanager
-    def connected(self) -> Iterator[sa.Connection]:
+    def connected(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction, committed when nothing was raised."""
+        return self._transaction({})
+
+    def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A transaction that only reads: it needs no turn among those that write."""
+        return self._transaction({_READS: True})
+
+    @contextlib.contextmanager
+    def _transaction(self, options: dict[str, bool]) -> Iterator[sa.Connection]:
         engine = self._engine()
         try:
             self._bring_up_to_date(engine)
-            with engine.begin() as connection:
+            with engine.execution_options(**options).begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise self._failed(error) from error
@@ -260,7 +268,8 @@ def _prepare(connection: sqlite3.Connection, _: object) -> None:
 
 def _begin(connection: sa.Connection) -> None:
     """At once for writing: one that reads first and writes then is refused when another one wrote in between."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(_READS)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _version(engine: sa.Engine) -> str | None:

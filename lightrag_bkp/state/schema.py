@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration: a database that says so needs no look at the others."""
 
 metadata = MetaData()
@@ -77,4 +77,43 @@ receive_keys = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("last_used_us", BigInteger),  # NULL: never
     Column("revoked_us", BigInteger),  # NULL: it is good
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("operation_id", String(32), primary_key=True),
+    Column("kind", String(31), nullable=False),
+    Column("graph_id", String(128)),  # NULL: of no single graph
+    Column("target", Text),  # the snapshot, checkpoint or target it is about; NULL: none, or not made yet
+    Column("state", String(15), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("finished_us", BigInteger),  # NULL: it is under way
+    Column("progress", Text),  # JSON, as are result and error
+    Column("result", Text),
+    Column("location", Text),  # of what was made
+    Column("error", Text),
+    Column("requested_by", Text, nullable=False),
+    Column("idempotency_key", String(128)),
+    Column("fingerprint", LargeBinary),  # of the request that came with the key
+    Column("owner", String(255), nullable=False),  # the process that works on it
+    Column("heartbeat_us", BigInteger, nullable=False),  # when that last said so
+    Column("end_asked", Boolean, nullable=False),  # somebody wants it to end
+    Index("operations_by_time", "created_us", "operation_id"),
+    Index("operations_by_state", "state", "created_us"),
+    Index("operations_by_key", "requested_by", "idempotency_key", unique=True),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("kind", String(31), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("graph_id", String(128)),
+    Column("target", Text),
+    Column("outcome", String(15), nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("events_by_graph", "graph_id", "event_id"),
 )

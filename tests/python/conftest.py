@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.postgres import empty_database, postgres_server
 from support.program import Program
 from support.shipping import Site, new_site
 from support.toxiproxy import Toxiproxy, toxiproxy
@@ -16,6 +17,7 @@ from lightrag_bkp import _bridge
 from lightrag_bkp.recovery import DisasterRecoveryManager, RecoveryPoint
 from lightrag_bkp.replication import ReplicationManager
 from lightrag_bkp.sources import outside
+from lightrag_bkp.state import State
 from lightrag_bkp.sync import BackupManager, GraphBackup
 
 
@@ -105,6 +107,25 @@ def recovery(backup: lightrag_bkp.BackupManager) -> DisasterRecoveryManager:
 @pytest.fixture
 async def point(recovery: DisasterRecoveryManager) -> RecoveryPoint:
     return await recovery.create_recovery_point(["support", "sales"], "before the upgrade")
+
+
+# ---- the database ----
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> State:
+    """A database that nobody used before."""
+    if request.param == "sqlite":
+        return State(f"sqlite:///{tmp_path / 'state.db'}", str(tmp_path / "key"))
+    url = request.getfixturevalue("postgres")
+    empty_database(url)
+    return State(url, str(tmp_path / "key"))
 
 
 # ---- sending to receivers ----

@@ -1,38 +1,15 @@
 """Keys of those who send here: on SQLite and on PostgreSQL alike, shown once, recognised, listed and ended."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from support.postgres import postgres_server
 from support.program import Program
 
 from lightrag_bkp.errors import InvalidInputError, NotFoundError
 from lightrag_bkp.receiving import keys
 from lightrag_bkp.receiving.keys import KeyRing
 from lightrag_bkp.state import State
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def state(request: pytest.FixtureRequest, tmp_path: Path) -> State:
-    """A database that nobody used before."""
-    if request.param == "sqlite":
-        return State(f"sqlite:///{tmp_path / 'state.db'}", str(tmp_path / "key"))
-    url = request.getfixturevalue("postgres")
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-        connection.execute(sa.text("CREATE SCHEMA public"))
-    engine.dispose()
-    return State(url, str(tmp_path / "key"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from support.postgres import postgres_server
+from support.postgres import empty_database
 from support.receiver import receiver
 
 from lightrag_bkp import config
@@ -34,23 +34,13 @@ PATIENT = ProbeSettings(period=3600, connect=20, total=20, slow=0)
 KEY = "a-key-nobody-may-read"
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database that nobody used before."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'state' / 'replication.db'}"
         return
-    engine = sa.create_engine(request.getfixturevalue("postgres"))
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-        connection.execute(sa.text("CREATE SCHEMA public"))
-    engine.dispose()
+    empty_database(request.getfixturevalue("postgres"))
     yield request.getfixturevalue("postgres")
 
 

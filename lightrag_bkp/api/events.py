@@ -1,0 +1,69 @@
+"""What was changed by whom: in pages, or as server-sent events from the one on that was seen last."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from . import documents
+from .auth import Caller, Reader
+from .context import Context, Ctx
+from .paging import Paged
+from .problems import PlainJSON, ProblemRoute, documented
+from .schemas import GRAPH_ID, EventsAnswer
+
+router = APIRouter(prefix="/events", tags=["operations"], route_class=ProblemRoute)
+
+STREAM = "text/event-stream"
+HEARTBEAT_S = 15.0
+LONGEST_S = 25.0
+"""Then the stream ends, and who listens comes again by himself: a server that stops waits for open ones."""
+RETRY_MS = 500
+LOOK_EVERY_S = 1.0
+_AT_ONCE = 500
+_MOST_ID = (1 << 63) - 1
+
+
+@router.get(
+    "",
+    response_model=EventsAnswer,
+    responses={200: {"content": {STREAM: {"schema": {"type": "string"}}}}, **documented()},
+)
+async def list_events(
+    context: Ctx,
+    caller: Reader,
+    request: Request,
+    paged: Paged,
+    graph_id: Annotated[str | None, Query(pattern=GRAPH_ID)] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, le=_MOST_ID)] = None,
+) -> Response:
+    """With `Accept: text/event-stream` those to come, and those since `Last-Event-ID`; else all, the newest first."""
+    if STREAM in request.headers.get("accept", ""):
+        begun = await asyncio.to_thread(context.events.newest) if last_event_id is None else last_event_id
+        stream = _stream(context, caller, graph_id, begun)
+        return StreamingResponse(stream, media_type=STREAM, headers={"Cache-Control": "no-store"})
+    rows, total = await asyncio.to_thread(context.events.page, paged.offset, paged.page_size, graph_id)
+    shown = [documents.for_caller(documents.event(row), caller) for row in rows]
+    return PlainJSON(paged.answer("events", shown, total))
+
+
+async def _stream(context: Context, caller: Caller, graph_id: str | None, last: int) -> AsyncIterator[str]:
+    """Events of every process, as the database shows them; a comment now and then keeps the connection open."""
+    loop = asyncio.get_running_loop()
+    begun = said = loop.time()
+    yield f"retry: {RETRY_MS}\n\n"
+    while loop.time() - begun < LONGEST_S:
+        rows = await asyncio.to_thread(context.events.after, last, _AT_ONCE, graph_id)
+        for row in rows:
+            last = row.event_id
+            document = json.dumps(documents.for_caller(documents.event(row), caller))
+            yield f"id: {last}\nevent: {row.kind}\ndata: {document}\n\n"
+        if not rows and loop.time() - said >= HEARTBEAT_S:
+            yield ": still here\n\n"
+            said = loop.time()
+        said = loop.time() if rows else said
+        if len(rows) < _AT_ONCE:
+            await asyncio.sleep(LOOK_EVERY_S)

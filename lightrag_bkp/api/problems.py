@@ -1,0 +1,274 @@
+"""What an error becomes over HTTP: application/problem+json (RFC 9457), by one table.
+
+`ProblemRoute` is the one place that turns exceptions into answers, so no route has a `try`. What is damaged is always
+said in full; only a bug of this program is masked, with an id under which the log tells it.
+"""
+
+import errno
+import json
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.requests import Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.types import Message
+
+from .. import errors
+from .places import without_places
+from .schemas import BackupProblem
+
+logger = logging.getLogger("lightrag_bkp")
+
+MEDIA_TYPE = "application/problem+json"
+MOST_BODY_BYTES = 1 << 20
+RETRY_S = {429: 1, 503: 5}
+"""When to come again, in seconds, where nobody knows better."""
+
+_URN = "urn:lightrag-bkp:problem:"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_Row = tuple[int, str, str]
+
+_INTERNAL: _Row = (500, "internal", "Internal error")
+_NO_ROOM: _Row = (507, "no-room", "No room is left")
+_STORAGE: _Row = (502, "storage", "The storage refused")
+
+
+class NotConfigured(errors.LightragBkpError):
+    """A subsystem was left out when the routes were made."""
+
+    code = "NOT_CONFIGURED"
+
+
+class Interrupted(errors.LightragBkpError):
+    """The process that worked on an operation is gone."""
+
+    code = "INTERRUPTED"
+
+
+class NotReplicated(errors.LightragBkpError):
+    """No target has what was to be sent. `members` are of the problem document, too."""
+
+    code = "NOT_REPLICATED"
+
+    def __init__(self, message: str, *, replications: list[dict[str, Any]], target: str = "") -> None:
+        super().__init__(message, op="replicate", target=target)
+        self.members = {"replications": replications}
+
+
+class FailoverFailed(errors.LightragBkpError):
+    """A failover, or the undo of one, failed. `members` are of the problem document, too."""
+
+    code = "FAILOVER_FAILED"
+
+    def __init__(self, message: str, *, outcome: dict[str, Any], target: str = "") -> None:
+        super().__init__(message, op="failover", target=target)
+        self.members = {"outcome": outcome}
+
+
+class KeyReused(errors.InvalidInputError):
+    """An Idempotency-Key came again with another request."""
+
+    code = "KEY_REUSED"
+
+
+class Refused(Exception):
+    """A request that is not even looked at: who asks is not known, may not, or asks too often."""
+
+    def __init__(
+        self, status: int, slug: str, title: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.row: _Row = (status, slug, title)
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+TABLE: tuple[tuple[type[BaseException], _Row], ...] = (
+    (NotConfigured, (503, "not-configured", "Not configured here")),
+    (Interrupted, (503, "interrupted", "The operation was interrupted")),
+    (NotReplicated, (502, "not-replicated", "No target has it")),
+    (FailoverFailed, (500, "failover-failed", "The failover failed")),
+    (KeyReused, (422, "idempotency-key-reused", "The Idempotency-Key belongs to another request")),
+    (errors.NoSpaceError, _NO_ROOM),
+    (errors.StorageError, _STORAGE),
+    (errors.OutOfMemoryError, (503, "out-of-memory", "Memory ran out")),
+    (errors.NotFoundError, (404, "not-found", "Not found")),
+    (errors.ConflictError, (409, "conflict", "It exists already, or differs")),
+    (errors.Busy, (409, "busy", "Somebody else is at work")),
+    (errors.OperationCancelled, (409, "cancelled", "The operation was cancelled")),
+    (errors.SourceChangedError, (409, "source-changed", "The source changed while it was read")),
+    (errors.RestoreUnfinishedError, (409, "restore-unfinished", "An interrupted restore has to be finished first")),
+    (errors.RefusedError, (412, "refused", "What must be so first is not")),
+    (errors.IncompleteSourceError, (412, "incomplete-source", "Part of the graph is not in files here")),
+    (errors.LimitError, (422, "limit", "A ceiling was reached")),
+    (errors.InvalidInputError, (422, "invalid", "The request cannot be used")),
+    (errors.DamagedError, (500, "damaged", "What is stored is damaged")),
+    (errors.ForeignObjectError, (500, "foreign", "What is stored belongs elsewhere")),
+    (errors.UnsupportedError, (500, "unsupported", "What is stored is of a newer version")),
+    (errors.ServerError, (502, "server", "The LightRAG server refused")),
+    (errors.LockedError, (503, "locked", "The passphrase or key file is missing or wrong")),
+    (errors.ConfigurationError, (503, "configuration", "A setting cannot be used")),
+    (errors.StateError, (503, "state", "The database cannot be used")),
+    (MemoryError, (503, "out-of-memory", "Memory ran out")),
+    (OSError, _STORAGE),
+)
+"""The first row whose class an error is of says what it becomes; any other error is a bug."""
+
+_HTTP: dict[int, _Row] = {
+    400: (400, "bad-request", "The request cannot be read"),
+    401: (401, "unauthenticated", "Who asks is not known"),
+    403: (403, "forbidden", "Not allowed"),
+    404: (404, "not-found", "Not found"),
+    405: (405, "method-not-allowed", "Not a method of this path"),
+    413: (413, "too-large", "The body is too large"),
+}
+
+
+_SAID = {
+    401: "Who asks is not known",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not a method of this path",
+    409: "Somebody else is at work, or it exists already",
+    412: "What must be so first is not",
+    413: "The body is too large",
+    422: "The request cannot be used",
+    429: "Too many requests: come again after Retry-After",
+    500: "What is stored is damaged, or an internal error",
+    502: "The storage, a target or another server refused",
+    503: "Not configured here, or not ready: come again after Retry-After",
+    507: "No room is left",
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For `responses=` of a route: the problems it may answer with, beside those every route has."""
+    usual = (401, 403, 413, 422, 429, 500, 503)
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{BackupProblem.__name__}"}}}
+    return {status: {"content": content, "description": _SAID[status]} for status in sorted({*usual, *statuses})}
+
+
+def problem_of(error: BaseException, instance: str = "") -> dict[str, Any]:
+    """An error as a problem document. A bug is logged here, and masked."""
+    if isinstance(error, Refused):
+        return _document(error.row, error.detail, instance, error.row[1].upper().replace("-", "_"))
+    if isinstance(error, RequestValidationError):
+        return _unusable(error, instance)
+    if isinstance(error, AnyHTTPException):
+        row = _HTTP.get(error.status_code, (error.status_code, "http", "The request was refused"))
+        return _document(row, str(error.detail), instance, "HTTP")
+    row = _row_of(error)
+    if row is _INTERNAL:
+        return _masked(error, instance)
+    if isinstance(error, errors.LightragBkpError):
+        known = _document(row, str(error), instance, error.code, str(error.target))
+        known |= {name: value for name in ("op", "errno") if (value := getattr(error, name))}
+        return known | getattr(error, "members", {})
+    if isinstance(error, OSError):
+        where = str(error.filename or "")
+        said = f"{where!r}: {error.strerror or error}" if where else str(error.strerror or error)
+        return _document(row, said + errors.advice_on(error), instance, "IO", where)
+    return _document(row, "memory ran out; nothing was changed", instance, "NOMEM")
+
+
+def answer_of(document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document as a response."""
+    status = int(document["status"])
+    more = {"Retry-After": str(RETRY_S[status])} if status in RETRY_S else {}
+    return PlainJSON(document, status, {**more, **(headers or {})}, MEDIA_TYPE)
+
+
+class PlainJSON(JSONResponse):
+    """JSON in ASCII: a file's name that is no UTF-8 comes through as what `os.fsdecode` made of it."""
+
+    def render(self, content: Any) -> bytes:
+        """The document's bytes."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+class ProblemRoute(APIRoute):
+    """A route whose exceptions become problems, FastAPI's own refusals too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler with that around it."""
+        handler = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                return await handler(_bounded(request))
+            except Exception as error:
+                return _answered(error, request)
+
+        return handled
+
+
+def _bounded(request: Request) -> Request:
+    """The request with a body that ends at the ceiling: FastAPI reads it before it knows who asks."""
+    declared = request.headers.get("content-length")
+    if declared is not None and declared.isdigit() and int(declared) > MOST_BODY_BYTES:
+        raise _too_large()
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        message = await request.receive()
+        received += len(message.get("body", b""))
+        if received > MOST_BODY_BYTES:
+            raise _too_large()
+        return message
+
+    return Request(request.scope, receive)
+
+
+def _too_large() -> HTTPException:
+    """FastAPI lets no other exception through while it reads."""
+    return HTTPException(413, f"a body has {MOST_BODY_BYTES} bytes at most")
+
+
+def _answered(error: Exception, request: Request) -> Response:
+    document = problem_of(error, request.url.path)
+    caller = getattr(request.state, "caller", None)
+    if caller is None or not caller.sees_places:
+        document = without_places(document) | {"instance": document["instance"]}
+    headers = getattr(error, "headers", None) or {}
+    return answer_of(document, headers)
+
+
+def _row_of(error: BaseException) -> _Row:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return _NO_ROOM
+    return next((row for kind, row in TABLE if isinstance(error, kind)), _INTERNAL)
+
+
+def _document(row: _Row, detail: str, instance: str, code: str, target: str = "") -> dict[str, Any]:
+    status, slug, title = row
+    document = {
+        "type": _URN + slug,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "code": code,
+    }
+    return document | ({"target": target} if target else {})
+
+
+def _masked(error: BaseException, instance: str) -> dict[str, Any]:
+    error_id = secrets.token_hex(4)
+    logger.error("event=internal_error id=%s path=%s", error_id, instance, exc_info=error)
+    said = f"internal error {error_id}: the server's log says more"
+    return _document(_INTERNAL, said, instance, "INTERNAL")
+
+
+def _unusable(error: RequestValidationError, instance: str) -> dict[str, Any]:
+    found = [
+        {"field": ".".join(map(str, one["loc"])), "message": str(one["msg"]).removeprefix("Value error, ")}
+        for one in error.errors()
+    ]
+    said = "; ".join(f"{one['field']}: {one['message']}" for one in found)
+    return _document((422, "invalid", "The request cannot be used"), said, instance, "INVALID") | {"errors": found}

@@ -1,0 +1,139 @@
+"""The routes as a whole: what the OpenAPI document says, who may, and what answers where nothing is."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from support.web import KEY, PREFIX, Web, application, serving
+
+from lightrag_bkp import BackupManager
+from lightrag_bkp.api import create_backup_routes
+from lightrag_bkp.api.problems import MEDIA_TYPE, MOST_BODY_BYTES, TABLE, problem_of
+from lightrag_bkp.errors import CORE_ERRORS, ConfigurationError, InternalError
+
+OPEN = ("/health/live", "/health/ready")
+"""What answers without a key."""
+
+
+def operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:
+    """(path below the prefix, method, what is said of it)."""
+    paths = app.openapi()["paths"]
+    return [
+        (path.removeprefix(PREFIX), method.upper(), said)
+        for path, methods in paths.items()
+        for method, said in methods.items()
+    ]
+
+
+def test_every_route_says_which_problems_it_has(manager: BackupManager) -> None:
+    app = application(manager)
+    assert operations(app)
+    for path, method, said in operations(app):
+        assert said["summary"] and (said["description"] or path in OPEN), (path, method)
+        statuses = set(said["responses"])
+        if path not in OPEN:
+            assert statuses >= {"401", "403", "422", "429", "500", "503"}, (path, method)
+        for status in statuses:
+            if int(status) >= 400 and path not in OPEN:
+                assert list(said["responses"][status]["content"]) == [MEDIA_TYPE], (path, method, status)
+    assert "BackupProblem" in app.openapi()["components"]["schemas"]
+
+
+def test_nothing_answers_without_a_key(web: Web, manager: BackupManager) -> None:
+    nobody, guessed = web.as_one_with(None), web.as_one_with("guessed")
+    for path, method, _ in operations(application(manager)):
+        if path not in OPEN:
+            place = path.replace("{graph_id}", "g").replace("{snapshot_id}", "latest")
+            place = (
+                place.replace("{operation_id}", "0" * 32).replace("{target_id}", "t").replace("{checkpoint_id}", "c")
+            )
+            answer = nobody.ask(method, place)
+            assert (answer.status, answer.slug) == (401, "unauthenticated"), (method, path)
+    assert guessed.ask("GET", "/backup/graphs").status == 401
+
+
+def test_what_is_left_out_answers_503_and_stays_in_the_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIGHTRAG_BACKUP_STORAGE_PATH", str(tmp_path / "storage"))
+    empty, full = application(), application(BackupManager(tmp_path / "storage"))
+    assert [one[:2] for one in operations(empty)] == [one[:2] for one in operations(full)]
+    with serving(empty) as url:
+        web = Web(url)
+        for method, path in (
+            ("GET", "/backup/graphs"),
+            ("GET", "/backup/stats"),
+            ("POST", "/backup/cleanup"),
+            ("POST", "/backup/graphs/g/snapshots"),
+            ("DELETE", "/backup/graphs/g/snapshots/latest"),
+        ):
+            answer = web.ask(method, path)
+            assert (answer.status, answer.slug) == (503, "not-configured"), path
+            assert answer.headers["Retry-After"]
+        assert web.ask("GET", "/operations").status == 200
+
+
+def test_an_open_server_gets_no_routes(manager: BackupManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="open to anybody"):
+        create_backup_routes(manager)
+    monkeypatch.setenv("LIGHTRAG_BACKUP_ALLOW_OPEN", "true")
+    assert create_backup_routes(manager).routes
+
+
+def test_each_call_makes_a_router_of_its_own(manager: BackupManager, tmp_path: Path) -> None:
+    other = BackupManager(tmp_path / "storage")
+    with serving(application(manager)) as first, serving(application(other)) as second:
+        (tmp_path / "g").mkdir()
+        other.register_graph("only-there", tmp_path / "g")
+        assert Web(first).ask("GET", "/backup/graphs/only-there/snapshots").status == 404
+        assert Web(second).ask("GET", "/backup/graphs/only-there/snapshots").status == 200
+
+
+def test_where_nothing_is_a_problem_says_so(web: Web) -> None:
+    answer = web.ask("GET", "/nothing/here")
+    assert (answer.status, answer.slug) == (404, "not-found")
+    wrong = web.ask("PATCH", "/backup/stats")
+    assert (wrong.status, wrong.slug, wrong.headers["Allow"]) == (405, "method-not-allowed", "GET")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_has_an_end(web: Web, chunked: bool) -> None:
+    big = b" " * (MOST_BODY_BYTES + 1)
+    content: Any = iter([big[:1000], big[1000:]]) if chunked else big
+    headers = {"Content-Type": "application/json"}
+    answer = web.client.post(f"{web.url}{PREFIX}/backup/cleanup", content=content, headers=headers)
+    assert answer.status_code == 413 and answer.headers["content-type"] == MEDIA_TYPE
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"text"', b"\xff"])
+def test_a_body_that_cannot_be_read_is_a_problem(web: Web, body: bytes) -> None:
+    headers = {"Content-Type": "application/json", "X-API-Key": KEY}
+    answer = web.client.post(f"{web.url}{PREFIX}/backup/cleanup", content=body, headers=headers)
+    assert answer.status_code in (400, 422) and answer.headers["content-type"] == MEDIA_TYPE
+    assert isinstance(answer.json()["detail"], str)
+
+
+def test_every_error_of_the_package_has_a_row() -> None:
+    rows = [kind for kind, _ in TABLE]
+    for kind in CORE_ERRORS.values():
+        if kind is not InternalError:
+            assert kind in rows, kind
+            assert problem_of(kind("a sentence"))["detail"] == "a sentence"
+    for place, kind in enumerate(rows):  # a base before its own would hide it
+        assert not any(issubclass(kind, earlier) for earlier in rows[:place]), kind
+
+
+def test_a_bug_is_masked_and_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    document = problem_of(KeyError("a secret"))
+    assert document["status"] == 500 and "secret" not in str(document)
+    (record,) = caplog.records
+    error_id = document["detail"].split()[2].rstrip(":")
+    assert error_id in record.getMessage() and record.exc_info is not None
+
+
+def test_importing_the_package_brings_no_framework() -> None:
+    program = "import lightrag_bkp, lightrag_bkp.backup, sys; assert not {'fastapi', 'pydantic'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
