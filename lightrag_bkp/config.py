@@ -24,6 +24,11 @@ here touches a repository; the modules that do the work take values, never setti
     bytes_per_second = 10_000_000               # LIGHTRAG_REPLICATION_BYTES_PER_SECOND: of all that is sent
     after_snapshot = true                       # LIGHTRAG_REPLICATION_AFTER_SNAPSHOT: send each one at once
 
+    [server]                                    # the members of ServerSettings
+    enabled = true                              # LIGHTRAG_BACKUP_ENABLED: false starts plain LightRAG
+    allow_open = false                          # LIGHTRAG_BACKUP_ALLOW_OPEN: routes without a key
+    uploads = false                             # LIGHTRAG_BACKUP_UPLOADS: snapshots take the server's input directory
+
     [graphs.support]                            # LIGHTRAG_BACKUP_GRAPHS="support=/srv/rag_storage:support,..."
     source_dir = "/srv/rag_storage"
     workspace = "support"
@@ -43,7 +48,14 @@ from typing import Any
 
 from .arguments import check_graph_id, check_retention_days, check_server_url, check_workspace, refuse_url
 from .errors import ConfigurationError, InvalidInputError
-from .limits import RECOVERY_VARIABLES, REPLICATION_VARIABLES, RecoverySettings, ReplicationSettings
+from .limits import (
+    RECOVERY_VARIABLES,
+    REPLICATION_VARIABLES,
+    SERVER_VARIABLES,
+    RecoverySettings,
+    ReplicationSettings,
+    ServerSettings,
+)
 from .models import RetentionPolicy
 from .secret import Secret, from_environment, named
 
@@ -87,6 +99,7 @@ class Settings:
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     recovery: RecoverySettings = field(default_factory=RecoverySettings)
     replication: ReplicationSettings = field(default_factory=ReplicationSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
     threads: int | None = None
     jobs: int | None = None
     secret: Secret | None = None
@@ -224,6 +237,7 @@ _SECTIONS = (
         texts=("database_url",),
         switches=("after_snapshot",),
     ),
+    _Section("server", ServerSettings, SERVER_VARIABLES, switches=tuple(SERVER_VARIABLES)),
 )
 
 

@@ -1,4 +1,6 @@
-"""Settings that belong to one part: what recovery is measured against, where replication keeps its targets."""
+"""Settings that belong to one part: what recovery is measured against, where replication keeps its targets, what a
+server is started with.
+"""
 
 from dataclasses import dataclass, field
 
@@ -69,6 +71,35 @@ class ReplicationSettings:
         check_rate(self.bytes_per_second, "bytes_per_second")
         if not isinstance(self.after_snapshot, bool):
             raise InvalidInputError(f"after_snapshot {self.after_snapshot!r} must be true or false")
+
+
+SERVER_VARIABLES = {
+    "enabled": "LIGHTRAG_BACKUP_ENABLED",
+    "allow_open": "LIGHTRAG_BACKUP_ALLOW_OPEN",
+    "uploads": "LIGHTRAG_BACKUP_UPLOADS",
+}
+"""The environment's name of each member of `ServerSettings`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What LightRAG's server is started with.
+
+    Attributes:
+        enabled: False starts LightRAG's own server and nothing else.
+        allow_open: offer the routes where LightRAG asks nobody for a key or a password.
+        uploads: snapshots of the served graph take the server's input directory as well.
+    """
+
+    enabled: bool = True
+    allow_open: bool = False
+    uploads: bool = False
+
+    def __post_init__(self) -> None:
+        for name in SERVER_VARIABLES:
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise InvalidInputError(f"{name} {value!r} must be true or false")
 
 
 def check_rate(value: float | None, name: str) -> float | None:

@@ -13,7 +13,7 @@ import asyncio
 import functools
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextvars import ContextVar
 from types import CodeType, CoroutineType
 from typing import Any, TypeVar
@@ -142,3 +142,10 @@ class Gate:
                 await waiting
         except TimeoutError as error:
             raise NotDrained from error
+
+
+async def behind(gates: Sequence[Gate], work: Callable[[], Awaitable[R]], timeout_s: float) -> R:
+    """Does `work` behind all gates, closed one after the other; NotDrained as of `Gate.closed`."""
+    if not gates:
+        return await work()
+    return await gates[0].closed(lambda: behind(gates[1:], work, timeout_s), timeout_s)

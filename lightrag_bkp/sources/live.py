@@ -13,27 +13,30 @@
 `pin` runs on the loop's thread, and between the test that allows it and its end nothing is awaited: no other task of
 LightRAG gets a turn. Writes that may still be under way in LightRAG's storage thread replace whole files, with nothing
 newer than the flush in the stores behind the gate.
+
+Where LightRAG has several workers any of them cuts: the others' gates are closed first (`workers`), and the one that
+runs the pipeline flushes.
 """
 
 import asyncio
 import functools
-import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from ..errors import Busy, InvalidInputError
-from . import Cut
+from . import Cut, workers
 from .gate import Gate, NotDrained
 from .internals import (
     LLM_CACHE_STORE,
     WRITTEN_ALONE,
-    has_other_workers,
     install_gate,
     lightrag_facts,
     missing,
     pipeline_lock,
+    pipeline_pid,
     pipeline_status,
+    runs_here,
     unsaved_stores,
 )
 from .internals import foreign_stores as foreign_stores
@@ -42,6 +45,8 @@ from .internals import storage_classes as storage_classes
 T = TypeVar("T")
 
 _POLL_S = 0.05
+_REST_S = 5.0
+"""How long other workers of an idle LightRAG may take to say that nothing is half-done in them, in seconds."""
 
 
 async def cut(
@@ -84,7 +89,7 @@ async def cut(
         left_s = deadline_s - (time.perf_counter() - started)
         rung, pinned = idle_rung, await graph.pin_idle(pin, discard, left_s)
         if pinned is None and on_busy == "wait" and await graph.may_gate():
-            rung, pinned = "gated", await graph.pin_gated(pin, left_s)
+            rung, pinned = "gated", await graph.pin_gated(pin, discard, left_s)
         if pinned is not None:
             value, since = pinned
             return Cut(value, rung, (time.perf_counter() - since) * 1e3, (since - started) * 1e3, facts)
@@ -110,6 +115,21 @@ class _Graph:
         """Pins under the lock of the pipeline's state, if nothing runs and everything is on disk."""
         if not self._idle(await pipeline_status(self._rag)):
             return None
+        if self._gate is None:
+            return await self._pin_locked(pin, discard, left_s)
+        try:
+            async with workers.others_held(self._rag, min(max(left_s, _POLL_S), _REST_S)) as others:
+                pinned = await self._pin_locked(pin, discard, left_s)
+                if pinned is None or others.intact:
+                    return pinned
+                discard(pinned[0])
+        except NotDrained:
+            pass
+        return None
+
+    async def _pin_locked(
+        self, pin: Callable[[], T], discard: Callable[[T], object], left_s: float
+    ) -> tuple[T, float] | None:
         lock = pipeline_lock(self._rag)
         try:
             await self._write_unsaved(left_s)
@@ -131,17 +151,23 @@ class _Graph:
                 raise
         return pinned
 
-    async def pin_gated(self, pin: Callable[[], T], left_s: float) -> tuple[T, float] | None:
+    async def pin_gated(
+        self, pin: Callable[[], T], discard: Callable[[T], object], left_s: float
+    ) -> tuple[T, float] | None:
         """Pins behind the closed gate, everything flushed, unless a destructive job came in between."""
         assert self._gate is not None
         try:
-            value = await self._gate.closed(functools.partial(self._flush_and_pin, pin), max(left_s, 0.0))
+            async with workers.others_held(self._rag, max(left_s, _POLL_S)) as others:
+                value = await self._gate.closed(functools.partial(self._flush_and_pin, pin), max(left_s, 0.0))
+                if others.intact:
+                    return value, others.since or self._gate.closed_at
+                discard(value)
         except (_NotNow, NotDrained):
-            return None
-        return value, self._gate.closed_at
+            pass
+        return None
 
     async def may_gate(self) -> bool:
-        """Whether what goes on now is work the gate can stop: ingestion by this process, or direct edits."""
+        """Whether what goes on now is work the gate can stop: ingestion by a worker within reach, or direct edits."""
         if self._gate is None:
             return False
         status = await pipeline_status(self._rag)
@@ -149,9 +175,7 @@ class _Graph:
             return False
         if not status.get("busy"):
             return not status.get("scanning") and not status.get("pending_enqueues")
-        if "busy_owner" in status:
-            return (status["busy_owner"] or {}).get("pid") == os.getpid()
-        return not has_other_workers()
+        return runs_here(status) or pipeline_pid(status) in workers.others(self._rag)
 
     async def busy(self, waited_s: float) -> Busy:
         """The error that says what goes on and what to do."""
@@ -182,7 +206,7 @@ class _Graph:
 
     async def _flush_and_pin(self, pin: Callable[[], T]) -> T:
         status = await pipeline_status(self._rag)
-        if status.get("busy") or unsaved_stores(self._rag) - {LLM_CACHE_STORE}:
+        if runs_here(status) or unsaved_stores(self._rag) - {LLM_CACHE_STORE}:
             await self._rag._insert_done()  # Direct edits flush for themselves; documents in progress do not.
             status = await pipeline_status(self._rag)
         if _destructive(status):

@@ -1,23 +1,25 @@
 """A running LightRAG's files replaced under it.
 
-`alone` takes the pipeline and closes the gates: documents that arrive wait, and so do direct edits, while queries go on
-and see the old state. `Held.exchange` then holds the locks of all stores for the moment in which files and memory
-change together. What LightRAG can do decides how far that goes: `lacking` says what is missing.
+`alone` takes the pipeline and closes the gates of all workers: documents that arrive wait, and so do direct edits,
+while queries go on and see the old state. `Held.exchange` then holds the locks of all stores for the moment in which
+files and memory change together. What LightRAG can do decides how far that goes: `lacking` says what is missing.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from ..awaiting import to_the_end
 from ..errors import Busy, UnsupportedError
 from . import live
-from .gate import Gate, NotDrained
-from .internals import install_gate, install_intake, memory, missing, pipeline_status
+from .gate import Gate, NotDrained, behind
+from .internals import memory, pipeline_status
 from .internals.memory import lacking as lacking
 from .internals.reservation import Reservation, obstacle
+from .workers import Others, gates_of, others_held
 
 logger = logging.getLogger("lightrag_bkp")
 T = TypeVar("T")
@@ -31,10 +33,11 @@ _driving: set[asyncio.Task[None]] = set()
 class Held:
     """A LightRAG nobody writes to. Made by `alone`."""
 
-    def __init__(self, rag: Any, reservation: Reservation, gates: list[Gate]) -> None:
+    def __init__(self, rag: Any, reservation: Reservation, gates: list[Gate], others: Others) -> None:
         self._rag = rag
         self._reservation = reservation
         self._gates = gates
+        self._others = others
         self._since = time.perf_counter()
         self.kept = False
 
@@ -64,6 +67,7 @@ class Held:
     async def _exchange(self, publish: Callable[[], Awaitable[None]], contents: Mapping[str, dict[str, Any]]) -> None:
         async with memory.locked(self._rag):
             await publish()
+            await self._others.forget()
             await memory.switch(self._rag, contents)
         await memory.touch(self._rag)
 
@@ -73,6 +77,7 @@ class Held:
         for gate in self._gates:
             gate.bar(Busy(message, op="restore", target=self._rag.working_dir))
         await self._reservation.keep(message)
+        await self._others.bar(message)
 
 
 async def alone(rag: Any, work: Callable[[Held], Awaitable[T]], *, job: str, operation: Mapping[str, Any]) -> T:
@@ -86,13 +91,11 @@ async def alone(rag: Any, work: Callable[[Held], Awaitable[T]], *, job: str, ope
         Busy: something else is going on.
     """
     await refuse_busy(rag)
-    gates = [install_intake(rag)]
-    if not any(missing(rag).values()):
-        gates.append(install_gate(rag))
+    gates = gates_of(rag, intake=True)
 
-    async def reserved() -> T:
+    async def reserved(others: Others) -> T:
         reservation = Reservation(rag, job, operation)
-        held = Held(rag, reservation, gates)
+        held = Held(rag, reservation, gates, others)
         try:
             in_the_way = await reservation.take()
             if in_the_way is not None:
@@ -102,7 +105,11 @@ async def alone(rag: Any, work: Callable[[Held], Awaitable[T]], *, job: str, ope
             if not held.kept and await reservation.give_back():
                 _begin_waiting_work(rag)
 
-    return await _behind(gates, reserved, rag)
+    try:
+        async with others_held(rag, _GATE_S, intake=True) as others:
+            return await behind(gates, partial(reserved, others), _GATE_S)
+    except NotDrained as error:
+        raise _busy(rag, "documents are being accepted or the graph is being edited") from error
 
 
 async def refuse_busy(rag: Any) -> None:
@@ -121,16 +128,6 @@ async def refuse_busy(rag: Any) -> None:
     in_the_way = obstacle(await pipeline_status(rag))
     if in_the_way is not None:
         raise _busy(rag, in_the_way)
-
-
-async def _behind(gates: list[Gate], work: Callable[[], Coroutine[Any, Any, T]], rag: Any) -> T:
-    """Does `work` behind all gates, closed one after the other."""
-    if not gates:
-        return await work()
-    try:
-        return await gates[0].closed(lambda: _behind(gates[1:], work, rag), _GATE_S)
-    except NotDrained as error:
-        raise _busy(rag, "documents are being accepted or the graph is being edited") from error
 
 
 def _busy(rag: Any, what: str) -> Busy:

@@ -1,5 +1,6 @@
 """Settings: which source wins, what is refused, and by which name."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -7,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from lightrag_bkp import config, secret
 from lightrag_bkp.config import GraphSettings, Settings, load, parse_graphs
 from lightrag_bkp.errors import ConfigurationError, InvalidInputError
-from lightrag_bkp.limits import RECOVERY_VARIABLES, RecoverySettings
+from lightrag_bkp.limits import RECOVERY_VARIABLES, RecoverySettings, ReplicationSettings, ServerSettings
+from lightrag_bkp.models import RetentionPolicy
+from lightrag_bkp.settings import every, table
 
 
 def write_config(directory: Path, text: str) -> Path:
@@ -243,3 +247,33 @@ def test_importing_the_package_loads_neither_core_nor_event_loop_nor_logging() -
     code = f"import lightrag_bkp.cli, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_page_of_settings_is_current() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+    assert page.read_text("utf-8").endswith("\n\n" + table()), "run scripts/settings"
+
+
+def test_every_setting_that_is_read_is_told_of() -> None:
+    told = every()
+    read = {*config._VARIABLES.values(), *(variable for one in config._SECTIONS for variable in one.variables.values())}
+    secrets = (secret.PASSPHRASE_VARIABLE, secret.PASSPHRASE_FILE_VARIABLE, secret.KEY_FILE_VARIABLE)
+    assert {one.variable for one in told} - {""} == {*read, config.CONFIG_VARIABLE, *secrets}
+    members = {
+        "server": ServerSettings,
+        "retention": RetentionPolicy,
+        "recovery": RecoverySettings,
+        "replication": ReplicationSettings,
+    }
+    for section, made in members.items():
+        assert [one.key for one in told if one.key.startswith(f"{section}.")] == [
+            f"{section}.{field.name}" for field in dataclasses.fields(made)
+        ]
+
+
+def test_the_server_is_set_by_file_and_environment(tmp_path: Path) -> None:
+    write_config(tmp_path, "[server]\nenabled = false\nuploads = true")
+    found = load({"LIGHTRAG_BACKUP_ENABLED": "true", "LIGHTRAG_BACKUP_ALLOW_OPEN": "true"}, tmp_path).server
+    assert found == ServerSettings(enabled=True, allow_open=True, uploads=True)
+    with pytest.raises(ConfigurationError, match="LIGHTRAG_BACKUP_UPLOADS cannot be used: 'yes' is neither"):
+        load({"LIGHTRAG_BACKUP_UPLOADS": "yes"}, tmp_path)

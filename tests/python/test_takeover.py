@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -467,23 +464,6 @@ async def test_a_cancelled_restore_leaves_old_or_new_and_a_free_pipeline(
     assert await status(rag) == FREE
     await graphs.insert_documents(rag, 200, 1)
     assert check.findings(graph_dir) == []
-
-
-def test_all_workers_serve_what_one_of_them_restored(tmp_path: Path) -> None:
-    """Two workers forked from one process, as Gunicorn makes them."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    ran = subprocess.run(
-        [sys.executable, "-m", "support.workers", tmp_path], env=environment, capture_output=True, text=True, timeout=60
-    )
-    assert ran.returncode == 0, ran.stderr
-    seen = json.loads(ran.stdout.splitlines()[-1])
-    assert seen["first"] == seen["second at first"]
-    assert seen["second at more"] != seen["first"], "the second worker had the old state in memory"
-    assert seen["second restored"] == seen["first restored"] == seen["first"]
-    assert seen["first at last"] == seen["second at last"]
-    assert set(documents(tmp_path / "rag_storage").values()) == {"processed"}
-    assert len(documents(tmp_path / "rag_storage")) == 3
-    assert check.findings(tmp_path / "rag_storage") == []
 
 
 # ---- what dies ----

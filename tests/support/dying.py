@@ -51,19 +51,19 @@ def die(directory: Path, workspace: str, graph_id: str, storage: Path, snapshot_
     return child.exitcode
 
 
-def die_beside(directory: Path, storage: Path, snapshot_id: str, change: int) -> int | None:
-    """Restores the graph "g" into a directory in a child that has no LightRAG and dies before that change of the file
-    system; returns its exit code.
+def die_beside(directory: Path, storage: Path, snapshot_id: str, change: int, graph_id: str = "g") -> int | None:
+    """Restores a graph into a directory in a child that has no LightRAG and dies before that change of the file system;
+    returns its exit code.
     """
-    child = _context.Process(target=_restore_beside, args=(directory, storage, snapshot_id, change))
+    child = _context.Process(target=_restore_beside, args=(directory, storage, snapshot_id, change, graph_id))
     child.start()
     child.join(60)
     return child.exitcode
 
 
-def _restore_beside(directory: Path, storage: Path, snapshot_id: str, change: int) -> None:
+def _restore_beside(directory: Path, storage: Path, snapshot_id: str, change: int, graph_id: str) -> None:
     _bridge.publish_stop_after(change)
-    asyncio.run(BackupManager(storage).register_graph("g", directory).restore(snapshot_id, directory))
+    asyncio.run(BackupManager(storage).register_graph(graph_id, directory).restore(snapshot_id, directory))
 
 
 def _restore_and_die(*arguments: Any) -> None:

@@ -1,13 +1,14 @@
 """LightRAG's own server in a process of its own, with neither an LLM nor the internet.
 
 `running` starts a service that speaks as much of OpenAI's protocol as LightRAG uses, answered by the stand-ins, and
-`lightrag-server` beside it. Both listen on loopback and end with the block.
+`lightrag-server` or one of its kind beside it. Both listen on loopback and end with the block.
 """
 
 import base64
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,19 +30,60 @@ _OFFLINE = Path(__file__).with_name("offline")
 _START_S = 90.0
 
 
+ROUTES = "/api/v1/backup-replication"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    headers: Mapping[str, str]
+    document: Any
+
+
 @dataclass(frozen=True)
 class RunningServer:
     """A LightRAG server that answers."""
 
     url: str
     api_key: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Asks one of our routes, with the key unless `headers` say another one, and awaits the end of long work."""
+        sent = {"Content-Type": "application/json", "X-API-Key": self.api_key, "Prefer": "wait=60", **headers}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + ROUTES + path, data, sent, method=method)
+        try:
+            with _direct.open(request, timeout=90) as answer:
+                return _read(answer)
+        except urllib.error.HTTPError as error:
+            return _read(error)
+
+    def snapshot(self, graph_id: str) -> dict[str, Any]:
+        """Takes one."""
+        answer = self.ask("POST", f"/backup/graphs/{graph_id}/snapshots", {})
+        assert answer.status == 201, answer
+        return dict(answer.document)
+
+    def restore(self, graph_id: str, backup_id: str) -> dict[str, Any]:
+        """Restores one where the graph lives."""
+        answer = self.ask("POST", f"/backup/graphs/{graph_id}/snapshots/{backup_id}/restore", {})
+        assert answer.status == 200, answer
+        return dict(answer.document)
+
+    def entities(self) -> set[str]:
+        """Names of all nodes the graph has in the memory of whichever worker answers."""
+        return set(self._call("/graph/label/list"))
 
     def insert(self, texts: dict[str, str]) -> None:
         """Hands documents in, by file name; they are processed later."""
         self._call("/documents/texts", {"texts": list(texts.values()), "file_sources": list(texts)})
 
     def status(self) -> dict[str, Any]:
-        return self._call("/documents/pipeline_status")
+        return dict(self._call("/documents/pipeline_status"))
 
     def query(self, question: str) -> str:
         """The context LightRAG finds for a question."""
@@ -53,67 +95,87 @@ class RunningServer:
             assert time.monotonic() < until, "the server stayed busy"
             time.sleep(0.1)
 
-    def _call(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _call(self, path: str, body: dict[str, Any] | None = None) -> Any:
         request = urllib.request.Request(
             self.url + path,
             headers={"X-API-Key": self.api_key, "Content-Type": "application/json"},
             data=None if body is None else json.dumps(body).encode(),
         )
         with _direct.open(request, timeout=30) as answer:
-            return dict(json.load(answer))
+            return json.load(answer)
 
 
 @contextlib.contextmanager
 def running(
-    directory: Path, *, api_key: str = "a-key", delay_s: float = 0.0, workspace: str = ""
+    directory: Path,
+    *,
+    api_key: str = "a-key",
+    delay_s: float = 0.0,
+    workspace: str = "",
+    program: str = "lightrag-server",
+    workers: int = 0,
+    **environ: str,
 ) -> Iterator[RunningServer]:
-    """Runs `lightrag-server` on <directory>/rag_storage during the block; its log is <directory>/server.log.
+    """Runs a server on <directory>/rag_storage during the block; its log is <directory>/server.log.
 
-    `delay_s` is how long the LLM takes for an extraction, in seconds.
+    Args:
+        delay_s: how long the LLM takes for an extraction, in seconds.
+        program: the command that starts it. workers: of a Gunicorn. environ: more of its environment.
     """
-    with _model_service(delay_s) as model_url, open(directory / "server.log", "wb") as log:
+    with _model_service(delay_s) as model_url, open(directory / "server.log", "ab") as log:
         port = _free_port()
+        options: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": port,
+            "key": api_key,
+            "working-dir": directory / "rag_storage",
+            "input-dir": directory / "inputs",
+            "workspace": workspace,
+        }
+        if workers:
+            options["workers"] = workers
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "lightrag.api.lightrag_server",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-                "--key",
-                api_key,
-                "--working-dir",
-                str(directory / "rag_storage"),
-                "--input-dir",
-                str(directory / "inputs"),
-                "--workspace",
-                workspace,
-            ],
+            [command(program), *(word for name, value in options.items() for word in (f"--{name}", str(value)))],
             cwd=directory,
-            env=_environment(model_url),
+            env=environment(model_url) | environ,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
-            server = RunningServer(f"http://127.0.0.1:{port}", api_key)
-            _wait_until_answering(server, process, directory / "server.log")
+            server = RunningServer(f"http://127.0.0.1:{port}", api_key, process, directory / "server.log")
+            _wait_until_answering(server)
             yield server
         finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process)
+
+
+def command(program: str) -> str:
+    """The path of a command that is installed with this Python."""
+    return str(Path(sys.executable).with_name(program))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a server and whatever it started."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(30)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _read(answer: Any) -> Answer:
+    said = answer.read()
+    return Answer(answer.status, dict(answer.headers), json.loads(said) if said else None)
 
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _environment(model_url: str) -> dict[str, str]:
+def environment(model_url: str = "http://127.0.0.1:9/v1") -> dict[str, str]:
+    """A server's environment, whose models are at this address."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("LIGHTRAG_", "LLM_", "EMBEDDING_"))
     }
@@ -135,14 +197,14 @@ def _environment(model_url: str) -> dict[str, str]:
     }
 
 
-def _wait_until_answering(server: RunningServer, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_answering(server: RunningServer) -> None:
     until = time.monotonic() + _START_S
     while True:
         with contextlib.suppress(OSError):
             server.status()
             return
-        assert process.poll() is None and time.monotonic() < until, (
-            f"lightrag-server did not start:\n{log.read_text()[-3000:]}"
+        assert server.process.poll() is None and time.monotonic() < until, (
+            f"the server did not start:\n{server.log.read_text()[-3000:]}"
         )
         time.sleep(0.1)
 

@@ -1,11 +1,16 @@
 """Two workers of one LightRAG, forked from a process that made it, as `lightrag-gunicorn` does: `python -m
-support.workers DIR` lets one restore what both have in memory, and prints what each of them had at each point.
+support.workers DIR PLAY` has them do something together, and prints what came of it as one JSON document.
 """
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
+import os
+import subprocess
 import sys
+import time
+from collections.abc import AsyncIterator, Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -13,19 +18,32 @@ from typing import Any
 from lightrag.kg import shared_storage
 
 from lightrag_bkp import BackupManager
+from lightrag_bkp.sources import workers
 
 from . import graphs
 
 _context = multiprocessing.get_context("fork")
+_DELAY_S = 0.05
+UNWRITTEN = {"chunk-other": {"content": "E3 unwritten", "full_doc_id": "doc", "chunk_order_index": 0, "file_path": "f"}}
+
+
+def played(directory: Path, play: str) -> dict[str, Any]:
+    """What came of a play, in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "support.workers", str(directory), play]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    return dict(json.loads(ran.stdout.splitlines()[-1]))
 
 
 class Worker:
-    """One worker; each method is done in it."""
+    """One worker; each method is done in it. `guarded` ones know of each other and read anew what they inherited."""
 
-    def __init__(self, rag: Any, storage: Path) -> None:
+    def __init__(self, rag: Any, storage: Path, *, guarded: bool = True) -> None:
         self._talk, there = _context.Pipe()
-        self.process = _context.Process(target=_serve, args=(rag, storage, there))
+        self.process = _context.Process(target=_serve, args=(rag, storage, guarded, there))
         self.process.start()
+        self.ask("wait")
 
     def ask(self, *words: Any) -> Any:
         """Has it do something; returns what that answers."""
@@ -34,55 +52,210 @@ class Worker:
             raise TimeoutError(words)
         return self._talk.recv()
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
 
-def _serve(rag: Any, storage: Path, talk: Connection) -> None:
-    asyncio.run(_work(rag, BackupManager(storage), talk))
+    def end(self) -> None:
+        self._talk.send(("end",))
+        self.process.join(30)
 
 
-async def _work(rag: Any, manager: BackupManager, talk: Connection) -> None:
+def _serve(rag: Any, storage: Path, guarded: bool, talk: Connection) -> None:
+    asyncio.run(_work(rag, storage, guarded, talk))
+
+
+async def _work(rag: Any, storage: Path, guarded: bool, talk: Connection) -> None:
     await rag.initialize_storages()
-    graph = manager.register_graph("g", rag=rag)
-    while True:
-        match await asyncio.to_thread(talk.recv):
-            case "insert", first, count:
-                await graphs.insert_documents(rag, first, count)
-                talk.send(None)
-            case "snapshot", *_:
-                talk.send((await graph.create_snapshot()).backup_id)
-            case "restore", backup_id:
-                talk.send((await graph.restore(backup_id, rag.working_dir)).reloaded)
-            case "counts", *_:
-                talk.send(await _counts(rag))
-            case _:
+    async with _serving(rag, guarded):
+        desk = _Desk(rag, storage)
+        while True:
+            words = await asyncio.to_thread(talk.recv)
+            if words[0] == "end":
                 return
+            talk.send(await getattr(desk, words[0])(*words[1:]))
 
 
-async def _counts(rag: Any) -> list[int]:
-    known = await rag.chunk_entity_relation_graph._get_graph()
-    vectors = [await store._get_client() for store in (rag.entities_vdb, rag.relationships_vdb, rag.chunks_vdb)]
-    return [len(known), known.size(), *map(len, vectors), len(rag.doc_status._data), len(rag.text_chunks._data)]
+@contextlib.asynccontextmanager
+async def _serving(rag: Any, guarded: bool) -> AsyncIterator[None]:
+    if not guarded:
+        yield
+        return
+    async with workers.joined(rag):
+        yield
 
 
-def main(directory: Path) -> None:
-    """Runs the whole play."""
-    shared_storage.initialize_share_data(2)
-    rag = graphs.make_rag(directory / "rag_storage")
-    one, two = Worker(rag, directory / "storage"), Worker(rag, directory / "storage")
+class _Desk:
+    """What a worker can do."""
+
+    def __init__(self, rag: Any, storage: Path) -> None:
+        self._rag = rag
+        self._graph = BackupManager(storage).register_graph("g", rag=rag)
+        self._insertion: asyncio.Task[None] | None = None
+        self._holding: asyncio.Task[None] | None = None
+
+    async def wait(self) -> None:
+        """Answers once it is up."""
+
+    async def insert(self, first: int, count: int) -> None:
+        await graphs.insert_documents(self._rag, first, count)
+
+    async def begin(self, first: int, count: int) -> None:
+        """As insert, but goes on meanwhile."""
+        self._insertion = asyncio.create_task(graphs.insert_documents(self._rag, first, count))
+        await asyncio.sleep(0)
+
+    async def is_inserting(self) -> bool:
+        return self._insertion is not None and not self._insertion.done()
+
+    async def finish(self) -> None:
+        assert self._insertion is not None
+        await self._insertion
+
+    async def is_busy(self) -> bool:
+        status = await shared_storage.get_namespace_data("pipeline_status", workspace=self._rag.workspace)
+        return bool(status["busy"])
+
+    async def snapshot(self) -> list[Any]:
+        taken = await self._graph.create_snapshot()
+        return [taken.backup_id, taken.consistency, taken.held_ms]
+
+    async def restore(self, backup_id: str) -> bool:
+        return (await self._graph.restore(backup_id, self._rag.working_dir)).reloaded
+
+    async def leave_unwritten(self) -> None:
+        """Has vectors in memory that cannot be written."""
+        store = self._rag.chunks_vdb
+
+        async def refuse(*_: Any) -> None:
+            raise OSError("no room")
+
+        type(store)._save_to_disk_locked, save = refuse, type(store)._save_to_disk_locked
+        await store.upsert({key: dict(row) for key, row in UNWRITTEN.items()})
+        with contextlib.suppress(OSError):
+            await store.index_done_callback()
+        assert store._unsaved_upserts
+        type(store)._save_to_disk_locked = save
+
+    async def hold(self) -> None:
+        """Holds the others until it is killed."""
+        held = asyncio.Event()
+
+        async def hold() -> None:
+            async with workers.others_held(self._rag, 10, intake=True):
+                held.set()
+                await asyncio.Event().wait()
+
+        self._holding = asyncio.create_task(hold())
+        await held.wait()
+
+    async def leads(self) -> bool:
+        return workers.leads(self._rag)
+
+    async def counts(self) -> list[int]:
+        rag = self._rag
+        known = await rag.chunk_entity_relation_graph._get_graph()
+        vectors = [await store._get_client() for store in (rag.entities_vdb, rag.relationships_vdb, rag.chunks_vdb)]
+        return [len(known), known.size(), *map(len, vectors), len(rag.doc_status._data), len(rag.text_chunks._data)]
+
+
+# ---- the plays: a worker of each kind, and what they did ----
+
+Make = Callable[..., Worker]
+
+
+def restored(make: Make) -> dict[str, Any]:
+    """One restores what both have in memory; what each of them has at each point."""
+    one, two = make(), make()
     one.ask("insert", 0, 2)
-    backup_id = one.ask("snapshot")
+    backup_id, *_ = one.ask("snapshot")
     seen = {"first": one.ask("counts"), "second at first": two.ask("counts")}
     one.ask("insert", 100, 2)
     seen["second at more"] = two.ask("counts")
+    two.ask("leave_unwritten")
     assert one.ask("restore", backup_id)
     seen |= {"first restored": one.ask("counts"), "second restored": two.ask("counts")}
+    third = make()
+    seen["third restored"] = third.ask("counts")
     two.ask("insert", 200, 1)
-    seen |= {"first at last": one.ask("counts"), "second at last": two.ask("counts")}
-    for worker in (one, two):
-        worker._talk.send(("end",))
-        worker.process.join(30)
+    seen |= {
+        "first at last": one.ask("counts"),
+        "second at last": two.ask("counts"),
+        "third at last": third.ask("counts"),
+    }
+    return seen
+
+
+def cut(make: Make) -> dict[str, Any]:
+    """One cuts what the other one ingests, and then what nobody does."""
+    one, two = make(), make()
+    two.ask("insert", 0, 1)
+    two.ask("begin", 1, 24)
+    while not one.ask("is_busy"):
+        time.sleep(0.01)
+    cuts = []
+    while two.ask("is_inserting"):
+        cuts.append(one.ask("snapshot"))
+    two.ask("finish")
+    return {"cuts": cuts, "idle": one.ask("snapshot"), "counts": [one.ask("counts"), two.ask("counts")]}
+
+
+def killed_cutter(make: Make) -> dict[str, Any]:
+    """One dies while it holds the other, which then goes on; and a third one can begin."""
+    one, two = make(), make()
+    one.ask("hold")
+    two.ask("begin", 0, 1)
+    time.sleep(0.5)
+    waited = two.ask("is_inserting") and not two.ask("is_busy")
+    one.kill()
+    two.ask("finish")
+    return {"waited": waited, "third": make().ask("counts"), "second": two.ask("counts")}
+
+
+def respawned(make: Make) -> dict[str, Any]:
+    """One of two idle workers dies, and its successor takes in one more document."""
+    one, two = make(), make()
+    one.ask("insert", 0, 3)
+    two.kill()
+    before = one.ask("counts")
+    make().ask("insert", 100, 1)
+    return {"before": before, "after": one.ask("counts")}
+
+
+def respawned_without_guard(make: Make) -> dict[str, Any]:
+    """The same with nothing of ours."""
+    return respawned(lambda: make(guarded=False))
+
+
+def led(make: Make) -> dict[str, Any]:
+    """Who leads: one of two, and when that one dies the other."""
+    one, two = make(), make()
+    first = [one.ask("leads"), two.ask("leads"), one.ask("leads")]
+    one.kill()
+    return {"first": first, "second": two.ask("leads")}
+
+
+PLAYS = {play.__name__: play for play in (restored, cut, killed_cutter, respawned, respawned_without_guard, led)}
+
+
+def main(directory: Path, play: str) -> None:
+    """Runs a play."""
+    shared_storage.initialize_share_data(2)
+    rag = graphs.make_rag(directory / "rag_storage", delay_s=_DELAY_S)
+    workers.prepare(rag)
+    made: list[Worker] = []
+
+    def make(**options: Any) -> Worker:
+        made.append(Worker(rag, directory / "storage", **options))
+        return made[-1]
+
+    seen = PLAYS[play](make)
+    for worker in made:
+        if worker.process.is_alive():
+            worker.end()
     shared_storage.finalize_share_data()
     print(json.dumps(seen))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

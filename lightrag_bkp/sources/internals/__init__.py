@@ -9,8 +9,9 @@ anew.
 import functools
 import importlib
 import inspect
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..gate import Gate
@@ -161,6 +162,18 @@ def pipeline_lock(rag: Any) -> Any:
 def has_other_workers() -> bool:
     """Whether LightRAG shares its state with other processes."""
     return bool(getattr(importlib.import_module("lightrag.kg.shared_storage"), "_is_multiprocess", False))
+
+
+def runs_here(status: Mapping[str, Any]) -> bool:
+    """Whether the pipeline, whose state this is, runs in this process."""
+    if not status.get("busy"):
+        return False
+    return pipeline_pid(status) == os.getpid() if "busy_owner" in status else not has_other_workers()
+
+
+def pipeline_pid(status: Mapping[str, Any]) -> int | None:
+    """The process that has taken the pipeline; None when none has, or LightRAG does not say."""
+    return (status.get("busy_owner") or {}).get("pid")
 
 
 def install_gate(rag: Any) -> Gate:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from . import GRAPH_STORE, KV_STORES, REQUIRED_TO_RESTORE, VECTOR_STORES, exists, file_stores
+from . import KV_STORES, REQUIRED_TO_RESTORE, exists, file_stores
 
 _READERS = {
     "NanoVectorDBStorage": "_get_client",
@@ -98,12 +98,39 @@ async def switch(rag: Any, contents: Mapping[str, dict[str, Any]]) -> None:
             store._data.update(data)
             await shared.clear_all_update_flags(store.namespace, workspace=store.workspace)
         else:
-            for buffer in _BUFFERS:
-                getattr(store, buffer, set()).clear()
-            for mark in _DIRTY_MARKS:
-                if hasattr(store, mark):
-                    setattr(store, mark, False)
+            _forget(store)
             await shared.set_all_update_flags(store.namespace, workspace=store.workspace)
+
+
+def forget(rag: Any) -> None:
+    """Empties what this process would put into the files of vectors and graph. The caller holds the locks, or another
+    worker does for him.
+    """
+    for store in _private_stores(rag).values():
+        _forget(store)
+
+
+def distrust(rag: Any) -> None:
+    """Makes vectors and graph be read from their files at the next access: what is in memory was read by the process
+    this one was forked from, and may be older than the files.
+    """
+    for store in _private_stores(rag).values():
+        flag: Any = getattr(store, "storage_updated", None)
+        if hasattr(flag, "value"):
+            flag.value = True
+
+
+def _private_stores(rag: Any) -> dict[str, Any]:
+    """The stores of which every process has a copy of its own."""
+    return {name: store for name, store in file_stores(rag).items() if name not in KV_STORES}
+
+
+def _forget(store: Any) -> None:
+    for buffer in _BUFFERS:
+        getattr(store, buffer, set()).clear()
+    for mark in _DIRTY_MARKS:
+        if hasattr(store, mark):
+            setattr(store, mark, False)
 
 
 async def touch(rag: Any) -> None:
@@ -112,7 +139,5 @@ async def touch(rag: Any) -> None:
     Raises:
         Exception: whatever LightRAG says of a file it cannot read.
     """
-    for name in (*VECTOR_STORES, GRAPH_STORE):
-        store = file_stores(rag).get(name)
-        if store is not None:
-            await getattr(store, _READERS[type(store).__name__])()
+    for store in _private_stores(rag).values():
+        await getattr(store, _READERS[type(store).__name__])()
