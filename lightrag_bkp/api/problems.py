@@ -120,7 +120,7 @@ TABLE: tuple[tuple[type[BaseException], _Row], ...] = (
 """The first row whose class an error is of says what it becomes; any other error is a bug."""
 
 _HTTP: dict[int, _Row] = {
-    400: (400, "bad-request", "The request cannot be read"),
+    400: (422, "invalid", "The request cannot be used"),  # a body that is no JSON is one, however it is none
     401: (401, "unauthenticated", "Who asks is not known"),
     403: (403, "forbidden", "Not allowed"),
     404: (404, "not-found", "Not found"),
