@@ -30,6 +30,7 @@ const char *lrb_remedy_name(lrb_remedy remedy) {
         [LRB_REMEDY_RERUN] = "none needed: LightRAG processes them again when it starts",
         [LRB_REMEDY_RETRY] = "POST /documents/reprocess_failed",
         [LRB_REMEDY_VECTORS] = "lightrag-rebuild-vdb",
+        [LRB_REMEDY_UNLINK] = "replace the link by the file itself",
         [LRB_REMEDY_ANCHORS] = "python -m lightrag.tools.kg_integrity_repair --apply",
         [LRB_REMEDY_REFILL] = "move the file away: LightRAG fills it from the graph when it starts",
         [LRB_REMEDY_CACHE] = "move the file away: LightRAG asks the LLM again",

@@ -33,6 +33,7 @@ typedef enum lrb_remedy {
     LRB_REMEDY_RERUN,   /* LightRAG does it by itself */
     LRB_REMEDY_RETRY,   /* POST /documents/reprocess_failed */
     LRB_REMEDY_VECTORS, /* lightrag-rebuild-vdb: vectors from graph and chunks */
+    LRB_REMEDY_UNLINK,  /* the file is there, and a link leads to it */
     LRB_REMEDY_ANCHORS, /* kg_integrity_repair --apply: anchors from graph and chunks */
     LRB_REMEDY_REFILL,  /* without the file, LightRAG fills it from the graph when it starts */
     LRB_REMEDY_CACHE,   /* without the file, LightRAG asks the LLM again */
@@ -102,7 +103,7 @@ void lrb_report_count(lrb_report *report, lrb_amount amount, uint64_t by);
 lrb_verdict lrb_report_verdict(const lrb_report *report);
 
 /* Grows when checks come, go or change: a report of another version is no report of today's checks. */
-enum { LRB_REPORT_VERSION = 3 };
+enum { LRB_REPORT_VERSION = 4 };
 
 /* One JSON object: {"version", "verdict", "findings": [{"check", "invariant", "severity", "text", "remedy", "count", "ids"}],
  * "amounts"}; findings that were made, errors first, then by invariant. Pure ASCII. */

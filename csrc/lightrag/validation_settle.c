@@ -23,7 +23,8 @@ static int missing(lrb_validation *v, lrb_check check, lrb_role role, lrb_err *e
 static int missing_vectors(lrb_validation *v, lrb_vector_kind kind, bool needed, lrb_err *err) {
     const lrb_role nano = LRB_ROLE_RELATION_VECTORS + kind, index = LRB_ROLE_RELATION_INDEX + kind, meta = LRB_ROLE_RELATION_META + kind;
     if (!needed || !is_absent(v, index) || !is_absent(v, meta) || !is_absent(v, nano)) return LRB_OK;
-    return missing(v, LRB_CHECK_VECTORS_MISSING, v->files[index].is_link ? index : v->files[meta].is_link ? meta : nano, err);
+    lrb_role role = v->files[index].is_link ? index : v->files[meta].is_link ? meta : nano;
+    return missing(v, v->files[role].is_link ? LRB_CHECK_VECTORS_LINKED : LRB_CHECK_VECTORS_MISSING, role, err);
 }
 
 /* A store that nobody has written to yet has no file: one is missing when the others show that it had something. */

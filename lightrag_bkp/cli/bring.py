@@ -1,5 +1,7 @@
 """Commands that read snapshots back: `verify` and `restore`."""
 
+import contextlib
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError
+from ..errors import DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError, RestoreUnfinishedError
 from ..models import Listing, VerifyLevel, VerifyOutcome
 from ..verdicts import Verdict
 from .documents import members
@@ -95,22 +97,24 @@ def restore(
     wanted = known.find_snapshot(snapshot).backup_id
     session.warn_of_log(known)
     goal = os.path.join(target_dir, workspace or "")
-    if not (yes or dry_run) and _occupied(goal) and not _agreed(session, wanted, goal):
-        raise LightragBkpError(f"declined: nothing was changed in {goal!r}", code="DECLINED", target=goal)
+    bring = functools.partial(
+        known.restore,
+        wanted,
+        target_dir,
+        items=item,
+        workspace=workspace,
+        input_dir=input_dir,
+        replace=replace,
+        allow_unusable=allow_unusable,
+    )
+    if not (yes or dry_run) and _occupied(goal):
+        if workspace is not None:  # what would be refused anyhow is said before anybody is asked
+            with contextlib.suppress(RestoreUnfinishedError):  # which the restore itself finishes
+                session.run(bring(dry_run=True))
+        if not _agreed(session, wanted, goal):
+            raise LightragBkpError(f"declined: nothing was changed in {goal!r}", code="DECLINED", target=goal)
     with session.progress() as progress:
-        outcome = session.run(
-            known.restore(
-                wanted,
-                target_dir,
-                items=item,
-                dry_run=dry_run,
-                workspace=workspace,
-                input_dir=input_dir,
-                replace=replace,
-                allow_unusable=allow_unusable,
-                progress=progress,
-            )
-        )
+        outcome = session.run(bring(dry_run=dry_run, progress=progress))
     ending = session.answer if dry_run else session.close
     return ending(lambda: _outcome_document(outcome), lambda: _plan(outcome) if dry_run else _restored(outcome))
 

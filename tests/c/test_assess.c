@@ -65,7 +65,7 @@ TEST(the_verdict_and_the_report_are_stored) {
     shelf_open(&s);
     write_graph(&s);
     CHECK_OK(take(&s, "{}", "", true, &out));
-    CHECK(!strcmp(out.verdict, "usable") && strstr(out.facts, "{\"validation\": {\"version\": 3, \"verdict\": \"usable\"") == out.facts);
+    CHECK(!strcmp(out.verdict, "usable") && strstr(out.facts, "{\"validation\": {\"version\": 4, \"verdict\": \"usable\"") == out.facts);
     write_file(&s, "kv_store_text_chunks.json", "{");
     CHECK_OK(take(&s, "{\"a\": \"}\", \"b\": {}}", "", true, &out));
     CHECK(!strcmp(out.verdict, "unusable") && strstr(out.facts, "{\"a\": \"}\", \"b\": {}, \"validation\": {\"version\"") == out.facts);
@@ -88,19 +88,19 @@ static void is_taken_over(const char *earlier_facts, const char *earlier_verdict
 }
 
 TEST(the_same_data_has_the_same_verdict) {
-    is_taken_over("{\"validation\": {\"version\": 3, \"verdict\": \"unusable\", \"findings\": [], \"amounts\": {}}}", "unusable", true);
+    is_taken_over("{\"validation\": {\"version\": 4, \"verdict\": \"unusable\", \"findings\": [], \"amounts\": {}}}", "unusable", true);
 }
 
 TEST(what_cannot_be_taken_over_is_judged_anew) {
-    is_taken_over("{\"validation\": {\"version\": 3, \"verdict\": \"unusable\"}}", "", false); /* the entry has no verdict */
+    is_taken_over("{\"validation\": {\"version\": 4, \"verdict\": \"unusable\"}}", "", false); /* the entry has no verdict */
     is_taken_over("{\"validation\": {\"version\": 1, \"verdict\": \"unusable\"}}", "unusable", false);
     is_taken_over("{\"validation\": {\"verdict\": \"unusable\"}}", "unusable", false);
-    is_taken_over("{\"validation\": {\"version\": 3, \"verdict\": \"splendid\"}}", "unusable", false);
-    is_taken_over("{\"validation\": {\"version\": 3, \"verdict\": \"unusable\", \"findings\": [1]}}", "unusable", false);
+    is_taken_over("{\"validation\": {\"version\": 4, \"verdict\": \"splendid\"}}", "unusable", false);
+    is_taken_over("{\"validation\": {\"version\": 4, \"verdict\": \"unusable\", \"findings\": [1]}}", "unusable", false);
     is_taken_over("{\"validation\": [1]}", "unusable", false);
     is_taken_over("{\"validation\": ", "unusable", false);
-    is_taken_over("{\"validation\": {\"version\": 3, \"verdict\": \"unusable\", \"findings\": [{\"check\": \"x\"", "unusable", false);
-    is_taken_over("{\"validation\": {\"version\": 3, \"verdict\": \"a word longer than any verdict there is\"}}", "unusable", false);
+    is_taken_over("{\"validation\": {\"version\": 4, \"verdict\": \"unusable\", \"findings\": [{\"check\": \"x\"", "unusable", false);
+    is_taken_over("{\"validation\": {\"version\": 4, \"verdict\": \"a word longer than any verdict there is\"}}", "unusable", false);
     is_taken_over("[]", "unusable", false);
     is_taken_over("{}", "unusable", false);
 }
@@ -125,7 +125,7 @@ static bool rows_are_compared(const char *earlier_findings) {
         write_file(&s, SMALL_GRAPH[i].name, changed);
         free(changed);
     }
-    snprintf(facts, sizeof facts, "{\"validation\": {\"version\": 3, \"verdict\": \"usable\", \"findings\": %s}}", earlier_findings);
+    snprintf(facts, sizeof facts, "{\"validation\": {\"version\": 4, \"verdict\": \"usable\", \"findings\": %s}}", earlier_findings);
     int code = take(&s, facts, "usable", false, &out);
     write_file(&s, "kv_store_llm_response_cache.json", "{}");
     if (!code) code = take(&s, "{}", "", true, &out);
@@ -149,10 +149,10 @@ TEST(the_newest_snapshot_with_the_same_data_is_asked) {
     outcome out;
     shelf_open(&s);
     write_graph(&s);
-    CHECK_OK(take(&s, "{\"validation\": {\"version\": 3, \"verdict\": \"repairable\"}}", "repairable", false, &out));
-    CHECK_OK(take(&s, "{\"validation\": {\"version\": 3, \"verdict\": \"unusable\"}}", "unusable", false, &out));
+    CHECK_OK(take(&s, "{\"validation\": {\"version\": 4, \"verdict\": \"repairable\"}}", "repairable", false, &out));
+    CHECK_OK(take(&s, "{\"validation\": {\"version\": 4, \"verdict\": \"unusable\"}}", "unusable", false, &out));
     write_file(&s, "kv_store_llm_response_cache.json", "{}");
-    CHECK_OK(take(&s, "{\"validation\": {\"version\": 3, \"verdict\": \"usable\"}}", "usable", false, &out));
+    CHECK_OK(take(&s, "{\"validation\": {\"version\": 4, \"verdict\": \"usable\"}}", "usable", false, &out));
     CHECK_OK(take(&s, "{}", "", false, &out));
     write_graph(&s);
     CHECK_OK(take(&s, "{}", "", true, &out));

@@ -119,8 +119,8 @@ TEST(links_and_pairs_of_two_times_are_told) {
         const lrb_report_line *lines = lrb_judge_report(judge)->lines;
         CHECK(lines[LRB_CHECK_FAISS_TIMES].count == (newer > 0));
         CHECK(newer < 1 || !strcmp(lines[LRB_CHECK_FAISS_TIMES].ids[0], "faiss_index_chunks.index newer than its .meta.json"));
-        CHECK(lines[LRB_CHECK_VECTORS_MISSING].count == 1);
-        CHECK(!strncmp(lines[LRB_CHECK_VECTORS_MISSING].ids[0], "vdb_entities.json: it is a symbolic link", 40));
+        CHECK(lines[LRB_CHECK_VECTORS_LINKED].count == 1 && !lines[LRB_CHECK_VECTORS_MISSING].count);
+        CHECK(!strncmp(lines[LRB_CHECK_VECTORS_LINKED].ids[0], "vdb_entities.json: it is a symbolic link", 40));
         lrb_judge_free(judge);
         lrb_source_free(source);
     }

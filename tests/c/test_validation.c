@@ -14,7 +14,7 @@ TEST(the_small_graph_is_usable) {
     lrb_buf_init(&json, 1 << 20);
     CHECK_OK(validate(NULL, &PLAIN, &json));
     CHECK(!strcmp((char *)json.data,
-                  "{\"version\": 3, \"verdict\": \"usable\", \"findings\": [], \"amounts\": {\"nodes\": 2, \"edges\": 1, \"entity_vectors\": 2, "
+                  "{\"version\": 4, \"verdict\": \"usable\", \"findings\": [], \"amounts\": {\"nodes\": 2, \"edges\": 1, \"entity_vectors\": 2, "
                   "\"relation_vectors\": 1, \"chunk_vectors\": 1, \"embedding_dim\": 3, \"chunks\": 1, \"documents\": 1, "
                   "\"processed\": 1, \"in_flight\": 0, \"failed\": 0, \"llm_answers\": 1}}"));
     lrb_buf_clear(&json);

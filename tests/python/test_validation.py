@@ -177,7 +177,7 @@ FILES: list[Case] = [
     ("vectors_broken", 1, Verdict.REPAIRABLE, _cut(vectors("relationships"))),
     ("file_missing", 1, Verdict.UNUSABLE, _link(GRAPH)),
     ("vectors_missing", 1, Verdict.REPAIRABLE, _gone(vectors("entities"))),
-    ("vectors_missing", 1, Verdict.REPAIRABLE, _link(vectors("chunks"))),
+    ("vectors_linked", 1, Verdict.REPAIRABLE, _link(vectors("chunks"))),
     ("index_broken", 1, Verdict.REPAIRABLE, _cut(store("entity_chunks"))),
     ("index_broken", 1, Verdict.REPAIRABLE, _empty(store("full_relations"))),
     ("cache_broken", 1, Verdict.REPAIRABLE, _cut(store("llm_response_cache"))),
@@ -519,10 +519,15 @@ async def test_each_invariant_is_found_when_it_alone_is_broken(
     assert finding.count >= len(finding.ids) >= 1
 
 
-@pytest.mark.parametrize("name", [GRAPH, store("text_chunks"), vectors("entities")])
-async def test_a_link_is_said_to_be_one_and_does_no_harm_beside(name: str, dense_dir: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [(GRAPH, ""), (store("text_chunks"), ""), (vectors("entities"), "replace the link by the file itself")],
+)
+async def test_a_link_is_said_to_be_one_and_does_no_harm_beside(name: str, remedy: str, dense_dir: Path) -> None:
     _link(name)(dense_dir)
-    (said,) = (one for one in (await validate_directory(dense_dir)).errors if one.check.endswith("_missing"))
+    errors = (await validate_directory(dense_dir)).errors
+    (said,) = (one for one in errors if one.check in ("file_missing", "vectors_linked"))
+    assert said.remedy == remedy
     assert said.ids == (f"{name}: it is a symbolic link, which is not followed; put the file itself there",)
     assert (await validate_directory(dense_dir, partial=True)).verdict is Verdict.USABLE
 
