@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import _bridge
 from .errors import InvalidInputError, NotFoundError
-from .redaction import without_key
+from .redaction import Redactor
 
 if TYPE_CHECKING:
     from ._bridge import Prober as CoreProber
 
 _LOOK_AGAIN_S = 0.05
+_HIDES_NOTHING = Redactor(None)
 
 
 class TargetStatus(enum.Enum):
@@ -38,6 +39,10 @@ class TargetStatus(enum.Enum):
     """Something answers, and cannot receive as it is."""
     UNREACHABLE = "UNREACHABLE"
     """Nothing answers."""
+
+
+_STATUSES = {one.value: one for one in TargetStatus}
+"""By the core's words; a sweep looks up thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ class Prober:
 
     def __init__(self) -> None:
         self._targets: dict[str, tuple[str, str | None, ProbeSettings]] = {}
+        self._redactors: dict[str, Redactor] = {}
         self._begin()
         _probers.add(self)
 
@@ -121,6 +127,7 @@ class Prober:
         with self._lock:
             _tell(self._running(), target_id, base_url, api_key, settings)
             self._targets[target_id] = (base_url, api_key, settings)
+            self._redactors[target_id] = Redactor(api_key)
 
     def keep(self, target_id: str, base_url: str, api_key: str | None, settings: ProbeSettings) -> None:
         """As `set`, but what is known of a target stays when nothing about it changed."""
@@ -131,6 +138,7 @@ class Prober:
         """False: unknown. Who waits for an answer of it gets a NotFoundError."""
         with self._lock:
             known = self._targets.pop(target_id, None) is not None
+            self._redactors.pop(target_id, None)
             left = self._waiting.pop(target_id, [])
             if self._core is not None:
                 self._core.remove(target_id)
@@ -239,12 +247,10 @@ class Prober:
 
     def _health(self, row: "_bridge.ProbeRow") -> TargetHealth:
         target_id, status, last, reason, probed_ns, since_ns, took_ms, probes, _, instance, version, epoch, free = row
-        target = self._targets.get(target_id)
-        key = None if target is None else target[1]
-        reason, instance, version = (without_key(said, key) for said in (reason, instance, version))
+        hide = self._redactors.get(target_id) or _HIDES_NOTHING
         return TargetHealth(
-            TargetStatus(status), TargetStatus(last), reason, _time(probed_ns), _time(since_ns), took_ms, probes,
-            instance, version, _number(epoch), _number(free),
+            _STATUSES[status], _STATUSES[last], hide(reason), _time(probed_ns), _time(since_ns), took_ms, probes,
+            hide(instance), hide(version), _number(epoch), _number(free),
         )  # fmt: skip
 
     # ---- its life ----

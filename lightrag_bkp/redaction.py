@@ -9,19 +9,32 @@ _SHORTEST = 4
 _SHORTEST_BEGINNING = 8
 
 
-def without_key(text: str, key: str | None) -> str:
-    """A text with [key] where the key stands: as it is, URL-encoded, in hexadecimal digits or in base64; and in place
-    of its beginning where the text was cut off within it.
-    """
-    if key is None or len(key) < _SHORTEST:
+class Redactor:
+    """Hides one key in any number of texts; what to look for is worked out once."""
+
+    def __init__(self, key: str | None) -> None:
+        forms = set() if key is None or len(key) < _SHORTEST else _forms(key)
+        self._forms = sorted(forms, key=len, reverse=True)
+        self._beginnings = {form[:_SHORTEST_BEGINNING] for form in forms}
+
+    def __call__(self, text: str) -> str:
+        """A text with [key] where the key stands: as it is, URL-encoded, in hexadecimal digits or in base64; and in
+        place of its beginning where the text was cut off within it.
+        """
+        if not any(beginning in text for beginning in self._beginnings):  # which is so of nearly every text
+            return text
+        for form in self._forms:
+            text = text.replace(form, _HIDDEN)
+            for length in range(len(form) - 1, _SHORTEST_BEGINNING - 1, -1):
+                if text.endswith(form[:length]):
+                    text = text[:-length] + _HIDDEN
+                    break
         return text
-    for form in sorted(_forms(key), key=len, reverse=True):
-        text = text.replace(form, _HIDDEN)
-        for length in range(len(form) - 1, _SHORTEST_BEGINNING - 1, -1):
-            if text.endswith(form[:length]):
-                text = text[:-length] + _HIDDEN
-                break
-    return text
+
+
+def without_key(text: str, key: str | None) -> str:
+    """One text as a `Redactor` leaves it."""
+    return Redactor(key)(text)
 
 
 def _forms(key: str) -> set[str]:
