@@ -86,7 +86,8 @@ class GraphSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings. `origin` says for each one that was set where it came from ("environment NAME" or "file PATH").
+    """All settings. `origin` says for each one that was set where it came from ("environment NAME" or "file PATH"), and
+    for each member of a table as well ("recovery.scratch_dir").
 
     `threads` and `jobs` bound what a process uses: `jobs` is how many backups, restores, verifications and prunes are
     worked on at once, by `threads` threads. Each takes some 20 MB, and a backup or prune the index of its repository
@@ -131,8 +132,8 @@ def load(environ: Mapping[str, str] | None = None, directory: str | os.PathLike[
     origin: dict[str, str] = {}
     path = _config_path(env, Path(directory))
     if path is not None:
-        values = _from_file(path)
-        origin = dict.fromkeys(values, f"file {path}")
+        values, within = _from_file(path)
+        origin = dict.fromkeys([*values, *within], f"file {path}")
     for name, value in _from_environment(env, Path(directory)).items():
         values[name] = value
         origin[name] = f"environment {_VARIABLES[name]}"
@@ -147,7 +148,7 @@ def load(environ: Mapping[str, str] | None = None, directory: str | os.PathLike[
                 values[section.name] = replace(known, **{name: value})
             except InvalidInputError as error:
                 raise ConfigurationError(f"{variable} cannot be used: {error}", target=variable) from None
-            origin[section.name] = f"environment {variable}"
+            origin[section.name] = origin[f"{section.name}.{name}"] = f"environment {variable}"
     return Settings(**values, origin=origin)
 
 
@@ -257,7 +258,8 @@ def _read_variables(
     return values
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def _from_file(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The settings, and the names of those within tables, as "recovery.scratch_dir"."""
     import tomllib  # only where there is a file: it costs start-up time
 
     try:
@@ -286,8 +288,9 @@ def _from_file(path: Path) -> dict[str, Any]:
         values = {name: readers[name](value) for name, value in table.items()}
     except InvalidInputError as error:
         raise ConfigurationError(f"{path}: {error}", target=str(path)) from None
+    within = [f"{name}.{member}" for name, value in table.items() if isinstance(value, dict) for member in value]
     secret = named(None, values.pop("passphrase_file", None), values.pop("key_file", None))
-    return values if secret is None else {**values, "secret": secret}
+    return (values if secret is None else {**values, "secret": secret}), within
 
 
 def _graphs_table(value: Any, directory: Path) -> tuple[GraphSettings, ...]:

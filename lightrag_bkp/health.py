@@ -335,13 +335,21 @@ def _answer(graph_id: str, status: HealthStatus, message: str, more: Mapping[str
     return {"graph_id": graph_id, "status": status, "message": message, "checked_at": checked_at, **more}
 
 
+def interrupted(graph: GraphBackup) -> str | None:
+    """A sentence when an interrupted restore waits in the graph's directory, else None."""
+    root = os.path.join(graph.source_dir or "", graph.workspace)
+    if graph.source_dir is not None and holds_staging(root) and waits(root):
+        return "an interrupted restore waits there: finish it before LightRAG starts"
+    return None
+
+
 def _look_at_graph(graph: GraphBackup, found: dict[str, Any]) -> tuple[HealthStatus, str, files.Layout | None]:
     """What is wrong with the files as far as their names tell; or nothing, and where they lie, to be judged."""
     if graph.source_dir is None:
         return HealthStatus.DEGRADED, "where it lives is not configured", None
-    root = os.path.join(graph.source_dir, graph.workspace)
-    if holds_staging(root) and waits(root):
-        return HealthStatus.CRITICAL, "an interrupted restore waits there: finish it before LightRAG starts", None
+    waiting = interrupted(graph)
+    if waiting is not None:
+        return HealthStatus.CRITICAL, waiting, None
     try:
         layout = files.detect(graph.source_dir, graph.workspace)
     except LightragBkpError as error:

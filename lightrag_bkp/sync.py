@@ -431,6 +431,7 @@ _HOMES = {
     "HealthValidator": "sync_recovery",
     "GraphReplicator": "sync_replication",
     "ReplicationManager": "sync_replication",
+    "diagnose": "sync_doctor",
 }
 
 

@@ -33,7 +33,12 @@ def section(heading: str) -> str:
 
 def blocks(heading: str, language: str) -> list[str]:
     """The fenced blocks of one language in a section."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", section(heading), re.M | re.S)
+    return fenced(section(heading), language)
+
+
+def fenced(text: str, language: str) -> list[str]:
+    """The fenced blocks of one language in a text."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
 def run_python(block: str) -> dict[str, Any]:
@@ -145,6 +150,20 @@ def test_the_commands_that_seal_work(desk: Path) -> None:
         assert folders.fingerprint(desk / name) == folders.fingerprint(desk / "rag_storage")
 
 
+def test_the_upgrade_and_the_way_back(desk: Path) -> None:
+    (settings,) = blocks("Command line", "toml")
+    (desk / "lightrag-bkp.toml").write_text(settings)
+    original = folders.fingerprint(desk / "rag_storage")
+    before, after, back, done = fenced((ROOT / "docs" / "operations.md").read_text("utf-8"), "sh")
+    spoil = "rm rag_storage/graph_chunk_entity_relation.graphml; echo '{}' > rag_storage/vdb_entities.json\n"
+    run_shell(before + after + spoil + back + done, desk)
+    assert folders.fingerprint(desk / "rag_storage") == original
+    graph = BackupManager("backups").get_graph("support")
+    assert graph is not None
+    tags = [next(iter(one.metadata), None) for one in graph.list_snapshots() if not one.safety]
+    assert tags == ["before-upgrade", "after-upgrade"] and not any(one.held for one in graph.list_snapshots())
+
+
 def damage(directory: Path) -> None:
     (directory / "graph_chunk_entity_relation.graphml").unlink()
     (directory / "vdb_entities.json").write_text("{}")
@@ -197,6 +216,23 @@ def test_tests_that_are_named_exist(page: Path) -> None:
         assert (ROOT / file).is_file(), f"{file} is not there"
         code = (ROOT / file).read_text("utf-8")
         assert not name or re.search(rf"\b(def {name}\(|TEST\({name}\))", code), f"{file} has no {name}"
+
+
+TWENTY = [
+    *("create_snapshot", "list_snapshots", "restore_snapshot", "snapshot_retention", "cleanup_old_snapshots"),
+    *("backup_manager_stats", "register_target", "get_graph_replicator", "add_remove_target", "replication_status"),
+    *("check_target_health", "backup_replication_workflow", "create_recovery_point", "list_recovery_points"),
+    *("get_recovery_point", "validate_recovery_point", "recovery_status", "failover_simulation", "health_check"),
+    "disaster_recovery_workflow",
+]
+
+
+def test_the_twenty_are_in_the_suite_where_the_page_says() -> None:
+    """That the file has the test is `test_tests_that_are_named_exist`."""
+    page = (ROOT / "tests" / "README.md").read_text("utf-8")
+    table = page.partition("## Twenty by name")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `tests/python/test_\w+\.py::(\w+)` \|$", table, re.M)
+    assert rows == [(f"test_{name}", f"test_{name}") for name in TWENTY]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bring, judge, keep, look, passphrases, receive, recover, replicas, ship, take, targets
+from . import bring, doctor, judge, keep, look, passphrases, receive, recover, replicas, ship, take, targets
 from .words import Json, KeyFile, PassphraseFile, Quiet, Storage, Verbose, add
 
 _EPILOG = (
@@ -18,6 +18,7 @@ _COMMANDS = (
     look.show,
     look.stats,
     recover.status,
+    doctor.doctor,
     take.discover,
     judge.validate,
     bring.verify,

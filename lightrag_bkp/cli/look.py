@@ -74,7 +74,7 @@ def notes(one: "BackupSnapshot") -> str:
     said = [f"held by {holder}" for holder in one.holders]
     said += ["safety"] if one.safety else []
     found = tags(one)
-    said += [_DAMAGED] if found is None else [f"{key}={value}" for key, value in found.items()]
+    said += [_DAMAGED] if found is None else [f"{key}={value}" if value != "" else key for key, value in found.items()]
     return ", ".join(said)
 
 

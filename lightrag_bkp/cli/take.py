@@ -52,7 +52,9 @@ def snapshot(
     input_dir: Annotated[
         str | None, typer.Option(metavar="DIR", help="LightRAG's INPUT_DIR, to keep uploads as well.")
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Note to attach; may be repeated.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="K[=V]", help="Note to attach, a word or a value; may be repeated.")
+    ] = None,
     server_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="LightRAG server that has the graph open; its key in LIGHTRAG_API_KEY."),
@@ -135,9 +137,9 @@ def discover(
 def _metadata(tags: list[str]) -> dict[str, str]:
     metadata: dict[str, str] = {}
     for tag in tags:
-        key, equals, value = tag.partition("=")
-        if not equals or not key:
-            raise InvalidInputError(f"tag {tag!r} is not of the form key=value")
+        key, _, value = tag.partition("=")
+        if not key:
+            raise InvalidInputError(f"tag {tag!r} is neither a word nor of the form key=value")
         if metadata.setdefault(key, value) != value:
             raise InvalidInputError(f"tag {key!r} is given twice with different values")
     return metadata

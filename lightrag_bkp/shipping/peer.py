@@ -68,10 +68,11 @@ class Address:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP status and the JSON document that came with it; {} when none did."""
+    """An HTTP status and the JSON document that came with it; {} when none did. `date` is the header, if any."""
 
     status: int
     document: Mapping[str, Any]
+    date: str | None = field(default=None, compare=False)
 
 
 class Peer:
@@ -171,7 +172,7 @@ class Peer:
                 found = await _document(response)
                 if response.status >= 300:
                     raise self._refused(response, found)
-                return Answer(response.status, found)
+                return Answer(response.status, found, response.headers.get("Date"))
 
     async def _paced(self, body: bytes | memoryview, stall: asyncio.Timeout) -> AsyncIterator[bytes | memoryview]:
         loop = asyncio.get_running_loop()

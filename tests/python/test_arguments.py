@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lightrag_bkp import BackupManager, GraphBackup, arguments, validation
+from lightrag_bkp import BackupManager, GraphBackup, arguments, doctor, validation
 from lightrag_bkp.errors import InvalidInputError
 from lightrag_bkp.recovery import DisasterRecoveryManager, HealthValidator
 from lightrag_bkp.replication import ReplicationManager
@@ -170,6 +170,7 @@ async def test_every_method_refuses_wrong_arguments_in_one_sentence(manager: Bac
         HealthValidator,
         ReplicationManager,
         validation.validate_directory,
+        doctor.diagnose,
     ],
 )
 async def test_every_constructor_refuses_wrong_arguments(manager: BackupManager, make: Callable[..., Any]) -> None:

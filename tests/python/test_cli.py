@@ -13,8 +13,9 @@ from support.program import Program
 import lightrag_bkp
 from lightrag_bkp.sync import GraphBackup
 
-COMMANDS = ["snapshot", "list", "show", "stats", "status", "discover", "validate", "verify", "restore", "delete"]
-COMMANDS += ["hold", "release", "prune", "replicate", "receive", "recovery", "target", "key", "replica", "passphrase"]
+COMMANDS = ["snapshot", "list", "show", "stats", "status", "doctor", "discover", "validate", "verify", "restore"]
+COMMANDS += ["delete", "hold", "release", "prune", "replicate", "receive"]
+COMMANDS += ["recovery", "target", "key", "replica", "passphrase"]
 GROUPS = {
     "recovery": ["create", "list", "show", "validate", "drill", "failover", "delete"],
     "target": ["add", "list", "health", "remove"],
@@ -70,7 +71,7 @@ def test_help_loads_neither_the_core_nor_an_event_loop_nor_rich() -> None:
         (("fly",), "No such command 'fly': see lightrag-bkp --help"),
         (("show",), "Missing argument 'GRAPH': see lightrag-bkp show --help"),
         (("list", "--fly"), "No such option: --fly: see lightrag-bkp list --help"),
-        (("snapshot", "kept", ".", "--tag", "x"), "tag 'x' is not of the form key=value"),
+        (("snapshot", "kept", ".", "--tag", "=x"), "tag '=x' is neither a word nor of the form key=value"),
         (("snapshot", "kept", ".", "--tag", "x=1", "--tag", "x=2"), "tag 'x' is given twice with different values"),
         (("snapshot", "new"), "graph 'new' is not configured: name its SOURCE_DIR, or set LIGHTRAG_BACKUP_GRAPHS"),
         (("prune", "--keep-within", "3"), "--keep-within: '3' is no age: write hours, days, weeks or years as 12h"),

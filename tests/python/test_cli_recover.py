@@ -1,10 +1,8 @@
 """`recovery ...` and `status`, with no LightRAG running."""
 
-import hashlib
 import json
 import re
 import shutil
-import struct
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.folders import fingerprint
+from support.forge import restamped
 from support.points import GRAPH, kill_at, killed
 from support.program import Program
 
@@ -39,17 +38,6 @@ def point(program: Program, places: dict[str, Path]) -> str:
 
 def kept(places: dict[str, Path]) -> list[Any]:
     return [fingerprint(place) for place in places.values()]
-
-
-def restamped(repository: Path, at: datetime) -> None:
-    """Makes the newest entry of an unsealed log a snapshot of another time, as a host with a wrong clock writes it."""
-    newest = max((repository / "log").iterdir())
-    tag = struct.pack("<HI", 2, 8)
-    head, _, rest = newest.read_bytes().partition(tag)
-    content = head + tag + struct.pack("<q", int(at.timestamp()) * 10**9) + rest[8:-32]
-    newest.chmod(0o640)
-    newest.write_bytes(content + hashlib.sha256(content).digest())
-    shutil.rmtree(repository / "cache", ignore_errors=True)
 
 
 def test_the_whole_life_of_a_point(program: Program, places: dict[str, Path], point: str) -> None:

@@ -67,6 +67,9 @@ def test_snapshot_of_a_plain_directory(program: Program, folder: Path) -> None:
     told = program("snapshot", "g", folder).out
     assert "3 items, 16 B, " in told
     assert "on one device" in told
+    tagged = program.json("snapshot", "g", folder, "--tag", "before-upgrade")["snapshot"]
+    assert tagged["metadata"] == {"before-upgrade": ""}
+    assert program("list", "g").out.splitlines()[-1].endswith("  before-upgrade")
 
 
 def test_snapshot_of_a_lightrag_graph_says_what_it_left_out(program: Program, graph_dir: Path) -> None:

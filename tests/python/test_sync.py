@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from lightrag_bkp import backup, recovery, replication, sync
+from lightrag_bkp import backup, doctor, recovery, replication, sync
 from lightrag_bkp.errors import InvalidInputError, NotFoundError
 
 
@@ -155,3 +155,7 @@ def test_twins_have_the_same_methods_and_arguments(home: ModuleType, name: str) 
         assert list(inspect.signature(getattr(twin, method)).parameters) == list(
             inspect.signature(function).parameters
         ), method
+
+
+def test_twins_of_functions_have_the_same_arguments() -> None:
+    assert list(inspect.signature(sync.diagnose).parameters) == list(inspect.signature(doctor.diagnose).parameters)
