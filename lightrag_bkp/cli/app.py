@@ -66,7 +66,7 @@ for _function in _COMMANDS:
 for _name, _help, _group in (
     ("recovery", "Protect several graphs as one, and bring them back as one.", recover.COMMANDS),
     ("target", "Register where copies can go, and ask for health.", targets.COMMANDS),
-    ("key", "Make, list and end the keys of who sends here, or asks the HTTP API.", receive.COMMANDS),
+    ("key", "Make, list and end keys for sending here and for the HTTP API.", receive.COMMANDS),
     ("replica", "List, verify, restore and prune what others sent here.", replicas.COMMANDS),
     ("passphrase", "Add, remove and list what opens sealed snapshots.", passphrases.COMMANDS),
 ):

@@ -9,7 +9,7 @@ from .text import table
 
 
 def doctor(session: Session) -> int:
-    """Say where each setting comes from, and try everything they name.
+    """Say where each setting comes from, and try what they name.
 
     Storage, keys, graphs, their servers, targets and clocks are tried, and nothing is changed. Exit code 1: something
     does not work; 2: the settings themselves cannot be used. Warnings are no failure.
