@@ -1,6 +1,7 @@
 """The database itself: opened when first used, brought up to date once, a connection for each piece of work.
 
-Nothing is kept open between two calls, so that a fork, a restart of the server or a moved file needs no care.
+No connection is kept between two calls, so that a fork, a restart of the server or a moved file needs no care; what
+statements became is.
 """
 
 import contextlib
@@ -49,6 +50,7 @@ class State:
         self._box = KeyBox(key_file)
         self._lock = threading.Lock()
         self._is_current = False
+        self._engine: sa.Engine | None = None
         try:
             self._url = sa.make_url(url)
         except ArgumentError:
@@ -173,29 +175,34 @@ class State:
 
     @contextlib.contextmanager
     def _transaction(self, options: dict[str, bool]) -> Iterator[sa.Connection]:
-        engine = self._engine()
+        engine = self._ready()
         try:
             self._bring_up_to_date(engine)
             with engine.execution_options(**options).begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise self._failed(error) from error
-        finally:
-            engine.dispose()
 
     def _failed(self, error: SQLAlchemyError) -> StateError:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         place = self._url.render_as_string(hide_password=True)
         return StateError(f"the replication database {place} cannot be used: {said}", op="connect", target=place)
 
-    def _engine(self) -> sa.Engine:
+    def _ready(self) -> sa.Engine:
+        if self._file is not None:
+            self._make_file(self._file)
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make_engine()
+            return self._engine
+
+    def _make_engine(self) -> sa.Engine:
         if self._file is None:
             with contextlib.suppress(ModuleNotFoundError):
                 return sa.create_engine(self._url, poolclass=sa.NullPool)
             raise ConfigurationError(
                 f"no driver for {self._url.drivername} is installed: pip install 'psycopg[binary]' for PostgreSQL"
             )
-        self._make_file(self._file)
         engine = sa.create_engine(self._url, poolclass=sa.NullPool, connect_args={"timeout": _WAIT_S})
         sa.event.listen(engine, "connect", _prepare)
         sa.event.listen(engine, "begin", _begin)

@@ -11,8 +11,12 @@ from support.application import started
 from support.serving import Kept, ended, taken, until
 from support.web import Web, application, serving
 
-from lightrag_bkp import BackupManager
+from lightrag_bkp import BackupManager, config
 from lightrag_bkp.api import schemas
+from lightrag_bkp.api.context import Context
+from lightrag_bkp.api.runner import Asked, Done
+from lightrag_bkp.errors import StateError
+from lightrag_bkp.models import ProgressCallback
 from lightrag_bkp.state import Operations, State
 
 
@@ -201,3 +205,26 @@ async def test_the_loop_goes_on_while_everything_is_asked_for(manager: BackupMan
         ticking.cancel()
     assert made.status_code == 201 and {one.status_code for one in answers} == {200, 201}
     assert sorted(gaps)[-3] < 0.25, sorted(gaps)[-5:]
+
+
+async def test_what_came_of_it_is_stored_once_the_database_is_back(tmp_path: Path) -> None:
+    context = Context(BackupManager(tmp_path / "storage"), None, None, None, config.Settings())
+    database, away = tmp_path / "storage/state/replication.db", tmp_path / "away"
+    may_end = asyncio.Event()
+
+    async def work(_: ProgressCallback) -> Done:
+        await may_end.wait()
+        return Done({"said": "done"}, target="t")
+
+    operation = (await context.runner.begin(Asked("snapshot", "me", "g", None), work)).operation_id
+    database.rename(away)
+    database.mkdir()
+    may_end.set()
+    await asyncio.sleep(0.2)
+    with pytest.raises(StateError):
+        await context.runner.find(operation)
+    database.rmdir()
+    away.rename(database)
+    row = await context.runner.wait(operation, 20)
+    assert (row.state, row.result, row.target) == ("succeeded", '{"said": "done"}', "t")
+    await context.stop()
