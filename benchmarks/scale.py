@@ -230,21 +230,43 @@ def shipping(work: Path, share: float) -> Measured:
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(shipping_sites.receiving(work / "plain", tls=False))
         tls = stack.enter_context(shipping_sites.receiving(work / "tls", tls=True))
-        first = _ship("send", work / "storage", 1, *plain.words())
-        sealed = _ship("send", work / "storage", 1, *tls.words())
+        found += _beside_rsync(work, plain, tls)
+        told = tls.words("changing")
+        _ship("send", work / "storage", 1, *told)
         added = _ship("change", work / "storage", work / "source")["added"]
-        again = _ship("send", work / "storage", 1, *tls.words())
+        again = _ship("send", work / "storage", 1, *told)
     found.append(Bar("a change of 1 % ships", again["bytes"] / added, 1.1, "of the bytes added"))
-    rate, over_tls = (one["bytes"] / one["seconds"] / 1e6 for one in (first, sealed))
-    said = f"{size_mb} MB on loopback: {rate:.0f} MB/s, {first['cpu_s']:.2f} cpu s; over TLS {over_tls:.0f} MB/s"
-    if shipping_sites.has_rsync():
-        packs = work / "storage" / "graphs" / "graph0" / "packs"
-        peer = _ship("rsync", packs, work / "rsync")["seconds"]
-        found.append(Bar("sending on loopback, beside rsync", first["seconds"] / peer, 1, "of its time"))
-        said += f"; rsync {size_mb / peer:.0f} MB/s"
     shutil.rmtree(work / "storage")
     shutil.rmtree(work / "source")
-    return [*found, *_ship_many(work, share), said]
+    return [*found, *_ship_many(work, share)]
+
+
+def _beside_rsync(work: Path, *receivers: shipping_sites.Receiving) -> Measured:
+    """The same packs to each receiver and by rsync, by turns: each a process of its own, to an empty place."""
+    packs = work / "storage" / "graphs" / "graph0" / "packs"
+    ways = [["--fsync"], []] if shipping_sites.has_rsync() else []
+    ours: list[list[dict[str, float]]] = [[] for _ in receivers]
+    theirs: list[list[dict[str, float]]] = [[] for _ in ways]
+    for pair in range(_PAIRS):
+        for number, receiver in enumerate(receivers):
+            told, before = receiver.words(f"run{pair}"), receiver.cpu_s()
+            sent = _ship("send", work / "storage", 1, *told)
+            ours[number].append(sent | {"there_s": receiver.cpu_s() - before})
+            shutil.rmtree(receiver.storage / "replicas" / f"run{pair}")
+        for number, way in enumerate(ways):
+            theirs[number].append(_ship("rsync", packs, work / "rsync", *way))
+            shutil.rmtree(work / "rsync")
+    found: Measured = []
+    if ways:
+        ratios = (one["seconds"] / other["seconds"] for one, other in zip(ours[0], theirs[0], strict=True))
+        found.append(Bar("sending on loopback, beside rsync", statistics.median(ratios), 1, "of its time"))
+    size = ours[0][0]["bytes"]
+    names = ("in the clear", "over TLS", "rsync --fsync", "rsync")
+    for name, runs in zip(names, [*ours, *theirs], strict=False):
+        one = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        rate, there = size / one["seconds"] / 1e6, f" and {one['there_s']:.2f} there" if "there_s" in one else ""
+        found.append(f"{size / 1e6:.0f} MB {name}: {rate:.0f} MB/s, {one['cpu_s']:.2f} cpu s{there}")
+    return found
 
 
 def _ship_many(work: Path, share: float) -> Measured:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import shutil
 import socket
 import subprocess
@@ -27,22 +28,36 @@ _CHANGED = 100
 
 @dataclass(frozen=True)
 class Receiving:
-    """A receiver that runs: its URL, a key for it, and whom to trust; "" where it speaks plain HTTP."""
+    """A receiver that runs: its URL, whom to trust ("" where it speaks plain HTTP), its process, and its program."""
 
     url: str
-    key: str
     authority: str
+    pid: int
+    program: tuple[str, ...]
 
-    def words(self) -> tuple[str, str, str]:
-        return self.url, self.key, self.authority
+    @property
+    def storage(self) -> Path:
+        """Its storage path."""
+        return Path(self.program[-1])
+
+    def words(self, sender: str = "bench") -> tuple[str, str, str]:
+        """What a sender of this name is told, who has sent nothing yet."""
+        added = subprocess.run(
+            [*self.program, "--json", "key", "add", sender], cwd=ROOT, check=True, stdout=subprocess.PIPE
+        )
+        return self.url, json.loads(added.stdout)["key"], self.authority
+
+    def cpu_s(self) -> float:
+        """Processor seconds it has taken so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
 def receiving(directory: Path, *, tls: bool) -> Iterator[Receiving]:
     """A receiver until the block ends."""
     directory.mkdir(parents=True)
-    program = [sys.executable, "-m", "lightrag_bkp.cli", "--storage", str(directory / "storage")]
-    added = subprocess.run([*program, "--json", "key", "add", "bench"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    program = (sys.executable, "-m", "lightrag_bkp.cli", "--storage", str(directory / "storage"))
     certificate = _certificate(directory) if tls else ""
     secured = ["--tls-cert", certificate] if tls else []
     words = [*program, "receive", "--listen", "127.0.0.1:0", *secured]
@@ -51,7 +66,7 @@ def receiving(directory: Path, *, tls: bool) -> Iterator[Receiving]:
         try:
             port = process.stdout.readline().rpartition(":")[2].strip()
             url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
-            yield Receiving(url, json.loads(added.stdout)["key"], certificate)
+            yield Receiving(url, certificate, process.pid, program)
         finally:
             process.terminate()
 
@@ -110,7 +125,8 @@ async def _send(storage: str, count: int, receivers: list[tuple[str, ...]]) -> F
     manager = ReplicationManager(storage_path=storage)
     known = {one.name: one for one in manager.list_targets()}
     targets = [
-        known.get(url) or ReplicationTarget(url, url, key, connection=ProbeSettings(ca_file=authority or None))
+        known.get(key_id := key[:20])
+        or ReplicationTarget(key_id, url, key, connection=ProbeSettings(ca_file=authority or None))
         for url, key, authority in receivers
     ]
     replicators = [manager.get_graph_replicator(f"graph{number}") for number in range(count)]
@@ -143,8 +159,10 @@ async def _send(storage: str, count: int, receivers: list[tuple[str, ...]]) -> F
     }
 
 
-def rsync(source: str, target: str) -> Figures:
-    """rsync's daemon on loopback takes a directory, whole and synced: the same promise as an acknowledgement's."""
+def rsync(source: str, target: str, *more: str) -> Figures:
+    """rsync's daemon on loopback takes a directory, whole. With `--fsync` that is synced, too, which is the half of an
+    acknowledgement's promise that it can give.
+    """
     Path(target).mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -159,14 +177,16 @@ def rsync(source: str, target: str) -> Figures:
                 "rsync",
                 "--recursive",
                 "--whole-file",
-                "--fsync",
+                *more,
                 f"{source}/",
                 f"rsync://127.0.0.1:{port}/there/",
             ]
             subprocess.run(words, check=True)
-            return {"seconds": time.perf_counter() - begun}
+            seconds = time.perf_counter() - begun
         finally:
             process.terminate()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"seconds": seconds, "cpu_s": used.ru_utime + used.ru_stime}
 
 
 def has_rsync() -> bool:

@@ -83,9 +83,9 @@ class ReceiveApplication:
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(BASE_PATH)
-        retry_after = None
+        body, retry_after = Body(headers, receive), None
         try:
-            status, document = await self._judge(scope["method"], path, headers, receive)
+            status, document = await self._judge(scope["method"], path, headers, body)
         except Refusal as refusal:
             status, document, retry_after = refusal.status, refusal.document, refusal.retry_after
             logger.info("event=receive_refused status=%d error=%s path=%r", status, document["error"], path)
@@ -96,14 +96,15 @@ class ReceiveApplication:
         said = {"content-type": "application/json", "content-length": str(len(content)), "cache-control": "no-store"}
         if retry_after is not None:
             said["retry-after"] = str(retry_after)
+        if body.is_left:
+            said["connection"] = "close"  # nobody here reads what may still come
         lines = [(name.encode(), value.encode()) for name, value in said.items()]
         await send({"type": "http.response.start", "status": status, "headers": lines})
         await send({"type": "http.response.body", "body": content})
 
-    async def _judge(self, method: str, path: str, headers: dict[str, str], receive: Receive) -> Answer:
+    async def _judge(self, method: str, path: str, headers: dict[str, str], body: Body) -> Answer:
         api_key = headers.get(protocol.KEY_HEADER.lower(), "")
         key = await self._in_thread(self._recognise, api_key)
-        body = Body(headers, receive)
         try:
             with self._counted(key):
                 handler, graph, name = _route(method, path, key)
@@ -206,7 +207,7 @@ class ReceiveApplication:
         size = decimal(request.headers, protocol.LENGTH_HEADER)
         digest = protocol.digest_of(request.headers.get(protocol.DIGEST_HEADER.lower(), ""))
         if digest is None:
-            raise Refusal(422, "no_digest", f"a part needs a {protocol.DIGEST_HEADER} with its sha-256")
+            raise Refusal(422, "no_digest", f"a part needs a {protocol.DIGEST_HEADER}: sha-256 or adler")
         self._admit(request)
         if not 0 < size <= OBJECT_CEILINGS[kind]:
             said = f"a {kind} of {size} bytes is announced, and {OBJECT_CEILINGS[kind]} are allowed"

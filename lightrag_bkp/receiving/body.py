@@ -41,6 +41,12 @@ class Body:
         self._receive = receive
         self._over = False
 
+    @property
+    def is_left(self) -> bool:
+        """Whether some of it may still come."""
+        is_one = "transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0"
+        return is_one and not self._over
+
     def declared(self) -> int:
         """How long it says it is.
 

@@ -11,7 +11,8 @@ import itertools
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -104,21 +105,44 @@ def _mac(said: Mapping[str, Any], api_key: str) -> str:
     return hmac.digest(key, text.encode(), "sha256").hex()
 
 
-def content_digest(part: "bytes | memoryview") -> str:
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Of a part, as Content-Digest has it."""
+
+    algorithm: str
+    value: bytes
+
+    def is_of(self, part: "bytes | memoryview") -> bool:
+        """Whether the part is as it was when its sender made this."""
+        return _DIGESTS[self.algorithm][1](part) == self.value
+
+
+_DIGESTS: Mapping[str, tuple[int, Callable[[bytes | memoryview], bytes]]] = {
+    "sha-256": (32, lambda part: hashlib.sha256(part).digest()),
+    "adler": (4, lambda part: zlib.adler32(part).to_bytes(4, "big")),
+}
+"""By names of RFC 9530's registry, the strongest first: how long each is, and how it is made. A part's digest tells
+early and where bytes flipped; that nothing wrong is taken follows from the SHA-256 of the whole.
+"""
+
+
+def content_digest(part: "bytes | memoryview", algorithm: str = "sha-256") -> str:
     """The value of Content-Digest for a part."""
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(part).digest()).decode()}:"
+    return f"{algorithm}=:{base64.b64encode(_DIGESTS[algorithm][1](part)).decode()}:"
 
 
-def digest_of(header: str) -> bytes | None:
-    """The SHA-256 in a Content-Digest; None when there is none."""
-    for member in header.split(","):
-        name, _, value = member.strip().partition("=")
-        if name.lower() == "sha-256" and len(value) >= 2 and value[0] == value[-1] == ":":
+def digest_of(header: str) -> Digest | None:
+    """The strongest digest known here in a Content-Digest; None when there is none."""
+    members = (member.strip().partition("=") for member in header.split(","))
+    said = {name.lower(): value for name, _, value in members}
+    for algorithm, (length, _) in _DIGESTS.items():
+        value = said.get(algorithm, "")
+        if len(value) >= 2 and value[0] == value[-1] == ":":
             try:
                 found = base64.b64decode(value[1:-1], validate=True)
             except (binascii.Error, ValueError):
                 return None
-            return found if len(found) == hashlib.sha256().digest_size else None
+            return Digest(algorithm, found) if len(found) == length else None
     return None
 
 

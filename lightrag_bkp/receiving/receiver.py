@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import __version__
-from ..errors import LightragBkpError
+from ..errors import DamagedError, LightragBkpError
 from . import shelf
 from .keys import BOOT_FILE, INSTANCE_FILE, KeyRing, ReceiveKey, now_us
 from .protocol import (
@@ -76,7 +76,7 @@ class Receiver:
     def capabilities(self, key: ReceiveKey, busy: bool) -> dict[str, Any]:
         """Who this is, and whether it can receive."""
         free = self.room.free_bytes()
-        epochs = [replica.status()["epoch"] for sender, replica in self.replicas.all() if sender == key.name]
+        epochs = [_epoch(replica) for sender, replica in self.replicas.all() if sender == key.name]
         return {
             "product": "lightrag-bkp",
             "protocol": PROTOCOL,
@@ -147,7 +147,7 @@ class Receiver:
 
     def take_part(self, replica: Replica, kind: str, part: Part, content: bytes) -> tuple[int, bool, bool]:
         """As `Replica.take_part`, of a part that came as it was sent."""
-        if hashlib.sha256(content).digest() != part.digest:
+        if not part.digest.is_of(content):
             said = f"the part at {part.offset} of {part.sha256} was damaged on its way: send it again"
             raise Refusal(400, "damaged_part", said, offset=replica.quarantine.held(part.sha256))
         return replica.take_part(kind, part, content)
@@ -222,6 +222,14 @@ class Receiver:
             time_us=now_us(),
             nonce=nonce,
         )
+
+
+def _epoch(replica: Replica) -> int:
+    """The highest one a replica has seen; 0 where it is damaged: that is told when somebody sends there."""
+    try:
+        return int(replica.status()["epoch"])
+    except DamagedError:
+        return 0
 
 
 # ---- what a body says ----

@@ -11,8 +11,6 @@ from .app import ReceiveApplication
 
 _BACKLOG = 256
 _MOST_CONNECTIONS = 256
-_HEAD_BYTES = 64 << 10
-"""Of a request's line and headers. httptools knows no such limit, and keeps what comes before any key is looked at."""
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -65,6 +63,8 @@ def serve(
         )
     try:
         import uvicorn
+
+        from .heads import BoundedProtocol
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"receiving needs {error.name}: pip install 'lightrag-bkp[receive]'", target=error.name or ""
@@ -80,8 +80,7 @@ def serve(
         log_config=None,
         server_header=False,
         ws="none",
-        http="h11",
-        h11_max_incomplete_event_size=_HEAD_BYTES,
+        http=BoundedProtocol,
         limit_concurrency=_MOST_CONNECTIONS,
         backlog=_BACKLOG,
         timeout_graceful_shutdown=30,

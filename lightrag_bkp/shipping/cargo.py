@@ -116,7 +116,7 @@ class Readable:
             found = os.pread(self._content, length, offset)
         if len(found) != length:
             raise DamagedError("a pack is shorter than the log says: verify says what that costs")
-        return found, protocol.content_digest(found)
+        return found, protocol.content_digest(found, "adler")
 
     def close(self) -> None:
         """Once nothing is read any more."""
