@@ -31,7 +31,7 @@ class BackupManager:
 
     Args:
         storage_path: where repositories lie; made at the first snapshot. None: path, graphs and retention come from the
-            environment and `lightrag-bkp.toml` (see `config`).
+            environment and `lightrag-bkp.toml` (see `config`). How copies are sent is said there in any case.
         retention_days: given to new snapshots, 0 keeps them for ever; 30 unless configured.
         retention: the policy of clean-ups; each snapshot's own days by default.
         passphrase, passphrase_file, key_file: what seals repositories and opens sealed ones, at most one of them; a
@@ -54,7 +54,8 @@ class BackupManager:
         passphrase_file: str | os.PathLike[str] | None = None,
         key_file: str | os.PathLike[str] | None = None,
     ) -> None:
-        settings = config.Settings(secret=config.named_secret()) if storage_path is not None else config.load()
+        configured = config.load()
+        settings = configured if storage_path is None else config.Settings(secret=config.named_secret())
         chosen = settings.storage_path if storage_path is None else arguments.check_path(storage_path, "storage_path")
         if chosen is None:
             raise ConfigurationError(
@@ -71,7 +72,7 @@ class BackupManager:
         self.keyring = Keyring(chosen, secret.named(passphrase, passphrase_file, key_file) or settings.secret)
         self._lock = threading.RLock()
         self._graphs: dict[str, GraphBackup] = {}
-        self.replication = settings.replication
+        self.replication = configured.replication
         self._dispatcher: Dispatcher | None = None
         for graph in settings.graphs:
             self.register_graph(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _bridge, live_verdict
 from .backup import BackupManager
-from .errors import InvalidInputError, LightragBkpError
+from .errors import ConfigurationError, InvalidInputError, LightragBkpError, StateError
 from .graph import GraphBackup
 from .limits import RecoverySettings
 from .models import BackupSnapshot, Consistency, age_of, moment
@@ -163,16 +163,20 @@ class HealthValidator:
         Returns:
             {graph_id, status, message, checked_at, targets: as `GraphReplicator.get_replication_status` has them}. A
             target that refuses, has nothing, or has been behind or silent for longer than a backup may be old, makes
-            it DEGRADED.
+            it DEGRADED, and so does a database of targets that cannot be read.
 
         Raises:
-            NotFoundError: no such graph. StateError: the database of targets cannot be read.
+            NotFoundError: no such graph.
         """
         self._graph(graph_id)
         targets: list[dict[str, Any]] = []
         if self.replication is not None:
             replicator = self.replication.get_graph_replicator(graph_id)
-            targets = (await asyncio.to_thread(replicator.get_replication_status))["targets"]
+            try:
+                targets = (await asyncio.to_thread(replicator.get_replication_status))["targets"]
+            except (StateError, ConfigurationError) as error:
+                unknown = f"nobody knows which copies there are: {error}"
+                return _answer(graph_id, HealthStatus.DEGRADED, unknown, {"targets": []})
         expected = [one for one in targets if one["enabled"]]
         concerns = [said for one in expected if (said := self._concern(one)) is not None]
         status = HealthStatus.DEGRADED if concerns else HealthStatus.HEALTHY

@@ -18,7 +18,7 @@ from .models import moment
 from .probing import Prober, TargetHealth, TargetStatus
 from .replication_targets import ReplicationTarget, resolve
 from .repository import GraphRepository
-from .shipping.records import ReplicationLog, ReplicationStatus
+from .shipping.records import INTERRUPTED, ReplicationLog, ReplicationStatus
 
 if TYPE_CHECKING:
     from .shipping.courier import Courier, Destination
@@ -252,10 +252,12 @@ class GraphReplicator:
 
     def logs(self, target_id: str | None = None) -> list[ReplicationLog]:
         """The newest attempts to bring this graph to its targets, or to one of them, the newest first: at most 1,000,
-        and no more are kept of each target."""
+        and no more are kept of each target. Those whose process died before they ended have FAILED."""
         if target_id is not None:
             arguments.check_text(target_id, "target_id")
-        return [_log(row) for row in self._manager._shipments.logs(self.graph_id, target_id)]
+        table = self._manager._shipments
+        table.bury(self.graph_id, ReplicationStatus.FAILED.value, INTERRUPTED)
+        return [_log(row) for row in table.logs(self.graph_id, target_id)]
 
     async def check_target_health(self, target_id: str) -> TargetStatus:
         """Probes one of them now.

@@ -22,6 +22,14 @@ class StatePlace:
     key_file: str
     storage_path: str | None
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether nothing was ever stored there: the file that SQLite would use is not there. Asks without SQLAlchemy,
+        which need not be installed then.
+        """
+        scheme, _, path = self.url.partition(":///")
+        return scheme.partition("+")[0] == "sqlite" and not os.path.exists(path.partition("?")[0])
+
     def open(self) -> "State":
         """The database; a file is touched when it is used.
 

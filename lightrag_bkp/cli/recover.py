@@ -11,6 +11,7 @@ from ..models import VerifyLevel
 from ..verdicts import Verdict
 from .failures import Exit
 from .session import Session
+from .ship import copies
 from .text import counted, shown, table, when
 from .words import PointId
 
@@ -191,12 +192,13 @@ def status(session: Session) -> int:
 
     Exit code 1: something is critical.
     """
-    manager = session.recovery()
+    manager = session.recovery(replicated=True)
     health, written = session.run(manager.health_check()), manager.get_recovery_status()
 
     def lines() -> Iterator[str]:
         heads = ("GRAPH", "IS", "CAN COME BACK", "IN", "WOULD BE LOST", "NEWEST BACKUP", "LAST DRILL")
         yield from table(heads, (_graph_row(name, one) for name, one in health["graphs"].items()))
+        yield from copies({name: one["replication"]["targets"] for name, one in health["graphs"].items()})
         yield ""
         valid = written["latest_validated"] or "none"
         yield f"recovery points: {written['recovery_points']}, newest valid one: {valid}"

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DamagedError, NotFoundError
+from ..errors import DamagedError, LightragBkpError, NotFoundError
 from . import bring
-from .failures import Exit
+from .failures import Exit, failure_of
 from .session import Session
-from .text import counted, size, table, when
+from .text import behind, counted, size, table, when
 
 if TYPE_CHECKING:
     from ..receiving.replica import Replica
@@ -121,17 +121,24 @@ def prune(
     keep_days: Annotated[int, typer.Option(metavar="N", help="Keep what came within N days; 0: everything.")] = 30,
     minimum: Annotated[int, typer.Option(metavar="N", help="Keep the newest N in any case.")] = 3,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Free space at once: only when no restore is under way.")] = False,
 ) -> int:
     """Remove what replicas need not keep, by this host's rules. A running receiver does so by itself.
 
     Snapshots the sender held when it was heard last stay, and so does what it deleted itself, until these rules let it
-    go.
+    go. What only a dropped snapshot needed is freed by the next prune an hour later. Of a damaged replica nothing goes:
+    it is named, the others are pruned, and the exit code is 1.
     """
+    from ..graph import READERS_WAIT_S
     from ..receiving.retention import Rules, thin
 
-    rules = Rules(keep_days, minimum)
-    chosen = _chosen(_replicas(session), sender, graph)
-    done = [(name, replica, thin(replica, rules, dry_run=dry_run)) for name, replica in chosen]
+    rules, wait_s = Rules(keep_days, minimum), 0.0 if now else READERS_WAIT_S
+    done = []
+    for name, replica in _chosen(_replicas(session), sender, graph):
+        try:
+            done.append((name, replica, thin(replica, rules, dry_run=dry_run, wait_s=wait_s)))
+        except (OSError, LightragBkpError) as error:
+            session.note(f"{name}/{replica.graph_id}", failure_of(error))
 
     def document() -> dict[str, Any]:
         return {
@@ -144,6 +151,7 @@ def prune(
                     "kept": list(gone.kept),
                     "packs": gone.packs,
                     "bytes_freed": gone.freed_bytes,
+                    "bytes_waiting": gone.waiting_bytes,
                 }
                 for name, replica, gone in done
             ]
@@ -151,12 +159,11 @@ def prune(
 
     would = "would be " if dry_run else ""
 
-    def lines() -> list[str]:
-        return [
-            f"{name} {replica.graph_id}: {counted(len(gone.dropped), 'snapshot')} {would}dropped,"
-            f" {len(gone.kept)} kept; {size(gone.freed_bytes)} {would}freed"
-            for name, replica, gone in done
-        ]
+    def lines() -> Iterator[str]:
+        for name, replica, gone in done:
+            said = f"{name} {replica.graph_id}: {counted(len(gone.dropped), 'snapshot')} {would}dropped,"
+            said += f" {len(gone.kept)} kept; {size(gone.freed_bytes)} {would}freed"
+            yield said + (f", {size(gone.waiting_bytes)} once readers had their hour" if gone.waiting_bytes else "")
 
     return (session.answer if dry_run else session.close)(document, lines)
 
@@ -205,13 +212,7 @@ def _behind(lag: dict[str, Any] | None) -> str:
         return "unknown: damaged, see `replica verify`"
     if not lag["heard_us"]:
         return "unknown: never heard"
-    if not lag["known"]:
-        return f"unknown, growing: {lag['seconds'] / 3600:.1f} h since it was even"
-    if not lag["entries"] and not lag["bytes"]:
-        return "even"
-    return (
-        f"{counted(lag['entries'], 'entry').replace('entrys', 'entries')}, {size(lag['bytes'])}, {lag['seconds']:.0f} s"
-    )
+    return behind(lag)
 
 
 def _document(sender: str, replica: "Replica", seen: dict[str, Any]) -> dict[str, Any]:

@@ -117,11 +117,18 @@ class Session:
         """A graph that is configured or has a repository."""
         return self.manager().require_graph(graph_id)
 
-    def recovery(self, *, new: bool = False) -> "DisasterRecoveryManager":
-        """The recovery points over those graphs; `new` as for `manager`."""
+    def recovery(self, *, new: bool = False, replicated: bool = False) -> "DisasterRecoveryManager":
+        """The recovery points over those graphs; `new` as for `manager`.
+
+        Args:
+            replicated: whether it is to know the targets of copies, where any were ever registered.
+        """
+        from .. import state_place
         from ..recovery import DisasterRecoveryManager
 
-        return DisasterRecoveryManager(self.manager(new=new))
+        backup = self.manager(new=new)
+        asked = replicated and not state_place.find().is_absent
+        return DisasterRecoveryManager(backup, self.replication(backup.keyring) if asked else None)
 
     def replication(self, keyring: "Keyring | None" = None) -> "ReplicationManager":
         """The instances copies can go to; `keyring` opens what is sent."""

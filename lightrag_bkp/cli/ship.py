@@ -1,12 +1,15 @@
-"""The command that sends copies: `replicate`."""
+"""The command that sends copies, `replicate`, and how far they are behind."""
 
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import InvalidInputError, LightragBkpError
+from .completion import snapshot_ids
 from .session import Session
-from .text import size, table
+from .text import behind, size, table, when
 from .words import GraphId
 
 if TYPE_CHECKING:
@@ -21,19 +24,29 @@ def replicate(
         str | None,
         typer.Option("--to", metavar="TARGET", help="One target; the graph goes there from now on  [default: all]"),
     ] = None,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(
+            "--snapshot",
+            metavar="ID",
+            help="This one instead: its id, or a unique beginning of it  [default: the newest, and those held]",
+            autocompletion=snapshot_ids,
+        ),
+    ] = None,
     patience: Annotated[
         float, typer.Option(metavar="S", min=0, help="How long to try after the last thing that got through.")
     ] = 60,
 ) -> int:
     """Bring a graph's newest snapshot to its targets.
 
-    Those that are held and the log go along. Only what a target lacks is sent; it is done when that has recomputed all
-    hashes. Exit code 1: not all have it.
+    Those that are held and the log go along; with --snapshot that one and the log. Only what a target lacks is sent; it
+    is done when that has recomputed all hashes. Exit code 1: not all have it.
     """
     from ..replication import ReplicationStatus, resolve
 
     backup = session.manager()
-    backup.require_graph(graph)
+    known = backup.require_graph(graph)
+    wanted = None if snapshot is None else known.find_snapshot(snapshot).backup_id
     with session.replication(backup.keyring) as manager:
         replicator = manager.get_graph_replicator(graph)
         chosen = None if to is None else resolve(manager.list_targets(), to)
@@ -45,7 +58,7 @@ def replicate(
             )
         targets = {one.target_id: one for one in replicator.list_targets()}
         only = None if chosen is None else chosen.target_id
-        logs = session.run(replicator.replicate(target_id=only, patience_s=patience))
+        logs = session.run(replicator.replicate(wanted, only, patience_s=patience))
 
     def lines() -> list[str]:
         if not logs:
@@ -83,10 +96,39 @@ def send_new(session: Session, backup: "BackupManager", graph: str) -> list[dict
     return done
 
 
+def copies(targets: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """How far each target is behind, as a table; `targets` by graph, as `get_replication_status` has them."""
+    rows = [
+        (
+            graph,
+            one["name"],
+            _behind(one),
+            when(datetime.fromisoformat(one["confirmed_at"])) if one["confirmed_at"] else "never",
+        )
+        for graph, found in targets.items()
+        for one in found
+    ]
+    if rows:
+        yield ""
+        yield from table(("GRAPH", "COPY AT", "BEHIND", "SAID SO (UTC)"), rows)
+
+
+def _behind(target: dict[str, Any]) -> str:
+    lag = target["lag"]
+    if not target["enabled"]:
+        return "disabled"
+    if target["refusal"] is not None:
+        return "refused"
+    if target["acknowledged"] is None:
+        return "no copy yet"
+    return "unknown: the log here is damaged" if lag is None else behind(lag)
+
+
 def _document(target: "ReplicationTarget", log: "ReplicationLog") -> dict[str, Any]:
     return {
         "target_id": target.target_id,
         "name": target.name,
+        "snapshot_id": log.snapshot_id,
         "status": log.status.value,
         "is_there": log.status.value == "COMPLETED",
         "error_message": log.error_message,

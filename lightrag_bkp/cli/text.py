@@ -2,8 +2,9 @@
 
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 _AGE = re.compile(r"(\d{1,6})([hdwy])")
@@ -24,6 +25,16 @@ def size(count: int) -> str:
 def counted(count: int, noun: str) -> str:
     """ "1 item", "12 items"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def behind(lag: Mapping[str, Any]) -> str:
+    """How far a copy is behind, as sender and receiver count it."""
+    if not lag["known"]:
+        return f"unknown, growing: {lag['seconds'] / 3600:.1f} h since it was even"
+    if not lag["entries"] and not lag["bytes"]:
+        return "even"
+    entries = counted(lag["entries"], "entry").replace("entrys", "entries")
+    return f"{entries}, {size(lag['bytes'])}, {lag['seconds']:.0f} s"
 
 
 def when(moment: datetime) -> str:

@@ -1,6 +1,7 @@
 """Whether a replica is what its receipts say, without its key: the chain of its log, and every pack hashed again."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -34,11 +35,12 @@ def inspect(replica: Replica, *, send_again: bool = False) -> Inspected:
     Args:
         send_again: put rotten packs and lists aside (`replica/rotten/`), so that the sender is asked for them. Only
             while there is a sender: what is left of a rotten pack can still be read by a restore, and is not while it
-            lies there.
+            lies there. What its sender said last is written anew, from the log, where it cannot be read.
     """
     last = replica.last_number()
-    findings = [*_chain(replica, -1 if last is None else last), *_status(replica)]
+    findings = list(_chain(replica, -1 if last is None else last))
     is_log_whole = not findings
+    findings += _status(replica)
     packs = sorted(replica.packs().items())
     rotten = {name: wrong for name, _ in packs if (wrong := _pack(replica, name)) is not None}
     numbers = replica.receipt_numbers()
@@ -47,6 +49,8 @@ def inspect(replica: Replica, *, send_again: bool = False) -> Inspected:
     findings += [(f"packs/{name}", wrong) for name, wrong in rotten.items()]
     if send_again:
         _put_aside(replica, rotten)
+        if is_log_whole:
+            _mend_status(replica)
     size = sum(size for _, size in packs)
     return Inspected(tuple(findings), 0 if last is None else last + 1, len(numbers), len(packs), size)
 
@@ -76,7 +80,21 @@ def _status(replica: Replica) -> Iterator[tuple[str, str]]:
     try:
         replica.status()
     except DamagedError:
-        yield "replica/status", "what its sender said last, and its epoch, cannot be read"
+        said = "what its sender said last, and its epoch, cannot be read, so that nothing more is taken:"
+        yield "replica/status", f"{said} `replica verify --send-again` writes it anew"
+
+
+def _mend_status(replica: Replica) -> None:
+    """Writes a status that cannot be read anew: with the log's epoch; all else comes with the sender's next request. An
+    epoch that was said and stands in no entry is forgotten."""
+    with replica.writing():
+        try:
+            replica.status()
+        except DamagedError:
+            head = replica.head()
+            content = json.dumps({"epoch": 0 if head is None else head.epoch}).encode()
+            path = os.path.join(replica.directory, "replica", "status")
+            shelf.replace(path, content, replica.quarantine.directory)
 
 
 def _receipt(replica: Replica, number: int, rotten: frozenset[str] | None) -> Iterator[tuple[str, str]]:

@@ -179,6 +179,11 @@ class Replica:
         """Where damaged objects lie so that they are asked for again."""
         return self._at("replica", "rotten")
 
+    @property
+    def let_go_directory(self) -> str:
+        """Where receipts lie that were removed, until those who read have had their time."""
+        return self._at("replica", "let_go")
+
     def receipt_path(self, number: int) -> str:
         return self._at("replica", "receipts", f"{number:020}")
 

@@ -13,20 +13,20 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from .. import _bridge
 from ..errors import DamagedError, LightragBkpError, NotFoundError
-from ..receiving.protocol import Acknowledgement
 from ..repository import GraphRepository
 from ..turns import Turns
 from .cargo import Cargo
 from .ending import is_ending
+from .lag import of_this_log
 from .pace import TokenBucket
 from .peer import Address, Peer, Refusal, Setback
-from .records import ReplicationLog, ReplicationStatus
+from .records import INTERRUPTED, ReplicationLog, ReplicationStatus
 from .retrying import Backoff
 from .shipment import PACKS_AT_ONCE, Shipment
 
@@ -61,6 +61,8 @@ class _Journey:
     timestamp: datetime
     begun: float
     sent_bytes: int = 0
+    reached: dict[str, int] = field(default_factory=dict)
+    """How far the target took each object, over all tries: only what goes beyond is progress."""
 
     def log(self, status: ReplicationStatus, message: str | None) -> ReplicationLog:
         return ReplicationLog(
@@ -122,11 +124,11 @@ class Courier:
             return await self._note(journey, ReplicationStatus.FAILED, str(error))
         except Exception as error:
             if is_ending(error):
-                self._write(journey, ReplicationStatus.FAILED, "it was interrupted")
+                self._write(journey, ReplicationStatus.FAILED, INTERRUPTED)
                 raise
             return await self._note(journey, ReplicationStatus.FAILED, _unexpected(journey, error))
         except BaseException:
-            self._write(journey, ReplicationStatus.FAILED, "it was interrupted")  # nothing can be awaited safely now
+            self._write(journey, ReplicationStatus.FAILED, INTERRUPTED)  # nothing can be awaited safely now
             raise
         return await self._note(journey, ReplicationStatus.COMPLETED, None)
 
@@ -134,7 +136,7 @@ class Courier:
         backoff, moved = Backoff(), time.monotonic()
         while True:
             try:
-                said, text = await self._attempt(journey)
+                number, text = await self._attempt(journey)
                 break
             except _Moved as one:
                 setback = one.setback
@@ -152,11 +154,12 @@ class Courier:
             await asyncio.sleep(wait)
         now = _us(datetime.now(UTC))
         place = (journey.repository.graph_id, journey.destination.target_id)
-        await asyncio.to_thread(self._table().acknowledged, *place, said.number, text, now)
+        await asyncio.to_thread(self._table().acknowledged, *place, number, text, now)
         ended, message = ReplicationStatus.FAILED.value, "its process ended; a later attempt brought everything"
         await asyncio.to_thread(self._table().overtake, journey.log_id, *place, ended, message)
 
-    async def _attempt(self, journey: _Journey) -> tuple[Acknowledgement, str]:
+    async def _attempt(self, journey: _Journey) -> tuple[int, str]:
+        """One try. Returns the entry up to which the target has everything now, and what it signed."""
         destination, repository = journey.destination, journey.repository
         if destination.address.api_key is None:
             raise Refusal(
@@ -167,12 +170,15 @@ class Courier:
             core = await repository.require()
             if core.damage is not None:
                 raise DamagedError(f"nothing is sent of a damaged log: {core.damage}", target=repository.graph_id)
+            cargo, reach = Cargo(core), await self._reach(core, journey)
             async with Peer(destination.address, self._buckets_of(destination), PACKS_AT_ONCE) as peer:
                 shipment = Shipment(
-                    Cargo(core), repository.graph_id, peer, destination.address.api_key, destination.name
+                    cargo, repository.graph_id, peer, destination.address.api_key, destination.name, journey.reached
                 )
                 try:
-                    return await shipment.run(_chosen(core, journey.snapshot_id))
+                    lacking = 0 if reach is None else cargo.bytes_since(reach + 1)
+                    said, text = await shipment.run(_chosen(core, journey.snapshot_id), lacking)
+                    return said.number if reach is None else reach, text
                 except Setback as setback:
                     raise _Moved(setback, shipment.accepted_bytes) from None
                 except NotFoundError as gone:
@@ -183,6 +189,19 @@ class Courier:
                     ) from None
                 finally:
                     journey.sent_bytes += peer.sent_bytes
+
+    async def _reach(self, core: _bridge.Repository, journey: _Journey) -> int | None:
+        """The entry up to which the target will have everything; None: the log's last. A snapshot that newer ones have
+        overtaken makes it even with nothing behind its own entry, nor less even than it was.
+        """
+        wanted = journey.snapshot_id
+        if wanted is None or _chosen(core, None)[:1] == [wanted]:
+            return None
+        own = next((row[1] for row in core.snapshots() if row[0] == wanted), 0)
+        table, graph_id = self._table(), journey.repository.graph_id
+        known = (await asyncio.to_thread(table.replicas, graph_id)).get(journey.destination.target_id)
+        before = of_this_log(core, known)
+        return max(own, -1 if before is None or before.number is None else before.number)
 
     def _turn(self, key: Hashable, most: int) -> Turns:
         with self._lock:

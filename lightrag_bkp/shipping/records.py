@@ -4,6 +4,9 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 
+INTERRUPTED = "it was interrupted"
+"""Said of an attempt whose work, or whose whole process, was ended before it was over."""
+
 
 class ReplicationStatus(enum.Enum):
     """How far an attempt has come."""

@@ -37,9 +37,12 @@ class Shipment:
 
     Args:
         label: what to call the target in logs.
+        reached: how far it took each object in earlier tries; written on here.
     """
 
-    def __init__(self, cargo: Cargo, graph_id: str, peer: Peer, api_key: str, label: str) -> None:
+    def __init__(
+        self, cargo: Cargo, graph_id: str, peer: Peer, api_key: str, label: str, reached: dict[str, int]
+    ) -> None:
         self._cargo = cargo
         self._graph_id = graph_id
         self._peer = peer
@@ -51,19 +54,25 @@ class Shipment:
             protocol.EPOCH_HEADER: str(self._head.epoch),
             protocol.REPOSITORY_HEADER: self._head.repository_id.hex(),
         }
+        self._reached = reached
+        self._lacking = 0
         self.accepted_bytes = 0
-        """What got through, so that whoever tries again knows whether it gets anywhere."""
+        """What got through for the first time, so that whoever tries again knows whether it gets anywhere."""
 
-    async def run(self, snapshot_ids: Sequence[str]) -> tuple[Acknowledgement, str]:
+    async def run(self, snapshot_ids: Sequence[str], lacking: int = 0) -> tuple[Acknowledgement, str]:
         """Ships these snapshots and the whole log. Returns the last acknowledgement, also as the text that was signed.
+
+        Args:
+            lacking: bytes of newer snapshots that are not meant: the target is told that it is behind by them.
 
         Raises:
             Setback: try again. Refusal: trying again changes nothing. NotFoundError: a snapshot, or a pack, is gone.
             DamagedError: what is here is not whole.
         """
+        self._lacking = lacking
         replica = await self._replica()
         if replica is None:
-            await self._post_log([await self._encoded(await self._cargo.entry(0))], [], 0)
+            await self._post_log([await self._encoded(await self._cargo.entry(0))], [])
             replica = await self._existing()
         await self._send_keys(replica)
         try:
@@ -187,13 +196,20 @@ class Shipment:
         while True:
             part, digest = await content.part(offset, min(protocol.BODY_BYTES, size - offset))
             answer = await self._put_part(kind, name, part, digest, size, offset)
-            self.accepted_bytes += len(part)
+            self._count(name, offset + len(part))
             reached, is_complete = self._read(answers.progress, answer.document)
             if is_complete:
                 return
             if not offset < reached < size:
                 raise Setback(f"{self._label} does not take the parts of {kind} {name} in order")
             offset = reached
+
+    def _count(self, name: str, upto: int) -> None:
+        """Something was taken. A target that asks for the same again and again gets no further."""
+        before = self._reached.get(name, 0)
+        if upto > before:
+            self.accepted_bytes += upto - before
+            self._reached[name] = upto
 
     async def _put_part(self, kind: str, name: str, part: bytes, digest: str, size: int, offset: int) -> Answer:
         headers = self._headers | {
@@ -234,10 +250,10 @@ class Shipment:
         """The entries above `number`, then the receipts; at least one request, which refreshes what is known there."""
         last: tuple[Acknowledgement, str] | None = None
         async for batch in self._batches(number + 1):
-            last = await self._post_log(batch, [], 0)
+            last = await self._post_log(batch, [])
         for at in range(0, len(receipts), _RECEIPTS_AT_ONCE):
-            last = await self._post_log([], receipts[at : at + _RECEIPTS_AT_ONCE], 0)
-        last = last or await self._post_log([], [], 0)
+            last = await self._post_log([], receipts[at : at + _RECEIPTS_AT_ONCE])
+        last = last or await self._post_log([], [])
         if last[0].number < self._head.number:
             raise Setback(f"{self._label} has the log up to entry {last[0].number} only, and said it had more")
         return last
@@ -266,10 +282,10 @@ class Shipment:
         return {"number": entry.number, "object": name}
 
     async def _post_log(
-        self, entries: list[dict[str, Any]], receipts: list[dict[str, Any]], behind_bytes: int
+        self, entries: list[dict[str, Any]], receipts: list[dict[str, Any]], behind_bytes: int = 0
     ) -> tuple[Acknowledgement, str]:
-        nonce = secrets.token_hex(16)
-        head = {"number": self._head.number, "sha256": self._head.sha256.hex(), "behind_bytes": behind_bytes}
+        nonce, behind = secrets.token_hex(16), behind_bytes + self._lacking
+        head = {"number": self._head.number, "sha256": self._head.sha256.hex(), "behind_bytes": behind}
         answer = await self._peer.ask(
             "POST",
             self._path("log"),
@@ -280,7 +296,8 @@ class Shipment:
         if said is None:
             raise Setback(f"{self._label} acknowledges without having the key: something in between answers")
         await self._check(said, receipts)
-        self.accepted_bytes += len(entries)
+        if entries:
+            self._count("log", said.number + 1)
         text = json.dumps(dict(answer.document), separators=(",", ":"))
         if without_key(text, self._api_key) != text:  # it is kept as it was signed
             raise Setback(f"{self._label} does not answer as a receiver does: its acknowledgement names the key")

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration: a database that says so needs no look at the others."""
 
 metadata = MetaData()
@@ -51,6 +51,7 @@ replication_logs = Table(
     Column("error_message", Text),
     Column("bytes", BigInteger, nullable=False),  # sent
     Column("seconds", Float, nullable=False),
+    Column("owner", Text),  # the process it is of (processes.py); NULL: of a version that did not say
     Index("replication_logs_by_place", "graph_id", "target_id", "log_id"),
 )
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from .. import processes
 from .database import State
 from .schema import replicas, replication_logs
 
 MOST_LOGS = 1000
 """For one graph and one target; older ones go."""
+_OPEN = ("PENDING", "RUNNING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class StoredLog:
     error_message: str | None
     bytes: int
     seconds: float
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Shipments:
             "begun_us": now_us,
             "bytes": 0,
             "seconds": 0.0,
+            "owner": processes.name(),
         }
         with self._state.connected() as connection:
             log_id = connection.execute(sa.insert(replication_logs).values(row).returning(replication_logs.c.log_id))
@@ -85,11 +89,23 @@ class Shipments:
     def overtake(self, log_id: int, graph_id: str, target_id: str, ended: str, message: str) -> None:
         """Ends attempts of a graph and target that are older than this one and have not ended: their processes died."""
         older = sa.and_(_at(replication_logs, graph_id, target_id), replication_logs.c.log_id < log_id)
-        open_ = replication_logs.c.status.in_(("PENDING", "RUNNING"))
         with self._state.connected() as connection:
             connection.execute(
-                sa.update(replication_logs).where(older, open_).values(status=ended, error_message=message)
+                sa.update(replication_logs).where(older, _is_open()).values(status=ended, error_message=message)
             )
+
+    def bury(self, graph_id: str, ended: str, message: str) -> None:
+        """Ends attempts of a graph that have not ended and whose processes are gone."""
+        if self._state.is_absent:
+            return
+        query = sa.select(replication_logs.c.log_id, replication_logs.c.owner)
+        query = query.where(replication_logs.c.graph_id == graph_id, _is_open())
+        with self._state.connected() as connection:
+            rows = connection.execute(query.where(replication_logs.c.owner.is_not(None))).all()
+            dead = [row.log_id for row in rows if processes.is_gone(row.owner)]
+            if dead:
+                change = sa.update(replication_logs).where(replication_logs.c.log_id.in_(dead), _is_open())
+                connection.execute(change.values(status=ended, error_message=message))
 
     def logs(self, graph_id: str, target_id: str | None = None, most: int = MOST_LOGS) -> list[StoredLog]:
         """The newest attempts of a graph, the newest first."""
@@ -135,3 +151,7 @@ class Shipments:
 
 def _at(table: sa.Table, graph_id: str, target_id: str) -> "sa.ColumnElement[bool]":
     return sa.and_(table.c.graph_id == graph_id, table.c.target_id == target_id)
+
+
+def _is_open() -> "sa.ColumnElement[bool]":
+    return replication_logs.c.status.in_(_OPEN)

@@ -157,7 +157,7 @@ def test_a_sealed_replica_is_held_checked_and_thinned_without_its_passphrase(
     shutil.rmtree(tmp_path / "here")
     assert inspect(replica).ok
     far = datetime.now(UTC) + timedelta(days=400)
-    gone = thin(replica, Rules(30, 1), now=far, spared_s=0)
+    gone = thin(replica, Rules(30, 1), now=far, spared_s=0, wait_s=0)
     assert gone.dropped == (numbers[0],) and gone.kept == (numbers[1],) and gone.freed_bytes > 8_000_000
     assert inspect(replica).ok
     listed = program.json("replica", "list")["replicas"][0]
@@ -199,6 +199,44 @@ def test_held_new_and_newest_snapshots_stay(sender: Sender, graph: GraphBackup, 
     assert len(replica.receipts()) == 4
     assert thin(replica, Rules(1, 1), now=later, spared_s=0) == judged
     assert [one.number for one in replica.receipts()] == [numbers[0], numbers[3]] and inspect(replica).ok
+
+
+def test_a_restore_under_way_keeps_its_packs_for_an_hour(
+    sender: Sender, graph: GraphBackup, source: Path, program: Program, replica: Replica, tmp_path: Path
+) -> None:
+    wanted = change(source, graph, 20_000_000)  # several packs: what both snapshots share keeps the one it lies in
+    first = sender.ship(wanted).number
+    before = replica.packs()
+    sender.ship(change(source, graph))
+    later = datetime.now(UTC) + timedelta(days=2)
+    gone = thin(replica, Rules(1, 1), now=later, spared_s=0)
+    assert gone.dropped == (first,) and gone.packs == 0 and gone.waiting_bytes > 8_000_000
+    assert before.keys() <= replica.packs().keys() and not replica.has_receipt(first)
+    assert replica.absent(sender.needed(wanted)[1]) == []
+    assert thin(replica, Rules(1, 1), now=later, spared_s=0).freed_bytes == 0, "its hour has just begun"
+    ended = thin(replica, Rules(1, 1), now=later, spared_s=0, wait_s=0)
+    assert ended.dropped == () and ended.freed_bytes == gone.waiting_bytes and ended.waiting_bytes == 0
+    assert inspect(replica).ok and os.listdir(replica.let_go_directory) == []
+    program("replica", "restore", "tokyo", "alpha", "latest", tmp_path / "target")
+    assert fingerprint(tmp_path / "target") == fingerprint(source)
+
+
+def test_a_damaged_replica_is_not_pruned_and_the_others_are(
+    sender: Sender, graph: GraphBackup, source: Path, program: Program, replica: Replica
+) -> None:
+    snapshots = [graph.list_snapshots()[-1].backup_id, change(source, graph)]
+    other = Sender(sender.there, new_key(program, "zurich"), "alpha", sender.core)
+    for snapshot in snapshots:
+        sender.ship(snapshot)
+        other.ship(snapshot)
+    path = Path(replica.directory, "replica", "status")
+    path.chmod(0o600)
+    path.write_text("no JSON")
+    ran = program("replica", "prune", "--keep-days", "0", "--now", code=1)
+    assert "tokyo/alpha: " in ran.err and "zurich alpha: 0 snapshots dropped, 2 kept" in ran.out
+    document = program.json("replica", "prune", "--dry-run", code=1)
+    assert [one["graph_id"] for one in document["errors"]] == ["tokyo/alpha"]
+    assert [one["sender"] for one in document["replicas"]] == ["zurich"]
 
 
 def test_packs_on_their_way_are_spared(sender: Sender, graph: GraphBackup, replica: Replica) -> None:
@@ -348,6 +386,10 @@ def test_damage_in_one_replica_is_named_and_the_others_are_looked_at(
     assert whole["sender"] == "zurich" and whole["ok"]
     assert [one["sender"] for one in program.json("replica", "list")["replicas"]] == ["tokyo", "zurich"]
     assert "zurich" in program("replica", "list").out
+    if what == "status":
+        assert sender.append([])[0] == 503 and sender.ask("GET", "/capabilities")[0] == 200
+        program("replica", "verify", "--send-again", code=3)
+        assert sender.ship(snapshot).receipts == [last] and inspect(replica).ok
     if what == "receipt":  # as soon as its sender is heard it is made out again
         assert sender.ship(snapshot).receipts == [last] and inspect(replica).ok
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +19,7 @@ from alembic.migration import MigrationContext
 from support.postgres import empty_database
 from support.receiver import receiver
 
-from lightrag_bkp import config
+from lightrag_bkp import config, processes
 from lightrag_bkp.errors import ConfigurationError, InvalidInputError, NotFoundError, StateError
 from lightrag_bkp.probing import ProbeSettings
 from lightrag_bkp.replication import (
@@ -348,6 +350,38 @@ def test_attempts_are_kept_in_a_bounded_number(manager: ReplicationManager, monk
     assert [log.target_id for log in replicator.logs()] == [two.target_id]
     with pytest.raises(StateError, match=r"(?i)foreign key"):
         table.begin("support", one.target_id, None, "PENDING", 1)
+
+
+def test_an_attempt_whose_process_died_has_failed(manager: ReplicationManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    replicator, there = manager.get_graph_replicator("support"), target()
+    replicator.add_target(there)
+    table = shipments.Shipments(manager._state)
+    program = "import sys; from lightrag_bkp import processes; print(processes.name(), flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        name = other.stdout.readline().strip()
+        with monkeypatch.context() as patched:
+            patched.setattr(processes, "name", lambda: name)
+            table.begin("support", there.target_id, None, "RUNNING", 1)
+        table.begin("support", there.target_id, None, "PENDING", 2)
+        assert [log.status.value for log in replicator.logs()] == ["PENDING", "RUNNING"]
+        other.kill()
+    assert [(log.status.value, log.error_message) for log in replicator.logs()] == [
+        ("PENDING", None), ("FAILED", "it was interrupted"),
+    ]  # fmt: skip
+
+
+def test_a_process_is_known_as_long_as_it_is_and_by_its_own_host() -> None:
+    name = processes.name()
+    place, pid, began = name.rsplit(" ", 2)
+    host, boot, namespace = place.split("/")
+    assert processes.is_gone(name) is False
+    assert processes.is_gone(f"{place} {pid} 1") is True, "another one got its number"
+    assert processes.is_gone(f"{host}/another-boot/{namespace} {pid} {began}") is True
+    for unknown in (f"elsewhere/{boot}/{namespace} {pid} {began}", f"{host}/{boot}/pid:[1] {pid} {began}", ""):
+        assert processes.is_gone(unknown) is None
 
 
 def test_what_a_target_acknowledged_stays_known(manager: ReplicationManager) -> None:

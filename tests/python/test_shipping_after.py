@@ -1,6 +1,7 @@
 """Sending each snapshot by itself, where that is configured: in the background, and by the command."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -94,6 +95,9 @@ async def test_many_snapshots_become_few_shipments(
     await even(replicator)
     assert len(graph.list_snapshots()) == 12 and 1 <= len(replicator.logs()) < 12
     assert {log.status.value for log in replicator.logs()} <= {"COMPLETED", "PENDING", "RUNNING"}
+    with BackupManager(tmp_path / "here") as named:  # the configuration's graphs are unknown to it, and its way is not
+        await named.register_graph("alpha", tmp_path / "source").create_snapshot()
+        await even(replicator)
 
 
 async def test_a_target_that_refused_rests_until_somebody_replicates(
@@ -136,6 +140,20 @@ def test_the_command_sends_what_it_took_and_only_warns_when_it_cannot(
     sent = here.bare("replicate", "alpha", "--to", "there", "--json").document["replications"]
     assert [(one["name"], one["status"], one["is_there"]) for one in sent] == [("there", "COMPLETED", True)]
     assert "copied to there" in here.bare("snapshot", "alpha").out
+    first = here.bare("snapshot", "alpha", "--json").document["snapshot"]["backup_id"]
+    here.environ["LIGHTRAG_REPLICATION_AFTER_SNAPSHOT"] = "false"
+    (tmp_path / "source" / "notes").write_text("second")
+    here.bare("snapshot", "alpha")
+    (older,) = here.bare("--json", "replicate", "alpha", "--snapshot", first[:-1]).document["replications"]
+    assert (older["snapshot_id"], older["status"]) == (first, "COMPLETED")
+    assert "has no snapshot '1999'" in here.bare("replicate", "alpha", "--snapshot", "1999", code=1).err
+    page = here.bare("status").out
+    assert re.search(r"^alpha +there +1 entry, \d+", page, re.M), f"a copy of an older one is not even: {page}"
+    lag = program.json("replica", "list")["replicas"][0]["lag"]
+    assert lag["entries"] == 0 and lag["bytes"] > 0
+    here.bare("replicate", "alpha")
+    assert re.search(r"^alpha +there +even +20", here.bare("status").out, re.M)
+    assert program.json("replica", "list")["replicas"][0]["lag"]["bytes"] == 0
     here.bare("target", "add", "dead", "https://127.0.0.1:1", "--api-key-file", "receiver.key")
     failed = here.bare("replicate", "alpha", "--to", "dead", "--patience", "0", code=1)
     assert "FAILED" in failed.out and "cannot be reached" in failed.out

@@ -1,5 +1,6 @@
 """What a target answers is believed where it is signed, looked at before it is used, and concerns no other target."""
 
+import asyncio
 import json
 from base64 import b64encode
 from collections.abc import Callable
@@ -127,6 +128,22 @@ async def test_a_replica_that_says_it_has_more_of_the_log_is_not_complete(
     assert log.status is not ReplicationStatus.COMPLETED, log
 
 
+async def test_who_asks_for_the_same_again_and_again_is_given_up(
+    there: There, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
+) -> None:
+    """Each try gets packs through, and gets nowhere."""
+    await new_graph(backups, tmp_path / "source")
+    packs = [one.name for one in (tmp_path / "here" / "graphs" / "alpha" / "packs").iterdir()]
+
+    def lack(said: Said) -> None:
+        if said.question == "log" and said.document.get("receipts"):
+            said.status, said.document = 424, {"error": "incomplete", "detail": "more", "missing": packs}
+
+    async with meddling(there.port, lack) as port, asyncio.timeout(60):
+        (log,) = await sent_to(replication, "alpha", there.target("greedy", port)).replicate(patience_s=1.5)
+    assert log.status is ReplicationStatus.FAILED and "answers 424" in str(log.error_message)
+
+
 # ---- what has another shape ----
 
 
@@ -243,10 +260,10 @@ async def test_a_mistake_met_with_one_target_is_its_failure_alone(
     await new_graph(backups, tmp_path / "source", "broken", 1000)
     whole = shipment.Shipment.run
 
-    async def run(self: Any, snapshot_ids: Any) -> Any:
+    async def run(self: Any, *arguments: Any) -> Any:
         if self._label == "first":
             raise ZeroDivisionError("a secret")
-        return await whole(self, snapshot_ids)
+        return await whole(self, *arguments)
 
     monkeypatch.setattr(shipment.Shipment, "run", run)
     replicator = sent_to(replication, "broken", one.target("first"), other.target("second"))
