@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from . import bring, doctor, judge, keep, look, passphrases, receive, recover, replicas, ship, take, targets
-from .words import Json, KeyFile, PassphraseFile, Quiet, Storage, Verbose, add
+from .words import (
+    SHARED,
+    Json,
+    KeyFile,
+    PassphraseFile,
+    Quiet,
+    Server,
+    ServerAllowHttp,
+    ServerCaFile,
+    ServerKeyFile,
+    Storage,
+    Verbose,
+    add,
+)
 
 _EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 verification found damage or validation no usable "
@@ -49,6 +62,10 @@ def _program(
     storage: Storage = None,
     passphrase_file: PassphraseFile = None,
     key_file: KeyFile = None,
+    server: Server = None,
+    server_key_file: ServerKeyFile = None,
+    server_ca_file: ServerCaFile = None,
+    server_allow_http: ServerAllowHttp = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -57,7 +74,7 @@ def _program(
     ] = False,
 ) -> None:
     """Consistent snapshots of LightRAG graphs: taken live, verified, brought back byte for byte."""
-    context.obj.adopt(storage, passphrase_file, key_file, json, quiet, verbose)
+    context.obj.adopt({name: context.params[name] for name in SHARED})
 
 
 for _function in _COMMANDS:

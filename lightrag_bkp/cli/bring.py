@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -71,7 +70,12 @@ def restore(
     session: Session,
     graph: GraphId,
     snapshot: SnapshotId,
-    target_dir: Annotated[str, typer.Argument(metavar="TARGET_DIR", help="A working directory; made when missing.")],
+    target_dir: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TARGET_DIR", help="A working directory; made when missing. With --server: where the graph lives."
+        ),
+    ] = None,
     item: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this item or directory; may be repeated.")
     ] = None,
@@ -91,28 +95,29 @@ def restore(
     """Bring a snapshot back, byte for byte.
 
     What is in the directory is kept first as a safety snapshot. The workspace's files go to TARGET_DIR/<workspace>;
-    with --workspace they become another one, which must have no data yet.
+    with --workspace they become another one, which must have no data yet. Where a LightRAG server has the graph open,
+    restore through it (--server): it goes on with what comes back.
     """
     known = session.graph(graph)
     wanted = known.find_snapshot(snapshot).backup_id
     session.warn_of_log(known)
-    goal = os.path.join(target_dir, workspace or "")
+    goal = session.goal(known, target_dir, workspace)
     bring = functools.partial(
         known.restore,
         wanted,
-        target_dir,
+        goal.target_dir,
         items=item,
         workspace=workspace,
         input_dir=input_dir,
         replace=replace,
         allow_unusable=allow_unusable,
     )
-    if not (yes or dry_run) and _occupied(goal):
+    if not (yes or dry_run) and goal.occupied():
         if workspace is not None:  # what would be refused anyhow is said before anybody is asked
             with contextlib.suppress(RestoreUnfinishedError):  # which the restore itself finishes
                 session.run(bring(dry_run=True))
-        if not _agreed(session, wanted, goal):
-            raise LightragBkpError(f"declined: nothing was changed in {goal!r}", code="DECLINED", target=goal)
+        if not _agreed(session, wanted, goal.name):
+            raise LightragBkpError(f"declined: nothing was changed in {goal.name!r}", code="DECLINED", target=goal.name)
     with session.progress() as progress:
         outcome = session.run(bring(dry_run=dry_run, progress=progress))
     ending = session.answer if dry_run else session.close
@@ -149,21 +154,13 @@ def _notes(outcome: VerifyOutcome) -> list[str]:
     return [f"no damage, but strange: {shown(one.object)}: {one.message}" for one in outcome.notes]
 
 
-def _occupied(directory: str) -> bool:
-    try:
-        with os.scandir(directory) as entries:
-            return next(entries, None) is not None
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _agreed(session: Session, backup_id: str, target_dir: str) -> bool:
-    answer = session.confirm(f"{shown(target_dir)} is not empty; make it hold snapshot {backup_id}?")
+def _agreed(session: Session, backup_id: str, goal: str) -> bool:
+    answer = session.confirm(f"{shown(goal)} is not empty; make it hold snapshot {backup_id}?")
     if answer is None:
         raise InvalidInputError(
-            f"{target_dir!r} is not empty, and there is no terminal to ask at: --yes restores without asking",
+            f"{goal!r} is not empty, and there is no terminal to ask at: --yes restores without asking",
             op="restore",
-            target=target_dir,
+            target=goal,
         )
     return answer
 

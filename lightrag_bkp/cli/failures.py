@@ -23,11 +23,12 @@ class Exit(IntEnum):
 
 
 class Interrupted(Exception):
-    """A signal ended the work, and what was half-done is undone."""
+    """A signal ended the work, and what was half-done is undone. `said`: what became of work on a server."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, said: str = "") -> None:
         super().__init__(number)
         self.number = number
+        self.said = said
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def failure_of(error: BaseException) -> Failure:
         case errors.LightragBkpError():
             return _known(error, _exit_code(error))
         case Interrupted():
-            return _interrupted(error.number)
+            return _interrupted(error.number, error.said)
         case KeyboardInterrupt():
             return _interrupted(_SIGINT)
         case MemoryError():
@@ -83,8 +84,8 @@ def _exit_code(error: errors.LightragBkpError) -> int:
     return Exit.USAGE if isinstance(error, _USAGE) else Exit.FAILED
 
 
-def _interrupted(number: int) -> Failure:
-    return Failure(Exit.SIGNALLED + number, "CANCELLED", "interrupted")
+def _interrupted(number: int, said: str = "") -> Failure:
+    return Failure(Exit.SIGNALLED + number, "CANCELLED", f"interrupted; {said}" if said else "interrupted")
 
 
 def _refused(error: OSError) -> Failure:

@@ -31,6 +31,7 @@ def validate(
     from .. import validation
     from ..arguments import check_workspace
 
+    session.here()
     check_workspace(workspace)
     with session.progress() as progress:
         found = session.run(

@@ -13,8 +13,8 @@ from .text import age, counted, size, table, when
 from .words import GraphId, SnapshotId, SomeGraphId
 
 if TYPE_CHECKING:
-    from ..graph import GraphBackup
     from ..models import BackupSnapshot, PruneOutcome
+    from .parts import Graph
 
 Holder = Annotated[str, typer.Option(metavar="NAME", help="On whose behalf.")]
 
@@ -156,7 +156,7 @@ class _Pruned:
         return table(("WOULD", "BECAUSE", "GRAPH", "ID", "TAKEN (UTC)"), rows)
 
 
-def _prune(session: Session, known: "GraphBackup", dry_run: bool, now: bool) -> _Pruned:
+def _prune(session: Session, known: "Graph", dry_run: bool, now: bool) -> _Pruned:
     from ..graph import READERS_WAIT_S
 
     judged = known.list_snapshots() if dry_run else []

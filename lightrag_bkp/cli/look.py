@@ -12,8 +12,8 @@ from .text import counted, shown, size, table, when
 from .words import GraphId, SnapshotId, SomeGraphId
 
 if TYPE_CHECKING:
-    from ..graph import GraphBackup
     from ..models import BackupSnapshot, Item
+    from .parts import Graph
 
 _DAMAGED = "its metadata are no JSON object"
 
@@ -24,7 +24,7 @@ def list_(session: Session, graph: SomeGraphId = None) -> int:
     RETENTION is the rule that keeps a snapshot; "expired" ones go at the next prune.
     """
 
-    def listed(known: "GraphBackup") -> "list[BackupSnapshot]":
+    def listed(known: "Graph") -> "list[BackupSnapshot]":
         found = known.list_snapshots()
         session.warn_of_log(known, fail_damaged=True)
         return found

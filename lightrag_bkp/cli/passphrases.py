@@ -19,7 +19,7 @@ def list_(session: Session) -> int:
 
     Nothing has to be unlocked for that; with a passphrase or key file named, the slot it opens is marked.
     """
-    slots = session.run(session.manager().list_key_slots())
+    slots = session.run(session.manager_here().list_key_slots())
 
     def lines() -> list[str]:
         if not slots:
@@ -43,7 +43,7 @@ def add(
     """
     from ..secret import Secret
 
-    manager = session.manager()
+    manager = session.manager_here()
     if new_passphrase_file is None:
         new = Secret.passphrase(_asked_twice(), "the terminal")
     else:
@@ -63,7 +63,7 @@ def remove(
     It opens nothing any more, also from copies made before. Who has seen the master key keeps it: if that may have
     happened, take a new storage path, which has a new key.
     """
-    removed = session.run(session.manager().remove_passphrase(slot))
+    removed = session.run(session.manager_here().remove_passphrase(slot))
     return session.close(lambda: {"slot_id": removed}, lambda: [f"slot {removed[:_SHORT_ID]} is removed"])
 
 
@@ -73,7 +73,7 @@ def export(session: Session) -> int:
     Whoever has it can read everything stored. Keep it on paper or elsewhere; saved with mode 0600 it serves as
     --key-file when all passphrases are lost.
     """
-    kit = session.run(session.manager().recovery_kit())
+    kit = session.run(session.manager_here().recovery_kit())
     return session.answer(lambda: {"recovery_kit": kit}, lambda: kit.splitlines())
 
 

@@ -16,7 +16,8 @@ from .text import counted, shown, table, when
 from .words import PointId
 
 if TYPE_CHECKING:
-    from ..recovery import DisasterRecoveryManager, DrillOutcome, FailoverOutcome, RecoveryPoint
+    from ..recovery import DrillOutcome, FailoverOutcome, RecoveryPoint
+    from .parts import Recovery
 
 _NO_RECORDS = "it holds snapshots and has no records: it was never finished, or they are lost"
 
@@ -150,8 +151,8 @@ def failover(
 ) -> int:
     """Bring all graphs back where they live, or none.
 
-    Stop LightRAG first. Each graph is kept as a safety snapshot; when one cannot be brought back, the others are made
-    what they were, with exit code 1.
+    Stop LightRAG first, or go through its server (--server). Each graph is kept as a safety snapshot; when one cannot
+    be brought back, the others are made what they were, with exit code 1.
 
     An undo takes back the last failover, and never an earlier one. It writes to the configured
     directories of the graphs; where it lies elsewhere it asks at the terminal, also with --yes.
@@ -219,7 +220,7 @@ COMMANDS = (create, list_, show, validate, drill, failover, delete)
 # ---- what is said ----
 
 
-def _unusable(manager: "DisasterRecoveryManager", point: "RecoveryPoint") -> Iterator[str]:
+def _unusable(manager: "Recovery", point: "RecoveryPoint") -> Iterator[str]:
     """What keeps a new point from being valid."""
     from ..proving import unusable
 
@@ -241,7 +242,7 @@ def _validity(point: "RecoveryPoint") -> str:
     return f"{'valid' if point.validated else 'NOT valid'}, {point.level} {when(point.validation_timestamp)}"
 
 
-def _undoing(session: Session, manager: "DisasterRecoveryManager", checkpoint_id: str) -> str:
+def _undoing(session: Session, manager: "Recovery", checkpoint_id: str) -> str:
     """What an undo would do."""
     planned = session.run(manager.undo_failover(checkpoint_id, dry_run=True))
     return f"undo {_named(planned)} of recovery point {checkpoint_id}"
@@ -264,7 +265,7 @@ def _agreed(session: Session, point: "RecoveryPoint", undoing: str) -> bool:
     return answer
 
 
-def _undone(session: Session, manager: "DisasterRecoveryManager", checkpoint_id: str) -> "FailoverOutcome":
+def _undone(session: Session, manager: "Recovery", checkpoint_id: str) -> "FailoverOutcome":
     from ..recovery import UNDO_ELSEWHERE
 
     try:

@@ -9,19 +9,21 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import LightragBkpError, NotFoundError, OperationCancelled
+from ..errors import InvalidInputError, LightragBkpError, NotFoundError, OperationCancelled
 from .failures import Exit, Failure, Interrupted, failure_of
+from .place import SERVER_VARIABLE, Goal, goal_here, goal_there, key_of
 from .text import shown
 
 if TYPE_CHECKING:
     from ..backup import BackupManager
-    from ..graph import GraphBackup
+    from ..client.connection import Connection
     from ..keyring import Keyring
     from ..models import ProgressCallback, RetentionPolicy
-    from ..recovery import DisasterRecoveryManager
     from ..replication import ReplicationManager
+    from .parts import Graph, Manager, Recovery, Replication
 
 T = TypeVar("T")
 Document = Mapping[str, Any]
@@ -34,8 +36,9 @@ class Session:
     """One run of the program.
 
     Attributes:
-        storage, passphrase_file, key_file: what the options of these names say, or None.
-        json, quiet, verbose: the options of these names.
+        storage, passphrase_file, key_file, server, server_key_file, server_ca_file: what the options of these names
+            say, or None.
+        server_allow_http, json, quiet, verbose: the options of these names.
         failures: of single graphs, when a command goes on with the next one.
         warnings: of single graphs, which stop nothing.
     """
@@ -44,40 +47,90 @@ class Session:
     storage: str | None = None
     passphrase_file: str | None = None
     key_file: str | None = None
+    server: str | None = None
+    server_key_file: str | None = None
+    server_ca_file: str | None = None
+    server_allow_http: bool = False
     json: bool = False
     quiet: bool = False
     verbose: bool = False
     failures: list[tuple[str, Failure]] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
 
-    def adopt(
-        self,
-        storage: str | None,
-        passphrase_file: str | None,
-        key_file: str | None,
-        json: bool,
-        quiet: bool,
-        verbose: bool,
-    ) -> None:
+    def adopt(self, options: Mapping[str, str | bool | None]) -> None:
         """Takes options in; what is said first stays unless it is said again."""
-        self.storage = self.storage if storage is None else storage
-        self.passphrase_file = self.passphrase_file if passphrase_file is None else passphrase_file
-        self.key_file = self.key_file if key_file is None else key_file
-        self.json |= json
-        self.quiet |= quiet
-        if verbose and not self.verbose:
-            self.verbose = True
+        log = bool(options["verbose"]) and not self.verbose
+        for name, said in options.items():
+            if said not in (None, False):
+                setattr(self, name, said)
+        if log:
             _log_to_stderr()
+
+    # ---- where ----
+
+    @cached_property
+    def connection(self) -> "Connection | None":
+        """The server all work goes through, by option or environment; None: it is done here."""
+        url = os.environ.get(SERVER_VARIABLE, "") if self.server is None else self.server
+        of_here = {"--storage": self.storage, "--passphrase-file": self.passphrase_file, "--key-file": self.key_file}
+        of_there = {"--server-key-file": self.server_key_file, "--server-ca-file": self.server_ca_file}
+        strange = of_here if url else of_there
+        said = next((name for name, value in strange.items() if value is not None), None)
+        if said is not None:
+            why = "is of this machine, and the work is a server's" if url else "is of a server, and none is named"
+            raise InvalidInputError(f"{said} {why} (--server, {SERVER_VARIABLE}): leave one out, or name both right")
+        if not url:
+            return None
+        from ..client.connection import Connection
+        from ..sources.server_status import KEY_VARIABLE
+
+        return Connection(
+            url,
+            key_of(self.server_key_file, "--server-key-file", KEY_VARIABLE),
+            ca_file=self._named(self.server_ca_file, "--server-ca-file"),
+            allow_http=self.server_allow_http,
+        )
+
+    def here(self) -> None:
+        """Refuses a server: of what works on this machine alone."""
+        if self.connection is not None:
+            raise InvalidInputError(
+                "this command works on this machine alone: leave --server out"
+                if self.server
+                else f"this command works on this machine alone: say --server '', or unset {SERVER_VARIABLE}"
+            )
+
+    def goal(self, known: "Graph", target_dir: str | None, workspace: str | None) -> Goal:
+        """Where a restore goes to."""
+        if self.connection is None:
+            return goal_here(target_dir, workspace)
+        return goal_there(self.connection.url, known.graph_id, target_dir, workspace)
+
+    def concerns(self, storage_path: str, source_dir: str) -> list[str]:
+        """What speaks against keeping snapshots of this directory there; of a server's nothing is known here."""
+        if self.connection is not None:
+            return []
+        from ..place import concerns
+
+        return [one.sentence for one in concerns(storage_path, source_dir)]
 
     # ---- graphs ----
 
-    def manager(self, retention: "RetentionPolicy | None" = None, *, new: bool = False) -> "BackupManager":
-        """The graphs of the storage path, by option, environment or file.
+    def manager(self, retention: "RetentionPolicy | None" = None, *, new: bool = False) -> "Manager":
+        """The graphs of the server, or of the storage path, by option, environment or file.
 
         Args:
             retention: a policy in place of the configured one.
             new: whether the storage path may still have to be made.
         """
+        if self.connection is not None:
+            from ..client.graphs import RemoteManager
+
+            return RemoteManager(self.connection, retention)
+        return self.manager_here(retention, new=new)
+
+    def manager_here(self, retention: "RetentionPolicy | None" = None, *, new: bool = False) -> "BackupManager":
+        """As `manager`, of this machine alone."""
         from ..backup import BackupManager
 
         self.use_storage()
@@ -100,7 +153,12 @@ class Session:
         return manager
 
     def use_storage(self) -> None:
-        """The option is the same setting as the variable, only stronger: all other settings hold as they do without."""
+        """The option is the same setting as the variable, only stronger: all other settings hold as they do without.
+
+        Raises:
+            InvalidInputError: a server is named.
+        """
+        self.here()
         from ..arguments import check_path
         from ..config import STORAGE_VARIABLE
 
@@ -113,31 +171,43 @@ class Session:
 
         return None if path is None else check_path(path, option)
 
-    def graph(self, graph_id: str) -> "GraphBackup":
+    def graph(self, graph_id: str) -> "Graph":
         """A graph that is configured or has a repository."""
         return self.manager().require_graph(graph_id)
 
-    def recovery(self, *, new: bool = False, replicated: bool = False) -> "DisasterRecoveryManager":
+    def recovery(self, *, new: bool = False, replicated: bool = False) -> "Recovery":
         """The recovery points over those graphs; `new` as for `manager`.
 
         Args:
-            replicated: whether it is to know the targets of copies, where any were ever registered.
+            replicated: whether it is to know the targets of copies, where any were ever registered; a server knows.
         """
+        if self.connection is not None:
+            from ..client.recovery import RemoteRecovery
+
+            return RemoteRecovery(self.connection)
         from .. import state_place
         from ..recovery import DisasterRecoveryManager
 
-        backup = self.manager(new=new)
+        backup = self.manager_here(new=new)
         asked = replicated and not state_place.find().is_absent
-        return DisasterRecoveryManager(backup, self.replication(backup.keyring) if asked else None)
+        return DisasterRecoveryManager(backup, self.replication_here(backup.keyring) if asked else None)
 
-    def replication(self, keyring: "Keyring | None" = None) -> "ReplicationManager":
+    def replication(self, keyring: "Keyring | None" = None) -> "Replication":
         """The instances copies can go to; `keyring` opens what is sent."""
+        if self.connection is not None:
+            from ..client.replication import RemoteReplication
+
+            return RemoteReplication(self.connection)
+        return self.replication_here(keyring)
+
+    def replication_here(self, keyring: "Keyring | None" = None) -> "ReplicationManager":
+        """As `replication`, of this machine alone."""
         from ..replication import ReplicationManager
 
         self.use_storage()
         return ReplicationManager(keyring=keyring)
 
-    def on_each(self, manager: "BackupManager", graph_id: str | None, work: "Callable[[GraphBackup], T]") -> list[T]:
+    def on_each(self, manager: "Manager", graph_id: str | None, work: "Callable[[Graph], T]") -> list[T]:
         """Does `work` on the graph of this id, or on all; of those one may fail, and the others get their turn."""
         if graph_id is not None:
             return [work(manager.require_graph(graph_id))]
@@ -166,7 +236,7 @@ class Session:
             noun = "graph" if len(graph_ids) == 1 else "graphs"
             self.complain(f"{noun} {', '.join(graph_ids)}: {said}")
 
-    def warn_of_log(self, known: "GraphBackup", *, fail_damaged: bool = False) -> None:
+    def warn_of_log(self, known: "Graph", *, fail_damaged: bool = False) -> None:
         """Keeps for the answer what is wrong with a graph's log as a whole; with `fail_damaged` damage is a failure."""
         damage, alarm = known.log_damage(), known.log_alarm()
         if damage is not None and fail_damaged:
@@ -228,8 +298,9 @@ class Session:
         outside = signal.getsignal(signal.SIGINT)
         try:
             return asyncio.run(watched())
-        except (asyncio.CancelledError, OperationCancelled):
-            raise Interrupted(caught[0] if caught else signal.SIGINT) from None
+        except (asyncio.CancelledError, OperationCancelled) as ended:
+            said = str(ended) if self.connection is not None else ""  # what became of the work there
+            raise Interrupted(caught[0] if caught else signal.SIGINT, said) from None
         finally:
             signal.signal(signal.SIGINT, outside)  # the loop leaves Python's own, which raises wherever it strikes
 

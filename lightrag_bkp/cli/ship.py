@@ -13,8 +13,8 @@ from .text import behind, size, table, when
 from .words import GraphId
 
 if TYPE_CHECKING:
-    from ..backup import BackupManager
     from ..replication import ReplicationLog, ReplicationTarget
+    from .parts import Manager
 
 
 def replicate(
@@ -79,7 +79,7 @@ def replicate(
     return 0 if all(log.status is ReplicationStatus.COMPLETED for log in logs) else 1
 
 
-def send_new(session: Session, backup: "BackupManager", graph: str) -> list[dict[str, Any]]:
+def send_new(session: Session, backup: "Manager", graph: str) -> list[dict[str, Any]]:
     """Sends a snapshot that was just taken to the graph's targets. What fails is a warning: the snapshot is there."""
     try:
         with session.replication(backup.keyring) as manager:

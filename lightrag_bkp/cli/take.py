@@ -18,10 +18,9 @@ from .text import counted, shown, size, table, when
 from .words import GraphId
 
 if TYPE_CHECKING:
-    from ..backup import BackupManager
     from ..discovery import Workspace
-    from ..graph import GraphBackup
     from ..models import BackupSnapshot
+    from .parts import Graph, Manager
 
 
 class OnBusy(StrEnum):
@@ -94,7 +93,10 @@ def snapshot(
     more = {"replications": copies} if manager.replication.after_snapshot else {}
     return session.close(
         lambda: {"snapshot": snapshot_document(taken, body=True), **more},
-        lambda: [*_taken(taken, known.source_dir), *(f"copied to {one['name']}" for one in copies if one["is_there"])],
+        lambda: [
+            *_taken(session, taken, known.source_dir),
+            *(f"copied to {one['name']}" for one in copies if one["is_there"]),
+        ],
     )
 
 
@@ -109,6 +111,7 @@ def discover(
     from ..discovery import discover as look
     from ..sources.files import closed_directories
 
+    session.here()
     found = look(working_dir)
     for name in closed_directories(working_dir):
         place = os.path.join(working_dir, name)
@@ -146,8 +149,8 @@ def _metadata(tags: list[str]) -> dict[str, str]:
 
 
 def _register(
-    manager: "BackupManager", graph_id: str, source_dir: str | None, workspace: str | None, input_dir: str | None
-) -> "GraphBackup":
+    manager: "Manager", graph_id: str, source_dir: str | None, workspace: str | None, input_dir: str | None
+) -> "Graph":
     """The graph to take; what is said here is added to what is configured, and must not contradict it."""
     if source_dir is None and manager.get_graph(graph_id) is None:
         raise InvalidInputError(
@@ -156,7 +159,7 @@ def _register(
     return manager.register_graph(graph_id, source_dir, workspace=workspace, input_dir=input_dir)
 
 
-def _warn_of_another_source(session: Session, known: "GraphBackup", taken: "BackupSnapshot") -> None:
+def _warn_of_another_source(session: Session, known: "Graph", taken: "BackupSnapshot") -> None:
     """Directories move, so that one graph's next snapshot may be of another; nor must a mistake go unseen."""
     with suppress(LightragBkpError):  # what is damaged is told of elsewhere
         others = [one for one in known.list_snapshots() if not one.safety and one.backup_id != taken.backup_id]
@@ -166,7 +169,7 @@ def _warn_of_another_source(session: Session, known: "GraphBackup", taken: "Back
             session.warn(known.graph_id, said)
 
 
-def _taken(taken: "BackupSnapshot", source_dir: str | None) -> list[str]:
+def _taken(session: Session, taken: "BackupSnapshot", source_dir: str | None) -> list[str]:
     what = f"{counted(taken.item_count, 'item')}, {size(taken.size_bytes)}, {size(taken.stored_bytes)} added"
     verdict = f", {taken.verdict}" if taken.verdict else ""
     lines = [f"snapshot {taken.backup_id} of {taken.graph_id}: {what}, {taken.consistency}{verdict}"]
@@ -182,10 +185,8 @@ def _taken(taken: "BackupSnapshot", source_dir: str | None) -> list[str]:
         source_dir = str(taken.facts.get("source_dir"))
         lines.append(f"read from {shown(source_dir)}, as the snapshot before it says: no source_dir is configured")
     if source_dir:
-        from ..place import concerns
-
         storage = os.path.dirname(taken.checkpoint_path)
-        lines += [f"warning: {concern.sentence}" for concern in concerns(storage, source_dir)]
+        lines += [f"warning: {said}" for said in session.concerns(storage, source_dir)]
     return lines
 
 

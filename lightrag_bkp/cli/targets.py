@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ConfigurationError, InvalidInputError
+from ..errors import InvalidInputError
+from .place import key_of
 from .session import Session
 from .text import table, when
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from ..replication import ReplicationTarget, TargetHealth
 
 KEY_VARIABLE = "LIGHTRAG_REPLICATION_API_KEY"
-_LONGEST_KEY = 4096
 _SHORT_ID = 8
 
 Named = Annotated[str, typer.Argument(metavar="TARGET", help="Its name, its id, or a unique beginning of the id.")]
@@ -63,7 +63,8 @@ def add(
     connection = ProbeSettings(
         ca_file=trusted, allow_http=allow_http, allow_private=allow_private, bytes_per_second=bytes_per_second
     )
-    target = ReplicationTarget(name, url, _key(api_key_file), connection=connection)
+    key = key_of(api_key_file, "--api-key-file", KEY_VARIABLE)
+    target = ReplicationTarget(name, url, key, connection=connection)
     manager = session.replication()
     if any(one.name == name for one in manager.list_targets()):
         raise InvalidInputError(f"there is a replication target called {name!r}: take another name, or remove it first")
@@ -109,20 +110,6 @@ def remove(session: Session, target: Named) -> int:
     found = resolve(manager.list_targets(), target)
     manager.remove_target(found.target_id)
     return session.close(lambda: _document(found), lambda: [f"target {found.name} is removed"])
-
-
-def _key(path: str | None) -> str | None:
-    if path is None:
-        return os.environ.get(KEY_VARIABLE) or None
-    try:
-        with open(path, encoding="ascii") as file:
-            text = file.read(_LONGEST_KEY + 2).removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or "it is no ASCII text"
-        raise ConfigurationError(f"--api-key-file {path!r} cannot be read: {said}", target=path) from None
-    if not text:
-        raise ConfigurationError(f"--api-key-file {path!r} is empty: write the key into it", target=path)
-    return text
 
 
 def _document(target: "ReplicationTarget") -> dict[str, Any]:

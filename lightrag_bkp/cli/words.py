@@ -30,6 +30,25 @@ KeyFile = Annotated[
     str | None,
     typer.Option("--key-file", metavar="FILE", help="Key of sealed snapshots: 32 bytes, mode 0600, or recovery kit."),
 ]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        help="Work through the LightRAG server there, its key in LIGHTRAG_API_KEY  [default: LIGHTRAG_BACKUP_SERVER]",
+    ),
+]
+ServerKeyFile = Annotated[
+    str | None,
+    typer.Option("--server-key-file", metavar="FILE", help="File with the server's key  [default: LIGHTRAG_API_KEY]"),
+]
+ServerCaFile = Annotated[
+    str | None,
+    typer.Option("--server-ca-file", metavar="FILE", help="Certificates to trust  [default: as for targets]"),
+]
+ServerAllowHttp = Annotated[
+    bool, typer.Option("--server-allow-http", help="Show the key to another machine over plain HTTP.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, errors too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no closing words.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr what is done.")]
@@ -61,10 +80,14 @@ PointId = Annotated[
 Command = Callable[..., int | None]
 """A command's function: takes a `Session` and its own words, returns an exit code; None is 0."""
 
-_SHARED = {
+SHARED = {
     "storage": (Storage, None),
     "passphrase_file": (PassphraseFile, None),
     "key_file": (KeyFile, None),
+    "server": (Server, None),
+    "server_key_file": (ServerKeyFile, None),
+    "server_ca_file": (ServerCaFile, None),
+    "server_allow_http": (ServerAllowHttp, False),
     "json": (Json, False),
     "quiet": (Quiet, False),
     "verbose": (Verbose, False),
@@ -77,7 +100,7 @@ def add(app: typer.Typer, function: Command) -> None:
     @functools.wraps(function)
     def run(context: typer.Context, **words: Any) -> int:
         session: Session = context.obj
-        session.adopt(*(words.pop(name) for name in _SHARED))
+        session.adopt({name: words.pop(name) for name in SHARED})
         # Typer has an opinion on interrupts and broken pipes: none of them reaches it.
         return session.attempt(lambda: function(session, **words))
 
@@ -85,7 +108,7 @@ def add(app: typer.Typer, function: Command) -> None:
     keyword = inspect.Parameter.KEYWORD_ONLY
     shared = [
         inspect.Parameter(name, keyword, default=default, annotation=annotation)
-        for name, (annotation, default) in _SHARED.items()
+        for name, (annotation, default) in SHARED.items()
     ]
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     parameters = [context, *own, *shared]

@@ -1,4 +1,5 @@
-"""HTTP to one target: requests with the key, over connections that are kept, under the prober's rules.
+"""HTTP to one target, or to a server of ours (client/): requests with the key, over connections that are kept, under
+the prober's rules.
 
 Where a URL leads is judged by the address that is connected to, each time (csrc/net/address.h); the key goes over plain
 HTTP only to this machine or where that was allowed; certificates are checked against the same authorities as the prober
@@ -68,11 +69,15 @@ class Address:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP status and the JSON document that came with it; {} when none did. `date` is the header, if any."""
+    """An HTTP status and the JSON document that came with it; {} when none did. `date` is the header, if any; `reason`
+    and `retry_after_s` are what else was said of a status that is no success.
+    """
 
     status: int
     document: Mapping[str, Any]
     date: str | None = field(default=None, compare=False)
+    reason: str = field(default="", compare=False)
+    retry_after_s: float | None = field(default=None, compare=False)
 
 
 class Peer:
@@ -81,10 +86,21 @@ class Peer:
     Args:
         buckets: what bounds the bytes per second that are sent.
         connections: how many at once, at most.
+        stall_s: how long nothing may move. answer_max_bytes: the ceiling of an answer; a longer one is none.
     """
 
-    def __init__(self, address: Address, buckets: tuple[pace.TokenBucket, ...] = (), connections: int = 4) -> None:
+    def __init__(
+        self,
+        address: Address,
+        buckets: tuple[pace.TokenBucket, ...] = (),
+        connections: int = 4,
+        *,
+        stall_s: float | None = None,
+        answer_max_bytes: int = _ANSWER_MAX_BYTES,
+    ) -> None:
         self._address = address
+        self._stall_s = STALL_S if stall_s is None else stall_s
+        self._answer_max_bytes = answer_max_bytes
         self._buckets = buckets
         self._piece = pace.piece(buckets, _PIECE_BYTES)
         self._connections = connections
@@ -130,6 +146,26 @@ class Peer:
         Raises:
             Setback: it did not get through, or was put off. Refusal: it is refused for good.
         """
+        answer = await self.exchange(method, path, query=query, document=document, body=body, headers=headers)
+        if answer.status >= 300:
+            raise self._refused(answer)
+        return answer
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        document: Mapping[str, Any] | None = None,
+        body: bytes | memoryview | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """As `ask`, and answers with whatever status came.
+
+        Raises:
+            Setback: nothing came. Refusal: nothing may be sent there, or it leads elsewhere.
+        """
         told = dict(headers or {})
         if document is not None:
             body = json.dumps(document, separators=(",", ":")).encode()
@@ -142,7 +178,7 @@ class Peer:
         try:
             return await self._exchange(method, path, query, body, told)
         except TimeoutError:
-            raise Setback(f"{self._url} does not answer: nothing moved for {STALL_S:g} s") from None
+            raise Setback(f"{self._url} does not answer: nothing moved for {self._stall_s:g} s") from None
         except aiohttp.ClientSSLError as error:
             raise Setback(f"{self._url} cannot be trusted: {self._words(_said(error))}") from None
         except aiohttp.ClientResponseError as error:
@@ -160,7 +196,7 @@ class Peer:
         body: bytes | memoryview | None,
         headers: Mapping[str, str],
     ) -> Answer:
-        async with asyncio.timeout(STALL_S) as stall:
+        async with asyncio.timeout(self._stall_s) as stall:
             async with self._session.request(
                 method,
                 self._url.joinpath(*path.strip("/").split("/")),
@@ -169,10 +205,11 @@ class Peer:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                found = await _document(response)
-                if response.status >= 300:
-                    raise self._refused(response, found)
-                return Answer(response.status, found, response.headers.get("Date"))
+                if 300 <= response.status < 400:
+                    raise Refusal(f"{self._url} answers {response.status}, and nothing is followed: correct the URL")
+                found = await _document(response, self._answer_max_bytes)
+                date, wait_s = response.headers.get("Date"), retry_after(response.headers.get("Retry-After"))
+                return Answer(response.status, found, date, response.reason or "", wait_s)
 
     async def _paced(self, body: bytes | memoryview, stall: asyncio.Timeout) -> AsyncIterator[bytes | memoryview]:
         loop = asyncio.get_running_loop()
@@ -180,21 +217,19 @@ class Peer:
         for at in range(0, len(view), self._piece):
             part = view[at : at + self._piece]
             delay = pace.delay(self._buckets, len(part))
-            stall.reschedule(loop.time() + delay + STALL_S)
+            stall.reschedule(loop.time() + delay + self._stall_s)
             if delay > 0:
                 await asyncio.sleep(delay)
             self.sent_bytes += len(part)
             yield part
 
-    def _refused(self, response: aiohttp.ClientResponse, document: Mapping[str, Any]) -> Setback | Refusal:
-        told = (document.get("detail"), document.get("reason"), response.reason)
+    def _refused(self, answer: Answer) -> Setback | Refusal:
+        told = (answer.document.get("detail"), answer.document.get("reason"), answer.reason)
         said = next((one for one in told if one and isinstance(one, str)), "no reason given")
-        sentence = f"{self._url} answers {response.status}: {self._words(said)}"
-        if 300 <= response.status < 400:
-            return Refusal(f"{self._url} answers {response.status}, and nothing is followed: correct the target's URL")
-        if is_permanent(response.status):
-            return Refusal(sentence, response.status, document)
-        return Setback(sentence, retry_after(response.headers.get("Retry-After")), document)
+        sentence = f"{self._url} answers {answer.status}: {self._words(said)}"
+        if is_permanent(answer.status):
+            return Refusal(sentence, answer.status, answer.document)
+        return Setback(sentence, answer.retry_after_s, answer.document)
 
     def _words(self, said: str) -> str:
         """Somebody else's text as part of a sentence of ours: one line, not long, without the key."""
@@ -218,16 +253,16 @@ class Peer:
             return f"{self._url} leads to a private address: allow that for the target, or correct its URL"
         shows_key = self._url.scheme == "http" and self._address.api_key is not None and not settings.allow_http
         if shows_key and reach != "loopback":
-            return f"{self._url} would get the key unencrypted: use https, or allow that for the target"
+            return f"{self._url} would get the key unencrypted: use https, or allow plain HTTP there"
         return None
 
 
-async def _document(response: aiohttp.ClientResponse) -> Mapping[str, Any]:
+async def _document(response: aiohttp.ClientResponse, max_bytes: int) -> Mapping[str, Any]:
     """The JSON object of an answer; {} when it is none."""
     text = bytearray()
-    while piece := await response.content.read(_ANSWER_MAX_BYTES + 1 - len(text)):
+    while piece := await response.content.read(max_bytes + 1 - len(text)):
         text += piece
-        if len(text) > _ANSWER_MAX_BYTES:
+        if len(text) > max_bytes:
             return {}
     try:
         found = json.loads(text)
