@@ -1,13 +1,15 @@
 """Snapshots over HTTP: taken, listed, judged, brought back, held, deleted, cleaned up."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import check
+from support.beside import beside
 from support.serving import Kept, ended, taken
-from support.web import Web
+from support.web import Web, application, serving
 
 from lightrag_bkp import BackupManager
 from lightrag_bkp.api import schemas, schemas_backup
@@ -228,6 +230,41 @@ def test_a_source_that_is_gone_is_said_and_nothing_is_left(web: Web, plain: Kept
     answer = web.waited("POST", plain.path)
     assert (answer.status, answer.slug) == (404, "not-found")
     assert web.ask("GET", plain.path).document["snapshots"] == []
+
+
+def test_a_graph_at_work_is_busy(web: Web, graph: Kept) -> None:
+    store = graph.directory / "kv_store_full_docs.json"
+
+    def work(stop: threading.Event) -> None:
+        while not stop.wait(0.02):
+            (graph.directory / "new").write_bytes(store.read_bytes())
+            os.replace(graph.directory / "new", store)
+
+    with beside(work):
+        answer = web.waited("POST", graph.path, {"on_busy": "fail", "validate": "off"})
+        assert (answer.status, answer.slug) == (409, "busy") and store.name in answer.document["detail"]
+    assert taken(web, graph, on_busy="crash")["consistency"] == "crash"
+
+
+def test_an_unusable_graph_replaces_none(web: Web, graph: Kept) -> None:
+    spoilt = graph.directory / "kv_store_full_docs.json"
+    whole = spoilt.read_bytes()
+    spoilt.write_text("{}")
+    assert taken(web, graph, on_busy="crash")["verdict"] == "unusable"
+    spoilt.write_bytes(whole)
+    answer = web.waited("POST", f"{graph.path}/latest/restore")
+    assert (answer.status, answer.slug) == (412, "refused") and spoilt.read_bytes() == whole
+    assert web.waited("POST", f"{graph.path}/latest/restore", {"allow_unusable": True}).status == 200
+
+
+def test_a_storage_that_is_gone_is_said(plain: Kept, tmp_path: Path) -> None:
+    manager = BackupManager(tmp_path / "disk" / "storage")
+    manager.register_graph(plain.graph_id, plain.directory)
+    with serving(application(manager)) as url:
+        taken(Web(url), plain)
+        (tmp_path / "disk").rename(tmp_path / "unmounted")
+        for answer in (Web(url).ask("GET", plain.path), Web(url).ask("GET", f"{plain.path}/latest")):
+            assert (answer.status, answer.slug) == (502, "storage") and "is gone" in answer.document["detail"]
 
 
 def test_names_that_are_no_utf8_come_through(web: Web, plain: Kept) -> None:
