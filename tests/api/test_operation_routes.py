@@ -217,14 +217,14 @@ async def test_what_came_of_it_is_stored_once_the_database_is_back(tmp_path: Pat
         return Done({"said": "done"}, target="t")
 
     operation = (await context.runner.begin(Asked("snapshot", "me", "g", None), work)).operation_id
-    database.rename(away)
-    database.mkdir()
+    os.link(database, away)
+    (tmp_path / "spoilt").write_bytes(b"no database" * 1000)
+    os.replace(tmp_path / "spoilt", database)
     may_end.set()
     await asyncio.sleep(0.2)
     with pytest.raises(StateError):
         await context.runner.find(operation)
-    database.rmdir()
-    away.rename(database)
+    os.replace(away, database)
     row = await context.runner.wait(operation, 20)
     assert (row.state, row.result, row.target) == ("succeeded", '{"said": "done"}', "t")
     await context.stop()
