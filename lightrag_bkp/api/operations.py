@@ -29,7 +29,7 @@ async def list_operations(
     graph_id: Annotated[str | None, Query(pattern=GRAPH_ID)] = None,
     kind: Annotated[str | None, Query(pattern="^[a-z_]{1,31}$")] = None,
 ) -> Response:
-    """All of the last 30 days, the newest first."""
+    """All of the last 30 days, the newest first; `result` is left out, and null."""
     await context.runner.settle()
     rows, total = await asyncio.to_thread(
         context.operations.page, paged.offset, paged.page_size, state=state, graph_id=graph_id, kind=kind

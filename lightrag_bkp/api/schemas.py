@@ -106,7 +106,7 @@ class Pagination(Answer):
 
 
 class OperationsAnswer(Answer):
-    """Operations, the newest first."""
+    """Operations, the newest first, without their results: each by itself has it."""
 
     operations: list[OperationAnswer]
     pagination: Pagination

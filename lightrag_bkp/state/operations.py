@@ -110,13 +110,14 @@ class Operations:
         graph_id: str | None = None,
         kind: str | None = None,
     ) -> tuple[list[StoredOperation], int]:
-        """The newest first from an offset on, and how many there are in all."""
+        """The newest first from an offset on, each without its result, and how many there are in all."""
         if self._state.is_absent:
             return [], 0
         wanted = {"state": state, "graph_id": graph_id, "kind": kind}
         where = [operations.c[name] == value for name, value in wanted.items() if value is not None]
         order = operations.c.created_us.desc(), operations.c.operation_id
-        query = sa.select(operations).where(*where).order_by(*order).offset(offset).limit(most)
+        columns = [sa.null().label("result") if one is operations.c.result else one for one in operations.c]
+        query = sa.select(*columns).where(*where).order_by(*order).offset(offset).limit(most)
         with self._state.reading() as connection:
             total = connection.execute(sa.select(sa.func.count()).select_from(operations).where(*where)).scalar_one()
             return [_stored(row) for row in connection.execute(query)], int(total)

@@ -102,6 +102,7 @@ def test_operations_are_listed_by_what_they_are(web: Web, plain: Kept) -> None:
     listed = web.ask("GET", f"/operations?graph_id={plain.graph_id}")
     found = schemas.OperationsAnswer.model_validate(listed.document).operations
     assert [one.kind for one in found] == ["verify", "snapshot"] and {one.state for one in found} == {"succeeded"}
+    assert [one.result for one in found] == [None, None] and ended(web, found[0].operation_id)["result"]["ok"]
     only = web.ask("GET", f"/operations?graph_id={plain.graph_id}&kind=verify&state=succeeded").document
     assert only["pagination"]["total_count"] == 1 and only["operations"][0]["target"] == found[1].target
     assert web.ask("GET", f"/operations?graph_id={plain.graph_id}&state=failed").document["operations"] == []
