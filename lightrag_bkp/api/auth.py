@@ -83,7 +83,7 @@ class Guard:
         self._allow_open = allow_open
         self._wrong_keys = Allowance(WRONG_KEYS, WRONG_KEY_EVERY_S)
         self._probes = Allowance(PROBES, PROBE_EVERY_S)
-        self.dependencies = [] if auth is None else [Depends(_asked_instead(auth))]
+        self.dependencies: list[Any] = [] if auth is None else [Depends(_asked_instead(auth))]
         if auth is None and self._api_key is None and not _has_users() and not allow_open:
             raise ConfigurationError(
                 "the backup routes are not mounted, because this server is open to anybody: set LIGHTRAG_API_KEY or"
@@ -170,10 +170,10 @@ Operator = Annotated[Caller, _at_least(Scope.OPERATE)]
 Admin = Annotated[Caller, _at_least(Scope.ADMIN)]
 
 
-def _asked_instead(auth: Callable[..., Any]) -> Callable[..., None]:
+def _asked_instead(auth: Callable[..., Any]) -> Callable[..., Any]:
     """A dependency that believes another one."""
 
-    def believed(request: Request, said: Annotated[Any, Depends(auth)]) -> None:
+    async def believed(request: Request, said: Annotated[Any, Depends(auth)]) -> None:
         known = said if isinstance(said, Caller) else Caller(said if isinstance(said, str) and said else "app")
         request.scope[_CALLER] = known
 

@@ -14,7 +14,9 @@ from ..backup import BackupManager
 from ..discovery import UNNAMED
 from ..receiving.keys import KeyRing
 from . import backup as backup_routes
-from . import events, operations
+from . import events, health, operations, receiving
+from . import recovery as recovery_routes
+from . import replication as replication_routes
 from .auth import ALLOW_OPEN_VARIABLE, Guard
 from .context import PREFIX, SCOPE_KEY, Context
 from .problems import ProblemRoute, Refused
@@ -59,10 +61,13 @@ def create_backup_routes(
     router = APIRouter(
         prefix=PREFIX, dependencies=[Depends(_bound(context))], lifespan=_lifespan(context), route_class=ProblemRoute
     )
-    parts = [backup_routes.router, operations.router, events.router]
+    parts = [backup_routes.router, replication_routes.router, recovery_routes.router, operations.router, events.router]
     for part in parts:
         router.include_router(part, dependencies=context.guard.dependencies)
-    router.add_api_route("/{rest:path}", _nothing_here(parts), methods=_ANY_METHOD, include_in_schema=False)
+    router.include_router(health.router)
+    router.routes.extend(receiving.routes(context))
+    known = [*parts, health.router]
+    router.add_api_route("/{rest:path}", _nothing_here(known), methods=_ANY_METHOD, include_in_schema=False)
     return router
 
 
