@@ -26,6 +26,7 @@ _RUNS = 5
 _PAIRS = 3
 _FILES_PER_DIRECTORY = 1000
 _BURSTS = 4
+_CLIENTS = 50
 _SHIPPING_THREADS = 16
 """Two of the core, two that read, and the event loop's own, which ask the database."""
 
@@ -282,6 +283,21 @@ def _ship_many(work: Path, share: float) -> Measured:
     ]
 
 
+def serving(work: Path, share: float) -> Measured:
+    """50 clients that read through the HTTP API, while the same process takes a snapshot of a graph of 1 GB."""
+    _write_graph(work / "graph", round(34_000 * share), 2, round(17_000 * share), 1024)
+    size_mb = measure.apparent_bytes(work / "graph") / 1e6
+    found = inside.ask("load", work / "storage", work / "graph", _CLIENTS, module="benchmarks.serving")
+    states = {"calm": "alone", "busy": f"beside a snapshot of {size_mb:.0f} MB ({found['busy_seconds']:.1f} s)"}
+    said = (
+        f"{_CLIENTS} clients reading {what}: {found[f'{state}_per_s']:.0f} requests/s, half within"
+        f" {found[f'{state}_median_ms']:.0f} ms, 99 % within {found[f'{state}_p99_ms']:.0f} ms; the loop"
+        f" blocked for {found[f'{state}_blocked_ms']:.0f} ms and late by {found[f'{state}_late_ms']:.0f} ms at most"
+        for state, what in states.items()
+    )
+    return [Bar(f"{_CLIENTS} clients and a snapshot: event loop blocked", found["busy_blocked_ms"], 50, "ms"), *said]
+
+
 def _ship(name: str, *arguments: object) -> dict[str, float]:
     settings = {"LIGHTRAG_BACKUP_THREADS": "2", "LIGHTRAG_BACKUP_JOBS": "2"}
     return inside.ask(name, *arguments, module="benchmarks.shipping", environment=settings)
@@ -289,7 +305,7 @@ def _ship(name: str, *arguments: object) -> dict[str, float]:
 
 PARTS: dict[str, Callable[[Path, float], Measured]] = {
     part.__name__: part
-    for part in (index, history, churn, graphs, holes, files, vectors, verdicts, failover, probing, shipping)
+    for part in (index, history, churn, graphs, holes, files, vectors, verdicts, failover, probing, shipping, serving)
 }
 
 

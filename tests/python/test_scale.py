@@ -12,7 +12,7 @@ import pytest
 from benchmarks import scale
 from benchmarks.data import ROOT
 
-TIMES = (" s ", "of four times", "of its time", "of its drill's time")
+TIMES = (" s ", " ms ", "of four times", "of its time", "of its drill's time")
 
 
 @pytest.mark.parametrize("part", scale.PARTS)
