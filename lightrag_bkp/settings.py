@@ -33,6 +33,7 @@ _TOP: tuple[tuple[str, str, str], ...] = (
     ("threads", config.THREADS_VARIABLE, "of the core, in each process; one for each processor, four at most"),
     ("jobs", config.JOBS_VARIABLE, "backups, restores, … at once in each process; as many as threads"),
     ("", config.CONFIG_VARIABLE, "where the file is"),
+    ("", config.REMOTE_VARIABLE, "URL of the server through which commands work, as `--server` says; here"),
     ("", PASSPHRASE_VARIABLE, "what seals and opens the storage path; one of these three"),
     ("passphrase_file", PASSPHRASE_FILE_VARIABLE, "a file whose content is the passphrase"),
     ("key_file", KEY_FILE_VARIABLE, "a file of 32 random bytes, mode 0600"),

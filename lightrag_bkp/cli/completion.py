@@ -31,11 +31,10 @@ def snapshot_ids(context: typer.Context, incomplete: str) -> list[tuple[str, str
 
 def _manager(context: typer.Context) -> "BackupManager":
     from ..backup import BackupManager
-    from ..config import STORAGE_VARIABLE
-    from .place import SERVER_VARIABLE
+    from ..config import REMOTE_VARIABLE, STORAGE_VARIABLE
 
     server = context.params.get("server") or context.find_root().params.get("server")
-    if os.environ.get(SERVER_VARIABLE) if server is None else server:
+    if os.environ.get(REMOTE_VARIABLE) if server is None else server:
         raise LookupError("no server is asked while somebody types")
     storage = context.params.get("storage") or context.find_root().params.get("storage")
     if storage:

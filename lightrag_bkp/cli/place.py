@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ..errors import ConfigurationError, InvalidInputError
 
-SERVER_VARIABLE = "LIGHTRAG_BACKUP_SERVER"
 _LONGEST_KEY = 4096
 
 

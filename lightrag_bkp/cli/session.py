@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InvalidInputError, LightragBkpError, NotFoundError, OperationCancelled
+from . import output
 from .failures import Exit, Failure, Interrupted, failure_of
-from .place import SERVER_VARIABLE, Goal, goal_here, goal_there, key_of
+from .place import Goal, goal_here, goal_there, key_of
 from .text import shown
 
 if TYPE_CHECKING:
@@ -71,14 +72,16 @@ class Session:
     @cached_property
     def connection(self) -> "Connection | None":
         """The server all work goes through, by option or environment; None: it is done here."""
-        url = os.environ.get(SERVER_VARIABLE, "") if self.server is None else self.server
+        from ..config import REMOTE_VARIABLE
+
+        url = os.environ.get(REMOTE_VARIABLE, "") if self.server is None else self.server
         of_here = {"--storage": self.storage, "--passphrase-file": self.passphrase_file, "--key-file": self.key_file}
         of_there = {"--server-key-file": self.server_key_file, "--server-ca-file": self.server_ca_file}
         strange = of_here if url else of_there
         said = next((name for name, value in strange.items() if value is not None), None)
         if said is not None:
             why = "is of this machine, and the work is a server's" if url else "is of a server, and none is named"
-            raise InvalidInputError(f"{said} {why} (--server, {SERVER_VARIABLE}): leave one out, or name both right")
+            raise InvalidInputError(f"{said} {why} (--server, {REMOTE_VARIABLE}): leave one of them out")
         if not url:
             return None
         from ..client.connection import Connection
@@ -95,9 +98,8 @@ class Session:
         """Refuses a server: of what works on this machine alone."""
         if self.connection is not None:
             raise InvalidInputError(
-                "this command works on this machine alone: leave --server out"
-                if self.server
-                else f"this command works on this machine alone: say --server '', or unset {SERVER_VARIABLE}"
+                "this command works on this machine alone: leave --server out, or say --server '' where the environment"
+                " names one"
             )
 
     def goal(self, known: "Graph", target_dir: str | None, workspace: str | None) -> Goal:
@@ -257,13 +259,13 @@ class Session:
         """Does `work` and returns its exit code; says what went wrong when it raises."""
         try:
             code = work()
-            _flush()
+            output.flush()
             return code or Exit.DONE
         except BrokenPipeError:
-            _drop_output()
+            output.drop()
             return Exit.SIGNALLED + _SIGPIPE
-        except _OutputLost as lost:
-            _drop_output()
+        except output.Lost as lost:
+            output.drop()
             self.complain(str(lost))
             return Exit.FAILED
         except (Exception, KeyboardInterrupt) as error:
@@ -326,7 +328,7 @@ class Session:
             more = {**({"errors": failed} if failed else {}), **({"warnings": warned} if warned else {})}
             self._print_document({**document(), **more})
         else:
-            _write(f"{line}\n" for line in lines())
+            output.write(f"{line}\n" for line in lines())
         return self.failures[0][1].exit_code if self.failures else Exit.DONE
 
     def close(self, document: Callable[[], Document], lines: Callable[[], Iterable[str]]) -> int:
@@ -351,9 +353,9 @@ class Session:
                 self._print_document({"error": failure.document()})
             else:
                 self.complain(failure.message)
-            _flush()
-        except (_OutputLost, BrokenPipeError):
-            _drop_output()
+            output.flush()
+        except (output.Lost, BrokenPipeError):
+            output.drop()
             if self.json:
                 self.complain(failure.message)
         return failure.exit_code
@@ -364,40 +366,13 @@ class Session:
 
     def flush(self) -> None:
         """Puts an answer out before work that has no end."""
-        _flush()
+        output.flush()
 
     def _print_document(self, document: Document) -> None:
         from .documents import written
 
-        _write(written(document))
-        _write("\n")
-
-
-class _OutputLost(Exception):
-    """Standard output cannot be written, for another reason than that its reader went away."""
-
-
-def _write(pieces: Iterable[str]) -> None:
-    for piece in pieces:  # what making a piece raises is no fault of the output
-        _put_out(sys.stdout.write, piece)
-
-
-def _flush() -> None:
-    _put_out(sys.stdout.flush)
-
-
-def _put_out(put: Callable[..., Any], *text: str) -> None:
-    try:
-        put(*text)
-    except BrokenPipeError:
-        raise
-    except OSError as refused:
-        raise _OutputLost(f"standard output: {refused.strerror}: the answer is lost") from None
-
-
-def _drop_output() -> None:
-    """Nobody gets the answer any more; what is left of it must not fail again when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.write(written(document))
+        output.write("\n")
 
 
 def _log_to_stderr() -> None:

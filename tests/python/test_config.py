@@ -258,7 +258,7 @@ def test_every_setting_that_is_read_is_told_of() -> None:
     told = every()
     read = {*config._VARIABLES.values(), *(variable for one in config._SECTIONS for variable in one.variables.values())}
     secrets = (secret.PASSPHRASE_VARIABLE, secret.PASSPHRASE_FILE_VARIABLE, secret.KEY_FILE_VARIABLE)
-    assert {one.variable for one in told} - {""} == {*read, config.CONFIG_VARIABLE, *secrets}
+    assert {one.variable for one in told} - {""} == {*read, config.CONFIG_VARIABLE, config.REMOTE_VARIABLE, *secrets}
     members = {
         "server": ServerSettings,
         "retention": RetentionPolicy,
