@@ -16,6 +16,7 @@ from support import check, folders, graphs, server, web
 
 from lightrag_bkp import BackupManager as AsyncManager
 from lightrag_bkp.cli.app import app
+from lightrag_bkp.recovery import DisasterRecoveryManager
 from lightrag_bkp.sources import internals
 from lightrag_bkp.sync import BackupManager
 
@@ -177,6 +178,15 @@ def test_the_command_for_a_running_server(desk: Path) -> None:
         command = re.sub(r"http://[\d.:]+", running.url, block)
         run_shell(f"{command.rstrip()} --json > answer", desk, LIGHTRAG_API_KEY=running.api_key)
     assert json.loads((desk / "answer").read_text())["snapshot"]["consistency"] == "settled"
+
+
+def test_the_commands_through_a_server(desk: Path) -> None:
+    (block,) = blocks("Through the server", "sh")
+    with AsyncManager(desk / "backups") as manager:
+        manager.register_graph("support", desk / "rag_storage")
+        with web.serving(web.application(manager, None, DisasterRecoveryManager(manager))) as url:
+            run_shell(block.replace("http://127.0.0.1:9621", url), desk, LIGHTRAG_API_KEY=web.KEY)
+        assert len(manager.require_graph("support").list_snapshots()) == 2
 
 
 def test_every_command_is_shown() -> None:

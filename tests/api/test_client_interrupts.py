@@ -50,7 +50,9 @@ def operations_of(web: Web) -> list[dict[str, Any]]:
     return list(web.ask("GET", "/operations").document["operations"])
 
 
-def test_a_key_that_is_not_the_servers_own(tmp_path: Path, web: Web) -> None:
-    there = Program(tmp_path, {"LIGHTRAG_API_KEY": "another-key", "LIGHTRAG_BACKUP_SERVER": web.url})
+def test_a_subsystem_the_server_does_not_have_and_a_key_that_is_not_its_own(tmp_path: Path, web: Web) -> None:
+    there = Program(tmp_path, {"LIGHTRAG_API_KEY": KEY, "LIGHTRAG_BACKUP_SERVER": web.url})
+    assert "is not configured on this server" in there.bare("status", code=1).err
+    there.environ["LIGHTRAG_API_KEY"] = "another-key"
     said = there.bare("--json", "list", code=1).document["error"]
     assert said["code"] == "SERVER" and "set LIGHTRAG_API_KEY to the server's key" in said["message"]
