@@ -15,7 +15,7 @@ from ..backup import BackupManager
 from ..errors import LightragBkpError
 from . import elsewhere, here, packages
 from .findings import Diagnosis, Finding, Setting, State, in_order
-from .shown import shown
+from .shown import misspelt, shown
 
 __all__ = ["Diagnosis", "Finding", "Setting", "State", "diagnose"]
 
@@ -50,7 +50,8 @@ async def diagnose(
         at_home = looking.create_task(asyncio.to_thread(here.look, manager, settings, chosen))
         at_servers = looking.create_task(here.ask_servers(settings.graphs))
         at_targets = looking.create_task(elsewhere.look(manager))
-    found = [*at_home.result(), *at_servers.result(), *at_targets.result(), *packages.extras(), at_lightrag.result()]
+    found = [Finding("settings", State.WARNING, said) for said in misspelt(os.environ)]
+    found += [*at_home.result(), *at_servers.result(), *at_targets.result(), *packages.extras(), at_lightrag.result()]
     return Diagnosis(tuple(shown(settings, chosen)), in_order(found))
 
 

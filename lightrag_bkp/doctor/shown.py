@@ -1,15 +1,20 @@
 """Every setting as it holds, and who says so. No secret is ever part of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from ..config import GraphSettings, Settings
 from ..secret import Secret
+from ..settings import every
 from .findings import Setting
 
 _HIDDEN = frozenset({"replication.database_url"})
 """What may hold a password."""
+_BEGINNINGS = ("LIGHTRAG_BACKUP_", "LIGHTRAG_REPLICATION_", "LIGHTRAG_RECOVERY_")
+_READ_ELSEWHERE = frozenset({"LIGHTRAG_REPLICATION_API_KEY"})
+"""By one command alone: `target add`."""
 _EFFECTIVE = {"threads": "effective_threads", "jobs": "effective_jobs"}
 
 
@@ -33,6 +38,15 @@ def shown(settings: Settings, chosen: Secret | None) -> Iterator[Setting]:
             yield from (one(f"{name}.{part.name}", getattr(value, part.name)) for part in fields(value))
         else:
             yield one(name, getattr(settings, _EFFECTIVE.get(name, name)))
+
+
+def misspelt(environ: Mapping[str, str]) -> Iterator[str]:
+    """Names of variables that look like settings and are read by nobody, each with the setting that was meant."""
+    known = {one.variable for one in every() if one.variable} | _READ_ELSEWHERE
+    for name in sorted(environ):
+        if name.startswith(_BEGINNINGS) and name not in known:
+            meant = get_close_matches(name, known, 1)
+            yield f"{name} is set, and no setting has that name" + (f": is {meant[0]} meant?" if meant else "")
 
 
 def _kind(chosen: Secret | None) -> str:

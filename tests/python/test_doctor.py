@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,8 +21,10 @@ from lightrag_bkp import BackupManager, doctor
 from lightrag_bkp import sync as twins
 from lightrag_bkp.config import Settings
 from lightrag_bkp.doctor import elsewhere, here
+from lightrag_bkp.doctor.shown import misspelt
 from lightrag_bkp.replication import ReplicationManager, ReplicationTarget
 
+_VARIABLE = r"\"(LIGHTRAG_(?:BACKUP|REPLICATION|RECOVERY)_[A-Z_]+)\""
 SECRETS = ("correct horse", "wrong horse", "a-key-nobody-may-read", "hidden")
 
 
@@ -109,11 +112,21 @@ def test_settings_that_cannot_be_used(program: Program, environ: dict[str, str],
     assert said in ran.out and "hidden" not in ran.out
 
 
+def test_every_variable_that_is_read_is_known_to_be_a_setting() -> None:
+    package = Path(doctor.__file__).parents[1]
+    read = {name for path in package.rglob("*.py") for name in re.findall(_VARIABLE, path.read_text("utf-8"))}
+    assert len(read) > 10 and list(misspelt(dict.fromkeys(read, ""))) == []
+
+
 async def test_what_may_hold_a_password_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIGHTRAG_BACKUP_STORAGE_PATH", str(tmp_path / "storage"))
     monkeypatch.setenv("LIGHTRAG_REPLICATION_DATABASE_URL", "postgresql+psycopg://user:hidden@127.0.0.1:1/state")
     monkeypatch.setenv("LIGHTRAG_BACKUP_PASSPHRASE", "correct horse")
+    monkeypatch.setenv("LIGHTRAG_BACKUP_RETENTION_DAY", "7")
     document = (await doctor.diagnose()).document()
+    assert findings(document, "warning")["settings"] == [
+        "LIGHTRAG_BACKUP_RETENTION_DAY is set, and no setting has that name: is LIGHTRAG_BACKUP_RETENTION_DAYS meant?"
+    ]
     settings = {one["name"]: one["value"] for one in document["settings"]}
     assert (settings["replication.database_url"], settings["secret"]) == ("set, not shown", "a passphrase")
     assert findings(document, "failed").keys() == {"targets"}
