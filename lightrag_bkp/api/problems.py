@@ -147,8 +147,10 @@ _SAID = {
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For `responses=` of a route: the problems it may answer with, beside those every route has."""
-    usual = (401, 403, 413, 422, 429, 500, 503)
+    """For `responses=` of a route: the problems it may answer with, beside those every route has. Every route, since
+    every one reads what is stored: it may be of a newer version (412), or its disk may refuse (502).
+    """
+    usual = (401, 403, 412, 413, 422, 429, 500, 502, 503)
     content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{BackupProblem.__name__}"}}}
     return {status: {"content": content, "description": _SAID[status]} for status in sorted({*usual, *statuses})}
 
