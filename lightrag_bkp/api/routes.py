@@ -1,5 +1,6 @@
 """The router: everything below /api/v1/backup-replication, made anew at each call, and what starts and ends with it."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -84,9 +85,14 @@ def _lifespan(context: Context) -> Callable[[Any], Any]:
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         await context.start()
+        # What was made so far stays as long as the server: searching all of it for garbage now and then would stop the
+        # loop for as long as it takes, a tenth of a second.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:
+            gc.unfreeze()
             await context.stop()
 
     return lifespan
