@@ -268,6 +268,18 @@ class BackupManager:
         self.close()
 
 
+def registered_at(manager: BackupManager, working_dir: str, workspace: str) -> GraphBackup | None:
+    """The graph that is registered for a workspace of a directory, or None."""
+    place = os.path.realpath(working_dir)
+    with manager._lock:
+        registered = list(manager._graphs.values())
+    for graph in registered:
+        there = None if graph.source_dir is None else os.path.realpath(graph.source_dir)
+        if there == place and graph.workspace == workspace:
+            return graph
+    return None
+
+
 def _places_of(
     rag: Any, source_dir: str | os.PathLike[str] | None, workspace: str | None
 ) -> tuple[str | os.PathLike[str], str]:

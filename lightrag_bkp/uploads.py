@@ -34,6 +34,9 @@ async def place(repository: GraphRepository, snapshot_id: str, input_root: str, 
     Raises:
         ConflictError: another file is there, and nothing was changed.
     """
+    core = await repository.require()
+    if not await asyncio.to_thread(lambda: any(_is_upload(name) for name, *_ in core.body(snapshot_id)[1])):
+        return 0
     async with Staging(input_root, shared=True) as staging:
         uploads = Wanted(snapshot_id, items=[INPUTS])
         await staging.fill(repository, uploads, planned=await plan(repository, uploads, None))
@@ -51,6 +54,10 @@ async def place(repository: GraphRepository, snapshot_id: str, input_root: str, 
             names = [name for name in names if name not in other]
         await staging.publish(names, [])
     return len(names)
+
+
+def _is_upload(name: str) -> bool:
+    return name.partition("/")[0] == INPUTS
 
 
 def _lift(staged: str) -> None:

@@ -1,7 +1,6 @@
 """The router: everything below /api/v1/backup-replication, made anew at each call, and what starts and ends with it."""
 
 import gc
-import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,15 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from starlette.routing import Route
 
-from .. import config
+from .. import config, served
 from ..backup import BackupManager
-from ..discovery import UNNAMED
 from ..receiving.keys import KeyRing
+from ..sources import workers
 from . import backup as backup_routes
 from . import events, health, operations, receiving
 from . import recovery as recovery_routes
 from . import replication as replication_routes
-from .auth import ALLOW_OPEN_VARIABLE, Guard
+from .auth import Guard
 from .context import PREFIX, SCOPE_KEY, Context
 from .problems import ProblemRoute, Refused
 
@@ -56,9 +55,12 @@ def create_backup_routes(
             the database is.
     """
     context = Context(backup, replication, recovery, rag, settings or config.load())
-    context.guard = Guard(KeyRing(context.state), api_key, auth=auth, allow_open=_may_be_open())
-    if backup is not None and rag is not None:
-        backup.register_graph(rag.workspace or UNNAMED, rag=rag)
+    allow_open = context.settings.server.allow_open
+    context.guard = Guard(KeyRing(context.state), api_key, auth=auth, allow_open=allow_open)
+    if rag is not None:
+        workers.prepare(rag)
+        if backup is not None:
+            served.register(backup, rag)
     router = APIRouter(
         prefix=PREFIX, dependencies=[Depends(_bound(context))], lifespan=_lifespan(context), route_class=ProblemRoute
     )
@@ -84,16 +86,17 @@ def _bound(context: Context) -> Callable[..., Any]:
 def _lifespan(context: Context) -> Callable[[Any], Any]:
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
-        await context.start()
-        # What was made so far stays as long as the server: searching all of it for garbage now and then would stop the
-        # loop for as long as it takes, a tenth of a second.
-        gc.collect()
-        gc.freeze()
-        try:
-            yield
-        finally:
-            gc.unfreeze()
-            await context.stop()
+        async with workers.joined(context.rag):
+            await context.start()
+            # What was made so far stays as long as the server: searching all of it for garbage now and then would stop
+            # the loop for as long as it takes, a tenth of a second.
+            gc.collect()
+            gc.freeze()
+            try:
+                yield
+            finally:
+                gc.unfreeze()
+                await context.stop()
 
     return lifespan
 
@@ -112,7 +115,3 @@ def _nothing_here(parts: Iterable[APIRouter]) -> Callable[..., Any]:
         raise Refused(404, "not-found", "Not found", "there is nothing here: see /docs")
 
     return nothing_here
-
-
-def _may_be_open() -> bool:
-    return os.environ.get(ALLOW_OPEN_VARIABLE, "").lower() == "true"

@@ -209,6 +209,17 @@ async def test_uploads_are_added_to_what_is_there(parsed: GraphBackup, tmp_path:
     assert (there / "another.txt").read_text() == "stays"
 
 
+async def test_an_input_directory_without_uploads_is_no_obstacle(graph_dir: Path, tmp_path: Path) -> None:
+    """In one of the unnamed workspace there may be nothing but the directories of others."""
+    inputs = tmp_path / "inputs"
+    (inputs / "neighbour").mkdir(parents=True)
+    graph = BackupManager(tmp_path / "storage").register_graph("g", graph_dir, input_dir=inputs)
+    snapshot = await graph.create_snapshot()
+    (graph_dir / FULL_DOCS).unlink()
+    outcome = await graph.bring_home(snapshot.backup_id)
+    assert (outcome.uploads, [one.name for one in outcome.changed]) == (0, [FULL_DOCS])
+
+
 async def test_a_running_lightrag_gets_the_new_locations(parsed: GraphBackup, tmp_path: Path) -> None:
     snapshot = await parsed.create_snapshot()
     await parsed.restore(snapshot.backup_id, tmp_path / "target")
