@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support import check, dying, graphs, server
+from support.program import Program
 from support.server import RunningServer
 
 GRAPH = "kept"
@@ -43,6 +44,7 @@ def test_a_server_is_backed_up_restored_killed_and_started_again(tmp_path: Path)
         nobody_gets_in_without_the_key(running)
         first = snapshots_are_gated_and_quiesced(running, tmp_path)
         it_serves_what_was_restored(running, first, directory)
+        the_program_works_through_it(running, tmp_path)
         operation = killed_in_the_midst_of_a_backup(running, tmp_path)
     a_restore_dies(tmp_path, first)
     with serving(tmp_path) as running:
@@ -90,6 +92,22 @@ def it_serves_what_was_restored(running: RunningServer, first: dict[str, Any], d
     assert check.documents_by_status(directory).keys() == {"processed"}
     assert len(check.documents_by_status(directory)["processed"]) == 9
     assert check.findings(directory) == []
+
+
+def the_program_works_through_it(running: RunningServer, tmp_path: Path) -> None:
+    """Cuts are made inside LightRAG, restores go under it; from outside nothing is put under it."""
+    through = {"LIGHTRAG_BACKUP_SERVER": running.url, "LIGHTRAG_API_KEY": running.api_key}
+    there, here = Program(tmp_path, through), Program(tmp_path)
+    before = running.entities()
+    taken = there.bare("--json", "snapshot", GRAPH).document["snapshot"]
+    assert taken["consistency"] == "quiesced"
+    running.insert(texts(250, 1))
+    running.wait_until_idle()
+    said = here.sentence("restore", GRAPH, taken["backup_id"], tmp_path / "rag_storage", "--yes", code=1)
+    assert "for a LightRAG server has it open" in said
+    outcome = there.bare("--json", "restore", GRAPH, taken["backup_id"], "--yes").document
+    assert (outcome["reloaded"], outcome["restart_required"]) == (True, False)
+    assert running.entities() == before
 
 
 def answer(running: RunningServer) -> list[str]:
