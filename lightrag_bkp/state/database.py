@@ -21,6 +21,8 @@ from .sealing import KeyBox
 
 _LOCK_NUMBER = 0x6C72626B70  # "lrbkp"
 _WAIT_S = 30
+_making = threading.Lock()
+"""Held while a file is made: nobody in this process has it open before its first descriptor is closed."""
 _READS = "lrb_reads"
 
 
@@ -209,9 +211,14 @@ class State:
         return engine
 
     def _make_file(self, path: str) -> None:
+        """Makes the file, for its owner alone. One that is there is never opened here: whoever closes a descriptor of
+        it ends all locks SQLite holds on it in this process, and others would write at the same time.
+        """
         try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            with _making:
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                with contextlib.suppress(FileExistsError):
+                    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StateError(
                 f"the replication database {path!r} cannot be opened: {error.strerror}", op="open", target=path

@@ -318,6 +318,27 @@ def test_what_cannot_be_reached_is_named_without_its_password(tmp_path: Path) ->
         State(f"sqlite:///{broken}", keys).targets()
 
 
+_ANOTHER_PROCESS_WRITES = """
+import sqlite3, sys
+sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMMEDIATE")
+"""
+
+
+def test_whoever_reads_lets_no_other_process_into_a_transaction(tmp_path: Path) -> None:
+    """The locks SQLite has on a file end when the process closes any descriptor of it."""
+    file = tmp_path / "state" / "replication.db"
+    writer, reader = (State(f"sqlite:///{file}", str(tmp_path / "key")) for _ in range(2))
+    with reader.reading(), writer.reading():
+        pass
+    with writer.connected() as connection:
+        connection.execute(sa.text("DELETE FROM targets"))
+        with reader.reading() as looking:
+            assert looking.execute(sa.text("SELECT count(*) FROM targets")).scalar() == 0
+        command = [sys.executable, "-c", _ANOTHER_PROCESS_WRITES, str(file)]
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "database is locked" in refused.stderr
+
+
 # ---- what was sent ----
 
 
