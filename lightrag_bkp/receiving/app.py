@@ -178,25 +178,21 @@ class ReceiveApplication:
         return 201 if made else 200, {}
 
     async def _append(self, request: _Request) -> Answer:
-        epoch = await self._in_thread(self._admit, request)
+        await self._in_thread(self._admit, request)
         repository = request.headers[protocol.REPOSITORY_HEADER.lower()]
         content = await request.body.read()
-        return 200, await self._in_thread(
-            self.receiver.append, request.api_key, request.replica, repository, epoch, content
-        )
+        return 200, await self._in_thread(self.receiver.append, request.api_key, request.replica, repository, content)
 
     # ---- what is looked at before a body is read ----
 
-    def _admit(self, request: _Request) -> int:
-        """Epoch, repository and the body's length. Returns the epoch."""
+    def _admit(self, request: _Request) -> None:
+        """Epoch, repository and the body's length."""
         repository = request.headers.get(protocol.REPOSITORY_HEADER.lower(), "")
         if not _REPOSITORY.fullmatch(repository):
             raise Refusal(422, "bad_name", f"the header {protocol.REPOSITORY_HEADER} must be 32 lower-case hex digits")
-        epoch = decimal(request.headers, protocol.EPOCH_HEADER)
-        self.receiver.check_epoch(request.replica, epoch, repository)
+        self.receiver.check_epoch(request.replica, decimal(request.headers, protocol.EPOCH_HEADER), repository)
         length = request.body.declared()
         self.receiver.room.ask(request.key.name, length, length, request.key.quota_bytes)
-        return epoch
 
     def _admit_part(self, request: _Request) -> tuple[str, Part]:
         """That, and what is said of the object. Returns its kind, and the part without its content."""

@@ -1,7 +1,6 @@
 """Whether a replica is what its receipts say, without its key: the chain of its log, and every pack hashed again."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -80,21 +79,18 @@ def _status(replica: Replica) -> Iterator[tuple[str, str]]:
     try:
         replica.status()
     except DamagedError:
-        said = "what its sender said last, and its epoch, cannot be read, so that nothing more is taken:"
+        said = "what its sender said last cannot be read, so that nothing more is taken:"
         yield "replica/status", f"{said} `replica verify --send-again` writes it anew"
 
 
 def _mend_status(replica: Replica) -> None:
-    """Writes a status that cannot be read anew: with the log's epoch; all else comes with the sender's next request. An
-    epoch that was said and stands in no entry is forgotten."""
+    """Writes a status that cannot be read anew, without anything: that comes with the sender's next request."""
     with replica.writing():
         try:
             replica.status()
         except DamagedError:
-            head = replica.head()
-            content = json.dumps({"epoch": 0 if head is None else head.epoch}).encode()
             path = os.path.join(replica.directory, "replica", "status")
-            shelf.replace(path, content, replica.quarantine.directory)
+            shelf.replace(path, b"{}", replica.quarantine.directory)
 
 
 def _receipt(replica: Replica, number: int, rotten: frozenset[str] | None) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,7 @@ from .protocol import (
 )
 from .quarantine import Part
 from .refusal import Refusal
-from .replica import MOST_RECEIPTS, Replica
+from .replica import MOST_RECEIPTS, Head, Replica
 from .replicas import DEFAULT_SILENT_S, Replicas, lag
 from .retention import Rules, thin
 from .room import Room
@@ -76,7 +76,7 @@ class Receiver:
     def capabilities(self, key: ReceiveKey, busy: bool) -> dict[str, Any]:
         """Who this is, and whether it can receive."""
         free = self.room.free_bytes()
-        epochs = [_epoch(replica) for sender, replica in self.replicas.all() if sender == key.name]
+        heads = [_readable_head(replica) for sender, replica in self.replicas.all() if sender == key.name]
         return {
             "product": "lightrag-bkp",
             "protocol": PROTOCOL,
@@ -86,7 +86,7 @@ class Receiver:
             "ready": True,
             "busy": busy,
             "low_space": free < PACK_BYTES,
-            "epoch": max(epochs, default=0),
+            "epoch": max((head.epoch for head in heads if head is not None), default=0),
             "free_bytes": free,
             "reason": "",
             "limits": {
@@ -105,7 +105,7 @@ class Receiver:
         return {
             "repository_id": head.repository_id.hex(),
             "sealed": head.sealed,
-            "epoch": replica.status()["epoch"],
+            "epoch": head.epoch,
             "number": head.number,
             "sha256": head.sha256.hex(),
             "receipts": [
@@ -126,24 +126,24 @@ class Receiver:
     # ---- what writes ----
 
     def check_epoch(self, replica: Replica, epoch: int, repository_id: str) -> None:
-        """Refuses an old primary, and another repository; remembers a higher epoch.
+        """Refuses an old primary, and another repository.
+
+        The epoch to hold against is that of the last entry here. One that a header alone says is held against nothing
+        and kept nowhere: a request that is refused, or a mistaken one, would lock out the real sender for ever.
 
         Raises:
-            Refusal: either.
+            Refusal: either. DamagedError: what is kept of the sender cannot be read, and nothing more is taken.
         """
         head = replica.head()
         if head is None:
             return
-        known = replica.status()["epoch"]
-        if epoch < known:
-            said = f"epoch {epoch} is over: this replica has seen epoch {known}, so another primary has taken over"
-            raise Refusal(409, "stale_epoch", said, epoch=known)
+        replica.status()
+        if epoch < head.epoch:
+            said = f"epoch {epoch} is over: this replica has seen epoch {head.epoch}, so another primary has taken over"
+            raise Refusal(409, "stale_epoch", said, epoch=head.epoch)
         if repository_id != head.repository_id.hex():
             said = f"this replica is of repository {head.repository_id.hex()}; nothing is overwritten"
             raise Refusal(409, "other_repository", said, repository_id=head.repository_id.hex())
-        if epoch > known:
-            with replica.writing():
-                replica.note(epoch=max(epoch, replica.status()["epoch"]))
 
     def take_part(self, replica: Replica, kind: str, part: Part, content: bytes) -> tuple[int, bool, bool]:
         """As `Replica.take_part`, of a part that came as it was sent."""
@@ -152,7 +152,7 @@ class Receiver:
             raise Refusal(400, "damaged_part", said, offset=replica.quarantine.held(part.sha256))
         return replica.take_part(kind, part, content)
 
-    def append(self, api_key: str, replica: Replica, repository_id: str, epoch: int, body: bytes) -> dict[str, Any]:
+    def append(self, api_key: str, replica: Replica, repository_id: str, body: bytes) -> dict[str, Any]:
         """Takes entries and receipts; returns the signed acknowledgement once all is durable."""
         said = _document(body)
         nonce, entries = said.get("nonce"), _members(said, "entries", PAGE)
@@ -172,7 +172,7 @@ class Receiver:
                     replica.quarantine.discard(entry["object"])
             for number, needs in asked.items():
                 replica.grant(number, needs)
-            self._hear(replica, said, epoch)
+            self._hear(replica, said)
         if receipts:
             self._thin(replica)
         return self._acknowledge(replica, nonce, [number for number, _ in receipts]).signed(api_key)
@@ -192,14 +192,13 @@ class Receiver:
             said = "event=replica_thinned graph=%s snapshots=%d packs=%d bytes=%d"
             logger.info(said, replica.graph_id, len(gone.dropped), gone.packs, gone.freed_bytes)
 
-    def _hear(self, replica: Replica, said: Mapping[str, Any], epoch: int) -> None:
+    def _hear(self, replica: Replica, said: Mapping[str, Any]) -> None:
         head = replica.require_head()
         told = said.get("head") or {"number": head.number}
         if not isinstance(told, dict):
             raise Refusal(422, "bad_request", "`head` must be an object")
         number, behind = _number(told, "number"), _number(told, "behind_bytes", 0)
         changed: dict[str, Any] = {"head": number, "behind_bytes": behind, "heard_us": now_us()}
-        changed["epoch"] = max(epoch, replica.status()["epoch"])
         if number <= head.number and not behind:
             changed["even_us"] = changed["heard_us"]
         if "held" in said:
@@ -212,7 +211,7 @@ class Receiver:
         return Acknowledgement(
             graph=replica.graph_id,
             repository_id=head.repository_id.hex(),
-            epoch=replica.status()["epoch"],
+            epoch=head.epoch,
             number=head.number,
             sha256=head.sha256.hex(),
             entries=head.number + 1,
@@ -224,12 +223,12 @@ class Receiver:
         )
 
 
-def _epoch(replica: Replica) -> int:
-    """The highest one a replica has seen; 0 where it is damaged: that is told when somebody sends there."""
+def _readable_head(replica: Replica) -> Head | None:
+    """None also where it is damaged: that is told when somebody sends there."""
     try:
-        return int(replica.status()["epoch"])
+        return replica.head()
     except DamagedError:
-        return 0
+        return None
 
 
 # ---- what a body says ----

@@ -44,16 +44,16 @@ def read_receipt(number: int, path: str) -> Receipt:
 
 
 def read_status(path: str) -> dict[str, Any]:
-    """{epoch, head, behind_bytes, heard_us, even_us, held}, as far as they are known.
+    """{head, behind_bytes, heard_us, even_us, held}, as far as they are known.
 
     Raises:
         DamagedError: it is damaged.
     """
     status = _document(path)
     if status is None:
-        return {"epoch": 0}
+        return {}
     held = status.get("held", [])
-    numbers = [status.get("epoch"), *(status.get(name, 0) for name in _SAID)]
+    numbers = [status.get(name, 0) for name in _SAID]
     if not isinstance(held, list) or not _are_numbers(numbers + held):
         raise DamagedError("what is kept of a replica's sender is damaged", target=path)
     return status

@@ -84,7 +84,7 @@ class Replica:
         return head
 
     def status(self) -> dict[str, Any]:
-        """The highest epoch seen, and what the sender said: {epoch, head, behind_bytes, heard_us, even_us, held}.
+        """What the sender said last: {head, behind_bytes, heard_us, even_us, held}.
 
         Raises:
             DamagedError: it cannot be read.

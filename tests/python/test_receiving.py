@@ -360,8 +360,8 @@ def test_a_list_that_is_not_enough_for_its_snapshot_gets_no_receipt(
         ("receipt", b"no JSON"),
         ("receipt", b'{"sha256": 1, "needs": [], "received_us": "x", "time_us": null}'),
         ("entry", None),
-        ("status", b'{"epoch": 0, "head": "x"}'),
-        ("status", b'{"epoch": true}'),
+        ("status", b'{"head": "x"}'),
+        ("status", b'{"held": true}'),
         ("status", b"\xff"),
     ],
 )

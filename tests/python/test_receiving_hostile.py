@@ -427,17 +427,44 @@ def test_another_repository_is_refused_before_its_body_comes(host: Host, sender:
     assert (status_of(answer), error_of(answer)) == (409, "other_repository")
 
 
+def of_epoch(stored: bytes, epoch: int) -> bytes:
+    """A log entry as it would be had it been written in another epoch."""
+    entry = bytearray(stored[:-32])
+    struct.pack_into("<Q", entry, 40, epoch)
+    return bytes(entry) + hashlib.sha256(entry).digest()
+
+
 def test_a_lower_epoch_is_refused_whatever_it_sends(host: Host, sender: Sender) -> None:
+    raised = {"number": 1, "bytes": base64.b64encode(of_epoch(sender.core.entry(1)[0], 3)).decode()}
     sender.epoch = 3
-    sender.append([])
+    assert sender.post_log({"entries": [raised]}).epoch == 3
     assert sender.ask("GET", "/graphs/alpha")[1]["epoch"] == 3
     assert sender.ask("GET", "/capabilities")[1]["epoch"] == 3
     sender.epoch = 2
     name, pack = pack_of(host, sender)
-    for status, said in (sender.append([]), sender.upload(name, pack)):
+    for status, said in (sender.append([]), sender.upload(name, pack), sender.write("POST", "/log", b"no JSON")):
         assert (status, said["error"], said["epoch"], said["retryable"]) == (409, "stale_epoch", 3, False)
     sender.epoch = 3
-    sender.ship(host.snapshot)
+    assert sender.append([]).epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"no JSON", 422),
+        (b'{"nonce": 1}', 422),
+        (b'{"nonce": "0123456789abcdef", "entries": [{"number": 1, "bytes": "bm8gZW50cnk="}]}', 422),
+        (b'{"nonce": "0123456789abcdef", "head": {"number": 1, "behind_bytes": -1}}', 422),
+        (b'{"nonce": "0123456789abcdef"}', 200),
+    ],
+)
+def test_an_epoch_that_no_entry_has_locks_nobody_out(host: Host, sender: Sender, body: bytes, status: int) -> None:
+    sender.epoch = 9 * 10**18
+    assert sender.write("POST", "/log", body)[0] == status
+    sender.upload(*pack_of(host, sender))
+    sender.epoch = 0
+    assert sender.ask("GET", "/graphs/alpha")[1]["epoch"] == 0
+    assert sender.ship(host.snapshot).epoch == 0
 
 
 def test_nothing_is_receipted_that_is_not_here(host: Host, sender: Sender) -> None:
