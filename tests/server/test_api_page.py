@@ -17,7 +17,7 @@ exec "$REAL_CURL" --write-out '%{stderr}status %{http_code}\\n' "$@"
 """
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.skipif(not (shutil.which("curl") or os.environ.get("CI")), reason="curl is not installed")
 def test_every_command_is_answered_as_the_page_says(tmp_path: Path, built_graph: Path) -> None:
     script = "".join(re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S))
     said = re.findall(r"  # (\d{3})$", script, re.M)
