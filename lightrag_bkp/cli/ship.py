@@ -92,7 +92,7 @@ def send_new(session: Session, backup: "Manager", graph: str) -> list[dict[str, 
     done = [_document(targets[log.target_id], log) for log in logs]
     for one in done:
         if not one["is_there"]:
-            session.warn(graph, f"target {one['name']} has no copy yet: {one['error_message']}")
+            session.warn(graph, f"target {one['name']} lacks this snapshot: {one['error_message']}")
     return done
 
 

@@ -60,6 +60,8 @@ class _Journey:
     log_id: int
     timestamp: datetime
     begun: float
+    newest: str | None = None
+    """What was sent where no snapshot was asked for."""
     sent_bytes: int = 0
     reached: dict[str, int] = field(default_factory=dict)
     """How far the target took each object, over all tries: only what goes beyond is progress."""
@@ -71,7 +73,7 @@ class _Journey:
             self.timestamp,
             message,
             graph_id=self.repository.graph_id,
-            snapshot_id=self.snapshot_id,
+            snapshot_id=self.snapshot_id or self.newest,
             bytes=self.sent_bytes,
             seconds=round(time.monotonic() - self.begun, 3),
         )
@@ -175,9 +177,11 @@ class Courier:
                 shipment = Shipment(
                     cargo, repository.graph_id, peer, destination.address.api_key, destination.name, journey.reached
                 )
+                chosen = _chosen(core, journey.snapshot_id)
+                journey.newest = next(iter(chosen), None)
                 try:
                     lacking = 0 if reach is None else cargo.bytes_since(reach + 1)
-                    said, text = await shipment.run(_chosen(core, journey.snapshot_id), lacking)
+                    said, text = await shipment.run(chosen, lacking)
                     return said.number if reach is None else reach, text
                 except Setback as setback:
                     raise _Moved(setback, shipment.accepted_bytes) from None
@@ -218,7 +222,7 @@ class Courier:
 
     def _write(self, journey: _Journey, status: ReplicationStatus, message: str | None) -> ReplicationLog:
         log = journey.log(status, message)
-        self._table().note(journey.log_id, status.value, message, log.bytes, log.seconds)
+        self._table().note(journey.log_id, log.snapshot_id, status.value, message, log.bytes, log.seconds)
         return log
 
 

@@ -69,8 +69,9 @@ class Address:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP status and the JSON document that came with it; {} when none did. `date` is the header, if any; `reason`
-    and `retry_after_s` are what else was said of a status that is no success.
+    """An HTTP status and the JSON document that came with it; {} when none did, and then `flaw` is what is wrong with
+    what came. `date` is the header, if any; `reason` and `retry_after_s` are what else was said of a status that is no
+    success.
     """
 
     status: int
@@ -78,6 +79,7 @@ class Answer:
     date: str | None = field(default=None, compare=False)
     reason: str = field(default="", compare=False)
     retry_after_s: float | None = field(default=None, compare=False)
+    flaw: str = field(default="", compare=False)
 
 
 class Peer:
@@ -207,9 +209,9 @@ class Peer:
             ) as response:
                 if 300 <= response.status < 400:
                     raise Refusal(f"{self._url} answers {response.status}, and nothing is followed: correct the URL")
-                found = await _document(response, self._answer_max_bytes)
+                found, flaw = await _document(response, self._answer_max_bytes)
                 date, wait_s = response.headers.get("Date"), retry_after(response.headers.get("Retry-After"))
-                return Answer(response.status, found, date, response.reason or "", wait_s)
+                return Answer(response.status, found, date, response.reason or "", wait_s, flaw)
 
     async def _paced(self, body: bytes | memoryview, stall: asyncio.Timeout) -> AsyncIterator[bytes | memoryview]:
         loop = asyncio.get_running_loop()
@@ -257,18 +259,20 @@ class Peer:
         return None
 
 
-async def _document(response: aiohttp.ClientResponse, max_bytes: int) -> Mapping[str, Any]:
-    """The JSON object of an answer; {} when it is none."""
+async def _document(response: aiohttp.ClientResponse, max_bytes: int) -> tuple[Mapping[str, Any], str]:
+    """The JSON object of an answer, or {} and why it is none."""
     text = bytearray()
     while piece := await response.content.read(max_bytes + 1 - len(text)):
         text += piece
         if len(text) > max_bytes:
-            return {}
+            return {}, f"its answer is longer than {max_bytes} bytes"
+    if not text:
+        return {}, "its answer is empty"
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return {}, "its answer is no JSON"
+    return (found, "") if isinstance(found, dict) else ({}, "its answer is JSON, and no object")
 
 
 def _tls(settings: ProbeSettings) -> ssl.SSLContext:

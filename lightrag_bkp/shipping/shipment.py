@@ -80,7 +80,7 @@ class Shipment:
         except Setback as setback:
             if setback.document.get("error") != "incomplete":
                 raise
-            lost = self._read(answers.lost, setback.document)
+            lost = self._read(answers.lost, setback)
         logger.warning("event=replica_incomplete graph=%s target=%s objects=%d", self._graph_id, self._label, len(lost))
         return await self._bring(snapshot_ids, (await self._existing()).number, frozenset(), lost)
 
@@ -118,7 +118,7 @@ class Shipment:
             if refused.status == 404 and refused.document.get("error") == "no_replica":
                 return None
             raise
-        said = self._read(answers.replica, answer.document)
+        said = self._read(answers.replica, answer)
         if said.repository_id != self._head.repository_id.hex():
             raise Refusal(
                 f"{self._label} holds another repository of graph {self._graph_id!r}: remove that replica there, or"
@@ -132,9 +132,11 @@ class Shipment:
             )
         return said
 
-    def _read(self, reader: Callable[[Mapping[str, Any]], T], document: Mapping[str, Any]) -> T:
+    def _read(self, reader: Callable[[Mapping[str, Any]], T], said: Answer | Setback) -> T:
         try:
-            return reader(document)
+            if isinstance(said, Answer) and said.flaw:
+                raise ValueError(said.flaw)
+            return reader(said.document)
         except ValueError as error:
             raise Setback(f"{self._label} does not answer as a receiver does: {error}") from None
 
@@ -166,7 +168,7 @@ class Shipment:
         for at in range(0, len(objects), protocol.PAGE):
             page = [{"sha256": name, "size": size} for name, size in objects[at : at + protocol.PAGE]]
             answer = await self._peer.ask("POST", self._path("missing"), document={"objects": page})
-            found = self._read(answers.missing, answer.document)
+            found = self._read(answers.missing, answer)
             if any(offset > asked.get(name, -1) for name, offset in found.items()):
                 raise Setback(f"{self._label} asks for something that was not offered")
             missing |= found
@@ -197,7 +199,7 @@ class Shipment:
             part, digest = await content.part(offset, min(protocol.BODY_BYTES, size - offset))
             answer = await self._put_part(kind, name, part, digest, size, offset)
             self._count(name, offset + len(part))
-            reached, is_complete = self._read(answers.progress, answer.document)
+            reached, is_complete = self._read(answers.progress, answer)
             if is_complete:
                 return
             if not offset < reached < size:
@@ -292,7 +294,7 @@ class Shipment:
             document={"entries": entries, "receipts": receipts, "head": head, "held": self._held, "nonce": nonce},
             headers=self._headers,
         )
-        said = self._read(lambda found: answers.acknowledgement(found, self._api_key, nonce), answer.document)
+        said = self._read(lambda found: answers.acknowledgement(found, self._api_key, nonce), answer)
         if said is None:
             raise Setback(f"{self._label} acknowledges without having the key: something in between answers")
         await self._check(said, receipts)

@@ -78,12 +78,26 @@ class Shipments:
             )
         return int(number)
 
-    def note(self, log_id: int, status: str, error_message: str | None, sent_bytes: int, seconds: float) -> None:
-        """What became of an attempt; nothing when its target was removed meanwhile."""
+    def note(
+        self,
+        log_id: int,
+        snapshot_id: str | None,
+        status: str,
+        error_message: str | None,
+        sent_bytes: int,
+        seconds: float,
+    ) -> None:
+        """What became of an attempt, and of which snapshot; nothing when its target was removed meanwhile."""
         change = sa.update(replication_logs).where(replication_logs.c.log_id == log_id)
         with self._state.connected() as connection:
             connection.execute(
-                change.values(status=status, error_message=error_message, bytes=sent_bytes, seconds=seconds)
+                change.values(
+                    snapshot_id=snapshot_id,
+                    status=status,
+                    error_message=error_message,
+                    bytes=sent_bytes,
+                    seconds=seconds,
+                )
             )
 
     def overtake(self, log_id: int, graph_id: str, target_id: str, ended: str, message: str) -> None:

@@ -352,7 +352,7 @@ def test_attempts_are_kept_in_a_bounded_number(manager: ReplicationManager, monk
     table.begin("support", two.target_id, None, "PENDING", 1)
     for second in range(5):
         number = table.begin("support", one.target_id, f"s{second}", "RUNNING", second * 1_000_000)
-    table.note(number, "FAILED", "the line is cut", 7, 1.5)
+    table.note(number, "s4", "FAILED", "the line is cut", 7, 1.5)
     newest = ReplicationLog(
         one.target_id, ReplicationStatus.FAILED, datetime(1970, 1, 1, 0, 0, 4, tzinfo=UTC), "the line is cut",
         graph_id="support", snapshot_id="s4", bytes=7, seconds=1.5,

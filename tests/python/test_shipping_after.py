@@ -133,12 +133,13 @@ def test_the_command_sends_what_it_took_and_only_warns_when_it_cannot(
     here.environ["LIGHTRAG_BACKUP_STORAGE_PATH"] = "here"
     program, listening = there
     (tmp_path / "receiver.key").write_text(new_key(program))
-    here.bare("snapshot", "alpha")
+    newest = here.bare("snapshot", "alpha", "--json").document["snapshot"]["backup_id"]
     words = ("--api-key-file", "receiver.key", "--ca-file", listening.authority.ca)
     here.bare("target", "add", "there", listening.url, *words)
     assert "name a target with --to" in here.bare("replicate", "alpha", code=2).err
     sent = here.bare("replicate", "alpha", "--to", "there", "--json").document["replications"]
-    assert [(one["name"], one["status"], one["is_there"]) for one in sent] == [("there", "COMPLETED", True)]
+    told = [(one["name"], one["snapshot_id"], one["status"], one["is_there"]) for one in sent]
+    assert told == [("there", newest, "COMPLETED", True)]
     assert "copied to there" in here.bare("snapshot", "alpha").out
     first = here.bare("snapshot", "alpha", "--json").document["snapshot"]["backup_id"]
     here.environ["LIGHTRAG_REPLICATION_AFTER_SNAPSHOT"] = "false"
@@ -154,6 +155,12 @@ def test_the_command_sends_what_it_took_and_only_warns_when_it_cannot(
     here.bare("replicate", "alpha")
     assert re.search(r"^alpha +there +even +20", here.bare("status").out, re.M)
     assert program.json("replica", "list")["replicas"][0]["lag"]["bytes"] == 0
+    with ReplicationManager(storage_path=tmp_path / "here") as known:
+        known.update_target(older["target_id"], api_key="another-than-was-made-there")
+    here.environ["LIGHTRAG_REPLICATION_AFTER_SNAPSHOT"] = "true"
+    (tmp_path / "source" / "notes").write_text("third")
+    lacking = here.bare("snapshot", "alpha").err
+    assert "target there lacks this snapshot: " in lacking and "answers 401: the API key is not valid here" in lacking
     here.bare("target", "add", "dead", "https://127.0.0.1:1", "--api-key-file", "receiver.key")
     failed = here.bare("replicate", "alpha", "--to", "dead", "--patience", "0", code=1)
     assert "FAILED" in failed.out and "cannot be reached" in failed.out

@@ -248,6 +248,29 @@ async def test_what_one_target_answers_takes_no_other_down(
     assert replicator.logs(bad.target_id)[0].status is bad.status
 
 
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"<html>", "its answer is no JSON"),
+        (b"[]", "its answer is JSON, and no object"),
+        (b" " * (2 << 20), "its answer is longer than 1048576 bytes"),
+    ],
+)
+async def test_what_is_no_document_is_told_as_that(
+    raw: bytes, said: str, odd_and_good: tuple[There, There], backups: BackupManager,
+    replication: ReplicationManager, tmp_path: Path,
+) -> None:  # fmt: skip
+    def meddle(answer: Said) -> None:
+        answer.status, answer.raw = 200, raw
+
+    odd, _ = odd_and_good
+    await new_graph(backups, tmp_path / "source", "alpha", 1000)
+    async with meddling(odd.port, meddle) as port:
+        bad = await try_once(sent_to(replication, "alpha", odd.target("odd", port)))
+    assert bad.status is ReplicationStatus.FAILED
+    assert bad.error_message == f"odd does not answer as a receiver does: {said}"
+
+
 async def test_a_mistake_met_with_one_target_is_its_failure_alone(
     odd_and_good: tuple[There, There],
     backups: BackupManager,

@@ -1,6 +1,7 @@
 """Requests to a target under odd circumstances: whom the key is shown to, what is followed, how long is waited."""
 
 import asyncio
+import gzip
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -112,10 +113,26 @@ async def test_what_trying_again_may_change_and_what_not(status: int, kind: type
     assert not isinstance(found, Setback) or found.retry_after_s == 7
 
 
-@pytest.mark.parametrize("body", [b"", b"[1]", b"no json", b"[" * 100_000, b'{"a": "' + b"x" * (2 << 20) + b'"}'])
-async def test_an_answer_that_is_none_is_an_empty_one(body: bytes) -> None:
-    async with serving(lambda head: answer("200 OK", body)) as (port, _):
-        assert await ask(f"http://127.0.0.1:{port}") == Answer(200, {})
+LONG = b'{"a": "' + b"x" * (2 << 20) + b'"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "flaw"),
+    [
+        (b"", [], "its answer is empty"),
+        (b"[1]", [], "its answer is JSON, and no object"),
+        (b"no json", [], "its answer is no JSON"),
+        (b"[" * 100_000, [], "its answer is no JSON"),
+        (LONG, [], "its answer is longer than 1048576 bytes"),
+        (gzip.compress(LONG), [b"Content-Encoding: gzip"], "its answer is longer than 1048576 bytes"),
+    ],
+)
+async def test_an_answer_that_is_none_is_an_empty_one_and_says_why(
+    body: bytes, headers: list[bytes], flaw: str
+) -> None:
+    async with serving(lambda head: answer("200 OK", body, *headers)) as (port, _):
+        found = await ask(f"http://127.0.0.1:{port}")
+    assert (found, found.flaw) == (Answer(200, {}), flaw)
 
 
 async def test_an_answer_that_ends_early_is_a_setback() -> None:
