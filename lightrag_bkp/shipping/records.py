@@ -28,8 +28,8 @@ class ReplicationLog:
     """One attempt.
 
     Attributes:
-        target_id, graph_id: what went where. snapshot_id: what was asked for, else the newest when it was last tried; None:
-            it was not tried yet.
+        target_id, graph_id: what went where. snapshot_id: what was asked for, else the newest when last tried; None: it
+            was not tried yet.
         status: how far it came. timestamp: when it began, aware, UTC.
         error_message: one sentence where something was wrong.
         bytes: of packs and log entries that were sent. seconds: how long it took.
