@@ -210,6 +210,37 @@ def check_text(text: str, name: str) -> str:
     return text
 
 
+def check_holder(holder: str) -> str:
+    """Returns `holder` when the core can be asked for it; that refuses what else cannot hold.
+
+    Raises:
+        InvalidInputError: it is no text, or not one that can be written as UTF-8, or has a NUL.
+    """
+    if "\0" in check_text(holder, "holder") or any("\ud800" <= one <= "\udfff" for one in holder):
+        raise InvalidInputError(f"holder {holder!r} cannot be used: leave out the NUL, or what is no character")
+    return holder
+
+
+def check_items(items: Sequence[str] | None) -> list[str] | None:
+    """Returns names of files as a list when files can have them, or None. What `os.fsdecode` makes of bytes that are no
+    UTF-8 is such a name.
+
+    Raises:
+        InvalidInputError: no file can have one of them.
+    """
+    if items is None:
+        return None
+    names = check_names(items, "items")
+    for name in names:
+        try:
+            possible = b"\0" not in os.fsencode(name)
+        except UnicodeEncodeError:  # half a pair of UTF-16
+            possible = False
+        if not possible:
+            raise InvalidInputError(f"items names {name!r}, which no file can be called: a listing names all")
+    return names
+
+
 def check_names(names: Sequence[str], name: str) -> list[str]:
     """Returns `names` as a list when they are texts; one text is no list of them.
 

@@ -27,6 +27,7 @@ from .errors import DamagedError, InvalidInputError, LightragBkpError, NotFoundE
 from .failover import Failover
 from .failover_history import SETTLED, FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
 from .graph import GraphBackup
+from .graph.keeping import change_hold
 from .health import ComponentHealth, HealthStatus, HealthValidator, check_manager, worst
 from .models import BackupSnapshot, VerifyLevel
 from .points import FAILOVER, VALIDATION, NamedSnapshot, PointStore, RecoveryPoint, holder_of, new_id, problems
@@ -335,7 +336,7 @@ class DisasterRecoveryManager:
         tags = {"recovery_point": checkpoint_id, **({"description": description} if description else {})}
         snapshot = await graph.create_snapshot(metadata=tags)
         try:
-            await graph.hold(snapshot.backup_id, holder_of(checkpoint_id))
+            await change_hold(graph, "hold", snapshot.backup_id, holder_of(checkpoint_id))
         except BaseException:
             await to_the_end(_forget(graph, snapshot, checkpoint_id))
             raise
@@ -371,7 +372,7 @@ class DisasterRecoveryManager:
             graph = self.backup.require_graph(graph_id)
             for snapshot in await asyncio.to_thread(graph.list_snapshots):
                 if holder in snapshot.holders:
-                    released += await graph.release(snapshot.backup_id, holder)
+                    released += await change_hold(graph, "release", snapshot.backup_id, holder)
         return released
 
 
@@ -400,7 +401,7 @@ def _document(checkpoint_id: str, description: str, snapshots: dict[str, BackupS
 async def _forget(graph: GraphBackup, snapshot: BackupSnapshot, checkpoint_id: str) -> None:
     """Lets go of and deletes a snapshot that was taken for a point that will not be."""
     try:
-        await graph.release(snapshot.backup_id, holder_of(checkpoint_id))
+        await change_hold(graph, "release", snapshot.backup_id, holder_of(checkpoint_id))
         await graph.delete_snapshot(snapshot.backup_id)
     except LightragBkpError as error:
         logger.warning("event=snapshot_left graph=%s id=%s error=%r", graph.graph_id, snapshot.backup_id, str(error))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from .. import _bridge, arguments, trial, validation, verification
-from ..errors import ConflictError
+from ..errors import ConflictError, InvalidInputError
 from ..models import (
     ProgressCallback,
     PruneOutcome,
@@ -17,6 +17,7 @@ from ..models import (
     VerifyOutcome,
     stored_object,
 )
+from ..points import point_of
 from ..repository import EXPIRED, scan
 from ..verdicts import Validation
 from .known import KnownGraph
@@ -73,9 +74,10 @@ class Keeping(KnownGraph):
             False when `holder` held it already.
 
         Raises:
-            NotFoundError: no such snapshot. InvalidInputError: the holder's name cannot be stored.
+            NotFoundError: no such snapshot. InvalidInputError: the holder's name cannot be stored, or is a recovery
+                point's, which holds by itself.
         """
-        return await self._change_hold("hold", snapshot_id, holder)
+        return await change_hold(self, "hold", snapshot_id, _refuse_point(holder))
 
     async def release(self, snapshot_id: str, holder: str = "user") -> bool:
         """Ends a hold.
@@ -84,20 +86,10 @@ class Keeping(KnownGraph):
             False when `holder` did not hold it.
 
         Raises:
-            NotFoundError: no such snapshot.
+            NotFoundError: no such snapshot. InvalidInputError: the holder is a recovery point, which lets go when it is
+                deleted.
         """
-        return await self._change_hold("release", snapshot_id, holder)
-
-    async def _change_hold(self, op: Literal["hold", "release"], snapshot_id: str, holder: str) -> bool:
-        arguments.check_text(holder, "holder")
-        snapshot = await self._require(snapshot_id)
-        core = await self._repository.require()
-        make_job = _bridge.hold_job if op == "hold" else _bridge.release_job
-        changed = bool(await _bridge.run(make_job(core, snapshot.backup_id, holder)))
-        logger.info(
-            "event=%s graph=%s id=%s holder=%r changed=%s", op, self.graph_id, snapshot.backup_id, holder, changed
-        )
-        return changed
+        return await change_hold(self, "release", snapshot_id, _refuse_point(holder))
 
     async def verify_snapshot(
         self,
@@ -216,3 +208,32 @@ class Keeping(KnownGraph):
     async def cleanup_old_snapshots(self) -> int:
         """As `prune` with the graph's own policy; returns how many snapshots were dropped."""
         return len((await self.prune()).dropped)
+
+
+async def change_hold(graph: Keeping, op: Literal["hold", "release"], snapshot_id: str, holder: str) -> bool:
+    """Begins or ends a hold of anybody, also of a recovery point: only who keeps the records of points may do that.
+
+    Returns:
+        False when it was so already.
+
+    Raises:
+        NotFoundError: no such snapshot. InvalidInputError: the holder's name cannot be stored.
+    """
+    snapshot = await graph._require(snapshot_id)
+    core = await graph._repository.require()
+    make_job = _bridge.hold_job if op == "hold" else _bridge.release_job
+    changed = bool(await _bridge.run(make_job(core, snapshot.backup_id, holder)))
+    logger.info(
+        "event=%s graph=%s id=%s holder=%r changed=%s", op, graph.graph_id, snapshot.backup_id, holder, changed
+    )
+    return changed
+
+
+def _refuse_point(holder: str) -> str:
+    """Returns `holder` when it can hold and is no recovery point: what one holds, its records vouch for."""
+    if point_of(arguments.check_holder(holder)) is not None:
+        raise InvalidInputError(
+            f"{holder!r} stands for a recovery point: create the point to hold its snapshots, and delete it to release"
+            " them"
+        )
+    return holder

@@ -57,7 +57,7 @@ class Returning(KnownGraph):
         target_dir = arguments.check_path(target_dir, "target_dir")
         arguments.check_flags(dry_run=dry_run, replace=replace, allow_unusable=allow_unusable)
         arguments.check_progress(progress)
-        only = None if items is None else arguments.check_names(items, "items")
+        only = arguments.check_items(items)
         snapshot = await self._require(snapshot_id)
         request = restoring.Request(
             snapshot,
@@ -120,7 +120,7 @@ class Returning(KnownGraph):
         """
         arguments.check_flags(dry_run=dry_run, replace=replace, allow_unusable=allow_unusable)
         arguments.check_progress(progress)
-        only = None if items is None else arguments.check_names(items, "items")
+        only = arguments.check_items(items)
         snapshot = await self._require(snapshot_id)
         home = await self._home(snapshot)
         request = restoring.Request(

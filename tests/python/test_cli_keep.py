@@ -43,6 +43,13 @@ def test_a_hold_ends_for_its_holder_only(program: Program, kept: GraphBackup) ->
     program("delete", "kept", first)
 
 
+@pytest.mark.parametrize("command", ["hold", "release"])
+def test_no_holder_is_a_recovery_point(program: Program, kept: GraphBackup, command: str) -> None:
+    first = ids(kept)[0]
+    said = program.sentence(command, "kept", first, "--holder", "recovery:20260101T000000Z-deadbeef", code=2)
+    assert "delete it to release" in said and not kept.find_snapshot(first).held
+
+
 def test_prune_by_the_configured_policy(program: Program, kept: GraphBackup) -> None:
     assert program("prune", "kept").out.startswith("graph kept: 0 snapshots dropped, 3 kept; ")
     (program.directory / "lightrag-bkp.toml").write_text("[retention]\ndays = false\nkeep_last = 2\n")

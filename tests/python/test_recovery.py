@@ -23,6 +23,7 @@ from lightrag_bkp.errors import (
     NotFoundError,
     RefusedError,
 )
+from lightrag_bkp.graph.keeping import change_hold
 from lightrag_bkp.recovery import DisasterRecoveryManager, HealthStatus, RecoveryPoint
 
 pytestmark = pytest.mark.usefixtures("short_rest")
@@ -354,10 +355,20 @@ async def test_holds_of_a_point_that_never_came_to_be_are_named_and_let_go(
 ) -> None:
     graph = backup.require_graph("sales")
     snapshot = await graph.create_snapshot()
-    await graph.hold(snapshot.backup_id, "recovery:20260101T000000Z-deadbeef")
+    await change_hold(graph, "hold", snapshot.backup_id, "recovery:20260101T000000Z-deadbeef")
     assert recovery.get_recovery_status()["left_held"] == ["20260101T000000Z-deadbeef"]
     assert await recovery.delete_recovery_point("20260101T000000Z-deadbeef")
     assert held_by(graph) == set()
+
+
+async def test_nobody_releases_what_a_point_holds_but_who_deletes_it(
+    point: RecoveryPoint, backup: BackupManager
+) -> None:
+    graph = backup.require_graph("sales")
+    for change in (graph.release, graph.hold):
+        with pytest.raises(InvalidInputError, match="delete it to release"):
+            await change(point.snapshots["sales"].id, point.holder)
+    assert held_by(graph) == {point.holder}
 
 
 async def test_no_clean_up_takes_what_a_point_names(
@@ -367,7 +378,7 @@ async def test_no_clean_up_takes_what_a_point_names(
     await graph.create_snapshot()
     await graph.prune(now=datetime.now(UTC) + timedelta(days=400))
     assert point.snapshots["sales"].id in {one.backup_id for one in graph.list_snapshots()}
-    await graph.release(point.snapshots["sales"].id, point.holder)
+    await change_hold(graph, "release", point.snapshots["sales"].id, point.holder)
     assert not await recovery.validate_recovery_point(point.checkpoint_id), "what is not held is not safe"
 
 
