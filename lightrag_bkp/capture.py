@@ -19,6 +19,7 @@ from .errors import (
     SourceChangedError,
 )
 from .models import BackupSnapshot, Consistency, ProgressCallback
+from .nesting import METADATA_MAX_DEPTH, is_within
 from .place import concerns
 from .repository import GraphRepository
 from .sources import Cut, files, names, trees
@@ -199,12 +200,15 @@ def metadata_text(metadata: Mapping[str, Any] | None) -> str:
     """Metadata as the JSON text that is stored.
 
     Raises:
-        InvalidInputError: no JSON object, or more than 16 KiB of it.
+        InvalidInputError: no JSON object, more than 16 KiB of it, or more than 32 levels.
     """
     try:
         if not isinstance(metadata, Mapping | None):
             raise TypeError(f"it is a {type(metadata).__name__}, not an object such as {{'reason': 'nightly'}}")
-        text = json.dumps({} if metadata is None else dict(metadata), ensure_ascii=True, allow_nan=False)
+        document = {} if metadata is None else dict(metadata)
+        if not is_within(document, METADATA_MAX_DEPTH):
+            raise ValueError(f"it is nested deeper than {METADATA_MAX_DEPTH} levels; flatten it")
+        text = json.dumps(document, ensure_ascii=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"metadata cannot be stored as JSON: {error}") from None
     if len(text) > METADATA_MAX_BYTES:

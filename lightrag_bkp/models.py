@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from typing import Any, Self, TypeVar, overload
 
 from .errors import DamagedError, InvalidInputError, LightragBkpError
+from .nesting import METADATA_MAX_DEPTH, is_within
 from .verdicts import Validation, parse
 
 V = TypeVar("V")
@@ -25,14 +26,15 @@ def stored_object(text: str, what: str, backup_id: str) -> dict[str, Any]:
     """A JSON object that was read from a repository, where anybody may have written it.
 
     Raises:
-        DamagedError: it is no JSON object; names the snapshot.
+        DamagedError: it is no JSON object, or one so deep that a listing could not be written; names the snapshot.
     """
     try:
         value = json.loads(text or "{}")
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict):
-        raise DamagedError(f"the {what} of snapshot {backup_id} are no JSON object", op="parse", target=backup_id)
+    if not isinstance(value, dict) or not is_within(value, METADATA_MAX_DEPTH):
+        said = f"no JSON object of at most {METADATA_MAX_DEPTH} levels"
+        raise DamagedError(f"the {what} of snapshot {backup_id} are {said}", op="parse", target=backup_id)
     return value
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from .. import capture
 from ..backup import BackupManager
 from ..errors import InvalidInputError, LightragBkpError, NotFoundError
 from ..graph import READERS_WAIT_S, GraphBackup
@@ -118,6 +119,7 @@ def _metadata(asked: SnapshotBody) -> dict[str, Any]:
     for name, value in (asked.tags or {}).items():
         if metadata.setdefault(name, value) != value:
             raise InvalidInputError(f"tag {name!r} says something else than the metadata of that name", target=name)
+    capture.metadata_text(metadata)  # what cannot be stored is refused before an operation begins
     return metadata
 
 

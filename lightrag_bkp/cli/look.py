@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..models import Listing
+from ..nesting import METADATA_MAX_DEPTH
 from .documents import snapshot_document, tags
 from .failures import Exit, Failure
 from .session import Session
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ..models import BackupSnapshot, Item
     from .parts import Graph
 
-_DAMAGED = "its metadata are no JSON object"
+_DAMAGED = f"its metadata are no JSON object of at most {METADATA_MAX_DEPTH} levels"
 
 
 def list_(session: Session, graph: SomeGraphId = None) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..arguments import check_server_url
 from ..errors import ConfigurationError, InvalidInputError, ServerError
+from ..nesting import is_within
 from ..redaction import without_key
 from .problems import error_of
 from .reading import Unreadable, read
@@ -149,7 +150,7 @@ class Talk:
         answer = await self.exchange(method, path, **more)
         if answer.status >= 300:
             raise self.error(answer.document, answer.status)
-        if not _within(answer.document, _DEEPEST):
+        if not is_within(answer.document, _DEEPEST):
             raise self.strange("its answer is nested too deep")
         return answer.document
 
@@ -190,9 +191,3 @@ class Talk:
 def in_path(name: str) -> bool:
     """Whether a name a user gives can be that of an object, and be part of a URL's path."""
     return _IN_PATHS.fullmatch(name) is not None
-
-
-def _within(value: object, levels: int) -> bool:
-    """Whether a document is nested no deeper than so many levels."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels > 0 and all(_within(one, levels - 1) for one in inner)

@@ -31,7 +31,7 @@ class Taking(KnownGraph):
         Args:
             source_dir: the working directory; by default the registered one, or else that of the newest snapshot, whose
                 input directory is taken again then, too.
-            metadata: a JSON object to attach, at most 16 KiB.
+            metadata: a JSON object to attach, at most 16 KiB and 32 levels.
             on_busy: "wait" until a good moment comes, "fail" at once when there is none, "crash" to take any moment.
             deadline_s: how long to wait, in seconds.
             partial: keep what is in files of a graph that is not all in files.

@@ -1,5 +1,6 @@
 """Snapshots over HTTP: taken, listed, judged, brought back, held, deleted, cleaned up."""
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 from support import check
 from support.beside import beside
 from support.serving import Kept, ended, taken
-from support.web import Web, application, serving
+from support.web import KEY, PREFIX, Web, application, serving
 
-from lightrag_bkp import BackupManager
+from lightrag_bkp import BackupManager, capture
 from lightrag_bkp.api import schemas, schemas_backup
 
 
@@ -42,6 +43,31 @@ def test_one_that_is_waited_for_is_made(web: Web, graph: Kept) -> None:
     assert {one.name for one in found.items if one.type == "file"} >= {"kv_store_full_docs.json", "vdb_chunks.json"}
     assert found.validation is not None and found.validation.verdict == "usable"
     assert web.ask("GET", f"{graph.path}/{made.backup_id[:-3]}").document == shown.document
+
+
+@pytest.mark.parametrize("place", ["metadata", "tags"])
+@pytest.mark.parametrize("levels", [32, 900, 100_000])
+def test_metadata_nested_too_deep_are_refused_at_once(web: Web, plain: Kept, place: str, levels: int) -> None:
+    headers = {"X-API-Key": KEY, "Content-Type": "application/json"}
+    body = f'{{"{place}": {{"a": {"[" * levels}{"]" * levels}}}}}'
+    answer = web.client.post(web.url + PREFIX + plain.path, content=body, headers=headers)
+    assert answer.status_code == 422 and answer.headers["content-type"] == "application/problem+json"
+    if place == "metadata" and levels < 1000:
+        assert answer.json()["detail"].endswith("it is nested deeper than 32 levels; flatten it")
+    assert web.ask("GET", plain.path).document["snapshots"] == []
+
+
+async def test_metadata_stored_too_deep_spoil_no_listing(
+    web: Web, plain: Kept, manager: BackupManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As versions before the bound stored them."""
+    with monkeypatch.context() as before:
+        before.setattr(capture, "is_within", lambda *_: True)
+        graph = manager.require_graph(plain.graph_id)
+        deep = await graph.create_snapshot(metadata=json.loads('{"a":' + "[" * 400 + "]" * 400 + "}"))
+    good = await graph.create_snapshot(metadata={"k": "u"})
+    listed = web.ask("GET", plain.path).document["snapshots"]
+    assert {one["backup_id"]: one["metadata"] for one in listed} == {deep.backup_id: None, good.backup_id: {"k": "u"}}
 
 
 def test_a_listing_comes_in_pages(web: Web, plain: Kept) -> None:

@@ -2,6 +2,7 @@
 and before anything happens.
 """
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator
@@ -25,6 +26,11 @@ class Waiting:
     async def __call__(self, _: object) -> None: ...
 
 
+def nested(levels: int) -> list[Any]:
+    """Lists in lists, so many of them."""
+    return functools.reduce(lambda inner, _: [inner], range(levels - 1), [])
+
+
 TEXTS = [7, b"bytes"]
 FLAGS = [None, "no", 1]
 SECONDS = ["1", -1, math.nan, math.inf, True]
@@ -42,7 +48,16 @@ WRONG: dict[str, list[Any]] = {
     "rag": [object(), "rag"],
     "input_dir": [7, b"bytes", ""],
     "server_url": [7, b"http://here", "ftp://here", "http://a b", "http://me:word@here", "http://here?key=word"],
-    "metadata": [7, "text", ["list"], {"not": math.nan}, {"not": object()}, {"long": "x" * 20_000}],
+    "metadata": [
+        7,
+        "text",
+        ["list"],
+        {"not": math.nan},
+        {"not": object()},
+        {"long": "x" * 20_000},
+        {"deep": nested(32)},
+        {"deep": nested(400)},
+    ],
     "on_busy": [None, 7, "hurry"],
     "deadline_s": SECONDS,
     "partial": FLAGS,

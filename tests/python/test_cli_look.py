@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.program import Program
 
+from lightrag_bkp import capture
 from lightrag_bkp.cli.documents import written
 from lightrag_bkp.cli.look import kept_until
 from lightrag_bkp.cli.text import when
@@ -39,6 +40,22 @@ def test_damaged_metadata_spoil_one_line_and_no_more(program: Program, folder: P
         assert f"{bad.backup_id}: its metadata are no JSON object" in listed.err
     assert [one["metadata"] for one in program.json("list", "g", code=1)["snapshots"]] == [{"k": "u"}, None]
     assert "its metadata are no JSON object" in program("show", "g", bad.backup_id).out
+
+
+def test_metadata_nested_too_deep_spoil_one_line_and_no_more(
+    program: Program, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As versions before the bound stored them."""
+    graph = BackupManager(program.storage).register_graph("g", folder)
+    with monkeypatch.context() as before:
+        before.setattr(capture, "is_within", lambda *_: True)
+        deep = graph.create_snapshot(metadata=json.loads('{"a":' + "[" * 400 + "]" * 400 + "}"))
+    good = graph.create_snapshot(metadata={"k": "u"})
+    listed = program("list", "g", code=1)
+    assert deep.backup_id in listed.out and good.backup_id in listed.out
+    assert f"{deep.backup_id}: its metadata are no JSON object of at most 32 levels" in listed.err
+    assert [one["metadata"] for one in program.json("list", code=1)["snapshots"]] == [None, {"k": "u"}]
+    assert program.json("show", "g", deep.backup_id)["snapshot"]["metadata"] is None
 
 
 def test_list_of_one_graph_and_of_all(program: Program, kept: GraphBackup, folder: Path) -> None:

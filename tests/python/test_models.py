@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from lightrag_bkp import errors
+from lightrag_bkp.errors import DamagedError
 from lightrag_bkp.models import BackupSnapshot, BackupStatus, Listing, RetentionPolicy, SnapshotBody, moment
+from lightrag_bkp.nesting import METADATA_MAX_DEPTH
 
 ERR_DEF = Path(__file__).parents[2] / "csrc" / "base" / "err.def"
 
@@ -85,6 +87,19 @@ def test_a_listing_equals_a_sequence_of_its_values() -> None:
 
 def test_metadata_is_parsed_from_its_text() -> None:
     assert snapshot(metadata_json='{"tag": "nightly"}').metadata == {"tag": "nightly"}
+
+
+@pytest.mark.parametrize("inner", ["[]", "{}"])
+def test_metadata_stored_deeper_than_a_listing_can_be_written_are_damaged(inner: str) -> None:
+    opened, closed = ("[", "]") if inner == "[]" else ('{"a":', "}")
+
+    def stored(levels: int) -> BackupSnapshot:
+        return snapshot(metadata_json='{"a":' + opened * (levels - 2) + inner + closed * (levels - 2) + "}")
+
+    assert "a" in stored(METADATA_MAX_DEPTH).metadata
+    for levels in (METADATA_MAX_DEPTH + 1, 900, 2500, 100_000):
+        with pytest.raises(DamagedError, match="of at most 32 levels"):
+            _ = stored(levels).metadata
 
 
 def test_held_follows_holders() -> None:
