@@ -75,9 +75,12 @@ class Asked:
 
 @dataclass
 class _Running:
-    """Work under way in this process."""
+    """Work under way in this process: `work` is what may be cancelled, and `task`, which never is, writes down what
+    came of it, also of work that was cancelled before it did anything.
+    """
 
     asked: Asked
+    work: "asyncio.Task[Done]" = field(init=False)
     task: "asyncio.Task[None]" = field(init=False)
     progress: Progress | None = None
     cancelled: bool = False
@@ -101,10 +104,10 @@ class Runner:
 
     async def stop(self) -> None:
         """Ends the work of this process; it is marked as interrupted."""
-        tasks = [one.task for one in self._running.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ending = list(self._running.values())
+        for one in ending:
+            one.work.cancel()
+        await asyncio.gather(*(one.task for one in ending), return_exceptions=True)
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
@@ -141,29 +144,33 @@ class Runner:
             return row
         await self._note(asked, "requested", row.operation_id)
         running = self._running[row.operation_id] = _Running(asked)
-        running.task = asyncio.create_task(self._do(row.operation_id, running, work))
+
+        def progress(now: Progress) -> None:
+            running.progress = now
+
+        async def done() -> Done:
+            return await work(progress)
+
+        running.work = asyncio.create_task(done())
+        running.task = asyncio.create_task(self._do(row.operation_id, running))
         if self._beating is None or self._beating.done():
             self._beating = asyncio.create_task(self._beat())
         return row
 
-    async def _do(self, operation_id: str, running: _Running, work: Work) -> None:
-        ending = await self._ending(running, work)
+    async def _do(self, operation_id: str, running: _Running) -> None:
+        ending = await self._ending(running)
         try:
             await to_the_end(self._end(operation_id, running.asked, ending))
         finally:
             self._running.pop(operation_id, None)
 
-    async def _ending(self, running: _Running, work: Work) -> dict[str, Any]:
-        """Does the work. Whatever comes is what it came to, as columns of its row."""
-
-        def progress(now: Progress) -> None:
-            running.progress = now
-
+    async def _ending(self, running: _Running) -> dict[str, Any]:
+        """Awaits the work. Whatever comes is what it came to, as columns of its row."""
         done: Done | None = None
         error: Exception | None = None
         state, result = "succeeded", None
         try:
-            done = await work(progress)
+            done = await running.work
             result = json.dumps(done.document)
         except (asyncio.CancelledError, OperationCancelled):
             state = "cancelled" if running.cancelled else "interrupted"
@@ -279,7 +286,7 @@ class Runner:
         running = self._running.get(operation_id)
         if running is not None and not running.cancelled:
             running.cancelled = True
-            running.task.cancel()
+            running.work.cancel()
 
 
 def _is_gone(row: "StoredOperation") -> bool:
@@ -346,6 +353,8 @@ async def _submission(
         ),
     ] = None,
 ) -> Submission:
+    if len(request.headers.getlist("Idempotency-Key")) > 1:
+        raise InvalidInputError("there is more than one Idempotency-Key: send one")
     return Submission(context, request, _wait_of(prefer), idempotency_key)
 
 

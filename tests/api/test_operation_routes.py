@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.application import started
 from support.serving import Kept, ended, taken, until
-from support.web import Web, application, serving
+from support.web import KEY, PREFIX, Web, application, serving
 
 from lightrag_bkp import BackupManager, config
 from lightrag_bkp.api import schemas
@@ -73,6 +73,13 @@ def test_who_waits_too_short_gets_the_operation(web: Web, endless: Kept) -> None
     assert progress["phase"] and progress["bytes_total"] == 1 << 42
     assert web.ask("DELETE", f"/operations/{operation.operation_id}").status == 202
     assert ended(web, operation.operation_id)["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("second", ["a", "b"])
+def test_one_request_has_one_key(web: Web, plain: Kept, second: str) -> None:
+    headers = [("X-API-Key", KEY), ("Idempotency-Key", "a"), ("Idempotency-Key", second)]
+    answer = web.client.post(f"{web.url}{PREFIX}{plain.path}", headers=headers)
+    assert answer.status_code == 422 and "more than one Idempotency-Key" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("prefer", ["wait=0", "wait=601", "wait=99999"])
@@ -183,7 +190,6 @@ def test_an_application_that_ends_interrupts_its_work(endless: Kept, tmp_path: P
 async def test_the_loop_goes_on_while_everything_is_asked_for(manager: BackupManager, graph: Kept, plain: Kept) -> None:
     """On the loop of the application itself, which an `await` of somebody else shares."""
     import httpx
-    from support.web import KEY, PREFIX
 
     app = application(manager)
     gaps: list[float] = []
@@ -206,6 +212,28 @@ async def test_the_loop_goes_on_while_everything_is_asked_for(manager: BackupMan
         ticking.cancel()
     assert made.status_code == 201 and {one.status_code for one in answers} == {200, 201}
     assert sorted(gaps)[-3] < 0.5, sorted(gaps)[-5:]
+
+
+@pytest.mark.parametrize(("cancelled", "state"), [(True, "cancelled"), (False, "interrupted")])
+async def test_what_is_ended_before_it_did_anything_is_over(tmp_path: Path, cancelled: bool, state: str) -> None:
+    context = Context(BackupManager(tmp_path / "storage"), None, None, None, config.Settings())
+    begun_at_all = False
+
+    async def work(_: ProgressCallback) -> Done:
+        nonlocal begun_at_all
+        begun_at_all = True
+        return Done({})
+
+    runner, asked = context.runner, Asked("snapshot", "me", "g", None)
+    operation = (await runner._begin(asked, work)).operation_id  # without a turn of the loop in between
+    if cancelled:
+        runner._cancel_here(operation)
+        row = await runner.wait(operation, 20)
+    else:
+        await runner.stop()
+        row = await runner.find(operation)
+    assert (row.state, begun_at_all, runner._running) == (state, False, {})
+    await context.stop()
 
 
 async def test_what_came_of_it_is_stored_once_the_database_is_back(tmp_path: Path) -> None:
