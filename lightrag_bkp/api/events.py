@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
@@ -15,6 +16,11 @@ from .paging import Paged
 from .problems import PlainJSON, ProblemRoute, documented
 from .schemas import GRAPH_ID, EventsAnswer
 
+if TYPE_CHECKING:
+    from ..state.events import StoredEvent
+
+logger = logging.getLogger("lightrag_bkp")
+
 router = APIRouter(prefix="/events", tags=["operations"], route_class=ProblemRoute)
 
 STREAM = "text/event-stream"
@@ -22,6 +28,7 @@ HEARTBEAT_S = 15.0
 LONGEST_S = 25.0
 """Then the stream ends, and who listens comes again by himself: a server that stops waits for open ones."""
 RETRY_MS = 500
+_RETRY_FAILED_MS = 15_000
 LOOK_EVERY_S = 1.0
 _AT_ONCE = 500
 _MOST_ID = (1 << 63) - 1
@@ -56,14 +63,25 @@ async def _stream(context: Context, caller: Caller, graph_id: str | None, last: 
     begun = said = loop.time()
     yield f"retry: {RETRY_MS}\n\n"
     while loop.time() - begun < LONGEST_S:
-        rows = await asyncio.to_thread(context.events.after, last, _AT_ONCE, graph_id)
-        for row in rows:
+        try:
+            rows = await asyncio.to_thread(context.events.after, last, _AT_ONCE, graph_id)
+            told = [_told(row, caller) for row in rows]
+        except Exception as error:  # the answer has begun: a problem document has no place in it
+            logger.error("event=stream_ended after=%d error=%r", last, str(error))
+            yield f"retry: {_RETRY_FAILED_MS}\n\n"
+            return
+        for row, text in zip(rows, told, strict=True):
             last = row.event_id
-            document = json.dumps(documents.for_caller(documents.event(row), caller))
-            yield f"id: {last}\nevent: {row.kind}\ndata: {document}\n\n"
+            yield text
         if not rows and loop.time() - said >= HEARTBEAT_S:
             yield ": still here\n\n"
             said = loop.time()
         said = loop.time() if rows else said
         if len(rows) < _AT_ONCE:
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _told(row: "StoredEvent", caller: Caller) -> str:
+    """An event as a stream tells it."""
+    document = json.dumps(documents.for_caller(documents.event(row), caller))
+    return f"id: {row.event_id}\nevent: {row.kind}\ndata: {document}\n\n"

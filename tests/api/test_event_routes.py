@@ -1,9 +1,12 @@
 """Who changed what: in pages, and as a stream that is taken up where it broke off."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from support.serving import Kept, taken
 from support.web import KEY, PREFIX, Web
 
@@ -91,6 +94,23 @@ def test_a_new_stream_begins_now(web: Web, plain: Kept) -> None:
     stream.close()  # type: ignore[attr-defined]
     timer.join()
     assert event["kind"] == "hold"
+
+
+def test_a_row_that_cannot_be_told_ends_the_stream_and_no_more(
+    plain: Kept, storage: Path, caplog: pytest.LogCaptureFixture, web: Web
+) -> None:
+    taken(web, plain)
+    last = listed(web, plain)[0].event_id
+    web.ask("POST", f"{plain.path}/latest/hold")
+    with sqlite3.connect(storage / "state/replication.db") as database:
+        database.execute("UPDATE events SET at_us = 'yesterday' WHERE event_id > ?", (last,))
+    try:
+        assert heard(web, last, 1, f"?graph_id={plain.graph_id}") == []
+    finally:
+        with sqlite3.connect(storage / "state/replication.db") as database:
+            database.execute("DELETE FROM events WHERE event_id > ?", (last,))
+    (record,) = (one for one in caplog.records if "event=stream_ended" in one.getMessage())
+    assert f"after={last}" in record.getMessage() and record.exc_info is None
 
 
 def test_a_strange_id_is_refused(web: Web) -> None:
