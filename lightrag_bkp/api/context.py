@@ -53,6 +53,7 @@ class Context:
     settings: config.Settings
     closing: list[Callable[[], Any]] = field(default_factory=list)
     guard: "Guard" = field(init=False)
+    _is_sound: bool = field(init=False, default=False)
 
     @cached_property
     def state(self) -> "State":
@@ -86,6 +87,14 @@ class Context:
         from .runner import Runner
 
         return Runner(self)
+
+    def damage(self) -> str | None:
+        """What is wrong with the database's file. One that was found sound is not read again before the next start."""
+        if not self._is_sound:
+            said = self.state.damage()
+            self._is_sound = said is None and not self.state.is_absent
+            return said
+        return None
 
     # ---- what may have been left out ----
 

@@ -28,12 +28,14 @@ class ReadyAnswer(Answer):
     reasons: list[str]
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live", response_model=AliveAnswer)
 async def live() -> Response:
     """Always 200: who hears it knows that the process answers."""
     return PlainJSON({"status": "alive"})
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", response_model=ReadyAnswer,
             responses={503: {"model": ReadyAnswer, "description": "Not ready; the reasons say why"}})  # fmt: skip
 def ready(context: Ctx) -> Response:
@@ -70,6 +72,7 @@ def _database(context: Context) -> list[str]:
         if not context.state.is_absent:
             with context.state.connected():
                 pass
+        damage = context.damage()
     except LightragBkpError:
         return ["the database cannot be used"]
-    return []
+    return [] if damage is None else [f"the database is damaged: {damage}"]

@@ -112,6 +112,6 @@ def _nothing_here(parts: Iterable[APIRouter]) -> Callable[..., Any]:
         if methods:
             said = f"{request.method} means nothing here: take {', '.join(methods)}"
             raise Refused(405, "method-not-allowed", "Not a method of this path", said, {"Allow": ", ".join(methods)})
-        raise Refused(404, "not-found", "Not found", "there is nothing here: see /docs")
+        raise Refused(404, "not-found", "Not found", "there is nothing here: the OpenAPI document names every path")
 
     return nothing_here

@@ -25,6 +25,10 @@ async def look(manager: BackupManager) -> list[Finding]:
     if not _are_kept(manager):
         return [_NONE]
     try:
+        damage = await asyncio.to_thread(state_place.find(storage_path=manager.storage_path).open().damage)
+        if damage is not None:
+            said = f"their database is damaged: {damage}: put a copy of it in its place, or register the targets anew"
+            return [Finding("targets", State.FAILED, said)]
         async with ReplicationManager(storage_path=manager.storage_path, keyring=manager.keyring) as replication:
             targets = await asyncio.to_thread(replication.list_targets)
             found = await asyncio.gather(*(_probe(replication, one) for one in targets))

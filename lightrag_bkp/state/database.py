@@ -142,6 +142,14 @@ class State:
         """Nothing was ever stored: who only asks makes no file, wherever a mistyped path leads."""
         return self._file is not None and not os.path.exists(self._file)
 
+    def damage(self) -> str | None:
+        """What SQLite finds wrong with its file, after reading all of it; None: nothing. Others look after theirs."""
+        if self._file is None or self.is_absent:
+            return None
+        with self.reading() as connection:
+            said = str(connection.execute(sa.text("PRAGMA quick_check(1)")).scalar_one())
+        return None if said == "ok" else " ".join(said.split())
+
     def _change(self, change: sa.Delete | sa.Update) -> bool:
         if self.is_absent:
             return False

@@ -1,7 +1,9 @@
 """Recovery points over HTTP: made, tried, brought back as one, undone, and let go."""
 
+import asyncio
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,10 @@ import pytest
 from support.web import Answer, Web, application, asking, serving
 
 from lightrag_bkp import BackupManager
+from lightrag_bkp.doctor import elsewhere
 from lightrag_bkp.receiving.here import open_keys
 from lightrag_bkp.recovery import DisasterRecoveryManager
+from lightrag_bkp.state import State
 
 
 @dataclass
@@ -202,3 +206,28 @@ def test_an_orchestrator_is_told_whether_it_is_ready(tmp_path: Path) -> None:
         answer = web.ask("GET", "/health/ready")
     assert answer.status == 503 and "the storage cannot be read" in answer.document["reasons"]
     assert str(tmp_path) not in json.dumps(answer.document) and int(answer.headers["retry-after"]) >= 1
+
+
+def test_a_damaged_database_is_said(tmp_path: Path) -> None:
+    backup = BackupManager(tmp_path / "storage")
+    with asking(application(backup), None) as web:
+        file = _with_a_damaged_page(tmp_path / "storage")
+        answer = web.ask("GET", "/health/ready")
+        (reason,) = answer.document["reasons"]
+        assert answer.status == 503 and reason.startswith("the database is damaged: ") and str(file) not in reason
+    (found,) = asyncio.run(elsewhere.look(backup))
+    assert "database is damaged" in found.message
+
+
+def _with_a_damaged_page(storage: Path) -> Path:
+    """The database of a storage path, made, and then with nonsense for its table of events."""
+    file = storage / "state/replication.db"
+    with State(f"sqlite:///{file}", "").connected():
+        pass
+    with sqlite3.connect(file) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    with open(file, "r+b") as raw:
+        raw.seek((page - 1) * size)
+        raw.write(b"\xff" * size)
+    return file

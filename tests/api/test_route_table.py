@@ -95,8 +95,15 @@ def test_each_call_makes_a_router_of_its_own(manager: BackupManager, tmp_path: P
 def test_where_nothing_is_a_problem_says_so(web: Web) -> None:
     answer = web.ask("GET", "/nothing/here")
     assert (answer.status, answer.slug) == (404, "not-found")
+    assert "OpenAPI" in answer.document["detail"] and "[path]" not in answer.document["detail"]
     wrong = web.ask("PATCH", "/backup/stats")
     assert (wrong.status, wrong.slug, wrong.headers["Allow"]) == (405, "method-not-allowed", "GET")
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_a_load_balancer_asks_for_the_head_alone(web: Web, path: str) -> None:
+    answer = web.client.head(f"{web.url}{PREFIX}{path}")
+    assert (answer.status_code, answer.content) == (200, b"")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
