@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import enum
 import os
+import ssl
 import threading
 import weakref
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN_S = 0.05
 _HIDES_NOTHING = Redactor(None)
+NOWHERE = "leads to an address where no target can be"
+"""What is said of link-local addresses, metadata services' and the like."""
 
 
 class TargetStatus(enum.Enum):
@@ -331,6 +334,18 @@ def trusted() -> str | None:
 
         return certifi.where()
     return None
+
+
+def unusable(ca_file: str) -> str | None:
+    """Why nobody can be trusted by a file of certificates; None: it holds some."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(ca_file)
+    except ssl.SSLError:
+        return "it holds no certificate in PEM"
+    except OSError as error:
+        return error.strerror or str(error)
+    return None if context.cert_store_stats()["x509"] else "it holds no certificate"
 
 
 def _time(ns: int) -> datetime | None:

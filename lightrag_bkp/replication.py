@@ -109,13 +109,14 @@ class ReplicationManager:
         """Keeps a target. Returns False when there is one of this id.
 
         Raises:
-            InvalidInputError: its URL or its key cannot be used; the sentence says why.
+            InvalidInputError: its URL, its key or its file of certificates cannot be used; the sentence says why.
         """
         if not isinstance(target, ReplicationTarget):
             raise InvalidInputError(f"a ReplicationTarget is needed, and this is a {type(target).__name__}")
         if self._state.target(target.target_id) is not None:
             return False
         self._judge(target)
+        targets.check_certificates(target)
         return self._state.add_target(targets.stored(target))
 
     def list_targets(self) -> list[ReplicationTarget]:

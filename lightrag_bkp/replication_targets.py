@@ -1,5 +1,6 @@
 """Replication targets as values: what is told of one, how it is kept, and how it is found by name."""
 
+import ipaddress
 import json
 import socket
 import uuid
@@ -9,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from . import arguments
+from . import _bridge, arguments
 from .errors import InvalidInputError, NotFoundError
 from .limits import check_rate
 from .models import moment
-from .probing import ProbeSettings
+from .probing import NOWHERE, ProbeSettings, unusable
 
 if TYPE_CHECKING:
     from .state import StoredTarget
@@ -82,11 +83,12 @@ def resolve(targets: Sequence[ReplicationTarget], beginning: str) -> Replication
 
 def check_url(target: ReplicationTarget) -> None:
     """Refuses an IPv4 address in a short, octal or hexadecimal form: what asks for health and what sends would read it
-    differently.
+    differently. And an address of any kind that is never connected to, as a metadata service's.
 
     Raises:
         InvalidInputError: its host is one.
     """
+    _check_reach(target)
     try:
         host = (urlsplit(target.base_url).hostname or "").rstrip(".")
         meant = socket.inet_ntoa(socket.inet_aton(host)) if host.isascii() else host
@@ -95,6 +97,29 @@ def check_url(target: ReplicationTarget) -> None:
     if host and meant != host:
         raise InvalidInputError(
             f"target {target.name}: {host} is no IPv4 address in four numbers: write {meant}", target=target.name
+        )
+
+
+def _check_reach(target: ReplicationTarget) -> None:
+    try:
+        address = ipaddress.ip_address(urlsplit(target.base_url).hostname or "")
+    except ValueError:
+        return  # a name: it is judged by where it leads, each time
+    if _bridge.address_reach(address.packed) == "never":
+        raise InvalidInputError(f"target {target.name}: {target.base_url} {NOWHERE}", target=target.name)
+
+
+def check_certificates(target: ReplicationTarget) -> None:
+    """Looks at the file of whom to trust while who names it is there to correct it.
+
+    Raises:
+        InvalidInputError: it cannot be read, or holds no certificate.
+    """
+    path = target.connection.ca_file
+    said = None if path is None else unusable(path)
+    if said is not None:
+        raise InvalidInputError(
+            f"target {target.name}: the certificates to trust, {path!r}, cannot be used: {said}", target=target.name
         )
 
 

@@ -177,6 +177,8 @@ static void say_failed(const target *target, CURLcode result, int64_t took_ms, l
         return;
     case CURLE_SSL_CONNECT_ERROR: lrb_finding_say(finding, LRB_TARGET_UNREACHABLE, "no TLS connection: is it https that is spoken there"); return;
     case CURLE_SSL_CERTPROBLEM: lrb_finding_say(finding, LRB_TARGET_UNREACHABLE, "the client certificate or its key cannot be used"); return;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of HTTP/0.9: the URL's was looked at before */
+    case CURLE_WEIRD_SERVER_REPLY: lrb_finding_say(finding, LRB_TARGET_UNREACHABLE, "it answers what is no HTTP"); return;
     case CURLE_GOT_NOTHING: lrb_finding_say(finding, LRB_TARGET_UNREACHABLE, "it closed the connection without an answer"); return;
     default: lrb_finding_say(finding, LRB_TARGET_UNREACHABLE, "the request failed: %s", curl_easy_strerror(result));
     }

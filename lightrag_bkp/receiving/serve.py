@@ -96,8 +96,10 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
+        is_of_a_name = isinstance(error, socket.gaierror) or not error.errno
+        said = error.strerror or error if is_of_a_name else os.strerror(error.errno or 0)  # its own repeats the address
         raise StorageError(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}", errno=error.errno or 0, op="listen"
+            f"{host}:{port} cannot be listened on: {said}", errno=error.errno or 0, op="listen"
         ) from error
 
 

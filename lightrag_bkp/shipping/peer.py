@@ -10,6 +10,7 @@ stands in no message and no `repr`, whatever is answered.
 import asyncio
 import ipaddress
 import json
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -22,7 +23,7 @@ import yarl
 
 from .. import _bridge
 from ..errors import ConfigurationError, RefusedError, ServerError
-from ..probing import ProbeSettings, trusted
+from ..probing import NOWHERE, ProbeSettings, trusted, unusable
 from ..redaction import without_key
 from . import pace
 from .retrying import is_permanent, retry_after
@@ -32,6 +33,8 @@ STALL_S = 60.0
 _PIECE_BYTES = 64 << 10
 _ANSWER_MAX_BYTES = 1 << 20
 _REASON_CHARACTERS = 300
+_NOBODY_VOUCHES = (18, 19, 20, 21)
+"""X509_V_ERR_*: self-signed, by itself or in its chain; its issuer is unknown, or its signature cannot be checked."""
 
 
 class Setback(ServerError):
@@ -112,7 +115,7 @@ class Peer:
 
     async def __aenter__(self) -> Self:
         settings = self._address.settings
-        context = None if self._url.scheme == "http" else await asyncio.to_thread(_tls, settings)
+        context = None if self._url.scheme == "http" else await asyncio.to_thread(_tls, self._url, settings)
         connector = aiohttp.TCPConnector(
             ssl=True if context is None else context,
             limit=self._connections,
@@ -182,7 +185,7 @@ class Peer:
         except TimeoutError:
             raise Setback(f"{self._url} does not answer: nothing moved for {self._stall_s:g} s") from None
         except aiohttp.ClientSSLError as error:
-            raise Setback(f"{self._url} cannot be trusted: {self._words(_said(error))}") from None
+            raise Setback(f"{self._url} cannot be trusted: {self._words(_said(error))}{_hint(error)}") from None
         except aiohttp.ClientResponseError as error:
             raise Setback(f"{self._url} answers what is no HTTP: {self._words(_said(error))}") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -250,7 +253,7 @@ class Peer:
     def _judge(self, reach: str) -> str | None:
         settings = self._address.settings
         if reach == "never":
-            return f"{self._url} leads to an address where no target can be"
+            return f"{self._url} {NOWHERE}"
         if reach == "private" and not settings.allow_private:
             return f"{self._url} leads to a private address: allow that for the target, or correct its URL"
         shows_key = self._url.scheme == "http" and self._address.api_key is not None and not settings.allow_http
@@ -275,14 +278,19 @@ async def _document(response: aiohttp.ClientResponse, max_bytes: int) -> tuple[M
     return (found, "") if isinstance(found, dict) else ({}, "its answer is JSON, and no object")
 
 
-def _tls(settings: ProbeSettings) -> ssl.SSLContext:
+def _tls(url: yarl.URL, settings: ProbeSettings) -> ssl.SSLContext:
+    ca_file = settings.ca_file or trusted()
+    said = None if ca_file is None else unusable(ca_file)
+    if said is not None:
+        raise ConfigurationError(f"{url}: the certificates to trust, {ca_file!r}, cannot be used: {said}")
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file or trusted())
+        context = ssl.create_default_context(cafile=ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.certificate is not None:
             context.load_cert_chain(settings.certificate, settings.certificate_key)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"the certificates of a target cannot be read: {error}") from None
+        named = settings.certificate if settings.certificate is not None else ca_file
+        raise ConfigurationError(f"{url}: the certificate {named!r} cannot be used: {error}") from None
     return context
 
 
@@ -295,6 +303,16 @@ def _said(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "its answer broke off, or cannot be decoded"
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if isinstance(inner, OSError) and not isinstance(inner, ssl.SSLError | socket.gaierror):
+        # asyncio puts its own words, and addresses, where the system's would be
+        return os.strerror(inner.errno) if inner.errno else "none of its addresses can be connected to"
     return str(
         getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or inner or type(inner).__name__
     )
+
+
+def _hint(error: aiohttp.ClientSSLError) -> str:
+    """What helps where nobody that is trusted vouches for a server."""
+    inner = getattr(error, "certificate_error", None)
+    is_unknown = getattr(inner, "verify_code", None) in _NOBODY_VOUCHES
+    return ": name the certificate to trust (--ca-file; of a server, --server-ca-file)" if is_unknown else ""

@@ -140,6 +140,19 @@ async def test_proxies_of_the_environment_never_see_a_probe(prober: Prober, monk
     prober.stop()
 
 
+async def test_what_speaks_no_http_is_told_as_that(prober: Prober) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        await reader.read(1)
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        prober.set("t", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "secret", PATIENT)
+        found = await prober.check("t")
+        assert (found.status, found.reason) == (TargetStatus.UNREACHABLE, "it answers what is no HTTP")
+    prober.stop()
+
+
 async def test_all_targets_are_checked_at_once(prober: Prober) -> None:
     async with receiver() as there:
         assert await prober.check_all() == {}

@@ -1,5 +1,6 @@
 """Keys of those who send here: on SQLite and on PostgreSQL alike, shown once, recognised, listed and ended."""
 
+import socket
 import time
 
 import pytest
@@ -148,6 +149,13 @@ def test_keys_are_made_listed_and_revoked_by_commands(program: Program) -> None:
 )
 def test_mistakes_are_said_in_one_sentence(program: Program, words: tuple[str, ...], said: str) -> None:
     assert said in program.sentence(*words, code=2)
+
+
+def test_an_address_that_is_taken_is_named_once(program: Program) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = program.sentence("receive", "--listen", address, code=1)
+    assert said.rstrip().endswith(f"{address} cannot be listened on: Address already in use")
 
 
 @pytest.mark.parametrize(

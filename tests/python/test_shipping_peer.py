@@ -157,6 +157,12 @@ async def test_what_is_no_http_is_told_in_one_sentence(sent: bytes, said: str) -
     assert str(caught.value).isprintable() and "message:" not in str(caught.value), caught.value
 
 
+async def test_where_nothing_listens_is_told_in_the_systems_words() -> None:
+    with pytest.raises(Setback) as caught:
+        await ask("http://127.0.0.1:1")
+    assert str(caught.value) == "http://127.0.0.1:1 cannot be reached: Connection refused"
+
+
 async def test_who_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "STALL_S", 0.3)
     async with serving(lambda head: None) as (port, _):
@@ -173,14 +179,16 @@ async def test_over_tls_only_who_is_trusted_gets_the_key(tmp_path: Path, monkeyp
         url = f"https://127.0.0.1:{port}"
         assert (await ask(url, ca_file=ours.ca)).status == 200
         for authority in (others.ca, None):
-            with pytest.raises(Setback, match="cannot be trusted"):
+            with pytest.raises(Setback, match=r"cannot be trusted: .*name the certificate to trust .--ca-file"):
                 await ask(url, ca_file=authority)
-        with pytest.raises(Setback, match="cannot be trusted"):
+        with pytest.raises(Setback, match="cannot be trusted") as other:
             await ask(f"https://127.0.0.2:{port}", ca_file=ours.ca)
+        assert "--ca-file" not in str(other.value)
         monkeypatch.setenv("SSL_CERT_FILE", ours.ca)
         assert (await ask(url)).status == 200
-        with pytest.raises(ConfigurationError, match="certificates"):
-            await ask(url, ca_file=str(tmp_path / "none"))
+        none = str(tmp_path / "none")
+        with pytest.raises(ConfigurationError, match=f"^{url}: the certificates to trust, '{none}', cannot be used"):
+            await ask(url, ca_file=none)
     assert len(heads) == 2
 
 
