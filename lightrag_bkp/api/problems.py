@@ -23,6 +23,8 @@ from .places import without_places
 from .schemas import BackupProblem
 
 logger = logging.getLogger("lightrag_bkp")
+_SERVER_LOG = logging.getLogger("uvicorn.error")
+"""Where uvicorn's own messages go; under another server, with no handler of its own, standard error."""
 
 MEDIA_TYPE = "application/problem+json"
 MOST_BODY_BYTES = 1 << 20
@@ -262,9 +264,21 @@ def _document(row: _Row, detail: str, instance: str, code: str, target: str = ""
 
 def _masked(error: BaseException, instance: str) -> dict[str, Any]:
     error_id = secrets.token_hex(4)
-    logger.error("event=internal_error id=%s path=%s", error_id, instance, exc_info=error)
+    log = logger if _is_heard(logger) else _SERVER_LOG
+    log.error("event=internal_error id=%s path=%s", error_id, instance, exc_info=error)
     said = f"internal error {error_id}: the server's log says more"
     return _document(_INTERNAL, said, instance, "INTERNAL")
+
+
+def _is_heard(log: logging.Logger | None) -> bool:
+    """Whether anything is done with what is logged there: a library's own NullHandler does nothing, and keeps Python
+    from putting it on standard error.
+    """
+    while log is not None:
+        if not all(isinstance(one, logging.NullHandler) for one in log.handlers):
+            return True
+        log = log.parent if log.propagate else None
+    return False
 
 
 def _unusable(error: RequestValidationError, instance: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The routes as a whole: what the OpenAPI document says, who may, and what answers where nothing is."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from lightrag_bkp.api import create_backup_routes
 from lightrag_bkp.api.problems import MEDIA_TYPE, MOST_BODY_BYTES, TABLE, problem_of
 from lightrag_bkp.errors import CORE_ERRORS, ConfigurationError, InternalError
 
+TESTS = Path(__file__).parent.parent
 OPEN = ("/health/live", "/health/ready")
 """What answers without a key."""
 
@@ -139,6 +141,29 @@ def test_a_bug_is_masked_and_told_in_the_log(caplog: pytest.LogCaptureFixture) -
     (record,) = caplog.records
     error_id = document["detail"].split()[2].rstrip(":")
     assert error_id in record.getMessage() and record.exc_info is not None
+
+
+@pytest.mark.parametrize("set_up", ["", "logging.basicConfig(level=logging.INFO)"])
+def test_a_bug_is_seen_once_whether_or_not_a_log_was_set_up(tmp_path: Path, set_up: str) -> None:
+    """An application of one's own under plain uvicorn, in a process without pytest's handlers."""
+    program = f"""
+import logging, sys
+{set_up}
+sys.path.insert(0, {str(TESTS)!r})
+from support.web import Web, application, serving
+from lightrag_bkp import BackupManager
+
+class Broken(BackupManager):
+    def graph_ids(self):
+        raise KeyError("a bug")
+
+with serving(application(Broken({str(tmp_path / "storage")!r}))) as url:
+    print(Web(url).ask("GET", "/backup/stats").document["detail"])
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    said = re.fullmatch(r"internal error (\w+): the server's log says more\n", ran.stdout)
+    assert said is not None, ran
+    assert ran.stderr.count(f"event=internal_error id={said[1]} ") == 1 and "KeyError: 'a bug'" in ran.stderr
 
 
 def test_importing_the_package_brings_no_framework() -> None:
