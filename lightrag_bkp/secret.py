@@ -68,15 +68,7 @@ class Secret:
         """A sentence when anybody on this host can read a passphrase file."""
         if self.path is None or self.is_key:
             return None
-        try:
-            open_to_all = stat.S_IMODE(os.stat(self.path).st_mode) & 0o007
-        except OSError:
-            return None  # reading it says so
-        return (
-            f"the passphrase file {self.path!r} may be read by anybody on this host: chmod 600 it"
-            if open_to_all
-            else None
-        )
+        return exposed(self.path, "passphrase file")
 
     def _worded(self, passphrase: bytes) -> bytes:
         if not passphrase:
@@ -98,6 +90,15 @@ class Secret:
         if len(content) > _LONGEST_FILE:
             raise ConfigurationError(f"{path!r} ({self.origin}) is too long for a passphrase or key", target=path)
         return content
+
+
+def exposed(path: str, what: str) -> str | None:
+    """A sentence when anybody on this host can read a file with a secret in it."""
+    try:
+        open_to_all = stat.S_IMODE(os.stat(path).st_mode) & 0o007
+    except OSError:
+        return None  # reading it says so
+    return f"the {what} {path!r} may be read by anybody on this host: chmod 600 it" if open_to_all else None
 
 
 def named(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInputError
+from ..secret import exposed
 from .place import key_of
 from .session import Session
 from .text import table, when
@@ -64,6 +65,9 @@ def add(
         ca_file=trusted, allow_http=allow_http, allow_private=allow_private, bytes_per_second=bytes_per_second
     )
     key = key_of(api_key_file, "--api-key-file", KEY_VARIABLE)
+    concern = None if api_key_file is None else exposed(api_key_file, "API key file")
+    if concern is not None and not session.json:
+        session.complain(f"warning: {concern}")
     target = ReplicationTarget(name, url, key, connection=connection)
     manager = session.replication()
     if any(one.name == name for one in manager.list_targets()):

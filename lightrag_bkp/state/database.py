@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from ..errors import ConfigurationError, StateError
+from .places import make_private
 from .schema import HEAD, replicators, targets
 from .sealing import KeyBox
 
@@ -224,7 +225,7 @@ class State:
         """
         try:
             with _making:
-                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                make_private(os.path.dirname(path))
                 with contextlib.suppress(FileExistsError):
                     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:

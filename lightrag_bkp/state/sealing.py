@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ..errors import ConfigurationError
 from ..secret import KEY_BYTES, Secret
 from ..sources.trees import sync_directory
+from .places import make_private
 
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
@@ -53,7 +54,7 @@ class KeyBox:
     def _make(self) -> None:
         """Durable, and whole or not there: the loser of two makers takes the winner's."""
         directory = os.path.dirname(self._path)
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_private(directory)
         made = f"{self._path}.{secrets.token_hex(8)}"
         fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

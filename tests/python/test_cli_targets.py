@@ -63,6 +63,21 @@ async def test_health_says_who_can_receive(program: Program) -> None:
         await asyncio.to_thread(program, "target", "health", "good")
 
 
+def test_a_key_file_that_anybody_can_read_is_warned_of(program: Program) -> None:
+    (program.directory / "key").write_text(KEY)
+    for mode, is_warned in ((0o644, True), (0o640, False)):
+        (program.directory / "key").chmod(mode)
+        said = program("target", "add", f"of-{mode:o}", "https://one.example", "--api-key-file", "key").err
+        assert ("the API key file 'key' may be read by anybody on this host: chmod 600 it" in said) is is_warned
+        assert is_warned or not said
+
+
+def test_what_keeps_keys_is_made_for_few(program: Program) -> None:
+    program("key", "add", "tokyo")
+    made = (program.storage, program.storage / "state")
+    assert [stat.S_IMODE(one.stat().st_mode) for one in made] == [0o750, 0o700]
+
+
 def test_a_key_of_the_environment_is_sealed_too(program: Program) -> None:
     program.environ["LIGHTRAG_REPLICATION_API_KEY"] = KEY
     program("target", "add", "here", "https://one.example")
