@@ -74,7 +74,12 @@ async def test_a_failover_whose_process_died_can_be_undone_or_repeated(
 
 
 async def test_repeating_a_failover_that_died_settles_it(
-    recovery: DisasterRecoveryManager, valid: str, new: States, old: States, directories: dict[str, Path]
+    recovery: DisasterRecoveryManager,
+    valid: str,
+    new: States,
+    old: States,
+    directories: dict[str, Path],
+    tmp_path: Path,
 ) -> None:
     await asyncio.to_thread(killed, recovery, "failover", valid, partial(kill_at, PointStore, "add", 1))
     assert (await recovery.failover(valid)).ok
@@ -86,6 +91,11 @@ async def test_repeating_a_failover_that_died_settles_it(
     assert (undone.ok, undone.undoes, undone.undoes_at) == (True, last.failover_id, last.began_at)
     assert states(directories) == {"sales": new["sales"], "support": old["support"]}, "what it was before the last one"
     await nothing_to_undo(recovery, valid)
+    sales = recovery.backup.require_graph("sales")
+    named = recovery.find_recovery_point(valid).snapshots["sales"].id
+    (first,) = (one for one in sales.list_snapshots() if one.metadata.get("replaced_by") == named)
+    outcome = await sales.restore(first.backup_id, tmp_path / "before", allow_unusable=True)
+    assert items(Path(outcome.target_dir)) == old["sales"], "what the one that died had replaced"
 
 
 async def nothing_to_undo(recovery: DisasterRecoveryManager, valid: str) -> None:
