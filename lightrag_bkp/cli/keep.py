@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..models import BackupSnapshot, PruneOutcome
     from .parts import Graph
 
-Holder = Annotated[str, typer.Option(metavar="NAME", help="On whose behalf.")]
+Holder = Annotated[str, typer.Option(metavar="NAME", help="On whose behalf; recovery: is for recovery points.")]
 
 
 def delete(session: Session, graph: GraphId, snapshot: SnapshotId) -> int:
