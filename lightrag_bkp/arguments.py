@@ -210,15 +210,16 @@ def check_text(text: str, name: str) -> str:
     return text
 
 
-def check_holder(holder: str) -> str:
-    """Returns `holder` when the core can be asked for it; that refuses what else cannot hold.
+def check_characters(text: str, name: str) -> str:
+    """Returns `text` when the core can be told it: that takes UTF-8 without a NUL, and refuses what else is wrong. It
+    may be a key, so no message repeats it.
 
     Raises:
-        InvalidInputError: it is no text, or not one that can be written as UTF-8, or has a NUL.
+        InvalidInputError: it is no text, or has what is no character, or a NUL.
     """
-    if "\0" in check_text(holder, "holder") or any("\ud800" <= one <= "\udfff" for one in holder):
-        raise InvalidInputError(f"holder {holder!r} cannot be used: leave out the NUL, or what is no character")
-    return holder
+    if "\0" in check_text(text, name) or any("\ud800" <= one <= "\udfff" for one in text):
+        raise InvalidInputError(f"{name} cannot be used: it has a NUL in it, or what is no character; leave that out")
+    return text
 
 
 def check_items(items: Sequence[str] | None) -> list[str] | None:

@@ -55,14 +55,14 @@ class ReplicationTarget:
 
     def __post_init__(self) -> None:
         arguments.check_text(self.name, "name")
-        arguments.check_text(self.base_url, "base_url")
-        arguments.check_text(self.target_id, "target_id")
+        arguments.check_characters(self.base_url, "base_url")
+        arguments.check_characters(self.target_id, "target_id")
         if not self.name.strip() or len(self.name) > _LONGEST_NAME or not self.name.isprintable():
             raise InvalidInputError(f"a target's name has 1 to {_LONGEST_NAME} printable characters", target="name")
         if not isinstance(self.created_at, datetime) or self.created_at.tzinfo is None:
             raise InvalidInputError("created_at must be a datetime with a time zone", target="created_at")
         if self.api_key is not None:
-            arguments.check_text(self.api_key, "api_key")
+            arguments.check_characters(self.api_key, "api_key")
         check_rate(self.connection.bytes_per_second, "bytes_per_second")
 
 

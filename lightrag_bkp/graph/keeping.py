@@ -231,7 +231,7 @@ async def change_hold(graph: Keeping, op: Literal["hold", "release"], snapshot_i
 
 def _refuse_point(holder: str) -> str:
     """Returns `holder` when it can hold and is no recovery point: what one holds, its records vouch for."""
-    if point_of(arguments.check_holder(holder)) is not None:
+    if point_of(arguments.check_characters(holder, "holder")) is not None:
         raise InvalidInputError(
             f"{holder!r} stands for a recovery point: create the point to hold its snapshots, and delete it to release"
             " them"

@@ -309,3 +309,6 @@ def test_names_that_are_no_utf8_come_through(web: Web, plain: Kept) -> None:
     (plain.directory / strange).unlink()
     done = web.waited("POST", f"{plain.path}/latest/restore", {"items": [strange]})
     assert done.status == 200 and (plain.directory / strange).read_text() == "x"
+    assert web.waited("POST", f"{plain.path}/latest/restore", {"items": [strange + "s"]}).status == 404
+    event = web.ask("GET", f"/events?graph_id={plain.graph_id}").document["events"][0]
+    assert event["outcome"] == "failed" and "caf\\udce9s" in event["detail"]

@@ -165,6 +165,14 @@ def test_a_name_is_for_people(name: object) -> None:
         ReplicationTarget(name, "https://host")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("member", ["base_url", "api_key"])
+@pytest.mark.parametrize("end", ["\0", "\ud800"])
+def test_what_cannot_be_sent_is_refused_and_not_repeated(member: str, end: str) -> None:
+    with pytest.raises(InvalidInputError, match=member) as refused:
+        replace(target(), **{member: f"https://{KEY}{end}"})
+    assert KEY not in str(refused.value)
+
+
 def test_a_target_is_made_as_one_would_think() -> None:
     made = ReplicationTarget("Backup Server", "https://host:9621", KEY, False, datetime(2026, 1, 1, tzinfo=UTC), "id")
     assert (made.name, made.api_key, made.enabled, made.target_id) == ("Backup Server", KEY, False, "id")
