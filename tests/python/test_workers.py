@@ -97,13 +97,14 @@ def _as_nobody(address: str) -> bytes:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        os.setuid(65534)
-        with socket.socket(socket.AF_UNIX) as caller:
-            caller.connect(address)
-            caller.sendall(b'{"intake": true, "timeout_s": 1}\n')
-            with suppress(ConnectionError):
+        try:
+            os.setuid(65534)
+            with socket.socket(socket.AF_UNIX) as caller, suppress(ConnectionError):
+                caller.connect(address)
+                caller.sendall(b'{"intake": true, "timeout_s": 1}\n')  # who is hung up on before hears of it here
                 os.write(writer, caller.recv(100))
-        os._exit(0)
+        finally:
+            os._exit(0)  # whatever was raised: nothing of the test's process goes on here
     os.close(writer)
     with os.fdopen(reader, "rb") as told:
         said = told.read()
