@@ -128,6 +128,17 @@ class ReplicationManager:
         row = self._state.target(arguments.check_text(target_id, "target_id"))
         return None if row is None else targets.target(row)
 
+    def require_target(self, target_id: str) -> ReplicationTarget:
+        """As `get_target`.
+
+        Raises:
+            NotFoundError: it is unknown.
+        """
+        target = self.get_target(target_id)
+        if target is None:
+            raise targets.unknown_target(target_id)
+        return target
+
     def update_target(
         self,
         target_id: str,
@@ -151,13 +162,13 @@ class ReplicationManager:
         if enabled is not None:
             arguments.check_flags(enabled=enabled)
             given["enabled"] = enabled
-        known = self._known(target_id)
+        known = self.require_target(target_id)
         changed = replace(known, **given)
         if api_key is None:
             targets.refuse_key_elsewhere(known, changed.base_url)
         self._judge(changed)
         if given and not self._state.update_target(target_id, **given):
-            raise _unknown(target_id)
+            raise targets.unknown_target(target_id)
         return changed
 
     def remove_target(self, target_id: str) -> bool:
@@ -176,7 +187,7 @@ class ReplicationManager:
         Raises:
             NotFoundError: it is unknown.
         """
-        self._tell(await asyncio.to_thread(self._known, target_id))
+        self._tell(await asyncio.to_thread(self.require_target, target_id))
         return await self._prober.check(target_id)
 
     async def check_all_targets(self) -> dict[str, TargetHealth]:
@@ -204,12 +215,6 @@ class ReplicationManager:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self.close()
-
-    def _known(self, target_id: str) -> ReplicationTarget:
-        target = self.get_target(target_id)
-        if target is None:
-            raise _unknown(target_id)
-        return target
 
     def _judge(self, target: ReplicationTarget) -> None:
         targets.check_url(target)
@@ -349,10 +354,6 @@ class GraphReplicator:
             "reason": "" if health is None else health.reason,
             "checked_at": None if health is None or health.checked_at is None else health.checked_at.isoformat(),
         }
-
-
-def _unknown(target_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no replication target {target_id!r}: a listing names all", target=target_id)
 
 
 def _missing(error: ModuleNotFoundError) -> ConfigurationError:

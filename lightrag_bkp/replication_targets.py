@@ -81,6 +81,11 @@ def resolve(targets: Sequence[ReplicationTarget], beginning: str) -> Replication
     return found[0]
 
 
+def unknown_target(target_id: str) -> NotFoundError:
+    """That nobody registered such a target, or somebody removed it."""
+    return NotFoundError(f"there is no replication target {target_id!r}: a listing names all", target=target_id)
+
+
 def check_url(target: ReplicationTarget) -> None:
     """Refuses an IPv4 address in a short, octal or hexadecimal form: what asks for health and what sends would read it
     differently. And an address of any kind that is never connected to, as a metadata service's.

@@ -86,6 +86,10 @@ class ReplicationManager:
         """As the original."""
         return self.manager.get_target(target_id)
 
+    def require_target(self, target_id: str) -> ReplicationTarget:
+        """As the original."""
+        return self.manager.require_target(target_id)
+
     def update_target(
         self,
         target_id: str,

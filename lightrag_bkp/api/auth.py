@@ -20,12 +20,12 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from starlette.concurrency import run_in_threadpool
 
 from ..errors import ConfigurationError
+from ..limits import SERVER_VARIABLES
 from ..receiving.keys import REPLICATE, KeyRing
 from .allowance import Allowance
 from .context import context_of
 from .problems import Refused
 
-ALLOW_OPEN_VARIABLE = "LIGHTRAG_BACKUP_ALLOW_OPEN"
 WRONG_KEYS, WRONG_KEY_EVERY_S = 10, 6.0
 """So many wrong keys from one address at once, and one more in so many seconds."""
 PROBES, PROBE_EVERY_S = 5, 5.0
@@ -87,8 +87,8 @@ class Guard:
         if auth is None and self._api_key is None and not _has_users() and not allow_open:
             raise ConfigurationError(
                 "the backup routes are not mounted, because this server is open to anybody: set LIGHTRAG_API_KEY or"
-                f" AUTH_ACCOUNTS, pass auth=, or say {ALLOW_OPEN_VARIABLE}=true",
-                target=ALLOW_OPEN_VARIABLE,
+                f" AUTH_ACCOUNTS, pass auth=, or say {SERVER_VARIABLES['allow_open']}=true",
+                target=SERVER_VARIABLES["allow_open"],
             )
 
     async def admit(self, request: Request, scope: Scope, key: str | None, token: str | None) -> Caller:

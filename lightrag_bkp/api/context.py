@@ -19,6 +19,7 @@ from ..backup import BackupManager
 from ..errors import LightragBkpError
 from ..graph import GraphBackup
 from ..receiving.keys import now_us
+from ..receiving.protocol import API_PATH
 from .problems import NotConfigured
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("lightrag_bkp")
 
-PREFIX = "/api/v1/backup-replication"
+PREFIX = API_PATH
 SCOPE_KEY = "lightrag_bkp"
 """Where a request keeps its context, in the ASGI scope."""
 

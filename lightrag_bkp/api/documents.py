@@ -102,7 +102,7 @@ def restored(outcome: RestoreOutcome) -> dict[str, Any]:
     counts: dict[str, int] = {}
     for one in outcome.items:
         counts[one.action] = counts.get(one.action, 0) + 1
-    named = _first(outcome.items, MOST_RESTORED)
+    named = outcome.items[:MOST_RESTORED]
     return documents.members(outcome) | {
         "items": [documents.members(one) for one in named],
         "items_complete": len(named) == len(outcome.items),
@@ -152,7 +152,3 @@ def graph(figures: Mapping[str, Any], known: "GraphBackup", caller: "Caller") ->
     }
     shown: dict[str, Any] = for_caller(dict(figures), caller)
     return document | shown
-
-
-def _first(items: Sequence[Any], most: int) -> Sequence[Any]:
-    return items if len(items) <= most else items[:most]

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from ..backup import BackupManager
 from ..errors import LightragBkpError
+from ..graph.known import root_of
 from ..staging import waits
 from ..target import holds_staging
 from .context import Context, Ctx
@@ -62,7 +63,7 @@ def _restores(backup: BackupManager | None) -> list[str]:
         graphs = [backup.require_graph(name) for name in backup.graph_ids()]
     except (LightragBkpError, OSError):
         return ["the storage cannot be read"]
-    roots = {os.path.join(one.source_dir, one.workspace) for one in graphs if one.source_dir is not None}
+    roots = {root_of(one.source_dir, one.workspace) for one in graphs if one.source_dir is not None}
     unfinished = any(holds_staging(root) and waits(root) for root in roots)
     return ["an interrupted restore waits to be finished"] if unfinished else []
 

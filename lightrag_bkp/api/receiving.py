@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..errors import LightragBkpError
 from .context import PREFIX, Context
+from .places import without_places
 
 if TYPE_CHECKING:
     from ..receiving.app import ReceiveApplication
@@ -58,8 +59,6 @@ def _open(context: Context) -> "ReceiveApplication":
 
 async def _refuse(send: Send, why: str) -> None:
     """As the receiver itself says it cannot go on (docs/replication.md); where things lie is not for senders."""
-    from .places import without_places
-
     said = {"error": "not_ready", "detail": without_places(why), "retryable": True}
     headers = [(b"content-type", b"application/json"), (b"retry-after", b"60")]
     await send({"type": "http.response.start", "status": 503, "headers": headers})

@@ -13,8 +13,8 @@ from ..recovery_status import point_document
 from ..verdicts import Verdict
 from .auth import Admin, Operator, Reader
 from .context import Context, Ctx
+from .documents import for_caller
 from .paging import Paged
-from .places import without_places
 from .problems import FailoverFailed, PlainJSON, ProblemRoute, documented
 from .runner import Done, Job
 from .schemas import OperationAnswer
@@ -67,7 +67,7 @@ def list_points(context: Ctx, caller: Reader, paged: Paged) -> Response:
     answer = paged.of("checkpoints", manager.list_recovery_points(), point_document)
     written = manager.get_recovery_status()
     left = {"unreadable": written["unreadable"], "left_held": written["left_held"]}
-    return PlainJSON(answer | (left if caller.sees_places else without_places(left)))
+    return PlainJSON(answer | for_caller(left, caller))
 
 
 @router.get("/checkpoints/{checkpoint_id}", response_model=CheckpointDetails, responses=documented(404, 412, 502))
@@ -81,7 +81,7 @@ def show(context: Ctx, caller: Reader, checkpoint_id: CheckpointId) -> Response:
         "advice": written["advice"] if written["interrupted"] == point.checkpoint_id else None,
         "problems": manager.problems(point.checkpoint_id),
     }
-    return PlainJSON(point_document(point) | (told if caller.sees_places else without_places(told)))
+    return PlainJSON(point_document(point) | for_caller(told, caller))
 
 
 @router.delete("/checkpoints/{checkpoint_id}", status_code=204, response_class=Response,
@@ -173,14 +173,14 @@ async def health(context: Ctx, caller: Reader) -> Response:
         "components": seen["components"],
         **{name: {graph: told[part] for graph, told in seen["graphs"].items()} for name, part in parts.items()},
     }
-    return PlainJSON(answer if caller.sees_places else without_places(answer))
+    return PlainJSON(for_caller(answer, caller))
 
 
 @router.get("/status", response_model=RecoveryStatusAnswer, responses=documented(502))
 def status(context: Ctx, caller: Reader) -> Response:
     """What could be brought back, as far as it is written down; nothing is checked."""
     written = context.require_recovery().get_recovery_status()
-    return PlainJSON(written if caller.sees_places else without_places(written))
+    return PlainJSON(for_caller(written, caller))
 
 
 # ---- steps ----

@@ -10,10 +10,11 @@ from ..errors import ConflictError, NotFoundError, RefusedError
 from ..models import ProgressCallback
 from ..probing import ProbeSettings, TargetHealth
 from ..replication import GraphReplicator, ReplicationLog, ReplicationManager, ReplicationStatus, ReplicationTarget
+from ..replication_targets import unknown_target
 from .auth import Admin, Operator, Reader
 from .context import Ctx, root_of
+from .documents import for_caller
 from .paging import Paged
-from .places import without_places
 from .problems import NotReplicated, PlainJSON, ProblemRoute, documented
 from .runner import Done, Job
 from .schemas import GraphId, OperationAnswer
@@ -57,7 +58,7 @@ def list_targets(context: Ctx, caller: Reader, paged: Paged) -> Response:
 @router.get("/targets/{target_id}", response_model=TargetAnswer, responses=documented(404))
 def show_target(context: Ctx, caller: Reader, target_id: TargetId) -> Response:
     """One target."""
-    return PlainJSON(_document(_known(context.require_replication(), target_id)))
+    return PlainJSON(_document(context.require_replication().require_target(target_id)))
 
 
 @router.patch("/targets/{target_id}", response_model=TargetAnswer, responses=documented(404, 409))
@@ -78,7 +79,7 @@ async def remove_target(context: Ctx, caller: Admin, target_id: TargetId) -> Res
     manager = context.require_replication()
     async with context.audited("target_remove", caller, target=target_id):
         if not await asyncio.to_thread(manager.remove_target, target_id):
-            raise _unknown(target_id)
+            raise unknown_target(target_id)
     return Response(status_code=204)
 
 
@@ -86,7 +87,7 @@ async def remove_target(context: Ctx, caller: Admin, target_id: TargetId) -> Res
 async def check_target(context: Ctx, caller: Reader, target_id: TargetId) -> Response:
     """Asks a target now whether it can receive. How often one target is asked is limited."""
     manager = context.require_replication()
-    target = await asyncio.to_thread(_known, manager, target_id)
+    target = await asyncio.to_thread(manager.require_target, target_id)
     context.guard.count_probe(target_id)
     seen = await manager.check_target_health(target_id)
     return PlainJSON(_seen(target, seen))
@@ -99,7 +100,7 @@ async def check_target(context: Ctx, caller: Reader, target_id: TargetId) -> Res
 def show_status(context: Ctx, caller: Reader, graph_id: GraphId) -> Response:
     """Where copies of a graph go, and how far each is behind, as far as is known without asking."""
     status = _replicator(context, graph_id).get_replication_status()
-    return PlainJSON(status if caller.sees_places else without_places(status))
+    return PlainJSON(for_caller(status, caller))
 
 
 @router.put("/graphs/{graph_id}/targets/{target_id}", status_code=204, response_class=Response,
@@ -108,7 +109,7 @@ async def link_target(context: Ctx, caller: Admin, graph_id: GraphId, target_id:
     """From now on copies of the graph go there too."""
     manager, replicator = context.require_replication(), _replicator(context, graph_id)
     async with context.audited("target_link", caller, graph_id=graph_id, target=target_id):
-        target = await asyncio.to_thread(_known, manager, target_id)
+        target = await asyncio.to_thread(manager.require_target, target_id)
         await asyncio.to_thread(replicator.add_target, target)
     return Response(status_code=204)
 
@@ -154,7 +155,7 @@ def list_logs(
     replicator = _replicator(context, graph_id)
     names = _names(replicator)
     answer = paged.of("logs", replicator.logs(target_id), lambda one: _log(one, names))
-    return PlainJSON(answer if caller.sees_places else answer | {"logs": without_places(answer["logs"])})
+    return PlainJSON(answer | {"logs": for_caller(answer["logs"], caller)})
 
 
 # ---- steps ----
@@ -162,17 +163,6 @@ def list_logs(
 
 def _replicator(context: Ctx, graph_id: str) -> GraphReplicator:
     return context.require_replication().get_graph_replicator(graph_id)
-
-
-def _known(manager: ReplicationManager, target_id: str) -> ReplicationTarget:
-    target = manager.get_target(target_id)
-    if target is None:
-        raise _unknown(target_id)
-    return target
-
-
-def _unknown(target_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no replication target {target_id!r}: a listing names all", target=target_id)
 
 
 def _target(body: TargetBody) -> ReplicationTarget:
@@ -191,7 +181,7 @@ def _register(manager: ReplicationManager, target: ReplicationTarget) -> None:
 
 
 def _change(manager: ReplicationManager, target_id: str, body: TargetChange) -> ReplicationTarget:
-    _known(manager, target_id)
+    manager.require_target(target_id)
     if body.name is not None:
         _refuse_taken(manager, body.name, target_id)
     key = None if body.api_key is None else body.api_key.get_secret_value()

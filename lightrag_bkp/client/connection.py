@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..arguments import check_server_url
 from ..errors import ConfigurationError, InvalidInputError, ServerError
 from ..nesting import is_within
+from ..receiving.protocol import API_PATH
 from ..redaction import without_key
 from .problems import error_of
 from .reading import Unreadable, read
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 V = TypeVar("V")
 
-PREFIX = "/api/v1/backup-replication"
+PREFIX = API_PATH
 PAGE_SIZE = 200
 _MOST_PAGES = 10_000
 _AGAIN_S = (0.1, 0.5)

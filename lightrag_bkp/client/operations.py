@@ -30,7 +30,6 @@ _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 class State(enum.StrEnum):
     """How far an operation is."""
 
-    PENDING = "pending"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -40,7 +39,7 @@ class State(enum.StrEnum):
     @property
     def is_over(self) -> bool:
         """Whether nothing more becomes of it."""
-        return self not in (State.PENDING, State.RUNNING)
+        return self is not State.RUNNING
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 PROTOCOL = 1
-BASE_PATH = "/api/v1/backup-replication/receive"
+API_PATH = "/api/v1/backup-replication"
+BASE_PATH = f"{API_PATH}/receive"
 
 BODY_BYTES = 960 << 10
 """Of one request's body: below the 1 MiB that LightRAG's server allows."""
