@@ -298,6 +298,19 @@ def stored_graphs(storage_path: str) -> list[str]:
         return []
 
 
+def reclaim_litter(storage_path: str, graph_id: str, age_s: float) -> tuple[int, int]:
+    """Removes what killed runs left half-written in a graph's repository when nobody wrote to it for so long, and no
+    process has it locked; the repository is not opened. Waits on the calling thread.
+
+    Returns:
+        How many files, and their bytes.
+    """
+    try:
+        return _bridge.reclaim_litter(os.path.realpath(storage_path), graph_id, int(age_s * 1e9))
+    except NotFoundError:  # nothing was ever stored
+        return 0, 0
+
+
 def _holds_repository(directory: str) -> bool:
     try:
         with os.scandir(directory) as entries:

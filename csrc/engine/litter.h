@@ -13,4 +13,13 @@
  * longer. */
 int lrb_litter_remove(lrb_repo *repo, int64_t now_ns, int64_t wait_ns, bool dry_run, uint64_t *removed, lrb_err *err);
 
+typedef struct lrb_litter_gone {
+    uint64_t files, bytes;
+} lrb_litter_gone;
+
+/* The same for a graph that nobody has open: no entry is read and no key needed, so that neither damage nor size keeps
+ * litter. Where locks do not hold, all is left to a prune, which waits longer. NOT_FOUND: there is no such repository. */
+int lrb_litter_reclaim(const char *storage_path, const char *graph_id, int64_t now_ns, int64_t wait_ns,
+                       lrb_litter_gone *gone, lrb_err *err);
+
 #endif

@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "engine/litter.h"
 #include "engine/publish.h"
 #include "engine/restore.h"
 
@@ -46,6 +48,23 @@ static PyObject *file_system(PyObject *module, PyObject *arg) {
     return code ? lrb_py_raise(lrb_py_core(module), &err) : Py_BuildValue("(sN)", nature.remote, PyBool_FromLong(nature.locks));
 }
 
+static PyObject *reclaim_litter(PyObject *module, PyObject *args) {
+    PyObject *path;
+    const char *graph_id;
+    long long wait_ns;
+    if (!PyArg_ParseTuple(args, "O&sL:reclaim_litter", PyUnicode_FSConverter, &path, &graph_id, &wait_ns)) return NULL;
+    const char *name = PyBytes_AsString(path);
+    lrb_litter_gone gone;
+    lrb_err err;
+    int code;
+    Py_BEGIN_ALLOW_THREADS
+    code = lrb_litter_reclaim(name, graph_id, lrb_clock_wall_ns(), wait_ns, &gone, &err);
+    Py_END_ALLOW_THREADS
+    Py_DECREF(path);
+    if (code) return lrb_py_raise(lrb_py_core(module), &err);
+    return Py_BuildValue("(KK)", (unsigned long long)gone.files, (unsigned long long)gone.bytes);
+}
+
 static PyObject *mem_fail_after(PyObject *module, PyObject *args) {
     (void)module;
     long long countdown;
@@ -69,6 +88,8 @@ PyDoc_STRVAR(
     free_bytes_doc,
     "free_bytes(path, /)\n--\n\nBytes an unprivileged writer may still use on the file system of a directory.");
 PyDoc_STRVAR(file_system_doc, "file_system(path, /)\n--\n\nWhat a directory lies on: (name of a remote file system or '', whether locks hold).");
+PyDoc_STRVAR(litter_doc, "reclaim_litter(storage_path, graph_id, wait_ns, /)\n--\n\n"
+                         "Removes what runs that died left half-written and is older than that: (files, bytes).");
 PyDoc_STRVAR(fail_doc, "mem_fail_after(countdown, stay, /)\n--\n\nFor tests: makes an allocation fail.");
 PyDoc_STRVAR(count_doc, "mem_count($module, /)\n--\n\nFor tests: allocations since the last mem_fail_after.");
 
@@ -77,6 +98,7 @@ static PyMethodDef functions[] = {
     {"retention_scan", (PyCFunction)(void (*)(void))lrb_py_retention_scan, METH_VARARGS | METH_KEYWORDS, scan_doc},
     {"free_bytes", free_bytes, METH_O, free_bytes_doc},
     {"file_system", file_system, METH_O, file_system_doc},
+    {"reclaim_litter", reclaim_litter, METH_VARARGS, litter_doc},
     {"mem_fail_after", mem_fail_after, METH_VARARGS, fail_doc},
     {"mem_count", mem_count, METH_NOARGS, count_doc},
     {0},

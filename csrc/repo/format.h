@@ -3,7 +3,7 @@
  *   <storage>/graphs/<graph_id>/log/<20 digits>   entry.h     create-only; creating one is a commit
  *                              /packs/<sha256>    pack.h      immutable; the name is the SHA-256 of the bytes
  *                              /keys/<slot>       key_slot.h, keyring.h; of sealed repositories
- *                              /tmp/<nonce>.<k>   files being written; litter after a crash, reaped by prune
+ *                              /tmp/<nonce>.<k>   files being written; litter after a crash, reaped by prune and at a server's start
  *                              /cache/...         index_file.h, disposable
  *                              /reserve           64 KiB given up first when the disk is full
  *   <storage>/recovery_points/<id>/<20 digits>    point.h     create-only

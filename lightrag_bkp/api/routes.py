@@ -14,7 +14,7 @@ from ..backup import BackupManager
 from ..receiving.keys import KeyRing
 from ..sources import workers
 from . import backup as backup_routes
-from . import events, health, operations, receiving
+from . import events, health, operations, receiving, reclaiming
 from . import recovery as recovery_routes
 from . import replication as replication_routes
 from .auth import Guard
@@ -88,6 +88,7 @@ def _lifespan(context: Context) -> Callable[[Any], Any]:
     async def lifespan(_: Any) -> AsyncIterator[None]:
         async with workers.joined(context.rag):
             await context.start()
+            reclaiming.begin(context)
             # What was made so far stays as long as the server: searching all of it for garbage now and then would stop
             # the loop for as long as it takes, a tenth of a second.
             gc.collect()

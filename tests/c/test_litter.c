@@ -107,11 +107,44 @@ TEST(of_the_cache_only_unfinished_files_go) {
     shelf_close(&s);
 }
 
+TEST(of_a_graph_nobody_has_open_the_same_goes) {
+    shelf s;
+    lrb_err err;
+    lrb_litter_gone gone;
+    int64_t now_ns = lrb_clock_wall_ns();
+    shelf_with_litter(&s);
+    fixture_write(s.f.storage, "graphs/g/cache/head.17.3f", 7, 1);
+    fixture_age(s.f.storage, "graphs/g/cache/head.17.3f");
+    fixture_write(s.f.storage, "graphs/g/log/00000000000000000001", 10, 1); /* no entry: damage keeps no litter */
+    CHECK_OK(lrb_litter_reclaim(s.f.storage, "g", now_ns, HOUR_NS, &gone, &err));
+    CHECK(gone.files == 3 && gone.bytes == 27 && exists(&s, "tmp/young") && !exists(&s, "tmp/old"));
+    CHECK_OK(lrb_litter_reclaim(s.f.storage, "g", now_ns, HOUR_NS, &gone, &err));
+    CHECK(gone.files == 0 && gone.bytes == 0);
+    CHECK(lrb_litter_reclaim(s.f.storage, "h", now_ns, HOUR_NS, &gone, &err) == LRB_E_NOT_FOUND);
+    CHECK(lrb_litter_reclaim(s.f.storage, "../g", now_ns, HOUR_NS, &gone, &err) == LRB_E_INVALID);
+    shelf_close(&s);
+}
+
+TEST(a_graph_without_tmp_or_cache_has_no_litter) {
+    fixture f;
+    lrb_err err;
+    char path[512];
+    lrb_litter_gone gone;
+    fixture_open(&f);
+    snprintf(path, sizeof path, "mkdir -p %s/graphs/g/log", f.storage);
+    CHECK(system(path) == 0);
+    CHECK_OK(lrb_litter_reclaim(f.storage, "g", lrb_clock_wall_ns(), 0, &gone, &err));
+    CHECK(gone.files == 0);
+    fixture_close(&f);
+}
+
 int main(void) {
     RUN(old_files_nobody_holds_go);
     RUN(age_is_by_the_given_clock);
     RUN(without_waiting_a_minute_is_old);
     RUN(what_is_no_regular_file_is_left_alone);
     RUN(of_the_cache_only_unfinished_files_go);
+    RUN(of_a_graph_nobody_has_open_the_same_goes);
+    RUN(a_graph_without_tmp_or_cache_has_no_litter);
     return check_report();
 }

@@ -1,5 +1,6 @@
 """`lightrag-bkp-server`, a real one: one server for one story, since starting it takes seconds."""
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ def test_a_server_is_backed_up_restored_killed_and_started_again(tmp_path: Path)
         assert running.entities() == set(first["entities"]), "the restore was finished before LightRAG read its files"
         found = running.ask("GET", f"/operations/{operation}").document
         assert found["state"] == "interrupted"
+        what_the_killed_backup_wrote_is_gone(running, tmp_path)
         assert "event=restore_finished" in running.log.read_text()
         running.insert(texts(300, 1))
         running.wait_until_idle()
@@ -116,9 +118,12 @@ def answer(running: RunningServer) -> list[str]:
 
 
 def killed_in_the_midst_of_a_backup(running: RunningServer, tmp_path: Path) -> str:
-    """Of uploads that nobody reads to their end. Returns the id of the operation."""
+    """Of uploads, one of which nobody reads to its end. Returns the id of the operation. What it wrote of the other is
+    made to be an hour old, as it would be after a longer outage.
+    """
     endless = tmp_path / "inputs" / "endless.bin"
     endless.parent.mkdir(exist_ok=True)
+    endless.with_name("earlier.bin").write_bytes(os.urandom(32 << 20))
     with endless.open("wb") as file:
         file.truncate(1 << 40)
     begun = running.ask("POST", f"/backup/graphs/{GRAPH}/snapshots", {}, Prefer="")
@@ -127,10 +132,27 @@ def killed_in_the_midst_of_a_backup(running: RunningServer, tmp_path: Path) -> s
     until(
         lambda: (running.ask("GET", f"/operations/{operation}").document["progress"] or {}).get("bytes_in"), "it reads"
     )
+    until(lambda: half_written(tmp_path), "it writes")
     running.process.kill()
     running.process.wait()
     endless.unlink()
+    litter = half_written(tmp_path)
+    assert litter, "nothing was left"
+    for path in litter:
+        os.utime(path, (path.stat().st_mtime - 3600,) * 2)
     return operation
+
+
+def half_written(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "storage" / "graphs" / GRAPH / "tmp").iterdir())
+
+
+def what_the_killed_backup_wrote_is_gone(running: RunningServer, tmp_path: Path) -> None:
+    """By the server's start alone, and it says so."""
+    until(lambda: not half_written(tmp_path), "the leftovers are removed")
+    events = f"/events?graph_id={GRAPH}"
+    until(lambda: "reclaim" in [one["kind"] for one in running.ask("GET", events).document["events"]], "it says so")
+    assert "event=audit kind=reclaim" in running.log.read_text()
 
 
 def a_restore_dies(tmp_path: Path, first: dict[str, Any]) -> None:
