@@ -28,6 +28,7 @@ def main() -> int:
         sys.exit(f"{work}: {arguments.size_mb * _ROOM_PER_SOURCE / 1e3:.0f} GB of free space are needed")
     if arguments.install:
         subprocess.run([ROOT / "benchmarks" / "peers", arguments.peers, sys.executable], check=True)
+    measure.compile_program()
     results = report.Results(machine=list(machine.lines(work)), own_mb=measure.own_peak_mb())
     with _sources(work / "data", Shape.sized(arguments.size_mb, arguments.dim)) as sources:
         results.source_mb = measure.apparent_bytes(sources.directory / "base") / 1e6

@@ -382,6 +382,7 @@ def main() -> int:
     arguments = parser.parse_args()
     work: Path = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
+    measure.compile_program()
     print(*machine.lines(work), f"load of the last 1 / 5 minutes: {machine.load()}", sep="\n", end="\n\n")
     for found in run(work, arguments.only.split(","), arguments.fraction):
         print(found.line() if isinstance(found, Bar) else f"  {found}", flush=True)
