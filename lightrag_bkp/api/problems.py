@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import Message
 
 from .. import errors
+from ..receiving.refusal import MEDIA_TYPE, URN
 from .places import without_places
 from .schemas import BackupProblem
 
@@ -26,12 +27,10 @@ logger = logging.getLogger("lightrag_bkp")
 _SERVER_LOG = logging.getLogger("uvicorn.error")
 """Where uvicorn's own messages go; under another server, with no handler of its own, standard error."""
 
-MEDIA_TYPE = "application/problem+json"
 MOST_BODY_BYTES = 1 << 20
 RETRY_S = {429: 1, 503: 5}
 """When to come again, in seconds, where nobody knows better."""
 
-_URN = "urn:lightrag-bkp:problem:"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _Row = tuple[int, str, str]
 
@@ -252,7 +251,7 @@ def _row_of(error: BaseException) -> _Row:
 def _document(row: _Row, detail: str, instance: str, code: str, target: str = "") -> dict[str, Any]:
     status, slug, title = row
     document = {
-        "type": _URN + slug,
+        "type": URN + slug,
         "title": title,
         "status": status,
         "detail": detail,

@@ -1,7 +1,6 @@
 """The receiver of replicas below the same prefix, so that senders need one address: plain ASGI, with its own keys."""
 
 import asyncio
-import json
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route
@@ -27,7 +26,7 @@ class Receiving:
         try:
             application = await self._opened()
         except LightragBkpError as error:
-            await _refuse(send, str(error))
+            await _refuse(send, scope["path"], str(error))
             return
         await application(scope, receive, send)
 
@@ -57,9 +56,9 @@ def _open(context: Context) -> "ReceiveApplication":
     return ReceiveApplication(open_receiver(context.require_backup().storage_path))
 
 
-async def _refuse(send: Send, why: str) -> None:
-    """As the receiver itself says it cannot go on (docs/replication.md); where things lie is not for senders."""
-    said = {"error": "not_ready", "detail": without_places(why), "retryable": True}
-    headers = [(b"content-type", b"application/json"), (b"retry-after", b"60")]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(said).encode()})
+async def _refuse(send: Send, path: str, why: str) -> None:
+    """As the receiver itself says it cannot go on; where things lie is not for senders."""
+    from ..receiving.app import BROKEN_S, say, told
+    from ..receiving.refusal import Refusal
+
+    await say(send, *told(Refusal(503, "NOT_READY", without_places(why), retry_after=BROKEN_S), path))

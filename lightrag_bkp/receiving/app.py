@@ -22,7 +22,7 @@ from .keys import REPLICATE, ReceiveKey
 from .protocol import BASE_PATH, KEY_SLOT_NAME, OBJECT_CEILINGS, PARALLEL, SHA256_HEX
 from .quarantine import Part
 from .receiver import Receiver
-from .refusal import Refusal, no_room
+from .refusal import MEDIA_TYPE, Refusal, no_room
 from .replica import Replica
 
 Send = Callable[[Message], Awaitable[None]]
@@ -83,24 +83,18 @@ class ReceiveApplication:
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(BASE_PATH)
-        body, retry_after = Body(headers, receive), None
+        body, more = Body(headers, receive), dict[str, str]()
         try:
             status, document = await self._judge(scope["method"], path, headers, body)
         except Refusal as refusal:
-            status, document, retry_after = refusal.status, refusal.document, refusal.retry_after
-            logger.info("event=receive_refused status=%d error=%s path=%r", status, document["error"], path)
+            logger.info("event=receive_refused status=%d code=%s path=%r", refusal.status, refusal.code, path)
+            status, document, more = told(refusal, scope["path"])
         except Gone:
             logger.info("event=sender_gone path=%r", path)
             return
-        content = json.dumps(document, separators=(",", ":")).encode()
-        said = {"content-type": "application/json", "content-length": str(len(content)), "cache-control": "no-store"}
-        if retry_after is not None:
-            said["retry-after"] = str(retry_after)
         if body.is_left:
-            said["connection"] = "close"  # nobody here reads what may still come
-        lines = [(name.encode(), value.encode()) for name, value in said.items()]
-        await send({"type": "http.response.start", "status": status, "headers": lines})
-        await send({"type": "http.response.body", "body": content})
+            more["connection"] = "close"  # nobody here reads what may still come
+        await say(send, status, document, more)
 
     async def _judge(self, method: str, path: str, headers: dict[str, str], body: Body) -> Answer:
         api_key = headers.get(protocol.KEY_HEADER.lower(), "")
@@ -121,17 +115,17 @@ class ReceiveApplication:
         if key is None:
             what = "is not valid here" if api_key else "is missing"
             raise Refusal(
-                401, "unauthenticated", f"the API key {what}: `lightrag-bkp key add` at the receiver makes one"
+                401, "UNAUTHENTICATED", f"the API key {what}: `lightrag-bkp key add` at the receiver makes one"
             )
         if key.scope != REPLICATE:
-            raise Refusal(403, "other_scope", f"this key is for {key.scope}, and only one for {REPLICATE} sends copies")
+            raise Refusal(403, "OTHER_SCOPE", f"this key is for {key.scope}, and only one for {REPLICATE} sends copies")
         return key
 
     @contextmanager
     def _counted(self, key: ReceiveKey) -> Iterator[None]:
         under_way = self._under_way.get(key.key_id, 0)
         if under_way >= 2 * PARALLEL:
-            raise Refusal(429, "busy", f"{under_way} requests with this key are under way", retry_after=BUSY_S)
+            raise Refusal(429, "BUSY", f"{under_way} requests with this key are under way", retry_after=BUSY_S)
         self._under_way[key.key_id] = under_way + 1
         try:
             yield
@@ -149,7 +143,7 @@ class ReceiveApplication:
                 raise no_room("the receiver's file system is full") from error
             logger.warning("event=receive_failed error=%s", error)
             said = f"the receiver cannot go on: {_without_places(error)}"
-            raise Refusal(503, "not_ready", said, retry_after=BROKEN_S) from error
+            raise Refusal(503, "NOT_READY", said, retry_after=BROKEN_S) from error
 
     # ---- the requests ----
 
@@ -189,7 +183,7 @@ class ReceiveApplication:
         """Epoch, repository and the body's length."""
         repository = request.headers.get(protocol.REPOSITORY_HEADER.lower(), "")
         if not _REPOSITORY.fullmatch(repository):
-            raise Refusal(422, "bad_name", f"the header {protocol.REPOSITORY_HEADER} must be 32 lower-case hex digits")
+            raise Refusal(422, "BAD_NAME", f"the header {protocol.REPOSITORY_HEADER} must be 32 lower-case hex digits")
         self.receiver.check_epoch(request.replica, decimal(request.headers, protocol.EPOCH_HEADER), repository)
         length = request.body.declared()
         self.receiver.room.ask(request.key.name, length, length, request.key.quota_bytes)
@@ -198,22 +192,39 @@ class ReceiveApplication:
         """That, and what is said of the object. Returns its kind, and the part without its content."""
         kind = request.headers.get(protocol.KIND_HEADER.lower(), "")
         if kind not in OBJECT_CEILINGS:
-            raise Refusal(422, "bad_name", f"the header {protocol.KIND_HEADER} must be {' or '.join(OBJECT_CEILINGS)}")
+            raise Refusal(422, "BAD_NAME", f"the header {protocol.KIND_HEADER} must be {' or '.join(OBJECT_CEILINGS)}")
         offset = decimal(request.headers, protocol.OFFSET_HEADER)
         size = decimal(request.headers, protocol.LENGTH_HEADER)
         digest = protocol.digest_of(request.headers.get(protocol.DIGEST_HEADER.lower(), ""))
         if digest is None:
-            raise Refusal(422, "no_digest", f"a part needs a {protocol.DIGEST_HEADER}: sha-256 or adler")
+            raise Refusal(422, "NO_DIGEST", f"a part needs a {protocol.DIGEST_HEADER}: sha-256 or adler")
         self._admit(request)
         if not 0 < size <= OBJECT_CEILINGS[kind]:
             said = f"a {kind} of {size} bytes is announced, and {OBJECT_CEILINGS[kind]} are allowed"
-            raise Refusal(413, "too_long", said)
+            raise Refusal(413, "TOO_LONG", said)
         if offset + request.body.declared() > size:
-            raise Refusal(422, "bad_length", "the part ends behind the object it is a part of")
+            raise Refusal(422, "BAD_LENGTH", "the part ends behind the object it is a part of")
         request.replica.require_head()
         left = max(size - request.replica.quarantine.held(request.name), 0)
         self.receiver.room.ask(request.key.name, left, 0, request.key.quota_bytes)
         return kind, Part(request.name, size, offset, digest)
+
+
+async def say(send: Send, status: int, document: dict[str, Any], more: dict[str, str]) -> None:
+    """Answers with a document, and these headers besides."""
+    content = json.dumps(document, separators=(",", ":")).encode()
+    said = {"content-type": "application/json", "content-length": str(len(content)), "cache-control": "no-store"} | more
+    lines = [(name.encode(), value.encode()) for name, value in said.items()]
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.body", "body": content})
+
+
+def told(refusal: Refusal, path: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """A refusal as status, document and headers."""
+    more = {"content-type": MEDIA_TYPE}
+    if refusal.retry_after is not None:
+        more["retry-after"] = str(refusal.retry_after)
+    return refusal.status, refusal.problem(path), more
 
 
 def _without_places(error: OSError | LightragBkpError) -> str:
@@ -254,13 +265,13 @@ def _route(method: str, path: str, key: ReceiveKey) -> tuple[Handler, str, str]:
         if found is None:
             continue
         if method not in handlers:
-            raise Refusal(405, "no_such_request", f"{method} means nothing here")
+            raise Refusal(405, "NO_SUCH_REQUEST", f"{method} means nothing here")
         graph, name = found.groupdict().get("graph"), found.groupdict().get("name", "")
         if graph is not None and not _GRAPH.fullmatch(graph):
-            raise Refusal(422, "bad_name", "a graph id has 1 to 128 letters, digits, '_', '.' and '-'")
+            raise Refusal(422, "BAD_NAME", "a graph id has 1 to 128 letters, digits, '_', '.' and '-'")
         if shape is not None and not shape.fullmatch(name):
-            raise Refusal(422, "bad_name", _SAID_OF_NAMES[shape])
+            raise Refusal(422, "BAD_NAME", _SAID_OF_NAMES[shape])
         if graph is not None and key.graph_id not in (None, graph):
-            raise Refusal(403, "other_graph", f"this key is for graph {key.graph_id!r} alone")
+            raise Refusal(403, "OTHER_GRAPH", f"this key is for graph {key.graph_id!r} alone")
         return handlers[method], graph or "", name
-    raise Refusal(404, "no_such_path", "there is nothing here: see docs/replication.md")
+    raise Refusal(404, "NO_SUCH_PATH", "there is nothing here: see docs/replication.md")

@@ -29,7 +29,7 @@ def decimal(headers: Mapping[str, str], name: str) -> int:
     """
     said = headers.get(name.lower(), "")
     if not _DECIMAL.fullmatch(said):
-        raise Refusal(422, "bad_name", f"the header {name} must be a decimal number")
+        raise Refusal(422, "BAD_NAME", f"the header {name} must be a decimal number")
     return int(said)
 
 
@@ -54,10 +54,10 @@ class Body:
             Refusal: it does not say, or longer than allowed.
         """
         if "content-length" not in self._headers:
-            raise Refusal(411, "no_length", "a body needs a Content-Length")
+            raise Refusal(411, "NO_LENGTH", "a body needs a Content-Length")
         length = decimal(self._headers, "Content-Length")
         if length > BODY_BYTES:
-            raise Refusal(413, "too_long", f"a body of {length} bytes is announced, and {BODY_BYTES} are allowed")
+            raise Refusal(413, "TOO_LONG", f"a body of {length} bytes is announced, and {BODY_BYTES} are allowed")
         return length
 
     async def read(self) -> bytes:
@@ -71,7 +71,7 @@ class Body:
             pieces.append(await self._piece())
             got += len(pieces[-1])
         if got != length:
-            raise Refusal(400, "short_body", f"{got} bytes came, and {length} were announced")
+            raise Refusal(400, "SHORT_BODY", f"{got} bytes came, and {length} were announced")
         return b"".join(pieces)
 
     async def drain(self) -> None:
@@ -89,7 +89,7 @@ class Body:
                 message = await self._receive()
         except TimeoutError:
             self._over = True
-            raise Refusal(408, "silent", f"nothing came for {SILENT_S:.0f} s") from None
+            raise Refusal(408, "SILENT", f"nothing came for {SILENT_S:.0f} s") from None
         if message["type"] == "http.disconnect":
             raise Gone
         self._over = not message.get("more_body", False)

@@ -76,7 +76,7 @@ class Quarantine:
             os.ftruncate(fd, 0)
             held = 0
         if part.offset > held:
-            raise Refusal(416, "offset", f"the part begins at {part.offset}, and {held} bytes are here", offset=held)
+            raise Refusal(416, "OFFSET", f"the part begins at {part.offset}, and {held} bytes are here", offset=held)
         if part.offset < held:
             return held
         try:
@@ -100,7 +100,7 @@ class Quarantine:
             self.discard(sha256)
             raise Refusal(
                 422,
-                "wrong_hash",
+                "WRONG_HASH",
                 f"object {sha256} is not what its name says, though every part came as it was sent: the sender's copy"
                 " is damaged; verify it there",
             )

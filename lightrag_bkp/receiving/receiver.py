@@ -140,16 +140,16 @@ class Receiver:
         replica.status()
         if epoch < head.epoch:
             said = f"epoch {epoch} is over: this replica has seen epoch {head.epoch}, so another primary has taken over"
-            raise Refusal(409, "stale_epoch", said, epoch=head.epoch)
+            raise Refusal(409, "STALE_EPOCH", said, epoch=head.epoch)
         if repository_id != head.repository_id.hex():
             said = f"this replica is of repository {head.repository_id.hex()}; nothing is overwritten"
-            raise Refusal(409, "other_repository", said, repository_id=head.repository_id.hex())
+            raise Refusal(409, "OTHER_REPOSITORY", said, repository_id=head.repository_id.hex())
 
     def take_part(self, replica: Replica, kind: str, part: Part, content: bytes) -> tuple[int, bool, bool]:
         """As `Replica.take_part`, of a part that came as it was sent."""
         if not part.digest.is_of(content):
             said = f"the part at {part.offset} of {part.sha256} was damaged on its way: send it again"
-            raise Refusal(400, "damaged_part", said, offset=replica.quarantine.held(part.sha256))
+            raise Refusal(400, "DAMAGED_PART", said, offset=replica.quarantine.held(part.sha256))
         return replica.take_part(kind, part, content)
 
     def append(self, api_key: str, replica: Replica, repository_id: str, body: bytes) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Receiver:
         said = _document(body)
         nonce, entries = said.get("nonce"), _members(said, "entries", PAGE)
         if not isinstance(nonce, str) or not nonce.isascii() or not 16 <= len(nonce) <= 64:
-            raise Refusal(422, "bad_request", "`nonce` must be 16 to 64 characters, drawn anew for each request")
+            raise Refusal(422, "BAD_REQUEST", "`nonce` must be 16 to 64 characters, drawn anew for each request")
         receipts = [(_number(one, "number"), _sha256(one, "needs")) for one in _members(said, "receipts", PAGE)]
         if replica.head() is None:
             if not entries:
@@ -196,7 +196,7 @@ class Receiver:
         head = replica.require_head()
         told = said.get("head") or {"number": head.number}
         if not isinstance(told, dict):
-            raise Refusal(422, "bad_request", "`head` must be an object")
+            raise Refusal(422, "BAD_REQUEST", "`head` must be an object")
         number, behind = _number(told, "number"), _number(told, "behind_bytes", 0)
         changed: dict[str, Any] = {"head": number, "behind_bytes": behind, "heard_us": now_us()}
         if number <= head.number and not behind:
@@ -238,30 +238,30 @@ def _document(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        raise Refusal(422, "bad_request", "the body is no JSON") from None
+        raise Refusal(422, "BAD_REQUEST", "the body is no JSON") from None
     if not isinstance(document, dict):
-        raise Refusal(422, "bad_request", "the body is no JSON object")
+        raise Refusal(422, "BAD_REQUEST", "the body is no JSON object")
     return document
 
 
 def _members(document: Mapping[str, Any], name: str, most: int) -> list[dict[str, Any]]:
     found = document.get(name, [])
     if not isinstance(found, list) or len(found) > most or not all(isinstance(one, dict) for one in found):
-        raise Refusal(422, "bad_request", f"`{name}` must be a list of at most {most} objects")
+        raise Refusal(422, "BAD_REQUEST", f"`{name}` must be a list of at most {most} objects")
     return found
 
 
 def _number(document: Mapping[str, Any], name: str, default: int | None = None) -> int:
     found = document.get(name, default)
     if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= _MOST_NUMBER:
-        raise Refusal(422, "bad_request", f"`{name}` must be a whole number that is not negative")
+        raise Refusal(422, "BAD_REQUEST", f"`{name}` must be a whole number that is not negative")
     return found
 
 
 def _sha256(document: Mapping[str, Any], name: str) -> str:
     found = document.get(name)
     if not isinstance(found, str) or not SHA256_HEX.fullmatch(found):
-        raise Refusal(422, "bad_name", f"`{name}` must be 64 lower-case hex digits")
+        raise Refusal(422, "BAD_NAME", f"`{name}` must be 64 lower-case hex digits")
     return found
 
 
@@ -271,12 +271,12 @@ def _entry(replica: Replica, said: Mapping[str, Any]) -> bytes:
         name = _sha256(said, "object")
         stored = shelf.read(replica.quarantine.path(name)) if replica.exists else None
         if stored is None or hashlib.sha256(stored).hexdigest() != name:
-            raise Refusal(424, "incomplete", f"object {name} is not here: send it first", missing=[name])
+            raise Refusal(424, "INCOMPLETE", f"object {name} is not here: send it first", missing=[name])
         return stored
     try:
         return base64.b64decode(said.get("bytes", ""), validate=True)
     except (binascii.Error, ValueError, TypeError):
-        raise Refusal(422, "bad_entry", "`bytes` of an entry must be base64") from None
+        raise Refusal(422, "BAD_ENTRY", "`bytes` of an entry must be base64") from None
 
 
 # ---- the directory ----

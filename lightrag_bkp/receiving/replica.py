@@ -80,7 +80,7 @@ class Replica:
         """
         head = self.head()
         if head is None:
-            raise Refusal(404, "no_replica", f"there is no replica of graph {self.graph_id!r} here: begin with entry 0")
+            raise Refusal(404, "NO_REPLICA", f"there is no replica of graph {self.graph_id!r} here: begin with entry 0")
         return head
 
     def status(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class Replica:
             said = (
                 f"entry 0 is of repository {frame.repository_id.hex()}, and {repository_id} was said: nothing was kept"
             )
-            raise Refusal(409, "other_repository", said, repository_id=frame.repository_id.hex())
+            raise Refusal(409, "OTHER_REPOSITORY", said, repository_id=frame.repository_id.hex())
         for name in _DIRECTORIES:
             shelf.make_directories(self._at(name))
 
@@ -245,14 +245,14 @@ class Replica:
             Refusal: it is none, or another one of this name is here.
         """
         if not frames.is_key_slot(content, bytes.fromhex(name[:32])):
-            raise Refusal(422, "bad_key_slot", f"key slot {name} is none: its length, id or digest is wrong")
+            raise Refusal(422, "BAD_KEY_SLOT", f"key slot {name} is none: its length, id or digest is wrong")
         path = self._at("keys", name)
         if shelf.create(path, content, self.quarantine.directory):
             os.chmod(path, 0o600)
             sync_directory(os.path.dirname(path))
             return True
         if shelf.read(path) != content:
-            raise Refusal(409, "diverged", f"another key slot {name} is here; nothing is overwritten")
+            raise Refusal(409, "DIVERGED", f"another key slot {name} is here; nothing is overwritten")
         return False
 
     def settle(self) -> None:
@@ -293,7 +293,7 @@ class Replica:
             Refusal: something it needs is not here.
         """
         if not self._is_here(number):
-            raise Refusal(422, "bad_receipt", f"entry {number} is not here: send it first")
+            raise Refusal(422, "BAD_RECEIPT", f"entry {number} is not here: send it first")
         frame = self._stored(number)
         receipt = self._made_out(frame)
         if receipt is not None and self._holds(receipt):
@@ -302,7 +302,7 @@ class Replica:
         short = None if frame.sealed else trial.shortcoming(self, number, packs)
         if short is not None:
             said = f"the snapshot of entry {number} gets no receipt: {short}; list what it needs, and send that"
-            raise Refusal(424, "incomplete", said, missing=[])
+            raise Refusal(424, "INCOMPLETE", said, missing=[])
         self._make_out(frame, needs)
 
     # ---- inside ----
@@ -325,14 +325,14 @@ class Replica:
     def _listed(self, frame: frames.EntryFrame, needs: str) -> list[tuple[bytes, int]]:
         """The packs of a list that is to be a snapshot's; all of them are here."""
         if frame.kind != frames.SNAPSHOT:
-            raise Refusal(422, "bad_receipt", f"entry {frame.number} is no snapshot")
+            raise Refusal(422, "BAD_RECEIPT", f"entry {frame.number} is no snapshot")
         packs = self.needs(needs)
         if packs is None:
-            raise Refusal(424, "incomplete", f"the list of packs {needs} is not here: send it", missing=[needs])
+            raise Refusal(424, "INCOMPLETE", f"the list of packs {needs} is not here: send it", missing=[needs])
         absent = self.absent(packs)
         if absent:
             said = f"{len(absent)} packs of the snapshot of entry {frame.number} are not here: send them first"
-            raise Refusal(424, "incomplete", said, missing=absent[:PAGE])
+            raise Refusal(424, "INCOMPLETE", said, missing=absent[:PAGE])
         return packs
 
     def _make_out(self, frame: frames.EntryFrame, needs: str) -> None:
@@ -375,7 +375,7 @@ class Replica:
                 decode_needs(os.pread(fd, part.size, 0))
         except ValueError as error:
             self.quarantine.discard(part.sha256)
-            raise Refusal(422, f"bad_{kind}", f"object {part.sha256} cannot be taken: {error}") from None
+            raise Refusal(422, f"BAD_{kind.upper()}", f"object {part.sha256} cannot be taken: {error}") from None
 
     def _compare(self, frame: frames.EntryFrame, head: Head) -> None:
         if self._stored(frame.number).sha256 != frame.sha256:
@@ -387,30 +387,30 @@ class Replica:
             wrong = f"it is of graph {frame.graph_id!r}"
         elif head is None:
             if frame.number or frame.kind != frames.CHECKPOINT or any(frame.previous):
-                raise Refusal(409, "gap", "there is no entry here: begin with entry 0", number=-1)
+                raise Refusal(409, "GAP", "there is no entry here: begin with entry 0", number=-1)
         elif frame.repository_id != head.repository_id or frame.sealed != head.sealed:
             wrong = "it is of another repository"
         elif frame.number > head.number + 1:
             said = f"entry {frame.number} does not follow {head.number}, which is the last one here"
-            raise Refusal(409, "gap", said, number=head.number)
+            raise Refusal(409, "GAP", said, number=head.number)
         elif frame.previous != head.sha256:
             raise _diverged(f"entry {frame.number} follows another entry {head.number} than is here", head)
         elif frame.epoch < head.epoch:
             wrong = f"it goes back from epoch {head.epoch} to {frame.epoch}"
         if wrong:
-            raise Refusal(422, "bad_entry", f"log entry {frame.number} cannot be taken: {wrong}")
+            raise Refusal(422, "BAD_ENTRY", f"log entry {frame.number} cannot be taken: {wrong}")
 
 
 def _frame(stored: bytes) -> frames.EntryFrame:
     try:
         return frames.read_entry(stored)
     except ValueError as error:
-        raise Refusal(422, "bad_entry", f"a log entry cannot be taken: {error}") from None
+        raise Refusal(422, "BAD_ENTRY", f"a log entry cannot be taken: {error}") from None
 
 
 def _diverged(said: str, head: Head) -> Refusal:
     detail = f"{said}: sender and receiver have gone different ways, and nothing is overwritten"
-    return Refusal(409, "diverged", detail, number=head.number, sha256=head.sha256.hex())
+    return Refusal(409, "DIVERGED", detail, number=head.number, sha256=head.sha256.hex())
 
 
 def _head(frame: frames.EntryFrame) -> Head:

@@ -58,7 +58,7 @@ def progress(document: Mapping[str, Any]) -> tuple[int, bool]:
 
 
 def lost(document: Mapping[str, Any]) -> frozenset[str]:
-    """Of 424 `incomplete`: what a receipt needs and is not there."""
+    """Of 424 `INCOMPLETE`: what a receipt needs and is not there."""
     return frozenset(_sha256({"missing": name}, "missing") for name in _list(document, "missing"))
 
 

@@ -78,7 +78,7 @@ class Shipment:
         try:
             return await self._bring(snapshot_ids, replica.number, replica.receipts, frozenset())
         except Setback as setback:
-            if setback.document.get("error") != "incomplete":
+            if setback.document.get("code") != "INCOMPLETE":
                 raise
             lost = self._read(answers.lost, setback)
         logger.warning("event=replica_incomplete graph=%s target=%s objects=%d", self._graph_id, self._label, len(lost))
@@ -115,7 +115,7 @@ class Shipment:
         try:
             answer = await self._peer.ask("GET", self._path())
         except Refusal as refused:
-            if refused.status == 404 and refused.document.get("error") == "no_replica":
+            if refused.status == 404 and refused.document.get("code") == "NO_REPLICA":
                 return None
             raise
         said = self._read(answers.replica, answer)
@@ -224,14 +224,14 @@ class Shipment:
             try:
                 return await self._peer.ask("PUT", self._path("objects", name), body=part, headers=headers)
             except Setback as setback:
-                if setback.document.get("error") != "damaged_part" or not tries_left:
+                if setback.document.get("code") != "DAMAGED_PART" or not tries_left:
                     raise
                 logger.warning(
                     "event=part_damaged_on_the_way graph=%s target=%s kind=%s name=%s offset=%d",
                     self._graph_id, self._label, kind, name, offset,
                 )  # fmt: skip
             except Refusal as refused:
-                if refused.document.get("error") == "wrong_hash" and kind == "pack":
+                if refused.document.get("code") == "WRONG_HASH" and kind == "pack":
                     raise await self._blame(name) from None
                 raise
         raise AssertionError("the last try returns or raises")

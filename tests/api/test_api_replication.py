@@ -91,6 +91,7 @@ def test_the_receiver_asks_for_keys_of_its_own(world: World) -> None:
     for key, status in ((None, 401), (world.there.key, 401), (world.key_for_there("me", "admin"), 403)):
         answer = world.there.as_one_with(key).ask("GET", "/receive/capabilities")
         assert answer.status == status and answer.document["retryable"] is False
+        assert answer.slug == ("receive:unauthenticated" if status == 401 else "receive:other-scope")
     asked = world.there.as_one_with(world.key_for_there("osaka")).ask("GET", "/receive/capabilities")
     assert asked.status == 200 and asked.document["product"] == "lightrag-bkp"
     assert asked.document["limits"]["body_bytes"] < 1 << 20, "LightRAG takes no longer bodies"
@@ -101,7 +102,8 @@ def test_without_a_storage_nothing_is_received(tmp_path: Path, monkeypatch: pyte
     app = application()
     with asking(app) as web:
         answer = web.ask("GET", "/receive/capabilities")
-    assert (answer.status, answer.document["error"], answer.document["retryable"]) == (503, "not_ready", True)
+    assert (answer.status, answer.slug, answer.document["retryable"]) == (503, "receive:not-ready", True)
+    assert answer.document["instance"] == f"{PREFIX}/receive/capabilities" and answer.headers["retry-after"] == "60"
     assert not [path for path in app.openapi()["paths"] if "/receive" in path], "it has a page of its own"
 
 

@@ -323,7 +323,7 @@ def test_a_receipt_that_no_longer_holds_is_not_acknowledged_and_the_hole_is_fill
     if how in ("put aside", "list rotten"):
         program("replica", "verify", "--send-again", code=3)
     status, said = sender.append([], [(before.number, before.needs)])
-    assert (status, said["error"], said["missing"]) == (424, "incomplete", [name])
+    assert (status, said["code"], said["missing"]) == (424, "INCOMPLETE", [name])
     assert sender.ship(snapshot).receipts == [before.number]
     assert inspect(replica).ok and replica.receipts() == [before]
 
@@ -340,7 +340,7 @@ def test_a_list_that_is_not_enough_for_its_snapshot_gets_no_receipt(
     name = hashlib.sha256(needs).hexdigest()
     Path(replica.needs_path(name)).write_bytes(needs)
     status, said = sender.append(range(1, number + 1), [(number, name)])
-    assert (status, said["error"]) == (424, "incomplete") and "not enough" in said["detail"]
+    assert (status, said["code"]) == (424, "INCOMPLETE") and "not enough" in said["detail"]
     assert replica.receipts() == [] and replica.last_number() == number
     assert sender.ship(snapshot).receipts == [number] and inspect(replica).ok
     path = Path(replica.receipt_path(number))

@@ -111,7 +111,7 @@ def status_of(answer: bytes) -> int:
 
 
 def error_of(answer: bytes) -> str:
-    return str(json.loads(answer.partition(b"\r\n\r\n")[2])["error"])
+    return str(json.loads(answer.partition(b"\r\n\r\n")[2])["code"])
 
 
 # ---- who ----
@@ -121,7 +121,7 @@ def error_of(answer: bytes) -> str:
 @pytest.mark.parametrize("path", ["/capabilities", "/graphs/alpha", "/graphs/../x", "/anything"])
 def test_without_a_good_key_nothing_is_told(host: Host, key: str | None, path: str) -> None:
     answer = raw(host.there, head_of("GET", path, key, None))
-    assert status_of(answer) == 401 and error_of(answer) == "unauthenticated"
+    assert status_of(answer) == 401 and error_of(answer) == "UNAUTHENTICATED"
 
 
 def test_without_a_good_key_no_byte_of_a_body_is_waited_for(host: Host) -> None:
@@ -134,7 +134,7 @@ def test_a_revoked_key_is_none(host: Host) -> None:
     sender = host.sender()
     open_keys(host.program.storage).revoke(sender.key.split("_")[1])
     status, said = sender.ask("GET", "/capabilities")
-    assert (status, said["error"], said["retryable"]) == (401, "unauthenticated", False)
+    assert (status, said["code"], said["retryable"]) == (401, "UNAUTHENTICATED", False)
 
 
 @pytest.mark.parametrize("scope", ["read", "operate", "admin"])
@@ -143,7 +143,7 @@ def test_a_key_for_something_else_sends_nothing(host: Host, scope: str) -> None:
     sender.key = open_keys(host.program.storage).add("somebody", scope)[1]
     for method, path in (("GET", "/capabilities"), ("GET", "/graphs/alpha"), ("POST", "/graphs/alpha/log")):
         status, said = sender.ask(method, path, b"{}" if method == "POST" else None)
-        assert (status, said["error"], said["retryable"]) == (403, "other_scope", False)
+        assert (status, said["code"], said["retryable"]) == (403, "OTHER_SCOPE", False)
 
 
 def test_a_key_for_one_graph_opens_no_other(host: Host) -> None:
@@ -249,7 +249,7 @@ def test_what_was_refused_takes_nothing_of_a_quota(host: Host) -> None:
     for _ in range(8):
         wrong = protocol.content_digest(b"another")
         status, said = sender.write("PUT", f"/objects/{name}", pack[:BODY_BYTES], Content_Digest=wrong, **told)
-        assert (status, said["error"]) == (400, "damaged_part")
+        assert (status, said["code"]) == (400, "DAMAGED_PART")
     sender.ship(host.snapshot)
 
 
@@ -258,7 +258,7 @@ def test_a_replica_begins_with_the_repository_its_sender_says(host: Host) -> Non
     first = base64.b64encode(entry(sender, 0)).decode()
     body = json.dumps({"entries": [{"number": 0, "bytes": first}], "nonce": "0" * 32}).encode()
     status, answer = sender.write("POST", "/log", body, Lrb_Repository="11" * 16)
-    assert (status, answer["error"]) == (409, "other_repository") and not host.replica.exists()
+    assert (status, answer["code"]) == (409, "OTHER_REPOSITORY") and not host.replica.exists()
 
 
 def test_what_goes_wrong_here_is_said_without_where(host: Host, sender: Sender) -> None:
@@ -266,7 +266,7 @@ def test_what_goes_wrong_here_is_said_without_where(host: Host, sender: Sender) 
     path.chmod(0o600)
     path.write_text("no JSON")
     status, said = sender.append([])
-    assert (status, said["error"]) == (503, "not_ready") and "replica verify" in said["detail"]
+    assert (status, said["code"]) == (503, "NOT_READY") and "replica verify" in said["detail"]
     assert str(host.program.storage) not in json.dumps(said)
 
 
@@ -275,7 +275,7 @@ def test_a_quota_is_kept(host: Host) -> None:
     sender.append(range(1))
     name, pack = pack_of(host, sender)
     status, said = sender.upload(name, pack)
-    assert (status, said["error"], said["retryable"]) == (507, "no_room", True)
+    assert (status, said["code"], said["retryable"]) == (507, "NO_ROOM", True)
     assert sum(path.stat().st_size for path in host.replica.rglob("*") if path.is_file()) < 1_000_000
 
 
@@ -302,7 +302,7 @@ def test_a_byte_that_flipped_on_its_way_is_named_and_sent_again(host: Host, send
     told = {"Upload_Offset": 0, "Upload_Length": len(pack), "Lrb_Kind": "pack"}
     digest = protocol.content_digest(part)
     status, said = sender.write("PUT", f"/objects/{name}", flipped, Content_Digest=digest, **told)
-    assert (status, said["error"], said["retryable"], said["offset"]) == (400, "damaged_part", True, 0)
+    assert (status, said["code"], said["retryable"], said["offset"]) == (400, "DAMAGED_PART", True, 0)
     assert name in said["detail"]
     assert sender.upload(name, pack)[0] == 201
 
@@ -311,7 +311,7 @@ def test_a_pack_that_is_not_what_its_name_says_is_thrown_away(host: Host, sender
     name, pack = pack_of(host, sender)
     rotten = pack[:-100] + bytes([pack[-100] ^ 1]) + pack[-99:]
     status, said = sender.upload(name, rotten)
-    assert (status, said["error"], said["retryable"]) == (422, "wrong_hash", False) and name in said["detail"]
+    assert (status, said["code"], said["retryable"]) == (422, "WRONG_HASH", False) and name in said["detail"]
     assert not list((host.replica / "replica" / "quarantine").iterdir()) and not list(
         (host.replica / "packs").iterdir()
     )
@@ -332,7 +332,7 @@ def test_a_pack_of_another_frame_is_refused(host: Host, sender: Sender, at: int,
     _, pack = pack_of(host, sender)
     name, changed = forged(pack, at % len(pack), value)
     status, said = sender.upload(name, changed)
-    assert (status, said["error"]) == (422, "bad_pack")
+    assert (status, said["code"]) == (422, "BAD_PACK")
     assert not list((host.replica / "packs").iterdir())
 
 
@@ -350,7 +350,7 @@ def test_a_part_that_comes_twice_changes_nothing(host: Host, sender: Sender) -> 
 )
 def test_what_is_no_request_is_refused(host: Host, sender: Sender, body: bytes) -> None:
     status, said = sender.write("POST", "/log", body)
-    assert (status, said["error"]) == (422, "bad_request")
+    assert (status, said["code"]) == (422, "BAD_REQUEST")
 
 
 # ---- the log ----
@@ -375,15 +375,15 @@ def post(sender: Sender, *entries: bytes) -> tuple[int, dict[str, object]]:
 @pytest.mark.parametrize(
     ("at", "value", "status", "error"),
     [
-        (8, b"\2\0", 422, "bad_entry"),
-        (10, struct.pack("<H", 11), 422, "bad_entry"),
-        (16, b"another one's id", 422, "bad_entry"),
-        (32, struct.pack("<Q", 2), 409, "gap"),
-        (32, struct.pack("<Q", 1 << 63), 409, "gap"),
-        (72, bytes(32), 409, "diverged"),
-        (140, struct.pack("<I", 1 << 31), 422, "bad_entry"),
-        (144, struct.pack("<I", (1 << 32) - 1), 422, "bad_entry"),
-        (152, b"gamma", 422, "bad_entry"),
+        (8, b"\2\0", 422, "BAD_ENTRY"),
+        (10, struct.pack("<H", 11), 422, "BAD_ENTRY"),
+        (16, b"another one's id", 422, "BAD_ENTRY"),
+        (32, struct.pack("<Q", 2), 409, "GAP"),
+        (32, struct.pack("<Q", 1 << 63), 409, "GAP"),
+        (72, bytes(32), 409, "DIVERGED"),
+        (140, struct.pack("<I", 1 << 31), 422, "BAD_ENTRY"),
+        (144, struct.pack("<I", (1 << 32) - 1), 422, "BAD_ENTRY"),
+        (152, b"gamma", 422, "BAD_ENTRY"),
     ],
     ids=["version", "kind", "repository", "gap", "far", "chain", "packs", "payload", "graph"],
 )
@@ -392,7 +392,7 @@ def test_an_entry_that_cannot_follow_is_refused(
 ) -> None:
     before = fingerprint(host.replica / "log")
     answered, said = post(sender, resealed(entry(sender, 1), at, value))
-    assert (answered, said["error"]) == (status, error)
+    assert (answered, said["code"]) == (status, error)
     assert fingerprint(host.replica / "log") == before
 
 
@@ -409,7 +409,7 @@ def test_another_entry_at_a_number_that_is_taken_is_divergence(host: Host, sende
     before = fingerprint(host.replica / "log")
     other = resealed(entry(sender, 1), 48, b"another nonce...")
     status, said = post(sender, other)
-    assert (status, said["error"], said["retryable"]) == (409, "diverged", False)
+    assert (status, said["code"], said["retryable"]) == (409, "DIVERGED", False)
     assert said["number"] == sender.core.head()[1] and said["sha256"] == sender.core.head()[2].hex()
     assert fingerprint(host.replica / "log") == before
 
@@ -424,7 +424,7 @@ def test_old_entries_that_come_again_change_nothing(host: Host, sender: Sender) 
 def test_another_repository_is_refused_before_its_body_comes(host: Host, sender: Sender) -> None:
     told = {"Lrb_Epoch": 0, "Lrb_Repository": "ab" * 16}
     answer = raw(host.there, head_of("POST", "/graphs/alpha/log", sender.key, 5000, **told) + b"x" * 5000)
-    assert (status_of(answer), error_of(answer)) == (409, "other_repository")
+    assert (status_of(answer), error_of(answer)) == (409, "OTHER_REPOSITORY")
 
 
 def of_epoch(stored: bytes, epoch: int) -> bytes:
@@ -443,7 +443,7 @@ def test_a_lower_epoch_is_refused_whatever_it_sends(host: Host, sender: Sender) 
     sender.epoch = 2
     name, pack = pack_of(host, sender)
     for status, said in (sender.append([]), sender.upload(name, pack), sender.write("POST", "/log", b"no JSON")):
-        assert (status, said["error"], said["epoch"], said["retryable"]) == (409, "stale_epoch", 3, False)
+        assert (status, said["code"], said["epoch"], said["retryable"]) == (409, "STALE_EPOCH", 3, False)
     sender.epoch = 3
     assert sender.append([]).epoch == 3
 
@@ -472,7 +472,7 @@ def test_nothing_is_receipted_that_is_not_here(host: Host, sender: Sender) -> No
     needs = protocol.encode_needs(packs)
     name = hashlib.sha256(needs).hexdigest()
     status, said = sender.append(range(1, number + 1), [(number, name)])
-    assert (status, said["error"], said["missing"]) == (424, "incomplete", [name])
+    assert (status, said["code"], said["missing"]) == (424, "INCOMPLETE", [name])
     assert sender.upload(name, needs, kind="needs")[0] == 201
     status, said = sender.append(range(1, number + 1), [(number, name)])
     assert (status, said["missing"]) == (424, [packs[0][0].hex()])
@@ -488,7 +488,7 @@ def test_a_key_slot_is_one_and_never_replaced(host: Host, sender: Sender) -> Non
         return begin + hashlib.sha256(begin).digest()
 
     path = f"/keys/{slot_id.hex()}"
-    assert sender.write("PUT", path, b"x" * 208)[1]["error"] == "bad_key_slot"
+    assert sender.write("PUT", path, b"x" * 208)[1]["code"] == "BAD_KEY_SLOT"
     assert sender.write("PUT", path, slot(b"one"))[0] == 201
     assert sender.write("PUT", path, slot(b"one"))[0] == 200
     assert sender.write("PUT", path, slot(b"two"))[0] == 409

@@ -69,7 +69,7 @@ async def test_it_works_mounted_in_another_server(tmp_path: Path, prefix: str) -
         assert (await client.get("/capabilities")).status_code == 401
         answer = await client.get("/capabilities", headers={"X-API-Key": key})
         assert answer.status_code == 200 and answer.json()["instance_id"] == receiver.instance_id
-        assert (await client.get("/graphs/alpha", headers={"X-API-Key": key})).json()["error"] == "no_replica"
+        assert (await client.get("/graphs/alpha", headers={"X-API-Key": key})).json()["code"] == "NO_REPLICA"
         assert (await client.delete("/graphs/alpha", headers={"X-API-Key": key})).status_code == 405
     application.close()
     assert made.name == "tokyo" and open_receiver(tmp_path / "storage").instance_id == receiver.instance_id

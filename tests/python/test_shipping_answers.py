@@ -137,7 +137,7 @@ async def test_who_asks_for_the_same_again_and_again_is_given_up(
 
     def lack(said: Said) -> None:
         if said.question == "log" and said.document.get("receipts"):
-            said.status, said.document = 424, {"error": "incomplete", "detail": "more", "missing": packs}
+            said.status, said.document = 424, {"code": "INCOMPLETE", "detail": "more", "missing": packs}
 
     async with meddling(there.port, lack) as port, asyncio.timeout(60):
         (log,) = await sent_to(replication, "alpha", there.target("greedy", port)).replicate(patience_s=1.5)
@@ -319,7 +319,7 @@ async def test_a_key_that_is_said_back_is_neither_shown_nor_stored(
     await new_graph(backups, tmp_path / "source")
 
     def echo(said: Said) -> None:
-        said.status, said.document = 503, {"error": "x", "detail": written(there.key)}
+        said.status, said.document = 503, {"code": "X", "detail": written(there.key)}
 
     async with meddling(there.port, echo) as port:
         target = there.target("echo", port)

@@ -104,12 +104,12 @@ async def test_nothing_is_followed_and_no_proxy_of_the_environment_used(monkeypa
     ],
 )
 async def test_what_trying_again_may_change_and_what_not(status: int, kind: type[Exception]) -> None:
-    body = b'{"error": "code", "detail": "it is\\nso"}'
+    body = b'{"code": "WORD", "detail": "it is\\nso"}'
     async with serving(lambda head: answer(f"{status} Word", body, b"Retry-After: 7")) as (port, _):
         with pytest.raises(kind, match=f"answers {status}: it is so") as caught:
             await ask(f"http://127.0.0.1:{port}")
     found = caught.value
-    assert isinstance(found, Refusal | Setback) and found.document["error"] == "code"
+    assert isinstance(found, Refusal | Setback) and found.document["code"] == "WORD"
     assert not isinstance(found, Setback) or found.retry_after_s == 7
 
 

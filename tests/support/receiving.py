@@ -8,7 +8,7 @@ import os
 import secrets
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,15 @@ def new_key(program: Program, name: str = "tokyo", graph: str | None = None, quo
     return open_keys(program.storage).add(name, graph_id=graph, quota_bytes=quota_bytes)[1]
 
 
+def must_be_a_problem(status: int, headers: Mapping[str, str], document: dict[str, Any], path: str) -> None:
+    """Whatever is refused is said in one shape."""
+    assert headers["content-type"] == "application/problem+json"
+    said = (document["status"], document["instance"], document["retryable"])
+    assert said == (status, path, status in protocol.RETRYABLE), document
+    assert document["type"] == f"urn:lightrag-bkp:problem:receive:{document['code'].lower().replace('_', '-')}"
+    assert document["title"] and isinstance(document["detail"], str)
+
+
 @dataclass
 class Sender:
     """What sends one graph's repository. One connection; opened anew when the other end closed it."""
@@ -90,7 +99,10 @@ class Sender:
             try:
                 self.connection.request(method, BASE_PATH + path, body, said)
                 answer = self.connection.getresponse()
-                return answer.status, json.loads(answer.read() or b"{}")
+                document = json.loads(answer.read() or b"{}")
+                if answer.status >= 400:
+                    must_be_a_problem(answer.status, answer.headers, document, BASE_PATH + path)
+                return answer.status, document
             except (http.client.RemoteDisconnected, ConnectionError):
                 self.connection = None
                 if last:
