@@ -12,7 +12,7 @@ import ipaddress
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -68,7 +68,7 @@ class Guard:
 
     Args:
         keys: our own. api_key: LightRAG's. auth: a FastAPI dependency that decides instead: it raises, or returns a
-            `Caller`, the name of one who may do everything, or anything else for the same without a name.
+            `Caller`, or the name of one who may do everything. Whatever else it returns is nobody.
         allow_open: where there is neither, let anybody do everything.
 
     Raises:
@@ -171,11 +171,16 @@ Admin = Annotated[Caller, _at_least(Scope.ADMIN)]
 
 
 def _asked_instead(auth: Callable[..., Any]) -> Callable[..., Any]:
-    """A dependency that believes another one."""
+    """A dependency that believes another one. There are many that return None or False for a stranger instead of
+    raising, and others return claims in which nobody here can read a name: none of that opens anything.
+    """
+    from ..state.events import storable
 
     async def believed(request: Request, said: Annotated[Any, Depends(auth)]) -> None:
-        known = said if isinstance(said, Caller) else Caller(said if isinstance(said, str) and said else "app")
-        request.scope[_CALLER] = known
+        known = Caller(said) if isinstance(said, str) and said else said
+        if not isinstance(known, Caller):
+            raise _unknown("who asks is not known here")
+        request.scope[_CALLER] = replace(known, name=storable(known.name))
 
     return believed
 

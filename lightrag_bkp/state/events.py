@@ -42,7 +42,7 @@ class Events:
 
     def add(self, event: NewEvent) -> int:
         """Writes one down; returns its number. Whoever has seen a number has seen all that are smaller."""
-        row = asdict(event) | {"detail": _storable(event.detail)[:_LONGEST_DETAIL]}
+        row = asdict(event) | {"detail": storable(event.detail)[:_LONGEST_DETAIL]}
         with self._state.connected() as connection:
             if connection.dialect.name == "postgresql":  # its sequences number before the commit
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": _ORDER_LOCK})
@@ -77,7 +77,7 @@ class Events:
             return [StoredEvent(**row._mapping) for row in connection.execute(query)], int(total)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """A text with escapes for what no database takes: a sentence may name a file whose name is no UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 

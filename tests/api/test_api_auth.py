@@ -220,6 +220,22 @@ def test_an_application_may_decide_itself(storage: Path) -> None:
     assert listed[0]["requested_by"] == "chief"
 
 
+@pytest.mark.parametrize("said", [None, False, True, "", 5, {"sub": "chief"}, b"chief"])
+def test_a_decision_that_names_nobody_lets_nobody_in(storage: Path, said: object) -> None:
+    """As LightRAG's `get_auth_status_dependency` and FastAPI's `APIKeyHeader(auto_error=False)` are."""
+    app = application(BackupManager(storage), api_key=None, auth=lambda: said)
+    with asking(app, None) as web:
+        for method, path, body in (("GET", "/backup/graphs", None), ("POST", "/backup/cleanup", {})):
+            answer = web.ask(method, path, body)
+            assert (answer.status, answer.slug) == (401, "unauthenticated")
+
+
+def test_a_name_that_no_database_takes_is_written_down_as_it_can_be(storage: Path) -> None:
+    with asking(application(BackupManager(storage), api_key=None, auth=lambda: "a\ud800\0b"), None) as web:
+        assert web.waited("POST", "/backup/cleanup", {"dry_run": True}).status == 200
+        assert web.ask("GET", "/operations").document["operations"][0]["requested_by"] == "a\\ud800\\x00b"
+
+
 # ---- LightRAG's own application ----
 
 
