@@ -297,6 +297,9 @@ def retention_scan(
     """One byte per snapshot, a number of RETENTION_REASONS. created_ns: array('q'); retention_days: array('I');
     flags: bytes, bit 0 held, bit 1 safety. All of one length."""
 
+def adler32(content: bytes | bytearray | memoryview, /) -> int:
+    """The checksum a zlib stream ends with. Lets other threads run: the caller keeps the bytes as they are."""
+
 def free_bytes(path: str, /) -> int: ...
 def file_system(path: str, /) -> tuple[str, bool]:
     """(name of the network or user-space file system a directory lies on, or "", whether its locks hold)."""

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "codec/inflate.h"
 #include "engine/litter.h"
 #include "engine/publish.h"
 #include "engine/restore.h"
@@ -65,6 +66,18 @@ static PyObject *reclaim_litter(PyObject *module, PyObject *args) {
     return Py_BuildValue("(KK)", (unsigned long long)gone.files, (unsigned long long)gone.bytes);
 }
 
+static PyObject *adler32(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer bytes;
+    uint32_t sum;
+    if (!PyArg_ParseTuple(args, "y*:adler32", &bytes)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    sum = lrb_adler32(bytes.buf, (size_t)bytes.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&bytes);
+    return PyLong_FromUnsignedLong(sum);
+}
+
 static PyObject *mem_fail_after(PyObject *module, PyObject *args) {
     (void)module;
     long long countdown;
@@ -90,6 +103,7 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(file_system_doc, "file_system(path, /)\n--\n\nWhat a directory lies on: (name of a remote file system or '', whether locks hold).");
 PyDoc_STRVAR(litter_doc, "reclaim_litter(storage_path, graph_id, wait_ns, /)\n--\n\n"
                          "Removes what runs that died left half-written and is older than that: (files, bytes).");
+PyDoc_STRVAR(adler_doc, "adler32(content, /)\n--\n\nThe checksum a zlib stream ends with; the caller keeps the bytes as they are.");
 PyDoc_STRVAR(fail_doc, "mem_fail_after(countdown, stay, /)\n--\n\nFor tests: makes an allocation fail.");
 PyDoc_STRVAR(count_doc, "mem_count($module, /)\n--\n\nFor tests: allocations since the last mem_fail_after.");
 
@@ -99,6 +113,7 @@ static PyMethodDef functions[] = {
     {"free_bytes", free_bytes, METH_O, free_bytes_doc},
     {"file_system", file_system, METH_O, file_system_doc},
     {"reclaim_litter", reclaim_litter, METH_VARARGS, litter_doc},
+    {"adler32", adler32, METH_VARARGS, adler_doc},
     {"mem_fail_after", mem_fail_after, METH_VARARGS, fail_doc},
     {"mem_count", mem_count, METH_NOARGS, count_doc},
     {0},

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from ..errors import DamagedError, LightragBkpError
 from . import protocol
-from .body import Body, Gone, Message, Receive, decimal
+from .blocks import Buffers
+from .body import BODY, Body, Gone, Message, Receive, decimal
 from .keys import REPLICATE, ReceiveKey
 from .protocol import BASE_PATH, KEY_SLOT_NAME, OBJECT_CEILINGS, PARALLEL, SHA256_HEX
 from .quarantine import Part
@@ -58,6 +59,7 @@ class ReceiveApplication:
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
         self._threads = ThreadPoolExecutor(PARALLEL, "lrb-receive")
+        self._buffers = Buffers()
         self._under_way: dict[str, int] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -83,7 +85,8 @@ class ReceiveApplication:
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(BASE_PATH)
-        body, more = Body(headers, receive), dict[str, str]()
+        body = Body(headers, receive, (scope.get("extensions") or {}).get(BODY))
+        more = dict[str, str]()
         try:
             status, document = await self._judge(scope["method"], path, headers, body)
         except Refusal as refusal:
@@ -161,9 +164,19 @@ class ReceiveApplication:
 
     async def _part(self, request: _Request) -> Answer:
         kind, part = await self._in_thread(self._admit_part, request)
-        content = await request.body.read()
-        held, complete, made = await self._in_thread(self.receiver.take_part, request.replica, kind, part, content)
+        buffer = self._buffers.take()
+        content = await request.body.read_into(buffer)
+        held, complete, made = await self._in_thread(self._take_part, request.replica, kind, part, content, buffer)
         return 201 if made else 200, {"offset": held, "complete": complete}
+
+    def _take_part(
+        self, replica: Replica, kind: str, part: Part, content: memoryview, buffer: memoryview
+    ) -> tuple[int, bool, bool]:
+        """The buffer is given back here, where nobody reads it any more: what the loop waits for may be given up."""
+        try:
+            return self.receiver.take_part(replica, kind, part, content)
+        finally:
+            self._buffers.give_back(buffer)
 
     async def _key_slot(self, request: _Request) -> Answer:
         await self._in_thread(self._admit, request)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from .protocol import BODY_BYTES
 from .refusal import Refusal
@@ -11,6 +11,8 @@ from .refusal import Refusal
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
+BODY = "lightrag_bkp.body"
+"""The extension of an ASGI scope that is a `Direct`."""
 SILENT_S = 30.0
 """So long a sender may be silent in the middle of a body."""
 
@@ -33,12 +35,29 @@ def decimal(headers: Mapping[str, str], name: str) -> int:
     return int(said)
 
 
-class Body:
-    """One request's."""
+class Direct(Protocol):
+    """What a server may offer: bytes of a body go straight where they are to be (`intake`)."""
 
-    def __init__(self, headers: Mapping[str, str], receive: Receive) -> None:
+    moved_at: float
+
+    def fill(self, target: memoryview) -> "asyncio.Future[None]":
+        """See `intake.Intake.fill`."""
+
+    def stop(self) -> None:
+        """See `intake.Intake.stop`."""
+
+
+class Body:
+    """One request's.
+
+    Args:
+        direct: of the server; None where it offers none.
+    """
+
+    def __init__(self, headers: Mapping[str, str], receive: Receive, direct: Direct | None = None) -> None:
         self._headers = headers
         self._receive = receive
+        self._direct = direct
         self._over = False
 
     @property
@@ -74,6 +93,35 @@ class Body:
             raise Refusal(400, "SHORT_BODY", f"{got} bytes came, and {length} were announced")
         return b"".join(pieces)
 
+    async def read_into(self, buffer: memoryview) -> memoryview:
+        """All of it, there. Returns the part of the buffer it takes.
+
+        Raises:
+            As `read`.
+        """
+        target = buffer[: self.declared()]
+        if self._direct is None:
+            target[:] = await self.read()
+        elif target:
+            await self._fill(self._direct, target)
+            self._over = True
+        return target
+
+    async def _fill(self, direct: Direct, target: memoryview) -> None:
+        full = direct.fill(target)
+        try:
+            while not full.done():
+                await asyncio.wait([full], timeout=direct.moved_at + SILENT_S - asyncio.get_running_loop().time())
+                if not full.done() and asyncio.get_running_loop().time() - direct.moved_at >= SILENT_S:
+                    raise _silent()
+            full.result()
+        except ConnectionError:
+            raise Gone from None
+        except BaseException:
+            self._over = True
+            direct.stop()
+            raise
+
     async def drain(self) -> None:
         """Lets what is left come, so that a refusal reaches a sender that reads no answer before it has sent all."""
         try:
@@ -89,8 +137,12 @@ class Body:
                 message = await self._receive()
         except TimeoutError:
             self._over = True
-            raise Refusal(408, "SILENT", f"nothing came for {SILENT_S:.0f} s") from None
+            raise _silent() from None
         if message["type"] == "http.disconnect":
             raise Gone
         self._over = not message.get("more_body", False)
         return bytes(message.get("body", b""))
+
+
+def _silent() -> Refusal:
+    return Refusal(408, "SILENT", f"nothing came for {SILENT_S:.0f} s")

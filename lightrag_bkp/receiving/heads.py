@@ -6,9 +6,11 @@ requests may wait behind one another, and of a message of unknown length, which 
 is read.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES = 64 << 10
 """Of a request's line and headers; counted in pieces as they come from the network."""
@@ -17,10 +19,15 @@ _MOST_WAITING = 4
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection's."""
+    """One connection's.
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    Args:
+        offer: makes the extensions of the ASGI scope of each request.
+    """
+
+    def __init__(self, *arguments: Any, offer: Callable[[RequestResponseCycle], dict[str, Any]], **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._offer = offer
         self._heads = 0
         self._head_bytes = 0
         self._is_in_head = False
@@ -53,6 +60,22 @@ class BoundedProtocol(HttpToolsProtocol):
         """Its line and headers are here."""
         self._is_in_head = False
         super().on_headers_complete()
-        if any(name == b"transfer-encoding" for name, _ in self.headers):
+        self.scope["extensions"] = self._offer(self.cycle)
+        told = dict(self.headers)
+        if b"transfer-encoding" in told:
             self.cycle.keep_alive = False
             self.flow.pause_reading()  # what follows, headers again perhaps, is of no length that anybody said
+        elif told.get(b"content-length", b"0").strip(b" 0"):
+            self.flow.pause_reading()  # until somebody asks for the body
+
+    # ---- bodies that come another way ----
+
+    def skip_body(self) -> None:
+        """All of it that this has not seen came. The parser waits for it still, so that another begins."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.on_message_complete()
+
+    def abandon_body(self) -> None:
+        """It does not come: where the next request would begin nobody knows."""
+        self.cycle.keep_alive = False
+        self.flow.pause_reading()

@@ -11,10 +11,11 @@ import itertools
 import json
 import re
 import struct
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from .. import _bridge
 
 PROTOCOL = 1
 API_PATH = "/api/v1/backup-replication"
@@ -120,7 +121,7 @@ class Digest:
 
 _DIGESTS: Mapping[str, tuple[int, Callable[[bytes | memoryview], bytes]]] = {
     "sha-256": (32, lambda part: hashlib.sha256(part).digest()),
-    "adler": (4, lambda part: zlib.adler32(part).to_bytes(4, "big")),
+    "adler": (4, lambda part: _bridge.adler32(part).to_bytes(4, "big")),
 }
 """By names of RFC 9530's registry, the strongest first: how long each is, and how it is made. A part's digest tells
 early and where bytes flipped; that nothing wrong is taken follows from the SHA-256 of the whole.

@@ -7,16 +7,24 @@ after the receiver was killed. After a restart of the machine it need not be so:
 import fcntl
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from . import shelf
+from . import blocks, shelf
 from .protocol import Digest
 from .refusal import Refusal
 
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_State = tuple[int, ...]
 _PIECE = 256 << 10
 """So much stays in the cache of one core between reading and hashing."""
+_RUNNING = 64
+"""Objects under way whose hashes are kept; the whole of others is hashed from their files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,8 @@ class Quarantine:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
+        self._lock = threading.Lock()
+        self._running: dict[str, tuple[_State, _Hash]] = {}
 
     def path(self, sha256: str) -> str:
         """Where an object is until it is taken out."""
@@ -65,7 +75,7 @@ class Quarantine:
             finally:
                 os.close(fd)
 
-    def take(self, fd: int, part: Part, content: bytes) -> int:
+    def take(self, fd: int, part: Part, content: bytes | memoryview) -> int:
         """Puts a part behind what is there, unless it is there already. Returns how many bytes are there then.
 
         Raises:
@@ -79,23 +89,26 @@ class Quarantine:
             raise Refusal(416, "OFFSET", f"the part begins at {part.offset}, and {held} bytes are here", offset=held)
         if part.offset < held:
             return held
+        digest = self._hash_so_far(fd, part.sha256)
         try:
-            _write(fd, content, held)
+            blocks.write(fd, content, held)
         except OSError:
             os.ftruncate(fd, held)
             raise
+        if digest is not None:
+            digest.update(content)
+            self._keep_running(fd, part.sha256, digest)
         return held + len(content)
 
     def check(self, fd: int, sha256: str) -> None:
-        """Hashes the whole object as it lies on disk; what is not what its name says is thrown away.
+        """Holds the SHA-256 of the whole object against its name; what is something else is thrown away. It is that of
+        the bytes as they were written here, one part behind the other; of a file that anybody else wrote to, or was
+        begun before the receiver was, that of what lies on disk.
 
         Raises:
             Refusal: it is not.
         """
-        digest, buffer, at = hashlib.sha256(), memoryview(bytearray(_PIECE)), 0
-        while count := os.preadv(fd, [buffer], at):
-            digest.update(buffer[:count])
-            at += count
+        digest = self._hash_so_far(fd, sha256) or _hash(fd)
         if digest.hexdigest() != sha256:
             self.discard(sha256)
             raise Refusal(
@@ -122,6 +135,22 @@ class Quarantine:
             for entry in entries:
                 os.unlink(entry.path)
 
+    def _hash_so_far(self, fd: int, sha256: str) -> "_Hash | None":
+        """The running hash of what the file holds, which is whoever asks' own from here on; None when that is not
+        known, for another process wrote to it, or this one was not there when it was begun."""
+        state = _state(fd)
+        with self._lock:
+            before, digest = self._running.pop(sha256, (None, None))
+        if before == state:
+            return digest
+        return None if state[2] else hashlib.sha256()
+
+    def _keep_running(self, fd: int, sha256: str, digest: "_Hash") -> None:
+        with self._lock:
+            self._running[sha256] = (_state(fd), digest)
+            while len(self._running) > _RUNNING:
+                del self._running[next(iter(self._running))]
+
     def _is_still(self, fd: int, sha256: str) -> bool:
         try:
             named = os.stat(self.path(sha256), follow_symlinks=False)
@@ -130,8 +159,15 @@ class Quarantine:
         return os.path.samestat(named, os.fstat(fd))
 
 
-def _write(fd: int, content: bytes, offset: int) -> None:
-    view = memoryview(content)
-    while view:
-        written = os.pwrite(fd, view, offset)
-        view, offset = view[written:], offset + written
+def _state(fd: int) -> _State:
+    """What tells whether somebody else wrote to a file meanwhile, or it is another one."""
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _hash(fd: int) -> "_Hash":
+    digest, buffer, at = hashlib.sha256(), memoryview(bytearray(_PIECE)), 0
+    while count := os.preadv(fd, [buffer], at):
+        digest.update(buffer[:count])
+        at += count
+    return digest

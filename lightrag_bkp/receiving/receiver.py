@@ -145,7 +145,7 @@ class Receiver:
             said = f"this replica is of repository {head.repository_id.hex()}; nothing is overwritten"
             raise Refusal(409, "OTHER_REPOSITORY", said, repository_id=head.repository_id.hex())
 
-    def take_part(self, replica: Replica, kind: str, part: Part, content: bytes) -> tuple[int, bool, bool]:
+    def take_part(self, replica: Replica, kind: str, part: Part, content: bytes | memoryview) -> tuple[int, bool, bool]:
         """As `Replica.take_part`, of a part that came as it was sent."""
         if not part.digest.is_of(content):
             said = f"the part at {part.offset} of {part.sha256} was damaged on its way: send it again"

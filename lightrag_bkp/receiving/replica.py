@@ -217,7 +217,7 @@ class Replica:
         shelf.replace(self._at("replica", "status"), json.dumps(status).encode(), self.quarantine.directory)
         return status
 
-    def take_part(self, kind: str, part: Part, content: bytes) -> tuple[int, bool, bool]:
+    def take_part(self, kind: str, part: Part, content: bytes | memoryview) -> tuple[int, bool, bool]:
         """Keeps a part of a pack, or of what is too long for one request.
 
         Returns how much of the object is here, whether that is all, and whether this part made it so.

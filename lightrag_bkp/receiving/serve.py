@@ -64,7 +64,7 @@ def serve(
     try:
         import uvicorn
 
-        from .heads import BoundedProtocol
+        from .intake import Intake
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"receiving needs {error.name}: pip install 'lightrag-bkp[receive]'", target=error.name or ""
@@ -80,7 +80,7 @@ def serve(
         log_config=None,
         server_header=False,
         ws="none",
-        http=BoundedProtocol,
+        http=Intake,  # type: ignore[arg-type]  # uvicorn hands it on to the loop, which takes both kinds
         limit_concurrency=_MOST_CONNECTIONS,
         backlog=_BACKLOG,
         timeout_graceful_shutdown=30,
