@@ -124,6 +124,8 @@ class Key:
         """Id of the slot a passphrase opened; None for a key file."""
     def reveal(self) -> bytes:
         """The 32 bytes themselves: for a recovery kit and nothing else."""
+    def state_key(self) -> bytes:
+        """32 bytes that follow from it: for what the state database tells of snapshots."""
 
 def unlock_job(
     storage_path: str, graph_id: str | None, create: bool, passphrase: bytes | None, key: bytes | Key | None, /

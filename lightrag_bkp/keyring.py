@@ -62,6 +62,15 @@ class Keyring:
                 self._key = _bridge.run_blocking(self._unlock(graph_id, False))
             return self._key
 
+    def seals_now(self) -> bool:
+        """Whether what is stored is sealed, or will be, whatever is named here. On the calling thread."""
+        if self._secret is not None:
+            return True
+        try:
+            return bool(_bridge.run_blocking(_bridge.key_slots_job(self._path())))
+        except NotFoundError:
+            return False
+
     async def slots(self) -> list[KeySlot]:
         """The ways to the key, oldest first; without a secret too."""
         rows: list[tuple[bytes, int, int]] = await _bridge.run(_bridge.key_slots_job(self._path()))

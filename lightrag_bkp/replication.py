@@ -65,7 +65,7 @@ class ReplicationManager:
         settings = config.load()
         self.place = state_place.find(database_url, key_file, storage_path)
         storage = self.place.storage_path
-        self._keyring = keyring or (None if storage is None else Keyring(storage, settings.secret))
+        self.keyring = keyring or (None if storage is None else Keyring(storage, settings.secret))
         self._settings = settings.replication
         self._opened: State | None = None
         self._shipping: Courier | None = None
@@ -75,7 +75,7 @@ class ReplicationManager:
     @property
     def _state(self) -> "State":
         if self._opened is None:
-            self._opened = self.place.open()
+            self._opened = self.place.open(self.keyring)
         return self._opened
 
     @property
@@ -102,7 +102,7 @@ class ReplicationManager:
                 target=config.STORAGE_VARIABLE,
             )
         return self._repositories.setdefault(
-            graph_id, GraphRepository(self.place.storage_path, graph_id, self._keyring)
+            graph_id, GraphRepository(self.place.storage_path, graph_id, self.keyring)
         )
 
     def register_target(self, target: ReplicationTarget) -> bool:

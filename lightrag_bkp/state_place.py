@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from . import arguments, config
 from .errors import ConfigurationError
+from .keyring import Keyring
 
 if TYPE_CHECKING:
     from .state import State
@@ -30,8 +31,9 @@ class StatePlace:
         scheme, _, path = self.url.partition(":///")
         return scheme.partition("+")[0] == "sqlite" and not os.path.exists(path.partition("?")[0])
 
-    def open(self) -> "State":
-        """The database; a file is touched when it is used.
+    def open(self, keyring: Keyring | None = None) -> "State":
+        """The database; a file is touched when it is used. `keyring` is needed for what tells of snapshots: where they
+        are sealed, so is that.
 
         Raises:
             ConfigurationError: SQLAlchemy is not installed, or the URL cannot be used.
@@ -42,7 +44,7 @@ class StatePlace:
             raise ConfigurationError(
                 f"replication needs {error.name}: pip install 'lightrag-bkp[replication]'", target=error.name or ""
             ) from None
-        return State(self.url, self.key_file)
+        return State(self.url, self.key_file, keyring)
 
 
 def find(

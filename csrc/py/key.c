@@ -31,6 +31,16 @@ static PyObject *key_reveal(PyObject *op, PyObject *unused) {
     return PyBytes_FromStringAndSize((const char *)((key_object *)op)->unlocked.key.bytes, LRB_KEY_BYTES);
 }
 
+static PyObject *key_state_key(PyObject *op, PyObject *unused) {
+    uint8_t derived[LRB_KEY_BYTES];
+    lrb_err err;
+    (void)unused;
+    if (lrb_key_for_state(&((key_object *)op)->unlocked.key, derived, &err)) return lrb_py_raise(PyType_GetModuleState(Py_TYPE(op)), &err);
+    PyObject *out = PyBytes_FromStringAndSize((const char *)derived, sizeof derived);
+    lrb_bytes_wipe(derived, sizeof derived);
+    return out;
+}
+
 const lrb_key *lrb_py_key(const lrb_core *core, PyObject *key) {
     if (Py_IS_TYPE(key, (PyTypeObject *)core->key_type)) return &((key_object *)key)->unlocked.key;
     PyErr_SetString(PyExc_TypeError, "a Key is needed");
@@ -244,7 +254,13 @@ PyMethodDef lrb_py_key_functions[] = {
 PyDoc_STRVAR(key_doc, "A master key. Its bytes stay in the core, and are wiped with it.");
 PyDoc_STRVAR(reveal_doc, "reveal($self, /)\n--\n\nThe 32 bytes themselves: for a recovery kit and nothing else.");
 
-static PyMethodDef methods[] = {{"reveal", key_reveal, METH_NOARGS, reveal_doc}, {0}};
+PyDoc_STRVAR(state_doc, "state_key($self, /)\n--\n\n32 bytes that follow from it: for what the state database tells of snapshots.");
+
+static PyMethodDef methods[] = {
+    {"reveal", key_reveal, METH_NOARGS, reveal_doc},
+    {"state_key", key_state_key, METH_NOARGS, state_doc},
+    {0},
+};
 static PyGetSetDef properties[] = {
     {"slot", key_slot, NULL, "Id of the slot a passphrase opened, or None.", NULL},
     {0},

@@ -34,6 +34,10 @@ int lrb_key_id(const lrb_key *key, uint8_t out[LRB_KEY_ID_BYTES], lrb_err *err) 
     return code;
 }
 
+int lrb_key_for_state(const lrb_key *key, uint8_t out[LRB_KEY_BYTES], lrb_err *err) {
+    return derive(key, "lightrag-bkp state", out, err);
+}
+
 static int mac(const lrb_key *key, const uint8_t *bytes, uint8_t out[LRB_DIGEST_BYTES], lrb_err *err) {
     uint8_t secret[LRB_KEY_BYTES];
     lrb_hmac_key hmac;

@@ -42,6 +42,8 @@ extern const lrb_scrypt_cost lrb_passphrase_cost;
 typedef struct lrb_passphrase { const uint8_t *bytes; size_t count; } lrb_passphrase; /* borrowed */
 
 int lrb_key_id(const lrb_key *key, uint8_t out[LRB_KEY_ID_BYTES], lrb_err *err);
+/* HKDF-SHA256(master key, no salt, "lightrag-bkp state"): seals what a database beside the repositories tells of them. */
+int lrb_key_for_state(const lrb_key *key, uint8_t out[LRB_KEY_BYTES], lrb_err *err);
 
 /* A new slot with a random id. `passphrase` NULL: a slot of kind FILE. INVALID for an empty or endless passphrase. */
 int lrb_key_slot_new(const lrb_key *key, const lrb_passphrase *passphrase, lrb_scrypt_cost cost, int64_t created_ns,

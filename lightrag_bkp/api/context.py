@@ -63,10 +63,11 @@ class Context:
         Raises:
             ConfigurationError: nothing says where it is.
         """
-        if self.replication is not None:
-            return self.replication.place.open()
         backup = self.recovery.backup if self.backup is None and self.recovery is not None else self.backup
-        return state_place.find(storage_path=None if backup is None else backup.storage_path).open()
+        keyring = None if backup is None else backup.keyring
+        if self.replication is not None:
+            return self.replication.place.open(keyring or self.replication.keyring)
+        return state_place.find(storage_path=None if backup is None else backup.storage_path).open(keyring)
 
     @cached_property
     def operations(self) -> "Operations":

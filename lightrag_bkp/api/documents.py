@@ -6,8 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .. import documents
+from ..errors import LockedError
 from ..models import BackupSnapshot, Progress, PruneOutcome, RestoreOutcome, VerifyOutcome, moment
 from .places import without_places
+from .problems import problem_of
 
 if TYPE_CHECKING:
     from ..graph import GraphBackup
@@ -48,9 +50,27 @@ def operation(row: "StoredOperation", progress: Progress | None = None) -> dict[
         "finished_at": at(row.finished_us),
         "progress": stored if progress is None else asdict(progress),
         "result": None if row.result is None else json.loads(row.result),
-        "error": None if row.error is None else json.loads(row.error),
+        "error": problem(row),
         "requested_by": row.requested_by,
     }
+
+
+def problem(row: "StoredOperation") -> dict[str, Any] | None:
+    """What was wrong with an operation, as a problem document; None: nothing, as far as it has come."""
+    if row.error is None and row.state not in ("running", "succeeded"):
+        return sealed_away(row)
+    said: dict[str, Any] | None = None if row.error is None else json.loads(row.error)
+    return said
+
+
+def sealed_away(row: "StoredOperation") -> dict[str, Any]:
+    """What an operation came to cannot be told: another key than this server's sealed it."""
+    return problem_of(
+        LockedError(
+            f"what operation {row.operation_id} came to is sealed, and not with the key this server has",
+            target=row.operation_id,
+        )
+    )
 
 
 def event(row: "StoredEvent") -> dict[str, Any]:

@@ -139,7 +139,7 @@ class Runner:
         )
         row = await asyncio.to_thread(self._context.operations.begin, new, KEY_HOURS * 3600 * 1_000_000)
         if row.operation_id != new.operation_id:
-            if row.fingerprint != asked.fingerprint:
+            if row.fingerprint not in (None, asked.fingerprint):  # None: it is sealed, and nobody here can tell
                 raise KeyReused(f"the Idempotency-Key belongs to operation {row.operation_id}, of another request")
             return row
         await self._note(asked, "requested", row.operation_id)
@@ -332,11 +332,11 @@ class Submission:
             document = documents.operation(row, runner.progress_of(row.operation_id))
             return PlainJSON(document, 202, headers | {"Location": headers["Operation-Location"]})
         headers["Preference-Applied"] = f"wait={self.wait_s}"
-        if row.state != "succeeded":
-            return answer_of(json.loads(row.error or "{}"), headers)
+        if row.state != "succeeded" or row.result is None:
+            return answer_of(documents.problem(row) or documents.sealed_away(row), headers)
         if row.location is not None:
             headers["Location"] = root_of(self.request) + row.location
-        return PlainJSON(json.loads(row.result or "{}"), 200 if row.location is None else 201, headers)
+        return PlainJSON(json.loads(row.result), 200 if row.location is None else 201, headers)
 
 
 async def _submission(

@@ -16,6 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from ..errors import ConfigurationError, StateError
+from ..keyring import Keyring
+from .cover import Cover
 from .places import make_private
 from .schema import HEAD, replicators, targets
 from .sealing import KeyBox
@@ -25,6 +27,8 @@ _WAIT_S = 30
 _making = threading.Lock()
 """Held while a file is made: nobody in this process has it open before its first descriptor is closed."""
 _READS = "lrb_reads"
+_TRACES, _NO_TRACES = 0, 1
+"""Of a file in a sealed storage path: whether free pages may hold what was in the clear. A new file says 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,13 @@ class State:
     Args:
         url: of SQLAlchemy's kind: sqlite:///path or postgresql+psycopg://user:password@host/name.
         key_file: what seals API keys; made when the first one is stored.
+        keyring: what opens the repositories; None: nothing is stored that tells of them.
     """
 
-    def __init__(self, url: str, key_file: str) -> None:
+    def __init__(self, url: str, key_file: str, keyring: Keyring | None = None) -> None:
         self._box = KeyBox(key_file)
+        self.cover = Cover(keyring)
+        self._is_covered = keyring is None
         self._lock = threading.Lock()
         self._is_current = False
         self._engine: sa.Engine | None = None
@@ -189,6 +196,7 @@ class State:
         engine = self._ready()
         try:
             self._bring_up_to_date(engine)
+            self._cover_old(engine)
             with engine.execution_options(**options).begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
@@ -244,6 +252,28 @@ class State:
                     self._migrate(engine)
             self._is_current = True
 
+    def _cover_old(self, engine: sa.Engine) -> None:
+        """Seals what an earlier version, or one before there was a key, stored in the clear in a sealed storage path,
+        and leaves no trace of it in pages SQLite no longer uses. Other databases are not ours to rewrite: others share
+        them.
+        """
+        if self._is_covered:
+            return
+        if self._file is None:
+            self._is_covered = True
+            return
+        if not self.cover.holds(self._file):
+            return  # perhaps not yet
+        with self._lock, engine.begin() as connection:
+            if self.cover.cover_old(connection):
+                connection.exec_driver_sql(f"PRAGMA user_version = {_TRACES}")
+            is_clean = connection.exec_driver_sql("PRAGMA user_version").scalar_one() == _NO_TRACES
+        if not is_clean:
+            with contextlib.closing(engine.raw_connection()) as raw:
+                raw.execute("VACUUM")
+                raw.execute(f"PRAGMA user_version = {_NO_TRACES}")
+        self._is_covered = True
+
     @contextlib.contextmanager
     def _alone(self, engine: sa.Engine) -> Iterator[None]:
         """One process migrates, and the others wait."""
@@ -287,6 +317,7 @@ def _prepare(connection: sqlite3.Connection, _: object) -> None:
     """Transactions are begun by `_begin` alone: sqlite3 by itself begins none for what makes tables."""
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # what is replaced by something sealed must not stay in a free page
 
 
 def _begin(connection: sa.Connection) -> None:

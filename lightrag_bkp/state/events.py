@@ -38,11 +38,12 @@ class Events:
     """The table, in the database of a `State`; raises what that raises."""
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        self._state, self._cover = state, state.cover
 
     def add(self, event: NewEvent) -> int:
         """Writes one down; returns its number. Whoever has seen a number has seen all that are smaller."""
         row = asdict(event) | {"detail": storable(event.detail)[:_LONGEST_DETAIL]}
+        row = self._cover.sealed(events, row, row)
         with self._state.connected() as connection:
             if connection.dialect.name == "postgresql":  # its sequences number before the commit
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": _ORDER_LOCK})
@@ -64,7 +65,7 @@ class Events:
         newer = sa.select(events).where(events.c.event_id > event_id, *_of(graph_id))
         query = newer.order_by(events.c.event_id).limit(most)
         with self._state.reading() as connection:
-            return [StoredEvent(**row._mapping) for row in connection.execute(query)]
+            return [StoredEvent(**self._cover.opened(events, row)) for row in connection.execute(query)]
 
     def page(self, offset: int, most: int, graph_id: str | None = None) -> tuple[list[StoredEvent], int]:
         """The newest first from an offset on, and how many there are in all."""
@@ -74,7 +75,7 @@ class Events:
         query = sa.select(events).where(*where).order_by(events.c.event_id.desc()).offset(offset).limit(most)
         with self._state.reading() as connection:
             total = connection.execute(sa.select(sa.func.count()).select_from(events).where(*where)).scalar_one()
-            return [StoredEvent(**row._mapping) for row in connection.execute(query)], int(total)
+            return [StoredEvent(**self._cover.opened(events, row)) for row in connection.execute(query)], int(total)
 
 
 def storable(text: str) -> str:

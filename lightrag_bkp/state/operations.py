@@ -35,7 +35,9 @@ class NewOperation:
 
 @dataclass(frozen=True, slots=True)
 class StoredOperation:
-    """A row of `operations`; times in microseconds since 1970; progress, result and error are JSON."""
+    """A row of `operations`; times in microseconds since 1970; progress, result and error are JSON, and
+    None when they are sealed and cannot be opened.
+    """
 
     operation_id: str
     kind: str
@@ -65,13 +67,14 @@ class Operations:
     """The table, in the database of a `State`; raises what that raises."""
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        self._state, self._cover = state, state.cover
 
     def begin(self, new: NewOperation, key_us: int) -> StoredOperation:
         """Adds an operation and forgets those too long ago; or, when its caller used its key within `key_us`, returns
         the one of that key.
         """
         row = asdict(new) | {"state": RUNNING, "heartbeat_us": new.created_us, "end_asked": False}
+        row = self._cover.sealed(operations, row, row)
         mine = operations.c.requested_by == new.requested_by
         keyed = sa.and_(mine, operations.c.idempotency_key == new.idempotency_key)
         is_old = operations.c.created_us <= new.created_us - key_us
@@ -81,11 +84,11 @@ class Operations:
                 connection.execute(sa.update(operations).where(keyed, is_old).values(idempotency_key=None))
                 known = connection.execute(sa.select(operations).where(keyed)).first()
                 if known is not None:
-                    return _stored(known)
+                    return self._stored(known)
             connection.execute(sa.insert(operations).values(row))
             over = operations.c.finished_us < new.created_us - KEPT_US
             connection.execute(sa.delete(operations).where(over, operations.c.created_us < new.created_us - KEPT_US))
-            return _stored(connection.execute(_one(new.operation_id)).one())
+            return self._stored(connection.execute(_one(new.operation_id)).one())
 
     @staticmethod
     def _lock(connection: sa.Connection) -> None:
@@ -99,7 +102,7 @@ class Operations:
             return None
         with self._state.reading() as connection:
             row = connection.execute(_one(operation_id)).first()
-        return None if row is None else _stored(row)
+        return None if row is None else self._stored(row)
 
     def page(
         self,
@@ -120,7 +123,7 @@ class Operations:
         query = sa.select(*columns).where(*where).order_by(*order).offset(offset).limit(most)
         with self._state.reading() as connection:
             total = connection.execute(sa.select(sa.func.count()).select_from(operations).where(*where)).scalar_one()
-            return [_stored(row) for row in connection.execute(query)], int(total)
+            return [self._stored(row) for row in connection.execute(query)], int(total)
 
     def unfinished(self) -> list[StoredOperation]:
         """Those that are not over, oldest first."""
@@ -128,7 +131,7 @@ class Operations:
             return []
         query = sa.select(operations).where(operations.c.state == RUNNING).order_by(operations.c.created_us)
         with self._state.reading() as connection:
-            return [_stored(row) for row in connection.execute(query)]
+            return [self._stored(row) for row in connection.execute(query)]
 
     def beat(self, progress: Mapping[str, str | None], now_us: int) -> list[str]:
         """Their process lives, and is so far with each; returns those somebody wants to end."""
@@ -138,7 +141,7 @@ class Operations:
         with self._state.connected() as connection:
             for operation_id, said in progress.items():
                 change = sa.update(operations).where(_under_way(operation_id))
-                connection.execute(change.values(progress=said, heartbeat_us=now_us))
+                connection.execute(change.values(**self._sealed(operation_id, {"progress": said}), heartbeat_us=now_us))
             return list(connection.execute(asked).scalars())
 
     def ask_to_end(self, operation_id: str) -> bool:
@@ -147,12 +150,21 @@ class Operations:
 
     def end(self, operation_id: str, ending: Mapping[str, Any]) -> bool:
         """What it came to. False: it was over already."""
-        return self._change(_under_way(operation_id), ending)
+        return self._change(_under_way(operation_id), self._sealed(operation_id, ending))
 
     def interrupt(self, row: StoredOperation, error: str, now_us: int) -> bool:
         """Ends an operation whose process is gone. False: it was over, or that process said something since."""
         same = sa.and_(_under_way(row.operation_id), operations.c.heartbeat_us == row.heartbeat_us)
-        return self._change(same, {"state": "interrupted", "error": error, "finished_us": now_us})
+        ending = {"state": "interrupted", "error": error, "finished_us": now_us}
+        return self._change(same, self._sealed(row.operation_id, ending))
+
+    def _sealed(self, operation_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        return self._cover.sealed(operations, {"operation_id": operation_id}, values)
+
+    def _stored(self, row: "sa.Row[tuple[Any, ...]]") -> StoredOperation:
+        told = self._cover.opened(operations, row)
+        mark = told["fingerprint"]
+        return StoredOperation(**told | {"fingerprint": None if mark is None else bytes(mark)})
 
     def _change(self, where: "sa.ColumnElement[bool]", values: Mapping[str, Any]) -> bool:
         if self._state.is_absent:
@@ -167,9 +179,3 @@ def _one(operation_id: str) -> "sa.Select[tuple[Any, ...]]":
 
 def _under_way(operation_id: str) -> "sa.ColumnElement[bool]":
     return sa.and_(operations.c.operation_id == operation_id, operations.c.state == RUNNING)
-
-
-def _stored(row: "sa.Row[tuple[Any, ...]]") -> StoredOperation:
-    told = dict(row._mapping)
-    mark = told["fingerprint"]
-    return StoredOperation(**told | {"fingerprint": None if mark is None else bytes(mark)})

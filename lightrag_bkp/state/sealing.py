@@ -1,7 +1,7 @@
-"""API keys at rest: AES-256-GCM under a key file of this host's own, bound to the target they belong to.
+"""Secrets at rest: AES-256-GCM, and API keys under a key file of this host's own, bound to the target they belong to.
 
-A sealed key is one byte 1, a random nonce of 12 bytes, the ciphertext and its tag of 16 bytes; the target's id is what
-it is bound to. Whoever has the database alone reads none of them.
+What is sealed is one byte 1, a random nonce of 12 bytes, the ciphertext and its tag of 16 bytes. Whoever has the
+database alone reads none of the keys.
 """
 
 import os
@@ -19,6 +19,19 @@ _FORMAT = b"\x01"
 _NONCE_BYTES = 12
 
 
+def seal(key: bytes, content: bytes, place: bytes) -> bytes:
+    """Content that opens only with this key and in this place."""
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    return _FORMAT + nonce + AESGCM(key).encrypt(nonce, content, place)
+
+
+def unseal(key: bytes, sealed: bytes, place: bytes) -> bytes:
+    """Raises InvalidTag or ValueError for what was not sealed with this key and in this place."""
+    if sealed[:1] != _FORMAT:
+        raise InvalidTag
+    return AESGCM(key).decrypt(sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :], place)
+
+
 class KeyBox:
     """Seals and unseals with the key in a file, which is made at the first sealing, mode 0600."""
 
@@ -29,16 +42,12 @@ class KeyBox:
         """Raises ConfigurationError when the key file cannot be used or made."""
         if not os.path.exists(self._path):
             self._make()
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return _FORMAT + nonce + AESGCM(self._key()).encrypt(nonce, api_key.encode(), target_id.encode())
+        return seal(self._key(), api_key.encode(), target_id.encode())
 
     def unseal(self, sealed: bytes, target_id: str) -> str:
         """Raises ConfigurationError when the key file is missing or another one than it was."""
-        nonce, rest = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
-            if sealed[:1] != _FORMAT:
-                raise InvalidTag
-            return AESGCM(self._key()).decrypt(nonce, rest, target_id.encode()).decode()
+            return unseal(self._key(), sealed, target_id.encode()).decode()
         except (InvalidTag, ValueError):
             raise ConfigurationError(
                 f"the key file {self._path!r} does not open the API key of target {target_id}: put back the one it was"

@@ -46,7 +46,7 @@ class Shipments:
     """The two tables, in the database of a `State`; raises what that raises."""
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        self._state, self._cover = state, state.cover
 
     def begin(self, graph_id: str, target_id: str, snapshot_id: str | None, status: str, now_us: int) -> int:
         """Notes an attempt, and forgets those too long ago. Returns its number."""
@@ -60,6 +60,7 @@ class Shipments:
             "seconds": 0.0,
             "owner": processes.name(),
         }
+        row = self._cover.sealed(replication_logs, row, row)
         with self._state.connected() as connection:
             log_id = connection.execute(sa.insert(replication_logs).values(row).returning(replication_logs.c.log_id))
             number = log_id.scalar_one()
@@ -88,25 +89,19 @@ class Shipments:
         seconds: float,
     ) -> None:
         """What became of an attempt, and of which snapshot; nothing when its target was removed meanwhile."""
-        change = sa.update(replication_logs).where(replication_logs.c.log_id == log_id)
+        this = replication_logs.c.log_id == log_id
+        said = {"snapshot_id": snapshot_id, "status": status, "error_message": error_message}
         with self._state.connected() as connection:
-            connection.execute(
-                change.values(
-                    snapshot_id=snapshot_id,
-                    status=status,
-                    error_message=error_message,
-                    bytes=sent_bytes,
-                    seconds=seconds,
-                )
-            )
+            graph_id = connection.execute(sa.select(replication_logs.c.graph_id).where(this)).scalar()
+            values = self._sealed(graph_id, said) | {"bytes": sent_bytes, "seconds": seconds}
+            connection.execute(sa.update(replication_logs).where(this).values(values))
 
     def overtake(self, log_id: int, graph_id: str, target_id: str, ended: str, message: str) -> None:
         """Ends attempts of a graph and target that are older than this one and have not ended: their processes died."""
         older = sa.and_(_at(replication_logs, graph_id, target_id), replication_logs.c.log_id < log_id)
         with self._state.connected() as connection:
-            connection.execute(
-                sa.update(replication_logs).where(older, _is_open()).values(status=ended, error_message=message)
-            )
+            said = self._sealed(graph_id, {"status": ended, "error_message": message})
+            connection.execute(sa.update(replication_logs).where(older, _is_open()).values(said))
 
     def bury(self, graph_id: str, ended: str, message: str) -> None:
         """Ends attempts of a graph that have not ended and whose processes are gone."""
@@ -119,7 +114,7 @@ class Shipments:
             dead = [row.log_id for row in rows if processes.is_gone(row.owner)]
             if dead:
                 change = sa.update(replication_logs).where(replication_logs.c.log_id.in_(dead), _is_open())
-                connection.execute(change.values(status=ended, error_message=message))
+                connection.execute(change.values(self._sealed(graph_id, {"status": ended, "error_message": message})))
 
     def logs(self, graph_id: str, target_id: str | None = None, most: int = MOST_LOGS) -> list[StoredLog]:
         """The newest attempts of a graph, the newest first."""
@@ -130,7 +125,7 @@ class Shipments:
             query = query.where(replication_logs.c.target_id == target_id)
         with self._state.connected() as connection:
             rows = connection.execute(query.order_by(replication_logs.c.log_id.desc()).limit(most)).all()
-        return [StoredLog(**row._mapping) for row in rows]
+        return [StoredLog(**self._cover.opened(replication_logs, row)) for row in rows]
 
     def replicas(self, graph_id: str) -> dict[str, StoredReplica]:
         """What is known of a graph's targets, by target id; nothing of one that never acknowledged or refused."""
@@ -138,7 +133,7 @@ class Shipments:
             return {}
         with self._state.connected() as connection:
             rows = connection.execute(sa.select(replicas).where(replicas.c.graph_id == graph_id)).all()
-        return {row.target_id: StoredReplica(**row._mapping) for row in rows}
+        return {row.target_id: StoredReplica(**self._cover.opened(replicas, row)) for row in rows}
 
     def acknowledged(self, graph_id: str, target_id: str, number: int, acknowledgement: str, now_us: int) -> None:
         """A target has everything up to entry `number`; whatever stood against sending is over."""
@@ -152,8 +147,13 @@ class Shipments:
         """Why nothing is sent there until somebody asks for it; None: it may be."""
         self._write(graph_id, target_id, {"refusal": reason})
 
+    def _sealed(self, graph_id: str | None, values: dict[str, str | None]) -> dict[str, object]:
+        return self._cover.sealed(replication_logs, {"graph_id": graph_id}, values)
+
     def _write(self, graph_id: str, target_id: str, values: dict[str, object]) -> None:
-        row = {"graph_id": graph_id, "target_id": target_id, **values}
+        place = {"graph_id": graph_id, "target_id": target_id}
+        values = self._cover.sealed(replicas, place, values)
+        row = {**place, **values}
         with self._state.connected() as connection:
             dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
             connection.execute(
