@@ -186,8 +186,8 @@ class Prober:
         with self._watched():
             await asyncio.wrap_future(future)
         with self._lock:
-            rows = [self._running().look(target_id) for target_id in self._targets]
-        return {row[0]: self._health(row) for row in rows if row is not None}
+            rows = self._running().look_all()
+        return {row[0]: self._health(row) for row in rows}
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -250,10 +250,11 @@ class Prober:
 
     def _health(self, row: "_bridge.ProbeRow") -> TargetHealth:
         target_id, status, last, reason, probed_ns, since_ns, took_ms, probes, _, instance, version, epoch, free = row
-        hide = self._redactors.get(target_id) or _HIDES_NOTHING
+        redactor = self._redactors.get(target_id, _HIDES_NOTHING)
+        reason, instance, version = redactor.in_each(reason, instance, version)
         return TargetHealth(
-            _STATUSES[status], _STATUSES[last], hide(reason), _time(probed_ns), _time(since_ns), took_ms, probes,
-            hide(instance), hide(version), _number(epoch), _number(free),
+            _STATUSES[status], _STATUSES[last], reason, _time(probed_ns), _time(since_ns), took_ms, probes,
+            instance, version, _number(epoch), _number(free),
         )  # fmt: skip
 
     # ---- its life ----

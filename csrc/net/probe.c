@@ -78,7 +78,19 @@ static bool set_connection(CURL *easy, target *target) {
     return true;
 }
 
+/* Whom libcurl was built to trust does not count beside a file of the target's; and what is set is copied at each probe,
+ * used or not. A libcurl that does not know such an option trusts nobody by it. */
+static void trust_nobody(CURL *easy, const target *target) {
+    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
+    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+    if (!target->is_plain && !target->ca_file) return;
+    (void)curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+    (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+}
+
 static bool set_trust(CURL *easy, const target *target) {
+    trust_nobody(easy, target);
+    if (target->is_plain) return true;
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -90,9 +102,9 @@ static bool set_trust(CURL *easy, const target *target) {
 
 static bool set_request(CURL *easy, target *target) {
     SET(CURLOPT_PRIVATE, target);
-    SET(CURLOPT_URL, target->url);
+    SET(CURLOPT_CURLU, target->origin);
+    SET(CURLOPT_REQUEST_TARGET, target->path);
     SET(CURLOPT_HTTPHEADER, target->headers);
-    SET(CURLOPT_USERAGENT, "lightrag-bkp");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_BUFFERSIZE, 2048L); /* a receiver's answer fits; every target has a buffer */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* one probe, one connection: nothing to multiplex */
@@ -112,7 +124,7 @@ static bool add_header(target *target, const char *line) {
 /* What stays the same from probe to probe is set once: it is most of a probe's work outside the kernel. */
 static bool make_ready(target *target) {
     target->easy = curl_easy_init();
-    return target->easy && add_header(target, "Accept: application/json") &&
+    return target->easy && add_header(target, "User-Agent: lightrag-bkp") && add_header(target, "Accept: application/json") &&
            (!target->header || add_header(target, target->header)) && set_connection(target->easy, target) &&
            set_trust(target->easy, target) && set_request(target->easy, target);
 }

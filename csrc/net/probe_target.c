@@ -51,23 +51,31 @@ static int look_at_parts(CURLU *url, target *target, lrb_err *err) {
     return LRB_OK;
 }
 
+/* The path leaves the URL, and goes with what is asked for into the request as it is. */
+static int take_path_of_url(CURLU *url, target *target, lrb_err *err) {
+    static const char asked[] = LRB_RECEIVE_PATH "/capabilities";
+    char *base = NULL;
+    if (curl_url_get(url, CURLUPART_PATH, &base, CURLU_URLENCODE) != CURLUE_OK) return lrb_err_nomem(err, "set");
+    size_t length = strlen(base);
+    while (length && base[length - 1] == '/') length--;
+    if ((target->path = lrb_alloc(length + sizeof asked))) {
+        memcpy(target->path, base, length);
+        memcpy(target->path + length, asked, sizeof asked);
+    }
+    curl_free(base);
+    bool done = target->path && curl_url_set(url, CURLUPART_PATH, "/", 0) == CURLUE_OK;
+    return done ? LRB_OK : lrb_err_nomem(err, "set");
+}
+
 static int take_url(target *target, const char *base_url, lrb_err *err) {
-    size_t length = strnlen(base_url, MAX_URL_BYTES + 1);
-    if (length > MAX_URL_BYTES) return unusable(err, target->id, "the URL is longer than 2048 bytes");
-    CURLU *url = curl_url();
+    if (strnlen(base_url, MAX_URL_BYTES + 1) > MAX_URL_BYTES) return unusable(err, target->id, "the URL is longer than 2048 bytes");
+    CURLU *url = target->origin = curl_url();
     if (!url) return lrb_err_nomem(err, "set");
     CURLUcode parsed = curl_url_set(url, CURLUPART_URL, base_url, CURLU_NON_SUPPORT_SCHEME);
     int code = parsed == CURLUE_OUT_OF_MEMORY ? lrb_err_nomem(err, "set")
                : parsed                       ? unusable(err, target->id, "the URL cannot be read: it must look like https://host:port")
                                               : look_at_parts(url, target, err);
-    curl_url_cleanup(url);
-    if (code) return code;
-    while (length && base_url[length - 1] == '/') length--;
-    static const char path[] = LRB_RECEIVE_PATH "/capabilities";
-    if (!(target->url = lrb_alloc(length + sizeof path))) return lrb_err_nomem(err, "set");
-    memcpy(target->url, base_url, length);
-    memcpy(target->url + length, path, sizeof path);
-    return LRB_OK;
+    return code ? code : take_path_of_url(url, target, err);
 }
 
 /* ---- the rest ---- */
@@ -139,7 +147,8 @@ int lrb_probe_target_new(const lrb_probe_target *from, target **out, lrb_err *er
 void lrb_probe_target_free(target *target) {
     lrb_probe_clear(target);
     if (target->header) explicit_bzero(target->header, strlen(target->header));
-    lrb_free(target->url);
+    curl_url_cleanup(target->origin);
+    lrb_free(target->path);
     lrb_free(target->header);
     lrb_free(target->ca_file);
     lrb_free(target->certificate);

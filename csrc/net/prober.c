@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
@@ -22,7 +21,7 @@ static int open_descriptors(lrb_prober *prober, lrb_err *err) {
     prober->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     prober->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (prober->epoll_fd < 0 || prober->wake_fd < 0 || prober->news_fd < 0) return lrb_err_sys(err, errno, "start", "the prober");
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = prober->wake_fd};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = LRB_WAKE};
     if (epoll_ctl(prober->epoll_fd, EPOLL_CTL_ADD, prober->wake_fd, &event)) return lrb_err_sys(err, errno, "start", "the prober");
     return LRB_OK;
 }
@@ -39,12 +38,12 @@ static int start_thread(lrb_prober *prober, lrb_err *err) {
 
 static void release(lrb_prober *prober) {
     for (size_t i = 0; i < prober->count; i++) {
-        lrb_turn_abandon(prober, prober->targets[i]);
+        lrb_turn_abandon(prober->targets[i]);
         lrb_probe_target_free(prober->targets[i]);
     }
     lrb_free(prober->targets);
     lrb_schedule_clear(&prober->schedule);
-    if (prober->multi) curl_multi_cleanup(prober->multi);
+    lrb_groups_clear(prober);
     lrb_prober_forget(prober);
     pthread_mutex_destroy(&prober->lock);
     lrb_free(prober);
@@ -56,7 +55,7 @@ int lrb_prober_start(lrb_prober **out, lrb_err *err) {
     prober->epoll_fd = prober->wake_fd = prober->news_fd = -1;
     pthread_mutex_init(&prober->lock, NULL);
     int code = open_descriptors(prober, err);
-    if (!code) code = lrb_turn_connect(prober, err);
+    if (!code) code = lrb_groups_begin(err);
     if (!code) code = start_thread(prober, err);
     if (code) release(prober);
     else *out = prober;
@@ -124,18 +123,22 @@ static int reserve(lrb_prober *prober, lrb_err *err) {
 /* Lets a target go that stands in the table no more. */
 static void drop(lrb_prober *prober, target *target) {
     lrb_turn_uncount(prober, target);
-    lrb_turn_abandon(prober, target);
+    lrb_turn_abandon(target);
     lrb_news_drop(prober, target);
     lrb_turn_leave_sweep(prober, target);
     lrb_schedule_remove(&prober->schedule, target);
+    target->group->targets--;
     lrb_probe_target_free(target);
 }
 
-static void insert(lrb_prober *prober, target *target) {
+static void insert(lrb_prober *prober, target *target, group *group) {
     bool found;
+    target->group = group;
+    group->targets++;
     size_t place = place_of(prober, target->id, &found);
     if (found) {
         target->asked = prober->targets[place]->asked; /* who waits for an answer gets the new one's */
+        target->asked_alone = prober->targets[place]->asked_alone;
         target->checked = prober->targets[place]->checked;
         target->is_in_sweep = prober->targets[place]->is_in_sweep;
         prober->sweep_left += target->is_in_sweep;
@@ -154,9 +157,11 @@ int lrb_prober_set(lrb_prober *prober, const lrb_probe_target *from, lrb_err *er
     int code = lrb_probe_target_new(from, &target, err);
     if (code) return code;
     pthread_mutex_lock(&prober->lock);
+    group *group;
     code = reserve(prober, err);
+    if (!code) code = lrb_group_with_room(prober, &group, err);
     if (code) lrb_probe_target_free(target);
-    else insert(prober, target);
+    else insert(prober, target, group);
     wake(prober);
     pthread_mutex_unlock(&prober->lock);
     return code;
@@ -186,6 +191,7 @@ bool lrb_prober_check(lrb_prober *prober, const char *id, uint64_t *ticket) {
     target *target = find(prober, id);
     if (target) {
         ask(prober, target, *ticket = ++prober->tickets);
+        target->asked_alone = *ticket;
         wake(prober);
     }
     pthread_mutex_unlock(&prober->lock);
@@ -222,6 +228,16 @@ bool lrb_prober_look(lrb_prober *prober, const char *id, lrb_prober_news *out) {
     if (target) tell(target, out);
     pthread_mutex_unlock(&prober->lock);
     return target != NULL;
+}
+
+size_t lrb_prober_look_after(lrb_prober *prober, const char *after, lrb_prober_news *out, size_t room) {
+    size_t count = 0;
+    bool found;
+    pthread_mutex_lock(&prober->lock);
+    size_t place = place_of(prober, after, &found) + found;
+    for (; place < prober->count && count < room; place++) tell(prober->targets[place], &out[count++]);
+    pthread_mutex_unlock(&prober->lock);
+    return count;
 }
 
 int lrb_prober_fd(const lrb_prober *prober) {

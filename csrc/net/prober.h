@@ -11,7 +11,8 @@
  * once (lrb_prober_isolated) and keeps every status for as long again as a fall takes; what still fails then falls.
  *
  * News: whenever a status changed, a probe or a sweep that was asked for ended, or the isolation began or ended, the descriptor
- * becomes readable, and lrb_prober_next hands out each target concerned once, as it is then. Nothing queues up.
+ * becomes readable, and lrb_prober_next hands out each target concerned once, as it is then. Nothing queues up. A sweep
+ * concerns no target by itself: what it found is looked at.
  *
  * All functions may be called from any thread but stop, which is the last call. A forked child has no thread: there
  * lrb_prober_forget is the only call.
@@ -38,7 +39,7 @@ typedef struct lrb_prober lrb_prober;
 typedef struct lrb_probe_target { /* texts are copied; NULL where there is none */
     const char *id, *base_url;    /* https://host:port or http://..., without a trailing slash, user or query */
     const char *key;
-    const char *ca_file, *certificate, *certificate_key; /* paths; ca_file is whom to trust */
+    const char *ca_file, *certificate, *certificate_key; /* paths; ca_file is whom to trust, and nobody else */
     bool allow_http, allow_private;
     int64_t period_ms, connect_ms, total_ms, slow_ms;
 } lrb_probe_target;
@@ -66,6 +67,8 @@ bool lrb_prober_check(lrb_prober *prober, const char *id, uint64_t *ticket);
 uint64_t lrb_prober_check_all(lrb_prober *prober);
 uint64_t lrb_prober_swept(lrb_prober *prober);
 bool lrb_prober_look(lrb_prober *prober, const char *id, lrb_prober_news *out);
+/* The same for at most `room` targets, in the order of their ids, from the first one after `after` on; returns how many. */
+size_t lrb_prober_look_after(lrb_prober *prober, const char *after, lrb_prober_news *out, size_t room);
 
 int lrb_prober_fd(const lrb_prober *prober); /* readable while there is news */
 bool lrb_prober_next(lrb_prober *prober, lrb_prober_news *out);

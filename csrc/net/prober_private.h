@@ -2,8 +2,8 @@
  *
  * prober.c is what its callers see: starting, stopping and the table of targets. prober_turn.c is the thread, which
  * probes those that are due and suspects itself; probe_target.c checks what is told of a target; probe.c makes one
- * request of one target and a finding of its end; schedule.c keeps the targets in the order they are due, prober_news.c
- * those there is news of. Everything here is guarded by the prober's
+ * request of one target and a finding of its end; group.c is libcurl's side of some of the targets; schedule.c keeps the
+ * targets in the order they are due, prober_news.c those there is news of. Everything here is guarded by the prober's
  * lock, which the thread holds except while it waits.
  */
 #ifndef LRB_NET_PROBER_PRIVATE_H
@@ -11,11 +11,13 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 
 #include "base/buf.h"
 #include "net/prober.h"
 
 enum { NS_PER_MS = 1000000 };
+#define LRB_WAKE UINT64_MAX /* what epoll says of wake_fd */
 
 typedef enum refusal { /* why no connection was made */
     REFUSED_NOT,
@@ -27,7 +29,8 @@ typedef enum refusal { /* why no connection was made */
 typedef struct target {
     /* as told */
     char id[LRB_TARGET_ID_BYTES];
-    char *url, *header, *ca_file, *certificate, *certificate_key; /* NULL where there is none */
+    CURLU *origin; /* the URL without its path: libcurl takes a URL apart, and writes its path anew, at every probe */
+    char *path, *header, *ca_file, *certificate, *certificate_key; /* NULL where there is none */
     bool allow_http, allow_private, is_plain, is_name;
     int64_t period_ms, connect_ms, total_ms, slow_ms;
 
@@ -39,11 +42,12 @@ typedef struct target {
     /* what came of it */
     lrb_health health;
     int64_t probed_ns, since_ns; /* wall clock */
-    uint64_t probes, asked, asked_by_probe, checked;
+    uint64_t probes, asked, asked_alone, asked_by_probe, checked; /* all but the first are tickets; asked_alone: by no sweep */
     bool is_failing, is_news, is_in_sweep; /* the first: the last probe got no answer */
     struct target *next_news;
 
     /* the probe under way */
+    struct group *group;
     bool is_under_way;
     CURL *easy; /* made for the first one, and kept; NULL before */
     struct curl_slist *headers;
@@ -82,6 +86,27 @@ void lrb_schedule_remove(schedule *schedule, target *target);            /* noth
 target *lrb_schedule_first(const schedule *schedule);                    /* NULL: empty */
 void lrb_schedule_clear(schedule *schedule);
 
+/* ---- group.c: some of the targets, and libcurl's side of them ---- */
+
+/* libcurl walks the connections of a multi handle at the end of every transfer, and keeps their timers in one tree: in
+ * groups, what a probe costs does not grow with the number of targets. */
+enum { LRB_GROUP_TARGETS = 32 };
+
+typedef struct group {
+    lrb_prober *prober;
+    size_t place; /* among the prober's */
+    CURLM *multi;
+    size_t targets;
+    int64_t timer_ns; /* when libcurl wants to be called; INT64_MAX: not */
+} group;
+
+int lrb_groups_begin(lrb_err *err);                                    /* before anything else here */
+int lrb_group_with_room(lrb_prober *prober, group **out, lrb_err *err); /* an empty one where all are full */
+void lrb_groups_clear(lrb_prober *prober);                              /* no probe may be under way */
+int64_t lrb_groups_timer_ns(const lrb_prober *prober);                  /* the earliest */
+void lrb_groups_act(lrb_prober *prober, const struct epoll_event *event); /* on what epoll told of a connection */
+void lrb_groups_act_in_time(lrb_prober *prober);                        /* on what is due */
+
 /* ---- the prober ---- */
 struct lrb_prober {
     pthread_mutex_t lock; /* of everything below but the descriptors, which do not change */
@@ -89,9 +114,8 @@ struct lrb_prober {
     int epoll_fd, wake_fd, news_fd;
     bool stopping;
 
-    CURLM *multi;
-    int64_t timer_ns; /* when libcurl wants to be called; INT64_MAX: not */
-
+    group **groups;
+    size_t group_count, group_capacity;
     target **targets; /* by id */
     size_t count, capacity;
     schedule schedule;
@@ -113,9 +137,8 @@ target *lrb_news_take(lrb_prober *prober);              /* NULL: none */
 void lrb_news_drop(lrb_prober *prober, target *target); /* nothing where there is none of it */
 
 /* ---- prober_turn.c: what the thread does ---- */
-int lrb_turn_connect(lrb_prober *prober, lrb_err *err); /* makes libcurl's side; before the thread starts */
 void *lrb_turn_run(void *prober);                       /* until `stopping` */
-void lrb_turn_abandon(lrb_prober *prober, target *target);       /* ends the probe under way, if one is */
+void lrb_turn_abandon(target *target);                           /* ends the probe under way, if one is */
 void lrb_turn_uncount(lrb_prober *prober, const target *target); /* a target that goes takes no part in suspicion */
 void lrb_turn_leave_sweep(lrb_prober *prober, target *target);   /* it was probed, or goes */
 

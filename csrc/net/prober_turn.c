@@ -1,5 +1,4 @@
 #include <limits.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
@@ -66,9 +65,9 @@ static void postpone(lrb_prober *prober, target *target, int64_t delay_ms) {
     lrb_schedule_put(&prober->schedule, target);
 }
 
-void lrb_turn_abandon(lrb_prober *prober, target *target) {
+void lrb_turn_abandon(target *target) {
     if (!target->is_under_way) return;
-    curl_multi_remove_handle(prober->multi, target->easy);
+    curl_multi_remove_handle(target->group->multi, target->easy);
     lrb_probe_end(target);
 }
 
@@ -82,7 +81,7 @@ static void begin(lrb_prober *prober, target *target) {
     target->asked_by_probe = target->asked;
     if (lrb_probe_begin(target, &prober->resolving, &err)) {
         postpone(prober, target, RETRY_MS);
-    } else if (curl_multi_add_handle(prober->multi, target->easy) != CURLM_OK) {
+    } else if (curl_multi_add_handle(target->group->multi, target->easy) != CURLM_OK) {
         lrb_probe_end(target);
         postpone(prober, target, RETRY_MS);
     }
@@ -100,18 +99,19 @@ static void take_finding(lrb_prober *prober, target *target, const lrb_finding *
     target->probes++;
     target->probed_ns = lrb_clock_wall_ns();
     if (changed) target->since_ns = target->probed_ns;
-    bool was_asked = target->checked < target->asked_by_probe, was_swept = target->is_in_sweep;
+    bool answers_one = target->checked < target->asked_alone && target->asked_alone <= target->asked_by_probe;
     target->checked = target->asked_by_probe;
     if (target->checked >= prober->sweep) lrb_turn_leave_sweep(prober, target);
-    if (changed || was_asked) lrb_news_put(prober, target);
-    if (changed || (was_asked && !was_swept)) lrb_news_raise(prober);
+    if (!changed && !answers_one) return;
+    lrb_news_put(prober, target);
+    lrb_news_raise(prober);
 }
 
 static void end(lrb_prober *prober, target *target, CURLcode result) {
     lrb_finding finding;
     lrb_err err;
     int code = lrb_probe_judge(target, result, &finding, &err);
-    lrb_turn_abandon(prober, target);
+    lrb_turn_abandon(target);
     int64_t now_ns = lrb_clock_monotonic_ns();
     if (code) {
         postpone(prober, target, RETRY_MS);
@@ -123,36 +123,14 @@ static void end(lrb_prober *prober, target *target, CURLcode result) {
 
 /* ---- the thread ---- */
 
-static int watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *watched) {
-    (void)easy;
-    lrb_prober *prober = arg;
-    if (what == CURL_POLL_REMOVE) {
-        epoll_ctl(prober->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-        return 0;
-    }
-    struct epoll_event event = {.data.fd = fd};
-    if (what & CURL_POLL_IN) event.events |= EPOLLIN;
-    if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
-    if (epoll_ctl(prober->epoll_fd, watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event)) return -1;
-    curl_multi_assign(prober->multi, fd, prober);
-    return 0;
-}
-
-static int set_timer(CURLM *multi, long timeout_ms, void *arg) {
-    (void)multi;
-    lrb_prober *prober = arg;
-    prober->timer_ns = timeout_ms < 0 ? INT64_MAX : lrb_clock_monotonic_ns() + (int64_t)timeout_ms * NS_PER_MS;
-    return 0;
-}
-
 static void begin_due(lrb_prober *prober) {
     int64_t now_ns = lrb_clock_monotonic_ns();
     for (target *first; (first = lrb_schedule_first(&prober->schedule)) && first->due_ns <= now_ns;) begin(prober, first);
 }
 
-static void end_done(lrb_prober *prober) {
+static void end_done(lrb_prober *prober, const group *group) {
     CURLMsg *message;
-    for (int left; (message = curl_multi_info_read(prober->multi, &left));) {
+    for (int left; (message = curl_multi_info_read(group->multi, &left));) {
         target *target = NULL;
         CURLcode result = message->data.result;
         if (message->msg != CURLMSG_DONE || curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &target) != CURLE_OK) continue;
@@ -161,35 +139,23 @@ static void end_done(lrb_prober *prober) {
 }
 
 static int sleep_ms(const lrb_prober *prober) {
-    target *first = lrb_schedule_first(&prober->schedule);
-    int64_t at_ns = first && first->due_ns < prober->timer_ns ? first->due_ns : prober->timer_ns;
+    const target *first = lrb_schedule_first(&prober->schedule);
+    int64_t timer_ns = lrb_groups_timer_ns(prober);
+    int64_t at_ns = first && first->due_ns < timer_ns ? first->due_ns : timer_ns;
     if (at_ns == INT64_MAX) return -1;
     int64_t left_ns = at_ns - lrb_clock_monotonic_ns();
     int64_t left_ms = left_ns <= 0 ? 0 : (left_ns - 1) / NS_PER_MS + 1;
     return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }
 
-static void hand_over(lrb_prober *prober, const struct epoll_event *event) {
-    int running, what = 0;
-    if (event->data.fd == prober->wake_fd) {
-        eventfd_t wakes;
-        (void)eventfd_read(prober->wake_fd, &wakes);
-        return;
-    }
-    if (event->events & (EPOLLIN | EPOLLHUP)) what |= CURL_CSELECT_IN;
-    if (event->events & EPOLLOUT) what |= CURL_CSELECT_OUT;
-    if (event->events & EPOLLERR) what |= CURL_CSELECT_ERR;
-    curl_multi_socket_action(prober->multi, event->data.fd, what, &running);
-}
-
 static void turn(lrb_prober *prober, const struct epoll_event *events, int count) {
-    int running;
-    for (int i = 0; i < count; i++) hand_over(prober, &events[i]);
-    if (prober->timer_ns <= lrb_clock_monotonic_ns()) {
-        prober->timer_ns = INT64_MAX;
-        curl_multi_socket_action(prober->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    for (int i = 0; i < count; i++) {
+        eventfd_t wakes;
+        if (events[i].data.u64 == LRB_WAKE) (void)eventfd_read(prober->wake_fd, &wakes);
+        else lrb_groups_act(prober, &events[i]);
     }
-    end_done(prober);
+    lrb_groups_act_in_time(prober);
+    for (size_t i = 0; i < prober->group_count; i++) end_done(prober, prober->groups[i]);
 }
 
 void *lrb_turn_run(void *arg) {
@@ -206,25 +172,4 @@ void *lrb_turn_run(void *arg) {
     }
     pthread_mutex_unlock(&prober->lock);
     return NULL;
-}
-
-/* ---- libcurl's side ---- */
-
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static CURLcode curl_ready;
-
-static void init_curl(void) {
-    curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-int lrb_turn_connect(lrb_prober *prober, lrb_err *err) {
-    prober->timer_ns = INT64_MAX;
-    pthread_once(&curl_once, init_curl);
-    prober->multi = curl_ready == CURLE_OK ? curl_multi_init() : NULL;
-    bool ready = prober->multi && curl_multi_setopt(prober->multi, CURLMOPT_SOCKETFUNCTION, watch) == CURLM_OK &&
-                 curl_multi_setopt(prober->multi, CURLMOPT_SOCKETDATA, prober) == CURLM_OK &&
-                 curl_multi_setopt(prober->multi, CURLMOPT_TIMERFUNCTION, set_timer) == CURLM_OK &&
-                 curl_multi_setopt(prober->multi, CURLMOPT_TIMERDATA, prober) == CURLM_OK &&
-                 curl_multi_setopt(prober->multi, CURLMOPT_MAXCONNECTS, (long)LRB_PROBE_MAX_KEPT) == CURLM_OK;
-    return ready ? LRB_OK : lrb_err_nomem(err, "start");
 }

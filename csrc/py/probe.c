@@ -9,6 +9,8 @@
 #include "net/address.h"
 #include "net/prober.h"
 
+enum { ROWS_AT_ONCE = 16 };
+
 typedef struct prober_object {
     PyObject_HEAD
     lrb_core *core;
@@ -164,6 +166,33 @@ static PyObject *prober_look(PyObject *op, PyObject *arg) {
     return row(&news);
 }
 
+/* Appends a row for each of some news. */
+static int append(PyObject *rows, const lrb_prober_news *news, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        PyObject *one = row(&news[i]);
+        int code = one ? PyList_Append(rows, one) : -1;
+        Py_XDECREF(one);
+        if (code) return code;
+    }
+    return 0;
+}
+
+static PyObject *prober_look_all(PyObject *op, PyObject *unused) {
+    (void)unused;
+    prober_object *self = (prober_object *)op;
+    lrb_prober_news news[ROWS_AT_ONCE];
+    char after[LRB_TARGET_ID_BYTES] = "";
+    PyObject *rows = usable(self) ? PyList_New(0) : NULL;
+    self->users++; /* making a row may let another thread run, which must not stop it between two batches */
+    for (size_t count = ROWS_AT_ONCE; rows && count == ROWS_AT_ONCE;) {
+        WITHOUT_GIL(self, count = lrb_prober_look_after(self->prober, after, news, ROWS_AT_ONCE));
+        if (count) memcpy(after, news[count - 1].id, sizeof after);
+        if (append(rows, news, count)) Py_CLEAR(rows);
+    }
+    self->users--;
+    return rows;
+}
+
 static PyObject *prober_next(PyObject *op, PyObject *unused) {
     (void)unused;
     prober_object *self = (prober_object *)op;
@@ -199,6 +228,7 @@ PyDoc_STRVAR(check_doc, "check($self, id, /)\n--\n\nProbes as soon as possible. 
 PyDoc_STRVAR(all_doc, "check_all($self, /)\n--\n\nProbes every target as soon as possible. Returns a ticket.");
 PyDoc_STRVAR(swept_doc, "swept($self, /)\n--\n\nThe last ticket of check_all that every target has answered.");
 PyDoc_STRVAR(look_doc, "look($self, id, /)\n--\n\nThe target's row, or None.");
+PyDoc_STRVAR(look_all_doc, "look_all($self, /)\n--\n\nThe rows of all targets.");
 PyDoc_STRVAR(next_doc, "next($self, /)\n--\n\nThe row of the next target there is news of, or None.");
 PyDoc_STRVAR(isolated_doc, "isolated($self, /)\n--\n\nWhether most targets stopped answering at once, and how often that began or ended.");
 PyDoc_STRVAR(fileno_doc, "fileno($self, /)\n--\n\nA descriptor that is readable while there is news.");
@@ -211,6 +241,7 @@ static PyMethodDef methods[] = {
     {"check_all", prober_check_all, METH_NOARGS, all_doc},
     {"swept", prober_swept, METH_NOARGS, swept_doc},
     {"look", prober_look, METH_O, look_doc},
+    {"look_all", prober_look_all, METH_NOARGS, look_all_doc},
     {"next", prober_next, METH_NOARGS, next_doc},
     {"isolated", prober_isolated, METH_NOARGS, isolated_doc},
     {"fileno", prober_fileno, METH_NOARGS, fileno_doc},
