@@ -133,6 +133,21 @@ static inline void cut_file(const char *path, size_t size) {
     if (truncate(path, (off_t)size)) perror(path), exit(2);
 }
 
+/* Flips one byte of the first chunk of `kind` in a pack. */
+static inline bool spoil_chunk(shelf *s, uint32_t position, lrb_chunk_kind kind) {
+    char path[512];
+    lrb_pack *pack;
+    lrb_err err;
+    shelf_pack(s, position, path);
+    if (lrb_repo_pack_acquire(s->repo, position, &pack, &err)) return false;
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < pack->count && !offset; i++)
+        if (pack->rows[i].kind == kind) offset = pack->rows[i].offset;
+    lrb_repo_pack_release(s->repo, pack);
+    if (offset) flip_byte(path, offset);
+    return offset;
+}
+
 /* ---- jobs ---- */
 
 typedef struct report {

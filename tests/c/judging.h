@@ -36,7 +36,7 @@ static bool of_the_graph(const char *name) {
 }
 
 /* `bytes` have to last as long as the validation. */
-static int give(lrb_validation *v, const change *changed, lrb_bytes bytes[JUDGED_FILES], lrb_err *error) {
+static inline int give(lrb_validation *v, const change *changed, lrb_bytes bytes[JUDGED_FILES], lrb_err *error) {
     bool taken;
     int code = LRB_OK, used = 0;
     for (int i = 0; !code && i < SMALL_FILES; i++) {
@@ -54,7 +54,7 @@ static int give(lrb_validation *v, const change *changed, lrb_bytes bytes[JUDGED
     return code;
 }
 
-static int step_to_the_end(lrb_validation *v, lrb_err *error) {
+static inline int step_to_the_end(lrb_validation *v, lrb_err *error) {
     lrb_validation_state state = LRB_VALIDATION_MORE;
     int code = LRB_OK;
     while (!code && state != LRB_VALIDATION_DONE) {
@@ -65,7 +65,7 @@ static int step_to_the_end(lrb_validation *v, lrb_err *error) {
 }
 
 /* The report in JSON, NUL-terminated. */
-static int validate(const change *changed, const lrb_validation_options *options, lrb_buf *json) {
+static inline int validate(const change *changed, const lrb_validation_options *options, lrb_buf *json) {
     lrb_validation *v;
     lrb_bytes bytes[JUDGED_FILES];
     lrb_buf_empty(json);
@@ -79,7 +79,7 @@ static int validate(const change *changed, const lrb_validation_options *options
     return code;
 }
 
-static void says(const change *changed, const lrb_validation_options *options, const char *wanted) {
+static inline void says(const change *changed, const lrb_validation_options *options, const char *wanted) {
     lrb_buf json;
     lrb_buf_init(&json, 1 << 20);
     CHECK_OK(validate(changed, options, &json));
@@ -88,7 +88,7 @@ static void says(const change *changed, const lrb_validation_options *options, c
     lrb_buf_clear(&json);
 }
 
-static void survives_every_failing_allocation(const change *changed, const lrb_validation_options *options) {
+static inline void survives_every_failing_allocation(const change *changed, const lrb_validation_options *options) {
     lrb_buf json;
     lrb_buf_init(&json, 1 << 20);
     for (int64_t countdown = 0;; countdown++) {
@@ -101,7 +101,7 @@ static void survives_every_failing_allocation(const change *changed, const lrb_v
     lrb_buf_clear(&json);
 }
 
-static int failing_read(const lrb_bytes *self, void *thread, uint64_t offset, void *into, size_t room, size_t *got, lrb_err *error) {
+static inline int failing_read(const lrb_bytes *self, void *thread, uint64_t offset, void *into, size_t room, size_t *got, lrb_err *error) {
     (void)self, (void)thread, (void)offset, (void)into, (void)room, (void)got;
     return lrb_err_set(error, LRB_E_IO, "read", "disk", "no such sector");
 }

@@ -5,7 +5,7 @@
 #include <dirent.h>
 
 #include "check.h"
-#include "engine/pool.h"
+#include "crew.h"
 #include "engine/restore.h"
 #include "fixture.h"
 
@@ -15,8 +15,7 @@ typedef struct bench {
     lrb_backup_outcome outcome;
     char staging[160];
     int staging_dir, source_dir;
-    lrb_pool *pool;       /* jobs run on this thread where there is none */
-    lrb_mailbox *mailbox;
+    crew crew; /* jobs run on this thread before it starts */
 } bench;
 
 typedef struct wishes { /* the options of both jobs */
@@ -42,20 +41,47 @@ static inline void bench_open(bench *b) {
     if (lrb_repo_open(b->f.storage, "graph", true, &b->repo, &err)) printf("%s\n", err.message), exit(2);
 }
 
-static inline void bench_start_threads(bench *b, unsigned threads) {
-    lrb_err err;
-    if (lrb_pool_start(threads, threads, &b->pool, &err) || lrb_mailbox_open(&b->mailbox, &err)) exit(2);
-}
-
 static inline void bench_close(bench *b) {
-    if (b->pool) {
-        lrb_pool_stop(b->pool);
-        lrb_mailbox_close(b->mailbox);
-    }
+    crew_stop(&b->crew);
     lrb_repo_close(b->repo);
     close(b->staging_dir);
     close(b->source_dir);
     fixture_close(&b->f);
+}
+
+static inline void bench_set(const bench *b, const char *name, mode_t mode, long seconds) {
+    struct timespec times[2] = {{seconds, 5}, {seconds, 123456789}};
+    if (mode) fchmodat(b->source_dir, name, mode, 0);
+    utimensat(b->source_dir, name, times, AT_SYMLINK_NOFOLLOW);
+}
+
+/* Everything a directory can hold: an empty file, one chunk, many chunks, holes, links, directories in directories. */
+static inline void bench_fill_source(bench *b) {
+    mkdirat(b->source_dir, "d", 0755);
+    mkdirat(b->source_dir, "d/deep", 0755);
+    mkdirat(b->source_dir, "empty", 0755);
+    fixture_write(b->f.source, "small", 1000, 1);
+    fixture_write(b->f.source, "none", 0, 1);
+    fixture_write(b->f.source, "big", 5 << 20, 2);
+    fixture_write(b->f.source, "d/medium", 300000, 3);
+    fixture_write(b->f.source, "d/deep/one-mebibyte", 1 << 20, 4);
+    fixture_write(b->f.source, "d/deep/more", (1 << 20) + 1, 5);
+    fixture_write(b->f.source, "holes", 1000, 6);
+    int fd = openat(b->source_dir, "holes", O_WRONLY);
+    if (ftruncate(fd, 6 << 20) || pwrite(fd, "x", 1, 3 << 20) != 1) exit(2);
+    close(fd);
+    if (symlinkat("small", b->source_dir, "link") || symlinkat("/nowhere/at all", b->source_dir, "d/dangling")) exit(2);
+    bench_set(b, "d/dangling", 0, 1200000000);
+    bench_set(b, "small", 0640, 1300000000);
+    bench_set(b, "big", 0400, 946684799);
+    bench_set(b, "d/deep", 0555, 1400000000);
+    bench_set(b, "d", 0750, 1500000000);
+    bench_set(b, "empty", 01777, 1600000000);
+}
+
+static inline nlink_t links_of(int dir, const char *name) {
+    struct stat st;
+    return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) ? 0 : st.st_nlink;
 }
 
 static inline void bench_backup(bench *b) {
@@ -76,13 +102,12 @@ static inline void wishes_compare(const bench *b, wishes *w, lrb_restore_keep ke
 
 /* Runs a job and takes its list; the job is gone then. */
 static inline int bench_run(bench *b, lrb_job *job, lrb_restore_list **list, lrb_err *err) {
-    if (b->pool) {
-        lrb_pool_submit(b->pool, job, b->mailbox);
-        if (lrb_mailbox_wait(b->mailbox, -1) != job) exit(2);
+    if (b->crew.pool) {
+        crew_run(&b->crew, job, err);
     } else {
         lrb_job_run(job, &b->f.worker);
+        *err = job->err;
     }
-    *err = job->err;
     if (!err->code) *list = lrb_restore_take(job);
     lrb_job_free(job);
     return err->code;

@@ -2,40 +2,10 @@
 
 static lrb_err err;
 
-static void set(const bench *b, const char *name, mode_t mode, long seconds) {
-    struct timespec times[2] = {{seconds, 5}, {seconds, 123456789}};
-    if (mode) fchmodat(b->source_dir, name, mode, 0);
-    utimensat(b->source_dir, name, times, AT_SYMLINK_NOFOLLOW);
-}
-
-/* Everything a directory can hold: an empty file, one chunk, many chunks, holes, links, directories in directories. */
-static void fill_source(bench *b) {
-    mkdirat(b->source_dir, "d", 0755);
-    mkdirat(b->source_dir, "d/deep", 0755);
-    mkdirat(b->source_dir, "empty", 0755);
-    fixture_write(b->f.source, "small", 1000, 1);
-    fixture_write(b->f.source, "none", 0, 1);
-    fixture_write(b->f.source, "big", 5 << 20, 2);
-    fixture_write(b->f.source, "d/medium", 300000, 3);
-    fixture_write(b->f.source, "d/deep/one-mebibyte", 1 << 20, 4);
-    fixture_write(b->f.source, "d/deep/more", (1 << 20) + 1, 5);
-    fixture_write(b->f.source, "holes", 1000, 6);
-    int fd = openat(b->source_dir, "holes", O_WRONLY);
-    if (ftruncate(fd, 6 << 20) || pwrite(fd, "x", 1, 3 << 20) != 1) exit(2);
-    close(fd);
-    if (symlinkat("small", b->source_dir, "link") || symlinkat("/nowhere/at all", b->source_dir, "d/dangling")) exit(2);
-    set(b, "d/dangling", 0, 1200000000);
-    set(b, "small", 0640, 1300000000);
-    set(b, "big", 0400, 946684799);
-    set(b, "d/deep", 0555, 1400000000);
-    set(b, "d", 0750, 1500000000);
-    set(b, "empty", 01777, 1600000000);
-}
-
 TEST(everything_comes_back) {
     bench b;
     bench_open(&b);
-    fill_source(&b);
+    bench_fill_source(&b);
     bench_backup(&b);
     for (int durable = 0; durable < 2; durable++) {
         lrb_restore_list *list;
@@ -62,7 +32,7 @@ TEST(the_counters_end_at_their_totals) {
     bench b;
     lrb_job *job;
     bench_open(&b);
-    fill_source(&b);
+    bench_fill_source(&b);
     bench_backup(&b);
     wishes w = bench_wishes(&b);
     CHECK_OK(lrb_restore_plan(b.repo, &w.plan, &job, &err));
@@ -119,7 +89,7 @@ static void change_source(bench *b) {
     unlinkat(b->source_dir, "holes", 0);                     /* gone */
     unlinkat(b->source_dir, "d/dangling", 0);
     fixture_write(b->f.source, "d/dangling", 5, 1);          /* type */
-    set(b, "big", 0, 1000000000);                            /* time only */
+    bench_set(b, "big", 0, 1000000000);                            /* time only */
 }
 
 static void check_actions(const lrb_restore_list *list, lrb_restore_keep keep) {
@@ -146,17 +116,12 @@ static void check_actions(const lrb_restore_list *list, lrb_restore_keep keep) {
     CHECK(totals->create == 1 && totals->replace == 5 && totals->same == 6);
 }
 
-static nlink_t links_of(int dir, const char *name) {
-    struct stat st;
-    return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) ? 0 : st.st_nlink;
-}
-
 TEST(what_is_the_same_may_stay) {
     bench b;
     lrb_restore_list *list;
     struct stat st;
     bench_open(&b);
-    fill_source(&b);
+    bench_fill_source(&b);
     bench_backup(&b);
     change_source(&b);
     for (int keep = LRB_KEEP_NOTHING; keep <= LRB_KEEP_LINKED; keep++) {
@@ -188,7 +153,7 @@ TEST(a_tree_with_links_in_it_is_the_snapshot) {
     lrb_restore_list *list;
     char was[512];
     bench_open(&b);
-    fill_source(&b);
+    bench_fill_source(&b);
     bench_backup(&b);
     restore_aside(&b, was);
     change_source(&b);
@@ -215,7 +180,7 @@ TEST(what_changed_since_it_was_compared_is_not_linked) {
     bench_open(&b);
     for (size_t i = 0; i < 5; i++) {
         fixture_write(b.f.source, names[i], 1000, i);
-        set(&b, names[i], 0644, 1300000000);
+        bench_set(&b, names[i], 0644, 1300000000);
     }
     bench_backup(&b);
     restore_aside(&b, was);
@@ -225,11 +190,11 @@ TEST(what_changed_since_it_was_compared_is_not_linked) {
     CHECK_OK(bench_run(&b, job, &list, &err));
     CHECK(lrb_restore_list_totals(list)->exact == 5 && lrb_restore_list_totals(list)->needed_bytes == 0);
     fixture_write(b.f.source, "edited", 1000, 99);
-    set(&b, "edited", 0644, 1300000000); /* as a tool that hides it would */
+    bench_set(&b, "edited", 0644, 1300000000); /* as a tool that hides it would */
     fixture_write(b.f.source, "another", 1000, 98);
-    set(&b, "another", 0644, 1300000000);
+    bench_set(&b, "another", 0644, 1300000000);
     CHECK(renameat(b.source_dir, "another", b.source_dir, "replaced") == 0);
-    set(&b, "retimed", 0644, 1400000000);
+    bench_set(&b, "retimed", 0644, 1400000000);
     CHECK(unlinkat(b.source_dir, "gone", 0) == 0);
     CHECK_OK(lrb_restore_stage(b.repo, list, &w.stage, &job, &err));
     CHECK_OK(bench_run(&b, job, &list, &err));
@@ -244,7 +209,7 @@ TEST(a_plan_tells_and_writes_nothing) {
     bench b;
     lrb_restore_list *list;
     bench_open(&b);
-    fill_source(&b);
+    bench_fill_source(&b);
     bench_backup(&b);
     change_source(&b);
     wishes w = bench_wishes(&b);
@@ -264,7 +229,7 @@ TEST(chosen_items_only) {
     lrb_restore_list *list;
     struct stat st;
     bench_open(&b);
-    fill_source(&b);
+    bench_fill_source(&b);
     bench_backup(&b);
     const char *only[] = {"small", "d/deep", "d/medium", "small"}, *unknown[] = {"small", "d/dee"};
     wishes w = bench_wishes(&b);
@@ -326,7 +291,7 @@ TEST(cancelled_it_stops) {
     lrb_job *job;
     lrb_restore_list *list;
     bench_open(&b);
-    fill_source(&b);
+    bench_fill_source(&b);
     bench_backup(&b);
     wishes w = bench_wishes(&b);
     wishes_compare(&b, &w, LRB_KEEP_LINKED);
@@ -339,32 +304,6 @@ TEST(cancelled_it_stops) {
         CHECK_OK(bench_run(&b, job, &list, &err));
         CHECK_OK(lrb_restore_stage(b.repo, list, &w.stage, &job, &err));
         cancel_after(&b, job, steps);
-    }
-    bench_close(&b);
-}
-
-TEST(many_threads_write_what_one_does) {
-    bench b;
-    lrb_restore_list *list;
-    bench_open(&b);
-    fill_source(&b);
-    for (int i = 0; i < 200; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "d/f%03d", i);
-        fixture_write(b.f.source, name, (size_t)(i * 37), (uint64_t)i);
-    }
-    set(&b, "d", 0750, 1500000000);
-    bench_backup(&b);
-    bench_start_threads(&b, 4);
-    for (int keep = LRB_KEEP_NOTHING; keep <= LRB_KEEP_LINKED; keep += LRB_KEEP_LINKED) {
-        wishes w = bench_wishes(&b);
-        wishes_compare(&b, &w, (lrb_restore_keep)keep);
-        w.stage.durable = true; /* so many items that the file system is synced as a whole */
-        CHECK_OK(bench_restore(&b, &w, &list, &err));
-        CHECK(same_trees(b.f.source, b.staging));
-        CHECK((links_of(b.staging_dir, "d/f007") == 2) == (keep == LRB_KEEP_LINKED));
-        lrb_restore_list_free(list);
-        bench_renew_staging(&b);
     }
     bench_close(&b);
 }
@@ -406,7 +345,6 @@ int main(void) {
     RUN(chosen_items_only);
     RUN(unknown_snapshots_and_bad_options);
     RUN(cancelled_it_stops);
-    RUN(many_threads_write_what_one_does);
     RUN(survives_every_failed_allocation);
     return check_report();
 }

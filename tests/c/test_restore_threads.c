@@ -1,8 +1,7 @@
-/* The restore job on several threads, where the first copy of what it reads is damaged: every item is written twice. */
+/* The restore job on several threads: it writes what one thread writes, also where the first copy of what it reads is
+ * damaged and every item is written twice. */
 #include <glob.h>
 
-#include "engine/mailbox.h"
-#include "engine/pool.h"
 #include "repo/field.h"
 #include "restoring.h"
 
@@ -67,7 +66,7 @@ TEST(a_second_copy_is_found_however_many_threads_look) {
     lrb_repo_close(b.repo);
     CHECK_OK(lrb_repo_open(b.f.storage, "graph", false, &b.repo, &err));
     bench_backup(&b);
-    bench_start_threads(&b, THREADS);
+    crew_start(&b.crew, THREADS, THREADS);
     for (int round = 0; round < 5; round++) {
         bench_renew_staging(&b);
         CHECK_OK(bench_restore_all(&b, &err));
@@ -76,7 +75,35 @@ TEST(a_second_copy_is_found_however_many_threads_look) {
     bench_close(&b);
 }
 
+TEST(many_threads_write_what_one_does) {
+    bench b;
+    lrb_restore_list *list;
+    bench_open(&b);
+    bench_fill_source(&b);
+    for (int i = 0; i < 200; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "d/f%03d", i);
+        fixture_write(b.f.source, name, (size_t)(i * 37), (uint64_t)i);
+    }
+    bench_set(&b, "d", 0750, 1500000000);
+    bench_backup(&b);
+    crew_start(&b.crew, THREADS, THREADS);
+    for (int keep = LRB_KEEP_NOTHING; keep <= LRB_KEEP_LINKED; keep += LRB_KEEP_LINKED) {
+        wishes w = bench_wishes(&b);
+        wishes_compare(&b, &w, (lrb_restore_keep)keep);
+        w.stage.durable = true; /* so many items that the file system is synced as a whole */
+        CHECK_OK(bench_restore(&b, &w, &list, &err));
+        CHECK(same_trees(b.f.source, b.staging));
+        CHECK((links_of(b.staging_dir, "d/f007") == 2) == (keep == LRB_KEEP_LINKED));
+        lrb_restore_list_free(list);
+        bench_renew_staging(&b);
+    }
+    bench_close(&b);
+}
+
 int main(void) {
+    umask(022);
+    RUN(many_threads_write_what_one_does);
     RUN(a_second_copy_is_found_however_many_threads_look);
     return check_report();
 }

@@ -1,9 +1,8 @@
-/* The validation as a whole, on one small graph in memory: steps, threads, files in any state, and memory running out.
+/* The validation as a whole, on one small graph in memory: steps, files in any state, and memory running out.
  * That each invariant is found when it is broken is shown on real directories, tests/python/test_validation.py; here
  * most are broken once more, so that finding them runs under the sanitizers and out of memory. */
 #include "lightrag/validation.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -336,37 +335,7 @@ TEST(what_is_no_file_is_a_finding_of_its_name) {
     }
 }
 
-/* ---- threads, memory, reading ---- */
-
-static void *work(void *arg) {
-    lrb_err own;
-    return step_to_the_end(arg, &own) ? arg : NULL;
-}
-
-TEST(threads_find_the_same) {
-    enum { THREADS = 4, ROUNDS = 20 };
-    lrb_buf alone, together;
-    const change changed = BECOMES("vdb_entities.json", "{\"embedding_dim\": 3, \"data\": [], \"matrix\": \"\"}");
-    lrb_buf_init(&alone, 1 << 20);
-    lrb_buf_init(&together, 1 << 20);
-    CHECK_OK(validate(&changed, &PLAIN, &alone));
-    for (int round = 0; round < ROUNDS; round++) {
-        lrb_validation *v;
-        pthread_t threads[THREADS];
-        lrb_bytes bytes[JUDGED_FILES];
-        void *failed;
-        CHECK_OK(lrb_validation_new(&PLAIN, &v, &err));
-        CHECK_OK(give(v, &changed, bytes, &err));
-        for (int i = 0; i < THREADS; i++) CHECK(!pthread_create(&threads[i], NULL, work, v));
-        for (int i = 0; i < THREADS; i++) CHECK(!pthread_join(threads[i], &failed) && !failed);
-        lrb_buf_empty(&together);
-        CHECK_OK(lrb_report_json(lrb_validation_report(v), &together, &err));
-        CHECK(together.length + 1 == alone.length && !memcmp(together.data, alone.data, together.length));
-        lrb_validation_free(v);
-    }
-    lrb_buf_clear(&alone);
-    lrb_buf_clear(&together);
-}
+/* ---- memory, reading ---- */
 
 TEST(every_failing_allocation_is_survived) {
     const change changes[] = {
@@ -436,7 +405,6 @@ int main(void) {
     RUN(every_truncation_of_every_file_is_a_finding);
     RUN(every_changed_byte_is_answered);
     RUN(a_file_given_twice_is_refused_and_a_foreign_one_passed_over);
-    RUN(threads_find_the_same);
     RUN(every_failing_allocation_is_survived);
     RUN(rows_another_reader_compared_are_left_alone_where_they_are_the_same);
     RUN(what_cannot_be_read_is_no_finding);

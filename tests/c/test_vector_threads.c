@@ -5,13 +5,6 @@ enum { THREADS = 4 };
 
 static lrb_err err;
 
-static int with_threads(const bench *b, lrb_job *job) {
-    lrb_pool_submit(b->pool, job, b->mailbox);
-    if (lrb_mailbox_wait(b->mailbox, -1) != job) exit(2);
-    err = job->err;
-    return err.code;
-}
-
 /* Batches that many threads write at once share quanta of the matrix, in three files out of four. */
 TEST(many_threads_write_what_one_wrote) {
     bench b;
@@ -24,13 +17,13 @@ TEST(many_threads_write_what_one_wrote) {
         if (i == 3) f->bytes.data[f->matrix_at + 5000] = '!';
         put_file(&b, name, f->bytes.data, f->bytes.length);
     }
-    bench_start_threads(&b, THREADS);
+    crew_start(&b.crew, THREADS, THREADS);
     lrb_source *source;
     lrb_job *job;
     lrb_backup_options options = fixture_options();
     CHECK_OK(fixture_list(b.f.source, &source, &err));
     CHECK_OK(lrb_backup_new(b.repo, source, &options, &job, &err));
-    CHECK_OK(with_threads(&b, job));
+    CHECK_OK(crew_run(&b.crew, job, &err));
     b.outcome = *lrb_backup_result(job);
     lrb_job_free(job);
     for (int round = 0; round < 3; round++) {
@@ -40,7 +33,7 @@ TEST(many_threads_write_what_one_wrote) {
         CHECK_OK(lrb_restore_plan(b.repo, &w.plan, &job, &err));
         CHECK_OK(bench_run(&b, job, &list, &err));
         CHECK_OK(lrb_restore_stage(b.repo, list, &w.stage, &job, &err));
-        CHECK_OK(with_threads(&b, job));
+        CHECK_OK(crew_run(&b.crew, job, &err));
         CHECK(atomic_load(&job->counters.bytes_stored) == atomic_load(&job->counters.bytes_total));
         lrb_job_free(job);
         CHECK(same_trees(b.f.source, b.staging));

@@ -2,7 +2,6 @@
 #include "engine/verify.h"
 
 #include "check.h"
-#include "engine/pool.h"
 #include "jobs.h"
 
 static const lrb_verify_level CATALOGUE = LRB_VERIFY_CATALOGUE, DIGESTS = LRB_VERIFY_DIGESTS;
@@ -102,21 +101,6 @@ TEST(a_pack_that_is_missing_cut_or_another_is_found_by_the_catalogue) {
         }
         shelf_close(&s);
     }
-}
-
-/* Flips one byte of the first chunk of `kind` and of `length` (0: any) in a pack. */
-static bool spoil_chunk(shelf *s, uint32_t position, lrb_chunk_kind kind) {
-    char path[512];
-    lrb_pack *pack;
-    lrb_err err;
-    shelf_pack(s, position, path);
-    if (lrb_repo_pack_acquire(s->repo, position, &pack, &err)) return false;
-    uint32_t offset = 0;
-    for (uint32_t i = 0; i < pack->count && !offset; i++)
-        if (pack->rows[i].kind == kind) offset = pack->rows[i].offset;
-    lrb_repo_pack_release(s->repo, pack);
-    if (offset) flip_byte(path, offset);
-    return offset;
 }
 
 TEST(the_items_a_rotten_pack_costs_are_named_and_no_others) {
@@ -334,35 +318,6 @@ TEST(a_cancelled_verify_says_so) {
     shelf_close(&s);
 }
 
-TEST(several_threads_find_the_same) {
-    shelf s;
-    lrb_err err;
-    lrb_pool *pool;
-    lrb_mailbox *mailbox;
-    lrb_job *job;
-    uint64_t objects, chunks, bytes, total;
-    shelf_open(&s);
-    fixture_write(s.f.source, "big", 40 << 20, 1);
-    fixture_write(s.f.source, "small", 1000, 2);
-    shelf_backup(&s, NULL);
-    CHECK(shelf_count(&s, LRB_PACK_KNOWN) >= 5);
-    CHECK(spoil_chunk(&s, 2, LRB_CHUNK_RAW) && spoil_chunk(&s, 3, LRB_CHUNK_RAW));
-    CHECK_OK(lrb_pool_start(3, 2, &pool, &err));
-    CHECK_OK(lrb_mailbox_open(&mailbox, &err));
-    for (int turn = 0; turn < 3; turn++) {
-        CHECK_OK(lrb_verify_new(s.repo, NULL, DIGESTS, turn == 1, &job, &err));
-        lrb_pool_submit(pool, job, mailbox);
-        CHECK(lrb_mailbox_wait(mailbox, -1) == job && job->err.code == LRB_OK);
-        lrb_verify_totals(job, &objects, &chunks, &bytes, &total);
-        CHECK(total == (turn < 2 ? 3u : 1u) && bytes > 40 << 20); /* two packs and "big"; then the packs are entered */
-        CHECK(job->counters.items_done == job->counters.items_total);
-        lrb_job_free(job);
-    }
-    lrb_pool_stop(pool);
-    lrb_mailbox_close(mailbox);
-    shelf_close(&s);
-}
-
 TEST(running_out_of_memory_is_survived) {
     shelf s;
     lrb_err err;
@@ -401,7 +356,6 @@ static void run_all(void) {
     RUN(findings_are_bounded_and_counted_beyond);
     RUN(names_that_cannot_be_printed_are_made_printable);
     RUN(a_cancelled_verify_says_so);
-    RUN(several_threads_find_the_same);
     RUN(running_out_of_memory_is_survived);
 }
 
