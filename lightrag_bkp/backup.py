@@ -15,7 +15,7 @@ from .errors import ConfigurationError, ConflictError, InvalidInputError, Lightr
 from .graph import GraphBackup
 from .keyring import Keyring
 from .models import BackupSnapshot, BackupStatus, KeySlot, RetentionPolicy
-from .repository import stored_graphs
+from .repository import gone, stored_graphs
 
 if TYPE_CHECKING:
     from .replication import ReplicationManager
@@ -74,6 +74,7 @@ class BackupManager:
         self._graphs: dict[str, GraphBackup] = {}
         self.replication = configured.replication
         self._dispatcher: Dispatcher | None = None
+        self._was_there = False
         for graph in settings.graphs:
             self.register_graph(
                 graph.graph_id,
@@ -144,8 +145,9 @@ class BackupManager:
         """As `get_graph`.
 
         Raises:
-            NotFoundError: there is none of this id.
+            NotFoundError: there is none of this id. StorageError: as `graph_ids`.
         """
+        check_place(self)
         graph = self.get_graph(graph_id)
         if graph is None:
             known = ", ".join(self.graph_ids()) or "none"
@@ -155,7 +157,12 @@ class BackupManager:
         return graph
 
     def graph_ids(self) -> list[str]:
-        """Ids of all graphs that are registered or have a repository here, sorted."""
+        """Ids of all graphs that are registered or have a repository here, sorted.
+
+        Raises:
+            StorageError: the storage path was there, and leads nowhere now.
+        """
+        check_place(self)
         with self._lock:
             registered = set(self._graphs)
         return sorted(registered | set(stored_graphs(self.storage_path)))
@@ -266,6 +273,18 @@ class BackupManager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def check_place(manager: BackupManager) -> None:
+    """A storage path that is not there yet is made by the first snapshot.
+
+    Raises:
+        StorageError: it was there, and leads nowhere now.
+    """
+    if os.path.isdir(manager.storage_path):
+        manager._was_there = True
+    elif manager._was_there:
+        raise gone(manager.storage_path)
 
 
 def registered_at(manager: BackupManager, working_dir: str, workspace: str) -> GraphBackup | None:

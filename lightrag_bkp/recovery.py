@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import arguments, drills, failover, proving, recovery_status, trial
 from .awaiting import to_the_end
-from .backup import BackupManager
+from .backup import BackupManager, check_place
 from .drills import DrillOutcome, GraphDrill
 from .errors import DamagedError, InvalidInputError, LightragBkpError, NotFoundError, RefusedError
 from .failover import Failover
@@ -94,7 +94,12 @@ class DisasterRecoveryManager:
         return point
 
     def list_recovery_points(self) -> list[RecoveryPoint]:
-        """All recovery points that can be read, oldest first. `get_recovery_status` names those that cannot."""
+        """All recovery points that can be read, oldest first. `get_recovery_status` names those that cannot.
+
+        Raises:
+            StorageError: the storage path was there, and leads nowhere now.
+        """
+        check_place(self.backup)
         return self._store.points()[0]
 
     def get_recovery_point(self, checkpoint_id: str) -> RecoveryPoint | None:

@@ -141,15 +141,8 @@ class GraphRepository:
             self.close()
             self._displaced = True
         if self._displaced and not os.path.isdir(self.storage_path):
-            raise self._gone()
+            raise gone(self.storage_path)
         return None
-
-    def _gone(self) -> StorageError:
-        return StorageError(
-            f"the storage path {self.storage_path!r} is gone: mount it or put it back, or make the directory anew",
-            op="open",
-            target=self.storage_path,
-        )
 
     @contextmanager
     def telling_of_its_place(self, core: _bridge.Repository) -> Iterator[None]:
@@ -159,7 +152,7 @@ class GraphRepository:
         except (NotFoundError, StorageError) as error:
             if core.placed or os.path.isdir(self.storage_path):
                 raise
-            raise self._gone() from error
+            raise gone(self.storage_path) from error
 
     def _keep(self, opened: _bridge.Repository) -> _bridge.Repository:
         if not opened.writable:  # not kept: what is wrong may be mended meanwhile
@@ -285,6 +278,15 @@ def scan(rows: list[_bridge.SnapshotRow], policy: RetentionPolicy, now: datetime
         minimum=policy.minimum,
     )
     return [EXPIRED if number == 0 else _bridge.RETENTION_REASONS[number] for number in reasons]
+
+
+def gone(storage_path: str) -> StorageError:
+    """Of a storage path that was there, and leads nowhere now."""
+    return StorageError(
+        f"the storage path {storage_path!r} is gone: mount it or put it back, or make the directory anew",
+        op="open",
+        target=storage_path,
+    )
 
 
 def stored_graphs(storage_path: str) -> list[str]:

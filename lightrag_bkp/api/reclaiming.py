@@ -43,7 +43,7 @@ async def reclaim(context: Context) -> None:
     backup = context.require_backup()
     try:
         graph_ids = await asyncio.to_thread(backup.graph_ids)
-    except OSError as error:
+    except (LightragBkpError, OSError) as error:
         logger.warning("event=litter_not_reclaimed storage=%r error=%s", backup.storage_path, error)
         return
     for graph_id in graph_ids:

@@ -147,8 +147,26 @@ class State:
 
     @property
     def is_absent(self) -> bool:
-        """Nothing was ever stored: who only asks makes no file, wherever a mistyped path leads."""
-        return self._file is not None and not os.path.exists(self._file)
+        """Nothing was ever stored: who only asks makes no file, wherever a mistyped path leads.
+
+        Raises:
+            StateError: there was something, and its file is gone.
+        """
+        if self._file is None or os.path.exists(self._file):
+            return False
+        self._refuse_gone(self._file)
+        return True
+
+    def _refuse_gone(self, path: str) -> None:
+        """A file that was used and is missing lies on a disk that went away: an empty one in its place would answer for
+        it that there is nothing, and be hidden again below the mount point.
+        """
+        if self._is_current and not os.path.exists(path):
+            raise StateError(
+                f"the replication database {path!r} is gone: mount it or put it back, or restart to begin an empty one",
+                op="open",
+                target=path,
+            )
 
     def damage(self) -> str | None:
         """What SQLite finds wrong with its file, after reading all of it; None: nothing. Others look after theirs."""
@@ -209,6 +227,7 @@ class State:
 
     def _ready(self) -> sa.Engine:
         if self._file is not None:
+            self._refuse_gone(self._file)
             self._make_file(self._file)
         with self._lock:
             if self._engine is None:

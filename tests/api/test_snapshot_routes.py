@@ -14,6 +14,9 @@ from support.web import KEY, PREFIX, Web, application, serving
 
 from lightrag_bkp import BackupManager, capture
 from lightrag_bkp.api import schemas, schemas_backup
+from lightrag_bkp.api.auth import WRONG_KEYS
+from lightrag_bkp.receiving.here import open_keys
+from lightrag_bkp.recovery import DisasterRecoveryManager
 
 
 def test_a_snapshot_is_taken_behind_an_operation(web: Web, graph: Kept) -> None:
@@ -291,13 +294,29 @@ def test_an_unusable_graph_replaces_none(web: Web, graph: Kept) -> None:
 
 
 def test_a_storage_that_is_gone_is_said(plain: Kept, tmp_path: Path) -> None:
-    manager = BackupManager(tmp_path / "disk" / "storage")
+    """By every route, with every key and to who only asks whether it is ready; nothing is made in its place, and
+    once it is back all is well.
+    """
+    storage = tmp_path / "disk" / "storage"
+    manager = BackupManager(storage)
     manager.register_graph(plain.graph_id, plain.directory)
-    with serving(application(manager)) as url:
-        taken(Web(url), plain)
+    with serving(application(manager, recovery=DisasterRecoveryManager(manager))) as url:
+        web, reader = Web(url), Web(url, open_keys(storage).add("watcher", "read")[1])
+        taken(web, plain)
         (tmp_path / "disk").rename(tmp_path / "unmounted")
-        for answer in (Web(url).ask("GET", plain.path), Web(url).ask("GET", f"{plain.path}/latest")):
-            assert (answer.status, answer.slug) == (502, "storage") and "is gone" in answer.document["detail"]
+        for path in (plain.path, f"{plain.path}/latest", "/backup/graphs", "/backup/stats", "/recovery/status",
+                     "/recovery/checkpoints"):  # fmt: skip
+            answer = web.ask("GET", path)
+            assert (answer.status, answer.slug) == (502, "storage") and "is gone" in answer.document["detail"], path
+        assert web.ask("POST", plain.path, {}).slug == "storage"
+        lost = [web.ask("GET", "/operations"), web.ask("GET", "/events"), web.ask("POST", "/backup/cleanup", {})]
+        lost += [reader.ask("GET", "/backup/graphs") for _ in range(WRONG_KEYS + 1)]
+        assert {(one.status, one.slug) for one in lost} == {(503, "state")}
+        assert (ready := web.ask("GET", "/health/ready")).status == 503 and len(ready.document["reasons"]) == 2
+        assert not storage.exists()
+        (tmp_path / "unmounted").rename(tmp_path / "disk")
+        assert web.ask("GET", "/health/ready").status == reader.ask("GET", "/operations").status == 200
+        taken(web, plain)
 
 
 def test_names_that_are_no_utf8_come_through(web: Web, plain: Kept) -> None:
