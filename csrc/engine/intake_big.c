@@ -1,7 +1,10 @@
-/* Items of more than one buffer: the digest pass in slices, then encoding in batches by all threads. */
+/* Items of more than one buffer: the digest pass in slices, then encoding in batches by all threads. Both sum up what they
+ * read, and an item is taken only if that is the same: a long write moves a file's times when it begins and not while it
+ * goes on, and so does the first of several stores into a shared mapping. */
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/place_sum.h"
 #include "engine/intake_private.h"
 
 enum {
@@ -83,6 +86,7 @@ static int read_piece(lrb_intake *intake, piece *p, size_t room, lrb_err *err) {
     if (code) return code;
     if (p->count != wanted) return lrb_intake_changed(source, item->fd, err);
     if (!item->digested) item->form = lrb_records_recognise(p->bytes, p->count);
+    item->digested_sum += lrb_place_sum(item->digested, p->bytes, p->count);
     item->digested += p->count;
     lrb_intake_count_half(item, p->count);
     return lrb_vdb_hopeful(item->vdb) ? lrb_vdb_feed(item->vdb, p->bytes, p->count, err) : LRB_OK;
@@ -150,7 +154,7 @@ static void drop_from(lrb_queue *q, lrb_open_item *item) {
 }
 
 typedef struct cuts {
-    uint64_t sequence;
+    uint64_t sequence, offset;
     size_t count, lengths[BATCH_MAX_CHUNKS];
 } cuts;
 
@@ -170,6 +174,7 @@ static int cut_batch(lrb_open_item *item, lrb_worker *worker, cuts *out, bool *l
         at += length;
     }
     out->sequence = item->sequence++;
+    out->offset = item->offset;
     item->offset += at;
     *last = at == left;
     return LRB_OK;
@@ -221,7 +226,15 @@ static void encode_as_bytes(lrb_open_item *item) {
     lrb_intake_drop_vectors(item);
     lrb_intake_uncount(item, item->counted_digested);
     item->cut_up = false;
+    item->encoded_sum = 0;
     requeue(item->intake, &item->intake->encoding, item);
+}
+
+/* What was encoded is what was digested, and so one state of the file. */
+static int check_same_bytes(const lrb_open_item *item, lrb_err *err) {
+    const lrb_source_item *source = lrb_source_at(item->intake->source, item->position);
+    uint64_t sum = item->encoded_sum + (item->vectors ? lrb_intake_sum_frame(item) : 0);
+    return sum == item->digested_sum ? lrb_intake_check_unchanged(source, item->fd, err) : lrb_intake_changed(source, item->fd, err);
 }
 
 /* The last thread out of an item whose bytes were all given out ends it. Takes the item over. */
@@ -233,7 +246,7 @@ static int end_item(lrb_open_item *item, lrb_worker *worker, lrb_err *err) {
         return LRB_OK;
     }
     item->coder = worker->coder;
-    int code = lrb_intake_check_unchanged(lrb_source_at(intake->source, position), item->fd, err);
+    int code = check_same_bytes(item, err);
     if (!code && item->vectors) code = lrb_intake_end_vectors(item, worker, err);
     if (!code && item->vectors) lrb_intake_note_rows(item, &intake->notes[position].rows);
     if (!code) code = lrb_recipe_builder_finish(item->recipe, &intake->notes[position].taken.root, err);
@@ -256,7 +269,9 @@ static int encode_batch(lrb_open_item *item, lrb_worker *worker, bool *last, lrb
     for (size_t i = 0; !code && i < cut.count; at += cut.lengths[i++])
         code = lrb_intake_put_chunk(item->intake, worker, at, cut.lengths[i], &rows[i], err);
     if (code) return code;
+    uint64_t sum = lrb_place_sum(cut.offset, worker->input, (size_t)(at - worker->input));
     pthread_mutex_lock(&item->lock);
+    item->encoded_sum += sum;
     lrb_intake_count_half(item, (uint64_t)(at - worker->input));
     code = deliver(item, worker, cut.sequence, rows, cut.count, err);
     pthread_mutex_unlock(&item->lock);

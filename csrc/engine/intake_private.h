@@ -40,7 +40,7 @@ typedef struct lrb_open_item {
     struct lrb_open_item *next;        /* in one of the intake's queues */
     size_t position;
     int fd;
-    uint64_t digested;
+    uint64_t digested, digested_sum; /* how many bytes, and what they sum up to (codec/place_sum.h) */
     lrb_records_form form;         /* seen at the first bytes */
     lrb_digest *digest;            /* until the digest is known */
     lrb_vdb *vdb;                  /* while the file may be a vector file; constant once it is encoded */
@@ -48,6 +48,7 @@ typedef struct lrb_open_item {
     uint64_t counted;              /* bytes counted as done */
     uint64_t counted_digested;     /* of them, by the digest pass */
     lrb_vector_item *vectors;      /* how it is encoded; NULL: as plain bytes */
+    uint64_t encoded_sum;          /* of the bytes that were encoded so far: in the end those that were digested */
     uint64_t offset, sequence;     /* next byte to cut, next batch number to give out */
     uint64_t delivered;            /* next batch number to enter the recipe */
     lrb_batch *early;
@@ -117,6 +118,8 @@ void lrb_intake_close_item(lrb_open_item *item);
 int lrb_intake_begin_vectors(lrb_open_item *item, lrb_err *err);
 /* Encodes the next section; *last: none was left. */
 int lrb_intake_encode_section(lrb_open_item *item, lrb_worker *worker, bool *last, lrb_err *err);
+/* What the bytes that belong to no section sum up to. */
+uint64_t lrb_intake_sum_frame(const lrb_open_item *item);
 /* Puts the rows of all sections into the recipe. */
 int lrb_intake_end_vectors(lrb_open_item *item, lrb_worker *worker, lrb_err *err);
 void lrb_intake_drop_vectors(lrb_open_item *item);

@@ -5,6 +5,7 @@
 #include "codec/base64.h"
 #include "codec/canonical.h"
 #include "codec/corrections.h"
+#include "codec/place_sum.h"
 #include "engine/intake_private.h"
 #include "lightrag/cut.h"
 
@@ -30,6 +31,7 @@ typedef struct section { /* one section, while it is encoded */
     uint32_t dim;
     lrb_section_rows *out;
     size_t room;                 /* of out->rows */
+    uint64_t sum;                /* of what was read */
     lrb_rows_comparison seen;
     bool fits;                   /* false: the file has to be stored as plain bytes after all */
 } section;
@@ -170,6 +172,9 @@ static int read_rows(section *s, span *p, lrb_err *err) {
     scratch->chars.length = window.chars;
     scratch->bytes.length = written;
     p->rows = scratch->bytes.data + window.skip;
+    /* Four characters that hold the end of the row before as well are its span's. */
+    size_t shared = window.skip ? 4 : 0;
+    s->sum += lrb_place_sum(s->item->vectors->matrix_at + window.first + shared, scratch->chars.data + shared, window.chars - shared);
     return LRB_OK;
 }
 
@@ -275,6 +280,7 @@ static int read_section(section *s, const lrb_vdb_section *shape, lrb_err *err) 
     int code = lrb_buf_reserve(&scratch->data, shape->bytes, err);
     if (!code) code = lrb_fs_read_at(s->item->fd, scratch->data.data, shape->bytes, s->data_at, &got, source->name, err);
     if (code) return code;
+    s->sum += lrb_place_sum(s->data_at, scratch->data.data, got);
     s->fits = got == shape->bytes && lrb_vdb_split(scratch->data.data, shape->bytes, s->item->intake->cut_seed, scratch->records, shape->rows);
     for (uint32_t i = 0; s->fits && i < shape->rows; i++) scratch->hashes[i] = scratch->records[i].hash;
     if (s->fits) lrb_cut_extents(scratch->hashes, shape->rows, lrb_vdb_span_reach(s->dim), scratch->extents);
@@ -360,6 +366,7 @@ int lrb_intake_encode_section(lrb_open_item *item, lrb_worker *worker, bool *las
     const lrb_vdb_section *shape = lrb_vdb_section_at(item->vdb, s.position);
     uint64_t bytes = shape->bytes + lrb_vdb_base64_bytes(4 * (uint64_t)s.dim * shape->rows);
     pthread_mutex_lock(&item->lock);
+    item->encoded_sum += s.sum;
     if (s.fits) lrb_intake_count_half(item, bytes);
     else item->vectors->given_up = true;
     item->vectors->flawed |= !s.seen.on;
@@ -367,6 +374,14 @@ int lrb_intake_encode_section(lrb_open_item *item, lrb_worker *worker, bool *las
     item->vectors->places += s.seen.places;
     pthread_mutex_unlock(&item->lock);
     return LRB_OK;
+}
+
+uint64_t lrb_intake_sum_frame(const lrb_open_item *item) {
+    size_t middle, end;
+    const uint8_t *middle_bytes = lrb_vdb_middle(item->vdb, &middle), *end_bytes = lrb_vdb_end(item->vdb, &end);
+    uint64_t matrix_at = item->vectors->matrix_at, rows_bytes = 4 * lrb_vdb_rows(item->vdb) * lrb_vdb_dim(item->vdb);
+    return lrb_place_sum(matrix_at - middle, middle_bytes, middle) +
+           lrb_place_sum(matrix_at + lrb_vdb_base64_bytes(rows_bytes), end_bytes, end);
 }
 
 static int put_frame(lrb_open_item *item, lrb_worker *worker, lrb_row *row, lrb_err *err) {

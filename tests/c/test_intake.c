@@ -1,6 +1,9 @@
 /* The intake alone: the three ways an item can end, batches that come in out of order, and starting over. */
 #include "engine/intake.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+
 #include "base/mem.h"
 #include "check.h"
 #include "fixture.h"
@@ -161,9 +164,9 @@ TEST(a_file_cut_short_while_it_is_read_is_refused) {
 
 /* ---- rows of vector files ---- */
 
-static void write_vectors(const scene *s, const vector_file *f) {
+static void write_vectors(const scene *s, const char *name, const vector_file *f) {
     char path[512];
-    fixture_path(path, s->f.source, "vdb");
+    fixture_path(path, s->f.source, name);
     unlink(path);
     FILE *file = fopen(path, "wb");
     if (!file || fwrite(f->bytes.data, 1, f->bytes.length, file) != f->bytes.length) perror(path), exit(2);
@@ -188,7 +191,7 @@ TEST(rows_are_seen_as_they_are_encoded_and_when_they_are_known) {
     lrb_backup_outcome outcome;
     CHECK_OK(open_scene(&s, &err));
     vector_file f = vector_file_of(DIM, ROWS);
-    write_vectors(&s, &f);
+    write_vectors(&s, "vdb", &f);
     CHECK_OK(look_at_rows(&s, false, &first));
     CHECK(!first.rows);
     end(&s);
@@ -209,6 +212,76 @@ TEST(rows_are_seen_as_they_are_encoded_and_when_they_are_known) {
     close_scene(&s);
 }
 
+/* ---- what moves no time ---- */
+
+/* The file, mapped, with every page stored into: further stores move no time while none was written back. */
+static uint8_t *map_stirred(const scene *s, const char *name, size_t count) {
+    char path[512];
+    fixture_path(path, s->f.source, name);
+    int fd = open(path, O_RDWR);
+    uint8_t *at = mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd < 0 || at == MAP_FAILED) perror(path), exit(2);
+    close(fd);
+    for (size_t i = 0; i < count; i += 4096) ((volatile uint8_t *)at)[i] = at[i];
+    return at;
+}
+
+/* Stores one byte before step `moment`; -1 when there were no more steps. */
+static int store_at(scene *s, uint8_t *at, size_t moment, lrb_err *err) {
+    lrb_step next = LRB_STEP_MORE;
+    size_t turn = 0;
+    int code = begin(s, err);
+    for (; !code && next != LRB_STEP_DONE; turn++) {
+        if (turn == moment) *at ^= 1;
+        code = lrb_intake_step(s->intake, turn % 2 ? &s->other : &s->f.worker, &next, err);
+    }
+    return code || turn > moment ? code : -1;
+}
+
+/* Whatever is taken is what one of the two states gives, or there is an error. */
+static void store_at_every_moment(scene *s, size_t count, size_t place) {
+    lrb_err err;
+    lrb_taken states[2];
+    uint8_t *mapped = map_stirred(s, "f", count);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(begin(s, &err));
+        CHECK_OK(run(s, &err));
+        states[i] = taken(s, 0);
+        end(s);
+        mapped[place] ^= 1;
+    }
+    CHECK(memcmp(&states[0], &states[1], sizeof states[0]));
+    size_t refused = 0;
+    int code = 0;
+    for (size_t moment = 0; code >= 0; moment++) {
+        code = store_at(s, mapped + place, moment, &err);
+        CHECK(code <= 0 || code == LRB_E_CHANGED);
+        refused += code > 0;
+        lrb_taken found = code ? states[0] : taken(s, 0);
+        CHECK(!memcmp(&found, &states[0], sizeof found) || !memcmp(&found, &states[1], sizeof found));
+        end(s);
+    }
+    CHECK(refused);
+    munmap(mapped, count);
+}
+
+TEST(a_store_that_moves_no_time_never_makes_two_states_one) {
+    static const uint32_t dims[] = {24, 25};
+    scene s;
+    lrb_err err;
+    CHECK_OK(open_scene(&s, &err));
+    fixture_write(s.f.source, "f", 3 << 20, 1);
+    store_at_every_moment(&s, 3 << 20, 2 << 20);
+    for (size_t i = 0; i < 2; i++) {
+        vector_file f = vector_file_of(dims[i], 6000);
+        write_vectors(&s, "f", &f);
+        store_at_every_moment(&s, f.bytes.length, f.bytes.length / 3);
+        store_at_every_moment(&s, f.bytes.length, f.matrix_at + 4321);
+        lrb_buf_clear(&f.bytes);
+    }
+    close_scene(&s);
+}
+
 TEST(a_file_with_one_wrong_row_was_not_seen) {
     enum { ROWS = 400 };
     scene s;
@@ -218,7 +291,7 @@ TEST(a_file_with_one_wrong_row_was_not_seen) {
     for (size_t wrong = 0; wrong < ROWS; wrong += 57) {
         vector_file f = vector_file_of(24, ROWS);
         memset(f.bytes.data + f.matrix_at + 128 * wrong + 8, '/', 80); /* 128 characters a row */
-        write_vectors(&s, &f);
+        write_vectors(&s, "vdb", &f);
         CHECK_OK(look_at_rows(&s, true, &seen));
         CHECK(!seen.rows);
         end(&s);
@@ -235,7 +308,7 @@ TEST(every_failing_allocation_is_survived) {
     fixture_write(s.f.source, "big", 2 << 20, 1);
     fixture_write(s.f.source, "small", 5000, 2);
     vector_file f = vector_file_of(8, 60);
-    write_vectors(&s, &f);
+    write_vectors(&s, "vdb", &f);
     for (int code = LRB_E_NOMEM; code; failed++) {
         s.source = NULL, s.writer = NULL, s.intake = NULL;
         lrb_mem_fail_after(failed, false);
@@ -259,6 +332,7 @@ int main(void) {
     RUN(a_file_with_one_wrong_row_was_not_seen);
     RUN(progress_ends_at_its_totals);
     RUN(progress_moves_with_every_step_and_never_beyond_its_totals);
+    RUN(a_store_that_moves_no_time_never_makes_two_states_one);
     RUN(a_file_cut_short_while_it_is_read_is_refused);
     return check_report();
 }
