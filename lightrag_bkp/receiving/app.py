@@ -101,7 +101,7 @@ class ReceiveApplication:
 
     async def _judge(self, method: str, path: str, headers: dict[str, str], body: Body) -> Answer:
         api_key = headers.get(protocol.KEY_HEADER.lower(), "")
-        key = await self._in_thread(self._recognise, api_key)
+        key = await self._recognise(api_key)
         try:
             with self._counted(key):
                 handler, graph, name = _route(method, path, key)
@@ -113,8 +113,9 @@ class ReceiveApplication:
             await body.drain()
             raise
 
-    def _recognise(self, api_key: str) -> ReceiveKey:
-        key = self.receiver.keys.recognise(api_key)
+    async def _recognise(self, api_key: str) -> ReceiveKey:
+        keys = self.receiver.keys
+        key = keys.remembered(api_key) or await self._in_thread(keys.recognise, api_key)
         if key is None:
             what = "is not valid here" if api_key else "is missing"
             raise Refusal(

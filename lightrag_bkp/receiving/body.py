@@ -108,19 +108,25 @@ class Body:
         return target
 
     async def _fill(self, direct: Direct, target: memoryview) -> None:
-        full = direct.fill(target)
+        loop, full = asyncio.get_running_loop(), direct.fill(target)
+
+        def look() -> None:
+            if loop.time() - direct.moved_at < SILENT_S:
+                watches.append(loop.call_at(direct.moved_at + SILENT_S, look))
+            elif not full.done():
+                full.set_exception(_silent())
+
+        watches = [loop.call_at(direct.moved_at + SILENT_S, look)]
         try:
-            while not full.done():
-                await asyncio.wait([full], timeout=direct.moved_at + SILENT_S - asyncio.get_running_loop().time())
-                if not full.done() and asyncio.get_running_loop().time() - direct.moved_at >= SILENT_S:
-                    raise _silent()
-            full.result()
+            await full
         except ConnectionError:
             raise Gone from None
         except BaseException:
             self._over = True
             direct.stop()
             raise
+        finally:
+            watches[-1].cancel()
 
     async def drain(self) -> None:
         """Lets what is left come, so that a refusal reaches a sender that reads no answer before it has sent all."""

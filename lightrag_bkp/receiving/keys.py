@@ -74,6 +74,7 @@ class KeyRing:
         self._stored = ReceiveKeys(state)
         self._lock = threading.Lock()
         self._trusted: dict[str, tuple[float, StoredKey]] = {}
+        self._good: dict[bytes, tuple[float, ReceiveKey]] = {}
         self._noted: dict[str, float] = {}
 
     def add(
@@ -128,26 +129,36 @@ class KeyRing:
 
     def recognise(self, key: str) -> ReceiveKey | None:
         """The good key this is; None when it is none. Takes as long for a wrong secret as for the right one."""
-        shape = _KEY.fullmatch(key)
-        row = self._row(shape[1]) if shape else None
-        same = hmac.compare_digest(_digest(key), row.secret_sha256 if row else _NOBODYS)
+        shape, digest = _KEY.fullmatch(key), _digest(key)
+        since, row = self._row(shape[1]) if shape else (0.0, None)
+        same = hmac.compare_digest(digest, row.secret_sha256 if row else _NOBODYS)
         if not same or row is None or row.revoked_us is not None:
             return None
         self._note(row.key_id)
-        return _listed(row)
+        found = _listed(row)
+        with self._lock:
+            self._good[digest] = since, found
+        return found
 
-    def _row(self, key_id: str) -> "StoredKey | None":
+    def remembered(self, key: str) -> ReceiveKey | None:
+        """As `recognise` of a key that was a good one a moment ago, and waits for nothing. None: ask that."""
+        with self._lock:
+            since, found = self._good.get(_digest(key), (0.0, None))
+        return found if found is not None and time.monotonic() - since < TRUSTED_S else None
+
+    def _row(self, key_id: str) -> "tuple[float, StoredKey | None]":
+        """What is stored, and when that was looked up."""
         now = time.monotonic()
         with self._lock:
             since, row = self._trusted.get(key_id, (0.0, None))
         if row is not None and now - since < TRUSTED_S:
-            return row
+            return since, row
         row = self._stored.get(key_id)
         with self._lock:
             self._trusted.pop(key_id, None)
             if row is not None:
                 self._trusted[key_id] = (now, row)
-        return row
+        return now, row
 
     def _note(self, key_id: str) -> None:
         now = time.monotonic()

@@ -79,6 +79,7 @@ def serve(
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         ws="none",
         http=Intake,  # type: ignore[arg-type]  # uvicorn hands it on to the loop, which takes both kinds
         limit_concurrency=_MOST_CONNECTIONS,

@@ -30,7 +30,9 @@ from .retrying import is_permanent, retry_after
 
 STALL_S = 60.0
 """How long nothing may move: a wedged server hangs instead of refusing."""
-_PIECE_BYTES = 64 << 10
+_PIECE_BYTES = 256 << 10
+_STALL_GRAIN = 60
+"""The clock that ends what stalls is set again once such a part of its time went by, since setting it is not cheap."""
 _ANSWER_MAX_BYTES = 1 << 20
 _REASON_CHARACTERS = 300
 _NOBODY_VOUCHES = (18, 19, 20, 21)
@@ -222,7 +224,9 @@ class Peer:
         for at in range(0, len(view), self._piece):
             part = view[at : at + self._piece]
             delay = pace.delay(self._buckets, len(part))
-            stall.reschedule(loop.time() + delay + self._stall_s)
+            due = loop.time() + delay + self._stall_s
+            if due - (stall.when() or 0.0) > self._stall_s / _STALL_GRAIN:
+                stall.reschedule(due)
             if delay > 0:
                 await asyncio.sleep(delay)
             self.sent_bytes += len(part)

@@ -5,6 +5,7 @@ import hashlib
 import os
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from lightrag_bkp.receiving import body as bodies
 from lightrag_bkp.receiving.blocks import Buffers
 from lightrag_bkp.receiving.body import BODY, Body, Gone
 from lightrag_bkp.receiving.intake import Intake
@@ -30,11 +32,13 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await asyncio.sleep(0)
     try:
         found = await Body(headers, receive, scope["extensions"][BODY]).read_into(BUFFERS.take())
+        status, said = 200, hashlib.sha256(found).hexdigest().encode()
+    except Refusal as refusal:
+        status, said = refusal.status, b"-" * 64
     except Gone:
         GONE.set()
         return
-    said = hashlib.sha256(found).hexdigest().encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"64")]})
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"64")]})
     await send({"type": "http.response.body", "body": said})
 
 
@@ -73,10 +77,10 @@ def answers(port: int, pieces: list[bytes], count: int) -> list[bytes]:
 @pytest.mark.parametrize("step", [7_001, 70_000, 1 << 30], ids=["small", "large", "all"])
 def test_bodies_are_put_where_they_are_wanted_however_they_come(port: int, step: int) -> None:
     """Also several requests in one piece, whose bodies end and begin anywhere in it."""
-    bodies = [os.urandom(size) for size in (BODY_BYTES, 0, 1, 40_000, 100_000, BODY_BYTES, 5)]
-    stream = b"".join(map(put, bodies))
+    sent = [os.urandom(size) for size in (BODY_BYTES, 0, 1, 40_000, 100_000, BODY_BYTES, 5)]
+    stream = b"".join(map(put, sent))
     pieces = [stream[at : at + step] for at in range(0, len(stream), step)]
-    assert answers(port, pieces, len(bodies)) == [hashlib.sha256(body).hexdigest().encode() for body in bodies]
+    assert answers(port, pieces, len(sent)) == [hashlib.sha256(body).hexdigest().encode() for body in sent]
 
 
 def test_who_waits_to_be_told_to_go_on_is_told(port: int) -> None:
@@ -96,6 +100,19 @@ def test_a_sender_that_goes_in_the_middle_is_noticed(port: int, came: int) -> No
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(request[: len(request) - 100_000 + came])
     assert GONE.wait(20)
+
+
+def test_a_sender_that_falls_silent_is_told_and_hung_up_on(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is counted from what came last: who is slow and goes on is waited for."""
+    monkeypatch.setattr(bodies, "SILENT_S", 0.5)
+    request = put(bytes(100_000))
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection, connection.makefile("rb") as answer:
+        for piece in (request[:40_000], request[40_000:60_000], request[60_000:80_000]):
+            connection.sendall(piece)
+            time.sleep(0.3)
+        begun = time.monotonic()
+        assert answer.readline().startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - begun < 5 and answer.read().endswith(b"-" * 64)
 
 
 CONTENT = os.urandom(3 * BODY_BYTES + 1234)
