@@ -6,6 +6,7 @@ statements became is.
 
 import contextlib
 import fcntl
+import logging
 import os
 import sqlite3
 import threading
@@ -21,6 +22,8 @@ from .cover import Cover
 from .places import make_private
 from .schema import HEAD, replicators, targets
 from .sealing import KeyBox
+
+logger = logging.getLogger("lightrag_bkp")
 
 _LOCK_NUMBER = 0x6C72626B70  # "lrbkp"
 _WAIT_S = 30
@@ -272,17 +275,20 @@ class State:
             self._is_current = True
 
     def _cover_old(self, engine: sa.Engine) -> None:
-        """Seals what an earlier version, or one before there was a key, stored in the clear in a sealed storage path,
-        and leaves no trace of it in pages SQLite no longer uses. Other databases are not ours to rewrite: others share
-        them.
+        """Seals what an earlier version, or one before there was a key, stored in the clear in a sealed storage path.
+        Other databases are not ours to rewrite: others share them. Who only reads must be able to do so on a full or
+        read-only disk, too: then it is the next start's matter.
         """
-        if self._is_covered:
-            return
-        if self._file is None:
-            self._is_covered = True
-            return
-        if not self.cover.holds(self._file):
+        if self._is_covered or self._file is None or not self.cover.holds(self._file):
             return  # perhaps not yet
+        try:
+            self._seal_old(engine)
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            logger.warning("event=state_not_sealed file=%r error=%r", self._file, str(error).splitlines()[0])
+        self._is_covered = True
+
+    def _seal_old(self, engine: sa.Engine) -> None:
+        """Leaves no trace either in pages SQLite no longer uses."""
         with self._lock, engine.begin() as connection:
             if self.cover.cover_old(connection):
                 connection.exec_driver_sql(f"PRAGMA user_version = {_TRACES}")
@@ -291,7 +297,6 @@ class State:
             with contextlib.closing(engine.raw_connection()) as raw:
                 raw.execute("VACUUM")
                 raw.execute(f"PRAGMA user_version = {_NO_TRACES}")
-        self._is_covered = True
 
     @contextlib.contextmanager
     def _alone(self, engine: sa.Engine) -> Iterator[None]:
@@ -347,7 +352,7 @@ def _begin(connection: sa.Connection) -> None:
 
 def _version(engine: sa.Engine) -> str | None:
     """Which step the database is at; None: it is empty."""
-    if not sa.inspect(engine).has_table("alembic_version"):
-        return None
-    with engine.connect() as connection:
+    with engine.execution_options(**{_READS: True}).connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
         return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()

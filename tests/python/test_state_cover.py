@@ -1,12 +1,13 @@
 """What the database tells of snapshots is sealed where they are: old rows, rows of others, rows that were moved."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from lightrag_bkp import BackupManager
-from lightrag_bkp.state import Events, NewEvent, NewOperation, Operations, Shipments, State, cover
+from lightrag_bkp.state import Events, NewEvent, NewOperation, Operations, Shipments, State, cover, database
 
 HUSH = "hush, a name"
 DAY_US = 86_400 * 1_000_000
@@ -82,6 +83,19 @@ async def test_what_was_stored_in_the_clear_before_is_sealed_without_a_trace(
     assert read(opened(sealed, storage)) == EVERYTHING
     assert not shows(storage)
     assert read(opened(sealed, storage)) == EVERYTHING and read(opened(None, storage)) == NOTHING
+
+
+async def test_where_nothing_can_be_written_what_is_there_is_read(
+    sealed: BackupManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = tmp_path / "storage"
+    write(opened(None, storage))
+    monkeypatch.setattr(database, "_WAIT_S", 0.05)
+    with contextlib.closing(sqlite3.connect(storage / "state/replication.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert Operations(opened(sealed, storage)).get("1" * 32) is not None and shows(storage)
+        assert "event=state_not_sealed" in caplog.text
+    assert read(opened(sealed, storage)) == EVERYTHING and not shows(storage), "the next start seals it"
 
 
 async def test_a_database_that_hosts_share_is_sealed_and_their_rows_are_left_alone(
