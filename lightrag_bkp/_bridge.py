@@ -52,6 +52,7 @@ from ._core import (
     publish_choose,
     publish_commit_job,
     publish_finish_job,
+    publish_half_done,
     publish_pending,
     publish_stage,
     publish_stop_after,
@@ -78,10 +79,10 @@ __all__ = [
     "Repository", "Restored", "SnapshotRow", "Source", "add_passphrase_job", "address_reach", "adler32", "backup_job",
     "drop_job", "file_system", "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after", "needs_job",
     "open_job", "plan_job", "point_append", "point_delete", "point_read", "prune_job", "publish_abandon",
-    "publish_choose", "publish_commit_job", "publish_finish_job", "publish_pending", "publish_stage",
-    "publish_stop_after", "reclaim_litter", "refresh_job", "release_job", "remove_slot_job", "retention_scan", "run",
-    "run_blocking", "stage_job", "start_prober", "unlock_job", "validate_snapshot_job", "validate_source_job",
-    "verify_job",
+    "publish_choose", "publish_commit_job", "publish_finish_job", "publish_half_done", "publish_pending",
+    "publish_stage", "publish_stop_after", "reclaim_litter", "refresh_job", "release_job", "remove_slot_job",
+    "retention_scan", "run", "run_blocking", "stage_job", "start_prober", "unlock_job", "validate_snapshot_job",
+    "validate_source_job", "verify_job",
 ]  # fmt: skip
 
 SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]

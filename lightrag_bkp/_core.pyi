@@ -246,6 +246,7 @@ def publish_commit_job(
     """Names as `Restored.staged` has them, or a staged Restored itself. Result: None."""
 
 def publish_pending(target: str, /) -> bool: ...
+def publish_half_done(target: str, /) -> bool: ...
 def publish_finish_job(target: str, /) -> Job:
     """Result: bool, whether there was something to finish."""
 

@@ -20,8 +20,7 @@ from .limits import RecoverySettings
 from .models import BackupSnapshot, Consistency, age_of, moment
 from .points import DRILL, VALIDATION, PointStore, Record, proved, unreadable
 from .sources import files
-from .staging import waits
-from .target import holds_staging
+from .staging import is_half_done
 from .verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -342,7 +341,7 @@ def _answer(graph_id: str, status: HealthStatus, message: str, more: Mapping[str
 def interrupted(graph: GraphBackup) -> str | None:
     """A sentence when an interrupted restore waits in the graph's directory, else None."""
     root = os.path.join(graph.source_dir or "", graph.workspace)
-    if graph.source_dir is not None and holds_staging(root) and waits(root):
+    if graph.source_dir is not None and is_half_done(root):
         return "an interrupted restore waits there: finish it before LightRAG starts"
     return None
 

@@ -50,12 +50,13 @@ from .staging import (
     Staging,
     Wanted,
     advising_on_stuck,
+    is_half_done,
     plan,
     refuse_mounts,
     surplus,
     waits,
 )
-from .target import Target, holds_staging, layout_of, look, missing_levels, refuse_blocked, root_mode_of
+from .target import Target, layout_of, look, missing_levels, refuse_blocked, root_mode_of
 from .uploads import Others, place
 from .verdicts import Verdict
 from .workspaces import check_new
@@ -376,8 +377,8 @@ async def finish(root: str) -> bool:
 
 
 def refuse_pending(root: str) -> None:
-    """Raises RestoreUnfinishedError when an interrupted restore left its mark in `root`; beside it, it is harmless."""
-    if holds_staging(root) and waits(root):
+    """Raises RestoreUnfinishedError when an interrupted restore has begun to change `root`."""
+    if is_half_done(root):
         raise RestoreUnfinishedError(
             f"an interrupted restore waits in {root!r}: restore there again, which finishes it first (in Python,"
             " finish_restore() does no more than that)",

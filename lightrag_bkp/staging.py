@@ -24,7 +24,7 @@ from .models import ProgressCallback
 from .repository import GraphRepository
 from .sources import trees
 from .sources.names import FULL_DOCS, INPUTS, STAGING_PREFIX
-from .target import Target, present_directory
+from .target import Target, holds_staging, present_directory
 
 PHASES = {1: "plan", 2: "write", 3: "check"}
 CREATE, REPLACE, SAME = 1, 2, 3
@@ -96,6 +96,13 @@ class Staged:
 def waits(root: str) -> bool:
     """Whether an interrupted restore of `root` waits to be finished or cleared."""
     return _bridge.publish_pending(os.path.realpath(root))
+
+
+def is_half_done(root: str) -> bool:
+    """Whether an interrupted restore has begun to change what is in `root`. One that had only staged has left it as it
+    was: that is cleared by the next restore, and in nobody's way until then.
+    """
+    return holds_staging(root) and _bridge.publish_half_done(os.path.realpath(root))
 
 
 @contextmanager

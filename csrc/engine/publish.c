@@ -348,17 +348,24 @@ static int look_marked(const lrb_site *s, int *lock, bool *marked, lrb_err *err)
     return code;
 }
 
-static int look_pending(const lrb_site *s, bool *pending, lrb_err *err) {
-    bool journal = false, litter = false, marked = false;
+static int look_inside(const lrb_site *s, bool *half_done, bool *litter, lrb_err *err) {
+    bool journal = false, marked = false;
     int lock = -1, code = LRB_OK;
-    sweep all = {.s = s};
-    if (s->dir >= 0) code = lrb_roll_look(s->dir, &journal, &litter, err);
+    if (s->dir >= 0) code = lrb_roll_look(s->dir, &journal, litter, err);
     if (!code && s->dir >= 0) {
         code = look_marked(s, &lock, &marked, err);
         lrb_fs_close(lock);
     }
+    *half_done = journal || marked;
+    return code;
+}
+
+static int look_pending(const lrb_site *s, bool *pending, lrb_err *err) {
+    bool half_done = false, litter = false;
+    sweep all = {.s = s};
+    int code = look_inside(s, &half_done, &litter, err);
     if (!code) code = sweep_siblings(&all, err);
-    *pending = journal || litter || marked || all.litter;
+    *pending = half_done || litter || all.litter;
     return code;
 }
 
@@ -383,6 +390,17 @@ int lrb_publish_pending(const char *target, bool *pending, lrb_err *err) {
     int code = lrb_site_open_beside(&s, target, err);
     if (code) return code;
     if (s.parent >= 0) code = look_pending(&s, pending, err);
+    lrb_site_close(&s);
+    return code;
+}
+
+int lrb_publish_half_done(const char *target, bool *half_done, lrb_err *err) {
+    lrb_site s;
+    bool litter = false;
+    *half_done = false;
+    int code = lrb_site_open_beside(&s, target, err);
+    if (code) return code;
+    if (s.parent >= 0) code = look_inside(&s, half_done, &litter, err);
     lrb_site_close(&s);
     return code;
 }

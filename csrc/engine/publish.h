@@ -54,6 +54,9 @@ int lrb_publish_commit(const char *target, lrb_publish_way way, const char *stag
 /* Whether an interrupted publish waits at `target`. A journal always counts, also while a living process works on it:
  * until it is done the target is a mix. Leftovers count unless a living process holds them. */
 int lrb_publish_pending(const char *target, bool *pending, lrb_err *err);
+/* The same of what has begun to change the target: leftovers of one that never committed do not count, for the target is
+ * as it was. */
+int lrb_publish_half_done(const char *target, bool *half_done, lrb_err *err);
 /* Rolls a committed publish forward and clears leftovers of one that never committed. BUSY when a living process is
  * at a journal. */
 int lrb_publish_finish(const char *target, bool *finished, lrb_err *err);

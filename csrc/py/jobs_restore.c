@@ -148,18 +148,26 @@ static PyObject *publish_abandon(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-static PyObject *publish_pending(PyObject *module, PyObject *arg) {
+static PyObject *look_at(PyObject *module, PyObject *arg, int (*look)(const char *, bool *, lrb_err *)) {
     PyObject *target;
     if (!PyUnicode_FSConverter(arg, &target)) return NULL;
     const char *path = PyBytes_AsString(target);
-    bool pending;
+    bool found;
     lrb_err err;
     int code;
     Py_BEGIN_ALLOW_THREADS
-    code = lrb_publish_pending(path, &pending, &err);
+    code = look(path, &found, &err);
     Py_END_ALLOW_THREADS
     Py_DECREF(target);
-    return code ? lrb_py_raise(lrb_py_core(module), &err) : PyBool_FromLong(pending);
+    return code ? lrb_py_raise(lrb_py_core(module), &err) : PyBool_FromLong(found);
+}
+
+static PyObject *publish_pending(PyObject *module, PyObject *arg) {
+    return look_at(module, arg, lrb_publish_pending);
+}
+
+static PyObject *publish_half_done(PyObject *module, PyObject *arg) {
+    return look_at(module, arg, lrb_publish_half_done);
 }
 
 static PyObject *publish_stop_after(PyObject *module, PyObject *arg) {
@@ -258,6 +266,7 @@ PyDoc_STRVAR(choose_doc, "publish_choose(target, shared, /)\n--\n\nWhich way wor
 PyDoc_STRVAR(stage_doc, "publish_stage(target, way, /)\n--\n\n(staging path, descriptor the caller closes).");
 PyDoc_STRVAR(abandon_doc, "publish_abandon(target, way, staging_path, /)\n--\n\nThrows a staging directory away.");
 PyDoc_STRVAR(commit_doc, "publish_commit_job(target, way, staging_path, names, removed, /)\n--\n\nResult: None.");
+PyDoc_STRVAR(half_done_doc, "publish_half_done(target, /)\n--\n\nWhether an interrupted publish has begun to change it.");
 PyDoc_STRVAR(pending_doc, "publish_pending(target, /)\n--\n\nWhether an interrupted publish waits there.");
 PyDoc_STRVAR(finish_doc, "publish_finish_job(target, /)\n--\n\nResult: bool, whether there was something to finish.");
 PyDoc_STRVAR(stop_doc, "publish_stop_after(changes, /)\n--\n\nFor tests: the process ends before that change.");
@@ -270,6 +279,7 @@ PyMethodDef lrb_py_restore_functions[] = {
     {"publish_abandon", publish_abandon, METH_VARARGS, abandon_doc},
     {"publish_commit_job", publish_commit_job, METH_VARARGS, commit_doc},
     {"publish_pending", publish_pending, METH_O, pending_doc},
+    {"publish_half_done", publish_half_done, METH_O, half_done_doc},
     {"publish_finish_job", publish_finish_job, METH_O, finish_doc},
     {"publish_stop_after", publish_stop_after, METH_O, stop_doc},
     {0},

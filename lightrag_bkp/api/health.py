@@ -7,8 +7,7 @@ from fastapi import APIRouter, Response
 from ..backup import BackupManager
 from ..errors import LightragBkpError
 from ..graph.known import root_of
-from ..staging import waits
-from ..target import holds_staging
+from ..staging import is_half_done
 from .context import Context, Ctx
 from .problems import PlainJSON, ProblemRoute
 from .schemas import Answer
@@ -64,7 +63,7 @@ def _restores(backup: BackupManager | None) -> list[str]:
     except (LightragBkpError, OSError):
         return ["the storage cannot be read"]
     roots = {root_of(one.source_dir, one.workspace) for one in graphs if one.source_dir is not None}
-    unfinished = any(holds_staging(root) and waits(root) for root in roots)
+    unfinished = any(is_half_done(root) for root in roots)
     return ["an interrupted restore waits to be finished"] if unfinished else []
 
 

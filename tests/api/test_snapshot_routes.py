@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import check
+from support import check, dying
 from support.beside import beside
 from support.serving import Kept, ended, taken
 from support.web import KEY, PREFIX, Web, application, serving
@@ -317,6 +318,24 @@ def test_a_storage_that_is_gone_is_said(plain: Kept, tmp_path: Path) -> None:
         (tmp_path / "unmounted").rename(tmp_path / "disk")
         assert web.ask("GET", "/health/ready").status == reader.ask("GET", "/operations").status == 200
         taken(web, plain)
+
+
+def test_a_restore_that_died_while_it_staged_is_in_nobodys_way(web: Web, graph: Kept, storage: Path) -> None:
+    """As one does whose worker is killed, while the server lives on: the graph is as it was."""
+    (graph.directory / "neighbour").mkdir()  # so that it is staged within
+    first = taken(web, graph)["backup_id"]
+    changed = graph.directory / "kv_store_text_chunks.json"
+    changed.write_text(changed.read_text() + "\n")
+    work, change = graph.directory / ".lrb_restore", 0
+    while not (work / "new" / changed.name).exists():
+        shutil.rmtree(work, ignore_errors=True)
+        assert dying.die_beside(graph.directory, storage, first, change, graph.graph_id) == 77
+        change += 1
+    assert not (work / "journal").exists()
+    assert web.ask("GET", "/health/ready").document["ready"] is True
+    assert taken(web, graph)["backup_id"] != first
+    assert web.waited("POST", f"{graph.path}/{first}/restore").status == 200
+    assert not work.exists() and not changed.read_text().endswith("\n")
 
 
 def test_names_that_are_no_utf8_come_through(web: Web, plain: Kept) -> None:

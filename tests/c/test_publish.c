@@ -141,7 +141,7 @@ static void staging_lives_and_dies(lrb_publish_way way) {
     scratch s;
     char staging[LRB_PATH_MAX], second[LRB_PATH_MAX];
     int fd, other;
-    bool pending, finished;
+    bool pending, half_done, finished;
     scratch_open(&s);
     tree_make(s.target, "a=1\n");
     CHECK_OK(lrb_publish_stage(s.target, way, staging, &fd, &err));
@@ -153,7 +153,8 @@ static void staging_lives_and_dies(lrb_publish_way way) {
     CHECK_FAILS(lrb_publish_stage(s.target, way, second, &other, &err), LRB_E_BUSY);
     close(fd);
     CHECK_OK(lrb_publish_pending(s.target, &pending, &err));
-    CHECK(pending);
+    CHECK_OK(lrb_publish_half_done(s.target, &half_done, &err));
+    CHECK(pending && !half_done);
     CHECK_OK(lrb_publish_finish(s.target, &finished, &err));
     CHECK(finished && access(staging, F_OK) != 0);
     CHECK(tree_is(s.target, "a=1\n") && nothing_left(&s));
@@ -196,11 +197,12 @@ TEST(an_unfinished_journal_stands_before_everything) {
     scratch s;
     char staging[LRB_PATH_MAX];
     int fd;
-    bool pending, finished, taken;
+    bool pending, half_done, finished, taken;
     leave_half_a_journal(&s, &c);
     CHECK(tree_is(s.target, "a=new\n"));
     CHECK_OK(lrb_publish_pending(s.target, &pending, &err));
-    CHECK(pending);
+    CHECK_OK(lrb_publish_half_done(s.target, &half_done, &err));
+    CHECK(pending && half_done);
     CHECK_FAILS(lrb_publish_stage(s.target, LRB_PUBLISH_JOURNAL, staging, &fd, &err), LRB_E_UNFINISHED);
     CHECK_FAILS(lrb_publish_stage(s.target, LRB_PUBLISH_EXCHANGE, staging, &fd, &err), LRB_E_UNFINISHED);
     CHECK_FAILS(lrb_publish_abandon(s.target, LRB_PUBLISH_JOURNAL, "", &err), LRB_E_UNFINISHED);

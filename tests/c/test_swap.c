@@ -169,11 +169,12 @@ TEST(a_marker_that_names_no_staging_directory_removes_nothing) {
 /* A marker is a file that anybody might have put there: it must not get a directory elsewhere removed. */
 TEST(a_damaged_marker_removes_nothing) {
     scratch s;
-    bool finished, pending;
+    bool finished, pending, half_done;
     scratch_open(&s);
     tree_make(s.target, "a=1\n.lrb_restore.swap=rubbish\n");
     CHECK_OK(lrb_publish_pending(s.target, &pending, &err));
-    CHECK(pending);
+    CHECK_OK(lrb_publish_half_done(s.target, &half_done, &err));
+    CHECK(pending && half_done);
     CHECK_FAILS(lrb_publish_finish(s.target, &finished, &err), LRB_E_DAMAGED);
     CHECK(strstr(err.target, "swap"));
     CHECK(tree_is(s.target, "a=1\n"));
