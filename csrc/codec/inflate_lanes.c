@@ -57,11 +57,12 @@ static size_t rounds_left(const lrb_lane *lane) {
     return rounds < out ? rounds : out;
 }
 
-/* Takes rounds of literals off `count` lanes, a number the compiler knows; ends before a round that meets a special symbol.
+/* Takes rounds of literals off `count` lanes, a number the compiler knows; ends behind a round in which a lane met a special
+ * symbol. That lane is left where it was before this round, and its bit is set in the answer.
  * In a round a lane takes in bytes once and then SYMBOLS_A_ROUND codes, of together at most 55 bits. */
-LRB_BODY void run_rounds(lrb_lane *const *lanes, const int count, size_t rounds) {
+LRB_BODY unsigned run_rounds(lrb_lane *const *lanes, const int count, size_t rounds) {
     uint64_t held[LRB_LANES], kept_held[LRB_LANES];
-    uint32_t bits[LRB_LANES], kept_bits[LRB_LANES];
+    uint32_t bits[LRB_LANES], kept_bits[LRB_LANES], seen[LRB_LANES];
     const uint8_t *at[LRB_LANES];
     const uint16_t *table[LRB_LANES];
     uint8_t *out[LRB_LANES];
@@ -73,9 +74,9 @@ LRB_BODY void run_rounds(lrb_lane *const *lanes, const int count, size_t rounds)
         table[k] = lanes[k]->table;
         out[k] = lanes[k]->out;
     }
+    unsigned met = 0;
     size_t done = 0;
-    for (; rounds > 0; rounds--, done += SYMBOLS_A_ROUND) {
-        uint32_t seen = 0;
+    for (; rounds > 0 && !met; rounds--, done += SYMBOLS_A_ROUND) {
 #pragma GCC unroll 4
         for (int k = 0; k < count; k++) {
             bits[k] &= 63; /* what lies above is left of entries that were subtracted whole */
@@ -84,6 +85,7 @@ LRB_BODY void run_rounds(lrb_lane *const *lanes, const int count, size_t rounds)
             bits[k] |= 56;
             kept_held[k] = held[k];
             kept_bits[k] = bits[k];
+            seen[k] = 0;
         }
 #pragma GCC unroll 5
         for (int n = 0; n < SYMBOLS_A_ROUND; n++) {
@@ -93,36 +95,34 @@ LRB_BODY void run_rounds(lrb_lane *const *lanes, const int count, size_t rounds)
                 out[k][done + n] = (uint8_t)(entry >> 8);
                 held[k] >>= entry & 0x3F;
                 bits[k] -= entry;
-                seen |= entry;
+                seen[k] |= entry;
             }
         }
-        if (!(seen & LRB_SPECIAL)) continue;
 #pragma GCC unroll 4
-        for (int k = 0; k < count; k++) {
-            held[k] = kept_held[k];
-            bits[k] = kept_bits[k];
-        }
-        break;
+        for (int k = 0; k < count; k++) met |= (seen[k] & LRB_SPECIAL) << k;
     }
+    met /= LRB_SPECIAL;
 #pragma GCC unroll 4
     for (int k = 0; k < count; k++) {
-        bits[k] &= 63;
-        lanes[k]->in.held = held[k] & ((1ull << bits[k]) - 1);
-        lanes[k]->in.count = bits[k];
+        bool back = met >> k & 1;
+        uint32_t left = (back ? kept_bits[k] : bits[k]) & 63;
+        lanes[k]->in.held = (back ? kept_held[k] : held[k]) & ((1ull << left) - 1);
+        lanes[k]->in.count = left;
         lanes[k]->in.at = at[k];
-        lanes[k]->out = out[k] + done;
+        lanes[k]->out = out[k] + done - (back ? SYMBOLS_A_ROUND : 0);
     }
+    return met;
 }
 
-LRB_BODY void run_lanes_body(lrb_lane *const *lanes, int count, size_t rounds) {
+LRB_BODY unsigned run_lanes_body(lrb_lane *const *lanes, int count, size_t rounds) {
     switch (count) {
-    case 1: run_rounds(lanes, 1, rounds); break;
-    case 2: run_rounds(lanes, 2, rounds); break;
-    case 3: run_rounds(lanes, 3, rounds); break;
-    default: run_rounds(lanes, LRB_LANES, rounds); break;
+    case 1: return run_rounds(lanes, 1, rounds);
+    case 2: return run_rounds(lanes, 2, rounds);
+    case 3: return run_rounds(lanes, 3, rounds);
+    default: return run_rounds(lanes, LRB_LANES, rounds);
     }
 }
-LRB_VARIANTS(static, void, run_lanes, (lrb_lane *const *lanes, int count, size_t rounds), (lanes, count, rounds))
+LRB_VARIANTS(static, unsigned, run_lanes, (lrb_lane *const *lanes, int count, size_t rounds), (lanes, count, rounds))
 
 /* ---- a stream from its beginning to its end ---- */
 
@@ -160,8 +160,9 @@ void lrb_inflate_lanes(lrb_lane lanes[LRB_LANES], lrb_stream *streams, size_t co
             size_t mine = rounds_left(live[k]);
             rounds = mine < rounds ? mine : rounds;
         }
-        if (rounds) run_lanes(live, living, rounds);
+        unsigned met = rounds ? run_lanes(live, living, rounds) : 0;
         for (int k = living - 1; k >= 0; k--) {
+            if (!(met >> k & 1) && rounds_left(live[k])) continue;
             if (step(live[k])) continue;
             lrb_lane *freed = live[k]; /* goes behind those that live */
             live[k] = live[--living];
