@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/digest_private.h"
 #include "codec/openssl.h"
-#include "codec/sha256_wide.h"
 
 typedef enum digest_state { DIGEST_IDLE, DIGEST_BEGUN } digest_state;
 
@@ -134,6 +134,21 @@ int lrb_digest_update_two(lrb_digest *first, const void *first_bytes, size_t fir
     second->total += shared;
     take_blocks(first, first_at + shared, first_count - a - shared);
     take_blocks(second, second_at + shared, second_count - b - shared);
+    return LRB_OK;
+}
+
+int lrb_digest_many_beside(lrb_digest *digest, const lrb_hmac_key *key, const lrb_message *messages, size_t count,
+                           const lrb_digest_flow *flow, lrb_err *err) {
+    lrb_digest *d = flow ? flow->digest : NULL;
+    if (!d || !d->wide || d->state != DIGEST_BEGUN) {
+        int code = d ? lrb_digest_update(d, flow->bytes, flow->count, err) : LRB_OK;
+        return code ? code : lrb_digest_many(digest, key, messages, count, err);
+    }
+    size_t taken = fill_block(d, flow->bytes, flow->count), left = flow->count - taken, whole = left / BLOCK * BLOCK;
+    const uint8_t *at = flow->bytes + taken;
+    lrb_digest_wide(key, messages, count, &(lrb_blocks){d->words, at, whole / BLOCK});
+    d->total += whole;
+    take_blocks(d, at + whole, left - whole);
     return LRB_OK;
 }
 

@@ -51,6 +51,16 @@ typedef struct lrb_message {
 int lrb_digest_many(lrb_digest *digest, const lrb_hmac_key *key, const lrb_message *messages, size_t count,
                     lrb_err *err);
 
+/* A message that is under way and goes on meanwhile. */
+typedef struct lrb_digest_flow {
+    lrb_digest *digest;
+    const uint8_t *bytes;
+    size_t count;
+} lrb_digest_flow;
+/* Both at once: many messages, of which there may be none, and an update; NULL: no update. */
+int lrb_digest_many_beside(lrb_digest *digest, const lrb_hmac_key *key, const lrb_message *messages, size_t count,
+                           const lrb_digest_flow *flow, lrb_err *err);
+
 /* One message at once, with a context of its own. */
 int lrb_sha256(const void *bytes, size_t count, uint8_t out[LRB_DIGEST_BYTES], lrb_err *err);
 int lrb_hmac_sha256(const lrb_hmac_key *key, const void *bytes, size_t count, uint8_t out[LRB_DIGEST_BYTES],

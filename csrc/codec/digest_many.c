@@ -1,16 +1,16 @@
 #include <string.h>
 
 #include "base/wire.h"
-#include "codec/digest.h"
-#include "codec/sha256_wide.h"
+#include "codec/digest_private.h"
 
 /* A message on its way through the block function, in runs of blocks that lie together. */
-typedef enum run { RUN_FRONT, RUN_BODY, RUN_TAIL, RUN_OUTER, RUN_DONE } run;
+typedef enum run { RUN_FRONT, RUN_BODY, RUN_TAIL, RUN_OUTER, RUN_BESIDE, RUN_DONE } run;
 
 enum { BLOCK = LRB_SHA256_BLOCK_BYTES, LENGTH_BYTES = 8 };
 
 typedef struct lane {
     const lrb_message *message;
+    uint32_t *beside;  /* where the state of a message under way is kept */
     uint32_t state[LRB_SHA256_WORDS];
     run run;
     const uint8_t *at; /* of the run */
@@ -68,6 +68,11 @@ static void begin(lane *l, const lrb_message *message, const key_states *states)
     l->blocks = 1;
 }
 
+static void begin_beside(lane *l, const lrb_blocks *blocks) {
+    *l = (lane){.run = RUN_BESIDE, .beside = blocks->state, .at = blocks->at, .blocks = blocks->count};
+    memcpy(l->state, blocks->state, sizeof l->state);
+}
+
 static void write_state(const lane *l, uint8_t out[LRB_DIGEST_BYTES]) {
     for (unsigned i = 0; i < LRB_SHA256_WORDS; i++)
         for (unsigned k = 0; k < 4; k++) out[4 * i + k] = (uint8_t)(l->state[i] >> (24 - 8 * k));
@@ -89,6 +94,9 @@ static void turn(lane *l, const key_states *states) {
         memcpy(l->state, states->outer, sizeof l->state);
         pad(l, LRB_DIGEST_BYTES, BLOCK + LRB_DIGEST_BYTES);
         l->run = RUN_OUTER;
+    } else if (l->run == RUN_BESIDE) {
+        memcpy(l->beside, l->state, sizeof l->state);
+        l->run = RUN_DONE;
     } else {
         write_state(l, l->message->out);
         l->run = RUN_DONE;
@@ -101,9 +109,10 @@ static void advance(lane *l, size_t blocks, const key_states *states) {
     if (!l->blocks) turn(l, states);
 }
 
-static void digest_wide(const lrb_hmac_key *key, const lrb_message *messages, size_t count) {
+void lrb_digest_wide(const lrb_hmac_key *key, const lrb_message *messages, size_t count, const lrb_blocks *beside) {
     key_states states = states_of(key);
     lane lanes[2] = {{.run = RUN_DONE}, {.run = RUN_DONE}};
+    if (beside && beside->count) begin_beside(&lanes[0], beside);
     for (size_t next = 0;;) {
         for (int k = 0; k < 2; k++)
             if (lanes[k].run == RUN_DONE && next < count) begin(&lanes[k], &messages[next++], &states);
@@ -135,7 +144,7 @@ int lrb_digest_many(lrb_digest *digest, const lrb_hmac_key *key, const lrb_messa
                     lrb_err *err) {
     int code = LRB_OK;
     if (count > 1 && lrb_sha256_wide_available()) {
-        digest_wide(key, messages, count);
+        lrb_digest_wide(key, messages, count, NULL);
         return LRB_OK;
     }
     for (size_t i = 0; i < count && !code; i++) code = digest_one(digest, key, &messages[i], err);

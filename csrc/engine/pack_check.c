@@ -6,7 +6,10 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-enum { STEP_BYTES = 1 << 20 };
+enum {
+    STEP_BYTES = 1 << 20,   /* of content */
+    PIECE_BYTES = 256 << 10 /* of the file: what a piece holds is decoded from it, and both fit the near caches */
+};
 
 int lrb_pack_check_new(lrb_repo *repo, uint32_t position, const lrb_state_pack *known, bool digests,
                        const lrb_marks *only, lrb_pack_check **out, lrb_err *err) {
@@ -97,22 +100,29 @@ static int compare_name(lrb_pack_check *check, lrb_err *err) {
     return note(check, err);
 }
 
-static int hash_piece(lrb_pack_check *check, lrb_worker *worker, lrb_err *err) {
-    uint64_t left = check->pack->size_bytes - check->hashed;
-    size_t count = left < LRB_WORKER_INPUT_BYTES ? (size_t)left : LRB_WORKER_INPUT_BYTES;
-    int code = lrb_fs_read_exact(check->pack->fd, worker->input, count, check->hashed, check->pack->label, err);
+/* Reads the next piece, which is hashed along with what it holds. */
+static int read_piece(lrb_pack_check *check, lrb_worker *worker, lrb_digest_flow *flow, lrb_err *err) {
+    lrb_pack *pack = check->pack;
+    uint64_t left = pack->size_bytes - check->hashed;
+    size_t count = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
+    int code = lrb_fs_read_exact(pack->fd, worker->input, count, check->hashed, pack->label, err);
     if (code) { /* the rest of the file cannot be hashed; its chunks are tried one by one */
-        check->hashed = check->pack->size_bytes;
+        check->hashed = pack->size_bytes;
         return note(check, err);
     }
+    pack->window.bytes = worker->input;
+    pack->window.offset = check->hashed;
+    pack->window.count = count;
+    *flow = (lrb_digest_flow){check->digest, worker->input, count};
     check->hashed += count;
     check->bytes += count;
-    code = lrb_digest_update(check->digest, worker->input, count, err);
-    return code || check->hashed < check->pack->size_bytes ? code : compare_name(check, err);
+    return LRB_OK;
 }
 
-/* Chunks decoded one behind the other, whose ids are computed together: two digests at a time are faster. */
+/* Chunks decoded one behind the other, whose ids are computed together, and with the piece of the file that has just been
+ * read: two digests at a time are faster. */
 typedef struct batch {
+    lrb_digest_flow flow; /* no digest: the piece is hashed */
     uint32_t ordinals[LRB_CHUNK_IDS_MAX];
     size_t ends[LRB_CHUNK_IDS_MAX]; /* in the worker's content */
     size_t count;
@@ -126,7 +136,8 @@ static int compare_ids(lrb_pack_check *check, lrb_worker *worker, batch *b, lrb_
         size_t from = i ? b->ends[i - 1] : 0;
         contents[i] = (lrb_content){(lrb_chunk_kind)row->kind, row->dim, worker->content.data + from, b->ends[i] - from};
     }
-    int code = lrb_chunk_ids(worker->coder, check->pack->vault, contents, b->count, ids, err);
+    int code = lrb_chunk_ids_beside(worker->coder, check->pack->vault, contents, b->count, ids, &b->flow, err);
+    b->flow.digest = NULL;
     for (size_t i = 0; !code && i < b->count; i++) {
         if (!lrb_chunk_check_id(&check->pack->rows[b->ordinals[i]].id, &ids[i], check->pack->label, err)) continue;
         code = note(check, err);
@@ -154,26 +165,39 @@ static int decode_chunk(lrb_pack_check *check, uint32_t ordinal, lrb_worker *wor
     return note_bad(check, ordinal, err);
 }
 
-static int decode_piece(lrb_pack_check *check, const lrb_job *job, lrb_worker *worker, lrb_err *err) {
+/* Whether the next chunk lies within what was read of the file. */
+static bool next_was_read(const lrb_pack_check *check) {
+    if (check->next == check->pack->count) return false;
+    const lrb_pack_row *row = &check->pack->rows[check->next];
+    return row->offset + (uint64_t)row->stored_length <= check->hashed;
+}
+
+static int decode_chunks(lrb_pack_check *check, const lrb_job *job, lrb_worker *worker, batch *b, lrb_err *err) {
     int code = LRB_OK;
     size_t decoded = 0;
-    batch b = {.count = 0};
     lrb_buf_empty(&worker->content);
-    while (!code && check->next < check->pack->count && decoded < STEP_BYTES) {
+    while (!code && next_was_read(check) && decoded < STEP_BYTES) {
         uint32_t ordinal = check->next++;
         if (check->only && !lrb_marks_has(check->only, (lrb_place){check->position, ordinal})) continue;
-        code = decode_chunk(check, ordinal, worker, &b, err);
+        code = decode_chunk(check, ordinal, worker, b, err);
         if (!code) code = lrb_job_check(job, err);
         decoded += check->pack->rows[ordinal].content_length;
     }
-    return code ? code : compare_ids(check, worker, &b, err);
+    return code ? code : compare_ids(check, worker, b, err);
+}
+
+/* A piece of the file and the chunks it ends; those that are left, when they are many, by themselves. */
+static int check_piece(lrb_pack_check *check, const lrb_job *job, lrb_worker *worker, lrb_err *err) {
+    batch b = {.count = 0};
+    int code = next_was_read(check) ? LRB_OK : read_piece(check, worker, &b.flow, err);
+    bool whole = b.flow.digest && check->hashed == check->pack->size_bytes;
+    if (!code) code = decode_chunks(check, job, worker, &b, err);
+    check->pack->window.count = 0; /* it is the worker's */
+    return code || !whole ? code : compare_name(check, err);
 }
 
 int lrb_pack_check_step(lrb_pack_check *check, const lrb_job *job, lrb_worker *worker, bool *done, lrb_err *err) {
-    int code;
-    if (!check->pack) code = open_pack(check, err);
-    else if (check->hashed < check->pack->size_bytes) code = hash_piece(check, worker, err);
-    else code = decode_piece(check, job, worker, err);
+    int code = check->pack ? check_piece(check, job, worker, err) : open_pack(check, err);
     *done = check->unreadable || (check->pack && (!check->digests || (check->hashed == check->pack->size_bytes &&
                                                                      check->next == check->pack->count)));
     return code;

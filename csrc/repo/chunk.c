@@ -69,15 +69,20 @@ static void frame_id(lrb_chunk_kind kind, uint32_t dim, size_t count, uint8_t fr
     lrb_put_u64(frame + 12, count);
 }
 
-int lrb_chunk_ids(lrb_coder *coder, const lrb_vault *vault, const lrb_content *contents, size_t count, lrb_id *ids,
-                  lrb_err *err) {
+int lrb_chunk_ids_beside(lrb_coder *coder, const lrb_vault *vault, const lrb_content *contents, size_t count, lrb_id *ids,
+                         const lrb_digest_flow *flow, lrb_err *err) {
     uint8_t frames[LRB_CHUNK_IDS_MAX][ID_FRAME_BYTES];
     lrb_message messages[LRB_CHUNK_IDS_MAX];
     for (size_t i = 0; i < count; i++) {
         frame_id(contents[i].kind, contents[i].dim, contents[i].count, frames[i]);
         messages[i] = (lrb_message){frames[i], contents[i].bytes, ID_FRAME_BYTES, contents[i].count, ids[i].bytes};
     }
-    return lrb_digest_many(coder->digest, lrb_vault_id_key(vault), messages, count, err);
+    return lrb_digest_many_beside(coder->digest, lrb_vault_id_key(vault), messages, count, flow, err);
+}
+
+int lrb_chunk_ids(lrb_coder *coder, const lrb_vault *vault, const lrb_content *contents, size_t count, lrb_id *ids,
+                  lrb_err *err) {
+    return lrb_chunk_ids_beside(coder, vault, contents, count, ids, NULL, err);
 }
 
 int lrb_chunk_id(lrb_coder *coder, const lrb_vault *vault, lrb_chunk_kind kind, uint32_t dim, const void *content,

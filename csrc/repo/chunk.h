@@ -46,6 +46,10 @@ enum { LRB_CHUNK_IDS_MAX = 64 };
 int lrb_chunk_ids(lrb_coder *coder, const lrb_vault *vault, const lrb_content *contents, size_t count, lrb_id *ids,
                   lrb_err *err);
 
+/* The same, while a digest goes on with other bytes; NULL: none does. */
+int lrb_chunk_ids_beside(lrb_coder *coder, const lrb_vault *vault, const lrb_content *contents, size_t count, lrb_id *ids,
+                         const lrb_digest_flow *flow, lrb_err *err);
+
 /* Encodes content whose id is known; picks the smaller of the codecs, then runs the inverse and compares. INTERNAL
  * when the inverse differs: nothing that cannot be read back is ever stored. */
 int lrb_chunk_encode(lrb_coder *coder, const lrb_id *id, lrb_chunk_kind kind, uint32_t dim, const void *content,

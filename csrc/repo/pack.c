@@ -434,13 +434,21 @@ static int unseal_chunk(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder
     return lrb_err_set(err, LRB_E_DAMAGED, "read a chunk", pack->label, "chunk %s does not match its seal", prefix);
 }
 
+static int read_stored(const lrb_pack *pack, const lrb_pack_row *row, uint8_t *room, lrb_err *err) {
+    uint64_t from = pack->window.offset, to = from + pack->window.count;
+    if (row->offset < from || row->offset + (uint64_t)row->stored_length > to)
+        return lrb_fs_read_exact(pack->fd, room, row->stored_length, row->offset, pack->label, err);
+    memcpy(room, pack->window.bytes + (row->offset - from), row->stored_length);
+    return LRB_OK;
+}
+
 int lrb_pack_take(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_stored *stored, lrb_err *err) {
     if (ordinal >= pack->count)
         return lrb_err_set(err, LRB_E_INVALID, "read a chunk", pack->label, "the pack has no chunk %u", ordinal);
     const lrb_pack_row *row = &pack->rows[ordinal];
     uint8_t *room = NULL;
     int code = lrb_coder_room(coder, row->stored_length, &room, err);
-    if (!code) code = lrb_fs_read_exact(pack->fd, room, row->stored_length, row->offset, pack->label, err);
+    if (!code) code = read_stored(pack, row, room, err);
     if (!code && pack->vault->sealed) code = unseal_chunk(pack, ordinal, coder, room, err);
     *stored = (lrb_stored){
         .id = row->id,

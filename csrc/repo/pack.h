@@ -72,6 +72,11 @@ typedef struct lrb_pack {
     lrb_key key;            /* of this pack; zero when not sealed */
     uint32_t count;
     lrb_pack_row *rows;
+    struct {
+        const uint8_t *bytes;
+        uint64_t offset;
+        size_t count;
+    } window;       /* a stretch of the file that whoever has the pack has read already; count 0: none */
     char label[80]; /* "packs/<hex>" for messages */
 } lrb_pack;
 

@@ -227,6 +227,45 @@ TEST(with_and_without_openssl_it_is_the_same) {
     lrb_digest_free(digest);
 }
 
+/* One message in pieces, each beside none to five whole others; whether all have the digests of each alone. */
+static bool beside_agrees(lrb_digest *digest, lrb_digest *flowing, const lrb_hmac_key *key, const uint8_t *bytes, size_t count) {
+    uint8_t found[5][LRB_DIGEST_BYTES], alone[LRB_DIGEST_BYTES], sum[LRB_DIGEST_BYTES];
+    uint64_t seed = 12;
+    lrb_err err;
+    bool same = !lrb_digest_begin_keyed(flowing, key, &err);
+    for (size_t at = 0; same && at < count;) {
+        lrb_message messages[5];
+        size_t piece = sample_next(&seed) % 3000, others = sample_next(&seed) % 6;
+        if (piece > count - at) piece = count - at;
+        for (size_t i = 0; i < others; i++) messages[i] = (lrb_message){bytes, bytes + i, 0, sample_next(&seed) % 3000, found[i]};
+        same = !lrb_digest_many_beside(digest, key, messages, others, &(lrb_digest_flow){flowing, bytes + at, piece}, &err);
+        for (size_t i = 0; same && i < others; i++)
+            same = !in_pieces(digest, key, messages[i].bytes, messages[i].count, count, alone, &err) && !memcmp(alone, found[i], sizeof alone);
+        at += piece;
+    }
+    same = same && !lrb_digest_finish(flowing, sum, &err) && !in_pieces(digest, key, bytes, count, count, alone, &err);
+    return same && !memcmp(sum, alone, sizeof sum);
+}
+
+TEST(a_message_goes_on_beside_others) {
+    static uint8_t bytes[60000];
+    lrb_err err;
+    lrb_digest *digest, *flowing;
+    lrb_hmac_key key;
+    CHECK_OK(lrb_digest_new(&digest, &err));
+    CHECK_OK(lrb_digest_new(&flowing, &err));
+    sample_fill(bytes, sizeof bytes, 5);
+    lrb_hmac_key_set(&key, bytes);
+    for (int level = LRB_CPU_PLAIN; level <= LRB_CPU_LEVELS; level++) {
+        lrb_cpu_limit(level);
+        CHECK(beside_agrees(digest, flowing, NULL, bytes, sizeof bytes) && beside_agrees(digest, flowing, &key, bytes, sizeof bytes));
+        CHECK(lrb_digest_many_beside(digest, NULL, NULL, 0, &(lrb_digest_flow){flowing, bytes, 1}, &err) == LRB_E_INTERNAL); /* not begun */
+        CHECK_OK(lrb_digest_many_beside(digest, NULL, NULL, 0, NULL, &err));
+    }
+    lrb_digest_free(flowing);
+    lrb_digest_free(digest);
+}
+
 TEST(two_at_once_are_each_by_itself) {
     static uint8_t bytes[20000];
     uint8_t alone[2][LRB_DIGEST_BYTES], both[2][LRB_DIGEST_BYTES];
@@ -290,6 +329,7 @@ int main(void) {
     RUN(failed_allocations_are_told);
     RUN(many_messages_have_the_digests_of_each_alone);
     RUN(with_and_without_openssl_it_is_the_same);
+    RUN(a_message_goes_on_beside_others);
     RUN(two_at_once_are_each_by_itself);
     RUN(hex_comes_back);
     RUN(anything_but_lower_case_hex_is_refused);
