@@ -303,7 +303,7 @@ async def clean_up(context: Ctx, caller: Admin, job: Job, body: CleanupBody | No
         dropped = sum(len(one.get("dropped", ())) for one in graphs.values())
         return Done({"deleted_snapshots": dropped, "dry_run": asked.dry_run, "graphs": graphs})
 
-    return await job.run("cleanup", work, caller=caller, graph_id=asked.graph_id)
+    return await job.run("cleanup", work, caller=caller, graph_id=asked.graph_id, frees_room=True)
 
 
 async def _pruned(graph: GraphBackup, asked: CleanupBody, progress: ProgressCallback) -> dict[str, Any]:

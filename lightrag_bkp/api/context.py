@@ -45,6 +45,7 @@ class Context:
     Attributes:
         backup, replication, recovery: None was left out, and its routes answer 503. rag: the running LightRAG, or None.
         guard: knows who may do what. closing: functions, async ones too, that are called when the application ends.
+        look: the one under way at whether all is ready.
     """
 
     backup: BackupManager | None
@@ -54,6 +55,7 @@ class Context:
     settings: config.Settings
     closing: list[Callable[[], Any]] = field(default_factory=list)
     guard: "Guard" = field(init=False)
+    look: "asyncio.Task[list[str]] | None" = field(init=False, default=None)
     _is_sound: bool = field(init=False, default=False)
 
     @cached_property

@@ -1,9 +1,11 @@
 """Routes for probes of orchestrators: is it alive, is it ready. Neither asks who wants to know, or names anything."""
 
+import asyncio
 import os
 
 from fastapi import APIRouter, Response
 
+from .. import _bridge
 from ..backup import BackupManager
 from ..errors import LightragBkpError
 from ..graph.known import root_of
@@ -11,6 +13,10 @@ from ..staging import is_half_done
 from .context import Context, Ctx
 from .problems import PlainJSON, ProblemRoute
 from .schemas import Answer
+
+_LONGEST_S = 5.0
+"""Longer than a database that is silent takes to be given up."""
+_LEAST_BYTES = 1 << 20
 
 router = APIRouter(prefix="/health", tags=["health"], route_class=ProblemRoute)
 
@@ -38,12 +44,24 @@ async def live() -> Response:
 @router.head("/ready", include_in_schema=False)
 @router.get("/ready", response_model=ReadyAnswer,
             responses={503: {"model": ReadyAnswer, "description": "Not ready; the reasons say why"}})  # fmt: skip
-def ready(context: Ctx) -> Response:
-    """503 while the storage or the database cannot be used, or an interrupted restore waits to be finished."""
-    found = [*_storage(context.backup), *_restores(context.backup), *_database(context)]
-    reasons = list(dict.fromkeys(found))
+async def ready(context: Ctx) -> Response:
+    """503 while storage or database cannot be used or say nothing, or an interrupted restore waits to be finished."""
+    reasons = await _reasons(context)
     headers = {"Retry-After": "5"} if reasons else {}
     return PlainJSON({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200, headers)
+
+
+async def _reasons(context: Context) -> list[str]:
+    """One look at a time, in one thread, for all who ask meanwhile: what hangs would else take a thread for each."""
+    look = context.look
+    if look is None or look.done() or look.get_loop() is not asyncio.get_running_loop():
+        look = context.look = asyncio.create_task(asyncio.to_thread(_found, context))
+    done, _ = await asyncio.wait([look], timeout=_LONGEST_S)
+    return await look if done else ["the storage or the database does not answer"]
+
+
+def _found(context: Context) -> list[str]:
+    return list(dict.fromkeys([*_storage(context.backup), *_restores(context.backup), *_database(context)]))
 
 
 def _storage(backup: BackupManager | None) -> list[str]:
@@ -52,7 +70,9 @@ def _storage(backup: BackupManager | None) -> list[str]:
         return []
     if not os.path.isdir(backup.storage_path) or not os.access(backup.storage_path, os.R_OK | os.X_OK):
         return ["the storage cannot be read"]
-    return [] if os.access(backup.storage_path, os.W_OK) else ["the storage cannot be written"]
+    if not os.access(backup.storage_path, os.W_OK):
+        return ["the storage cannot be written"]
+    return [] if _bridge.free_bytes(backup.storage_path) >= _LEAST_BYTES else ["the storage is full"]
 
 
 def _restores(backup: BackupManager | None) -> list[str]:

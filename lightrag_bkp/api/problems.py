@@ -243,7 +243,7 @@ def _answered(error: Exception, request: Request) -> Response:
 
 
 def _row_of(error: BaseException) -> _Row:
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, (OSError, errors.StateError)) and error.errno in _FULL:
         return _NO_ROOM
     return next((row for kind, row in TABLE if isinstance(error, kind)), _INTERNAL)
 

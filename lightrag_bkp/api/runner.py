@@ -6,6 +6,7 @@ gone marks it as interrupted: that is looked for at start and whenever an unfini
 """
 
 import asyncio
+import errno
 import hashlib
 import json
 import logging
@@ -20,7 +21,7 @@ from fastapi.responses import Response
 
 from .. import processes
 from ..awaiting import to_the_end
-from ..errors import InvalidInputError, LightragBkpError, NotFoundError, OperationCancelled
+from ..errors import InvalidInputError, LightragBkpError, NotFoundError, OperationCancelled, StateError
 from ..models import Progress, ProgressCallback
 from ..receiving.keys import now_us
 from . import documents
@@ -312,10 +313,17 @@ class Submission:
     key: str | None
 
     async def run(
-        self, kind: str, work: Work, *, caller: "Caller", graph_id: str | None = None, target: str | None = None
+        self,
+        kind: str,
+        work: Work,
+        *,
+        caller: "Caller",
+        graph_id: str | None = None,
+        target: str | None = None,
+        frees_room: bool = False,
     ) -> Response:
         """Starts work and answers: 202 with the operation, or, when it is waited for and done in time, with what it
-        came to.
+        came to. What frees room is done first, and then noted, where none is left to note it in.
         """
         url = self.request.url
         body = await self.request.body()
@@ -324,7 +332,13 @@ class Submission:
             kind, caller.name, graph_id, target, self.key, None if self.key is None else fingerprint, url.path
         )
         runner = self.context.runner
-        row = await runner.begin(asked, work)
+        try:
+            row = await runner.begin(asked, work)
+        except StateError as error:
+            if not frees_room or error.errno != errno.ENOSPC:
+                raise
+            logger.warning("event=freeing_room kind=%s actor=%r error=%s", kind, caller.name, error)
+            row = await runner.begin(asked, await to_the_end(_done_first(work)))
         if self.wait_s is not None:
             row = await runner.wait(row.operation_id, self.wait_s)
         headers = {"Operation-Location": f"{root_of(self.request)}/operations/{row.operation_id}"}
@@ -337,6 +351,16 @@ class Submission:
         if row.location is not None:
             headers["Location"] = root_of(self.request) + row.location
         return PlainJSON(json.loads(row.result), 200 if row.location is None else 201, headers)
+
+
+async def _done_first(work: Work) -> Work:
+    """Does it; returns what comes to the same."""
+    done = await work(lambda _: None)
+
+    async def again(_: ProgressCallback) -> Done:
+        return done
+
+    return again
 
 
 async def _submission(

@@ -5,6 +5,7 @@ statements became is.
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -20,6 +21,7 @@ from ..errors import ConfigurationError, StateError
 from ..keyring import Keyring
 from .cover import Cover
 from .places import make_private
+from .postgres import Patience
 from .schema import HEAD, replicators, targets
 from .sealing import KeyBox
 
@@ -70,6 +72,7 @@ class State:
             raise ConfigurationError(
                 "the URL of the replication database cannot be read: sqlite:///path, or postgresql+psycopg://..."
             ) from None
+        self._patience = Patience(self._url)
         self._file = None
         if self._url.get_backend_name() == "sqlite":
             if self._url.database in (None, "", ":memory:"):
@@ -216,6 +219,7 @@ class State:
     def _transaction(self, options: dict[str, bool]) -> Iterator[sa.Connection]:
         engine = self._ready()
         try:
+            self._refuse_silent()
             self._bring_up_to_date(engine)
             self._cover_old(engine)
             with engine.execution_options(**options).begin() as connection:
@@ -223,10 +227,20 @@ class State:
         except SQLAlchemyError as error:
             raise self._failed(error) from error
 
+    def _refuse_silent(self) -> None:
+        if self._patience.is_out:
+            place = self._url.render_as_string(hide_password=True)
+            said = "it did not answer a moment ago"
+            raise StateError(f"the replication database {place} cannot be used: {said}", op="connect", target=place)
+
     def _failed(self, error: SQLAlchemyError) -> StateError:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        cause = getattr(error, "orig", None)
+        said = str(cause or error).strip().splitlines()[0]
         place = self._url.render_as_string(hide_password=True)
-        return StateError(f"the replication database {place} cannot be used: {said}", op="connect", target=place)
+        number = errno.ENOSPC if _is_full(cause) else 0
+        return StateError(
+            f"the replication database {place} cannot be used: {said}", errno=number, op="connect", target=place
+        )
 
     def _ready(self) -> sa.Engine:
         if self._file is not None:
@@ -240,7 +254,9 @@ class State:
     def _make_engine(self) -> sa.Engine:
         if self._file is None:
             with contextlib.suppress(ModuleNotFoundError):
-                return sa.create_engine(self._url, poolclass=sa.NullPool)
+                engine = sa.create_engine(self._url, poolclass=sa.NullPool, connect_args=self._patience.settings)
+                self._patience.watch(engine)
+                return engine
             raise ConfigurationError(
                 f"no driver for {self._url.drivername} is installed: pip install 'psycopg[binary]' for PostgreSQL"
             )
@@ -269,6 +285,7 @@ class State:
         with self._lock:
             if self._is_current:
                 return
+            self._refuse_silent()  # whoever had the lock may have waited for nothing
             if _version(engine) != HEAD:
                 with self._alone(engine):
                     self._migrate(engine)
@@ -335,6 +352,12 @@ class State:
 
 def _is(target_id: str) -> "sa.ColumnElement[bool]":
     return targets.c.target_id == target_id
+
+
+def _is_full(cause: object) -> bool:
+    """Whether no room was left, as SQLite or PostgreSQL says it."""
+    said = (getattr(cause, "sqlite_errorcode", None), getattr(cause, "sqlstate", None))
+    return said[0] == sqlite3.SQLITE_FULL or said[1] == "53100"
 
 
 def _prepare(connection: sqlite3.Connection, _: object) -> None:
