@@ -122,6 +122,9 @@ class Key:
     @property
     def slot(self) -> bytes | None:
         """Id of the slot a passphrase opened; None for a key file."""
+    @property
+    def forged(self) -> str | None:
+        """`<graph>/keys/<name>` of the first slot or removal that was there and that this key did not make."""
     def reveal(self) -> bytes:
         """The 32 bytes themselves: for a recovery kit and nothing else."""
     def state_key(self) -> bytes:
@@ -133,8 +136,9 @@ def unlock_job(
     """Result: Key. Either a passphrase or a key of 32 bytes. With `create` the storage path's first key is made in
     `graph_id`, and all graphs get all slots. LockedError: it does not fit, or nothing here is sealed."""
 
-def key_slots_job(storage_path: str, /) -> Job:
-    """Result: list of (id of 16 bytes, kind 1 passphrase or 2 key file, created_ns), oldest first."""
+def key_slots_job(storage_path: str, key: Key | None, /) -> Job:
+    """Result: list of (id of 16 bytes, kind 1 passphrase or 2 key file, created_ns), oldest first, and whether anything
+    there is sealed. Without a key what the slots say of themselves; with it those that were made with it."""
 
 def add_passphrase_job(storage_path: str, key: Key, passphrase: bytes, /) -> Job:
     """Result: id of the new slot, which is in all graphs."""

@@ -30,6 +30,8 @@ class Keyring:
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
         self.concern = None if named is None else named.concern()
         """A sentence about how the secret is kept, or None."""
+        self.forgery: str | None = None
+        """Once it was unlocked: a sentence that names a slot or removal somebody without the key put there, or None."""
         if self.concern is not None:
             logger.warning("event=secret_open concern=%r", self.concern)
 
@@ -52,29 +54,36 @@ class Keyring:
         async with self._turn():
             if self._key is None or create:
                 unlocked = await _bridge.run(self._unlock(graph_id, create))
-                self._key = self._key or unlocked  # the first one knows which slot it came from
+                self._key = self._key or self._kept(unlocked)  # the first one knows which slot it came from
             return self._key
 
     def key_now(self, graph_id: str | None = None) -> _bridge.Key | None:
         """As `key`, on the calling thread."""
         with self._lock:
             if self._secret is not None and self._key is None:
-                self._key = _bridge.run_blocking(self._unlock(graph_id, False))
+                self._key = self._kept(_bridge.run_blocking(self._unlock(graph_id, False)))
             return self._key
 
     def seals_now(self) -> bool:
         """Whether what is stored is sealed, or will be, whatever is named here. On the calling thread."""
-        if self._secret is not None:
-            return True
+        return self._secret is not None or self.sealed_now()
+
+    def sealed_now(self) -> bool:
+        """Whether anything that is stored is sealed. On the calling thread."""
         try:
-            return bool(_bridge.run_blocking(_bridge.key_slots_job(self._path())))
+            sealed: bool = _bridge.run_blocking(_bridge.key_slots_job(self._path(), None))[1]
+            return sealed
         except NotFoundError:
             return False
 
     async def slots(self) -> list[KeySlot]:
         """The ways to the key, oldest first; without a secret too."""
-        rows: list[tuple[bytes, int, int]] = await _bridge.run(_bridge.key_slots_job(self._path()))
-        key = None if self._secret is None else await self.key()
+        rows: list[tuple[bytes, int, int]]
+        try:
+            key = await self.key()
+        except NotFoundError:  # nothing was ever stored
+            key = None
+        rows, _ = await _bridge.run(_bridge.key_slots_job(self._path(), key))
         used = None if key is None else key.slot
         return [KeySlot(slot.hex(), _KINDS[kind], moment(created), slot == used) for slot, kind, created in rows]
 
@@ -107,6 +116,15 @@ class Keyring:
     async def kit(self) -> str:
         """A recovery kit: the key itself as text."""
         return secret.kit((await self._needed()).reveal(), self.storage_path)
+
+    def _kept(self, key: _bridge.Key) -> _bridge.Key:
+        if key.forged is not None:
+            self.forgery = (
+                f"{os.path.join(self.storage_path, 'graphs', key.forged)!r} was not made with the key of this storage"
+                " path and is passed over: somebody has written there; remove the file"
+            )
+            logger.warning("event=key_object_forged concern=%r", self.forgery)
+        return key
 
     async def _needed(self) -> _bridge.Key:
         key = await self.key()

@@ -142,6 +142,46 @@ def test_a_sealed_repository_is_read_by_the_page_and_its_passphrase(tmp_path: Pa
     assert fingerprint(tmp_path / "by hand") == fingerprint(folder)
 
 
+def test_a_recovery_kit_opens_it_too(tmp_path: Path, folder: Path) -> None:
+    """Typed in anew, in other lines and letters; without a key the answer says what is missing."""
+    with BackupManager(tmp_path / "storage", passphrase=PASSPHRASE) as manager:
+        manager.register_graph("kept", folder).create_snapshot()
+        kit = manager.recovery_kit()
+    repository, text = tmp_path / "storage" / "graphs" / "kept", tmp_path / "kit"
+    shutil.rmtree(repository / "keys")
+    words = [sys.executable, READER, repository, "latest", tmp_path / "by hand"]
+    without = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert without.returncode == 1 and "the repository is sealed: name its --passphrase-file" in without.stderr
+    text.write_text(kit)
+    key = reader.key_of(text.read_bytes())
+    line = kit.splitlines()[-1]
+    assert (
+        reader.key_of(f"  # a note\r\n{line[:20]}\r\n\t{line[20:].upper()}\r\n".encode()) == key == reader.key_of(key)
+    )
+    with pytest.raises(ValueError, match="the recovery kit"):
+        reader.key_of(f"{line[:10]}{int(line[10], 16) ^ 1:x}{line[11:]}".encode())
+    subprocess.run([*words, "--key-file", text], check=True, timeout=60)
+    (folder / "fifo").unlink()
+    assert fingerprint(tmp_path / "by hand") == fingerprint(folder)
+
+
+def test_a_removal_counts_for_the_reader_if_the_key_made_it(tmp_path: Path, folder: Path) -> None:
+    with BackupManager(tmp_path / "storage", passphrase=PASSPHRASE) as manager:
+        manager.register_graph("kept", folder).create_snapshot()
+        manager.add_passphrase("another")
+        (old,) = (slot.slot_id for slot in manager.list_key_slots() if slot.in_use)
+        keys = tmp_path / "storage" / "graphs" / "kept" / "keys"
+        slot = (keys / old).read_bytes()
+        manager.remove_passphrase(old)
+    (keys / old).write_bytes(slot)  # from a copy
+    with pytest.raises(ValueError, match="no key slot"):
+        reader.master_key(keys, PASSPHRASE.encode())
+    removal = (keys / f"{old}.removed").read_bytes()
+    forged = removal[:144] + bytes(32)
+    (keys / f"{old}.removed").write_bytes(forged + reader.sha256(forged))
+    assert reader.master_key(keys, PASSPHRASE.encode()) == reader.master_key(keys, b"another")
+
+
 def test_the_reader_says_what_is_damaged(tmp_path: Path, graph: GraphBackup, repository: Path) -> None:
     graph.create_snapshot()
     for path in (*(repository / "log").iterdir(), *(repository / "packs").iterdir()):

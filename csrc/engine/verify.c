@@ -80,7 +80,7 @@ static int look_at_slots(verify *self, lrb_err *err) {
     const lrb_vault *vault = lrb_repo_vault(self->repo);
     int code = lrb_keyring_look(lrb_repo_root_dir(self->repo), vault->sealed ? &vault->master : NULL, &slots, err);
     if (!code && slots.foreign[0])
-        code = lrb_findings_add(&self->findings, slots.foreign, "the key slot is of another storage path: remove the file", err);
+        code = lrb_findings_add(&self->findings, slots.foreign, "this was not made with the key of this storage path, and is passed over: remove the file", err);
     if (code || !slots.unreadable[0]) return code;
     return lrb_findings_add(&self->findings, slots.unreadable, "the key slot cannot be read: the next backup restores it from another graph's copy; "
                             "without one restore the file from a copy, or add the passphrase again and remove it", err);

@@ -26,6 +26,13 @@ static PyObject *key_slot(PyObject *op, void *unused) {
     return PyBytes_FromStringAndSize((const char *)unlocked->slot, sizeof unlocked->slot);
 }
 
+static PyObject *key_forged(PyObject *op, void *unused) {
+    (void)unused;
+    const char *name = ((key_object *)op)->unlocked.forged;
+    if (!name[0]) Py_RETURN_NONE;
+    return PyUnicode_FromString(name);
+}
+
 static PyObject *key_reveal(PyObject *op, PyObject *unused) {
     (void)unused;
     return PyBytes_FromStringAndSize((const char *)((key_object *)op)->unlocked.key.bytes, LRB_KEY_BYTES);
@@ -53,19 +60,20 @@ typedef struct keyring_work {
     lrb_py_names names;       /* storage path, graph id or "" */
     bool create;
     lrb_key key;
+    bool has_key;
     uint8_t *secret;          /* a passphrase; NULL: none */
     lrb_passphrase passphrase;
     uint8_t slot_id[LRB_KEY_SLOT_ID_BYTES];
     lrb_unlocked unlocked;
-    lrb_key_slot added, *slots;
-    size_t count;
+    lrb_key_slot added;
+    lrb_keyring_listing listing;
 } keyring_work;
 
 static void release_work(void *arg) {
     keyring_work *self = arg;
     if (self->secret) lrb_bytes_wipe(self->secret, self->passphrase.count);
     lrb_free(self->secret);
-    lrb_free(self->slots);
+    lrb_free(self->listing.slots);
     lrb_free(self->names.at);
     lrb_bytes_wipe(self, sizeof *self);
     lrb_free(self);
@@ -166,25 +174,32 @@ static PyObject *unlock_job(PyObject *module, PyObject *args) {
 static int call_list(void *arg, lrb_worker *worker, lrb_err *err) {
     keyring_work *self = arg;
     (void)worker;
-    return lrb_keyring_list(self->names.at[0], &self->slots, &self->count, err);
+    return lrb_keyring_list(self->names.at[0], self->has_key ? &self->key : NULL, &self->listing, err);
 }
 
 static PyObject *convert_listed(const lrb_core *core, lrb_job *job, PyObject *handle) {
     (void)core, (void)handle;
-    const keyring_work *self = lrb_task_arg(job);
-    PyObject *list = PyList_New((Py_ssize_t)self->count);
-    for (size_t i = 0; list && i < self->count; i++) {
-        const lrb_key_slot *slot = &self->slots[i];
+    const lrb_keyring_listing *listing = &((const keyring_work *)lrb_task_arg(job))->listing;
+    PyObject *list = PyList_New((Py_ssize_t)listing->count);
+    for (size_t i = 0; list && i < listing->count; i++) {
+        const lrb_key_slot *slot = &listing->slots[i];
         PyObject *row = Py_BuildValue("(y#iL)", (const char *)slot->id, (Py_ssize_t)sizeof slot->id, (int)slot->kind,
                                       (long long)slot->created_ns);
         if (!row || PyList_SetItem(list, (Py_ssize_t)i, row)) Py_CLEAR(list);
     }
-    return list;
+    return list ? Py_BuildValue("(NO)", list, listing->sealed ? Py_True : Py_False) : NULL;
 }
 
-static PyObject *key_slots_job(PyObject *module, PyObject *storage) {
-    keyring_work *self = new_work(storage, NULL);
-    return self ? work_job(lrb_py_core(module), call_list, self, convert_listed) : NULL;
+static PyObject *key_slots_job(PyObject *module, PyObject *args) {
+    lrb_core *core = lrb_py_core(module);
+    PyObject *storage, *key_arg;
+    if (!PyArg_ParseTuple(args, "OO:key_slots_job", &storage, &key_arg)) return NULL;
+    const lrb_key *key = key_arg == Py_None ? NULL : lrb_py_key(core, key_arg);
+    keyring_work *self = key || key_arg == Py_None ? new_work(storage, NULL) : NULL;
+    if (!self) return NULL;
+    self->has_key = key;
+    if (key) self->key = *key;
+    return work_job(core, call_list, self, convert_listed);
 }
 
 /* ---- add and remove ---- */
@@ -242,8 +257,8 @@ static PyObject *remove_slot_job(PyObject *module, PyObject *args) {
 PyMethodDef lrb_py_key_functions[] = {
     {"unlock_job", unlock_job, METH_VARARGS,
      "unlock_job(storage_path, graph_id, create, passphrase, key, /)\n--\n\nResult: Key."},
-    {"key_slots_job", key_slots_job, METH_O,
-     "key_slots_job(storage_path, /)\n--\n\nResult: list of (id, kind, created_ns)."},
+    {"key_slots_job", key_slots_job, METH_VARARGS,
+     "key_slots_job(storage_path, key, /)\n--\n\nResult: list of (id, kind, created_ns), and whether anything is sealed."},
     {"add_passphrase_job", add_passphrase_job, METH_VARARGS,
      "add_passphrase_job(storage_path, key, passphrase, /)\n--\n\nResult: the new slot's id."},
     {"remove_slot_job", remove_slot_job, METH_VARARGS,
@@ -263,6 +278,7 @@ static PyMethodDef methods[] = {
 };
 static PyGetSetDef properties[] = {
     {"slot", key_slot, NULL, "Id of the slot a passphrase opened, or None.", NULL},
+    {"forged", key_forged, NULL, "An object among the slots that this key did not make, or None.", NULL},
     {0},
 };
 static PyType_Slot slots[] = {

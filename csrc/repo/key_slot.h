@@ -34,6 +34,7 @@ typedef struct lrb_key_slot {
     int64_t created_ns;
     lrb_scrypt_cost cost;
     uint8_t bytes[LRB_KEY_SLOT_BYTES]; /* the object itself */
+    const char *graph;                 /* where a key store found it, whose name it is; NULL: not in one */
 } lrb_key_slot;
 
 /* What a passphrase costs: about a tenth of a second and 32 MiB. */

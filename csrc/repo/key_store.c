@@ -16,17 +16,23 @@ static void object_name(const lrb_key_slot *object, char out[NAME_ROOM]) {
     if (object->kind == LRB_KEY_SLOT_REMOVED) memcpy(out + ID_HEX, removed_suffix, sizeof removed_suffix);
 }
 
-/* ---- gathering ---- */
-
-static bool same_object(const lrb_key_slot *a, const lrb_key_slot *b) {
-    return (a->kind == LRB_KEY_SLOT_REMOVED) == (b->kind == LRB_KEY_SLOT_REMOVED) && !memcmp(a->id, b->id, sizeof a->id);
+void lrb_key_store_name(const lrb_key_slot *object, char *out, size_t room) {
+    char name[NAME_ROOM];
+    object_name(object, name);
+    snprintf(out, room, "%.100s/keys/%s", object->graph ? object->graph : "", name);
 }
+
+/* ---- gathering ---- */
 
 int lrb_key_store_add(lrb_key_store *r, const lrb_key_slot *object, lrb_err *err) {
     for (size_t i = 0; i < r->count; i++)
-        if (same_object(&r->objects[i], object)) return LRB_OK;
-    if (r->count == MAX_OBJECTS)
-        return lrb_err_set(err, LRB_E_LIMIT, "read key slots", "keys", "there are more than %d key slots", (int)MAX_OBJECTS);
+        if (!memcmp(r->objects[i].bytes, object->bytes, sizeof object->bytes)) return LRB_OK;
+    if (r->count == MAX_OBJECTS) {
+        char beyond[200];
+        lrb_key_store_name(object, beyond, sizeof beyond);
+        return lrb_err_set(err, LRB_E_LIMIT, "read key slots", beyond, "there are more than %d different key slots and removals, beyond is %.140s: move files that "
+                           "do not belong there away", (int)MAX_OBJECTS, beyond);
+    }
     if (r->count == r->room) {
         size_t room = r->room ? r->room * 2 : 8;
         lrb_key_slot *objects = lrb_resize_array(r->objects, room, sizeof *objects);
@@ -74,6 +80,7 @@ static int take_name(void *arg, const char *name, lrb_err *err) {
     lrb_key_slot object;
     if (!is_object_name(name)) return LRB_OK;
     int code = read_object(l, name, &object, err);
+    object.graph = l->graph;
     if (!code) return lrb_key_store_add(l->r, &object, err);
     if (code == LRB_E_NOMEM) return code;
     if (!l->r->problem[0]) snprintf(l->r->problem, sizeof l->r->problem, "%.100s/keys/%.50s", l->graph, name);
@@ -111,7 +118,7 @@ int lrb_key_store_gather(lrb_key_store *r, lrb_err *err) {
     lrb_free(r->graphs.at);
     r->graphs = (lrb_graph_names){0};
     r->count = 0;
-    r->problem[0] = '\0';
+    r->problem[0] = r->forged[0] = '\0';
     int code = lrb_storage_graphs(r->graphs_dir, &r->graphs, err);
     if (!code && r->own) code = gather_graph(r, r->own, err);
     for (size_t i = 0; !code && i < r->graphs.count; i++) code = gather_graph(r, r->graphs.at[i], err);
@@ -148,6 +155,34 @@ size_t lrb_key_store_count_open(const lrb_key_store *r) {
     return open;
 }
 
+bool lrb_key_store_has_slots(const lrb_key_store *r) {
+    for (size_t i = 0; i < r->count; i++)
+        if (r->objects[i].kind != LRB_KEY_SLOT_REMOVED) return true;
+    return false;
+}
+
+int lrb_key_store_is_removed(const lrb_key_store *r, const lrb_key_slot *slot, const lrb_key *key, bool *removed, lrb_err *err) {
+    int code = LRB_OK;
+    *removed = false;
+    for (size_t i = 0; !code && !*removed && i < r->count; i++)
+        if (r->objects[i].kind == LRB_KEY_SLOT_REMOVED && !memcmp(r->objects[i].id, slot->id, sizeof slot->id))
+            code = lrb_key_slot_check(&r->objects[i], key, removed, err);
+    return code;
+}
+
+int lrb_key_store_judge(lrb_key_store *r, const lrb_key *key, lrb_err *err) {
+    size_t kept = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        bool genuine;
+        int code = lrb_key_slot_check(&r->objects[i], key, &genuine, err);
+        if (code) return code;
+        if (genuine) r->objects[kept++] = r->objects[i];
+        else if (!r->forged[0]) lrb_key_store_name(&r->objects[i], r->forged, sizeof r->forged);
+    }
+    r->count = kept;
+    return LRB_OK;
+}
+
 /* ---- writing objects ---- */
 
 static int write_aside(int tmp_dir, const char *name, const lrb_key_slot *object, lrb_err *err) {
@@ -160,23 +195,27 @@ static int write_aside(int tmp_dir, const char *name, const lrb_key_slot *object
     return code;
 }
 
-/* Whether a name is free, or taken by what never is an object again: then *broken. What is there and could not be read for another reason,
- * or is of a newer version, stays; so does a directory that is not empty. */
-static bool may_put(int keys, const char *graph, const char *name, bool *broken) {
+/* Whether a name is free, or taken by what never is an object again, or was made without the key: then *broken. What is there and could
+ * not be read for another reason, or is of a newer version, stays; so does a directory that is not empty. */
+static bool may_put(int keys, const char *graph, const char *name, const lrb_key *key, bool *broken) {
     listing l = {NULL, keys, graph};
     lrb_key_slot present;
     lrb_identity identity;
     lrb_err err;
     int code = read_object(&l, name, &present, &err);
     *broken = code == LRB_E_DAMAGED || code == LRB_E_INVALID || code == LRB_E_LIMIT;
-    if (!code) return false;
+    if (!code) {
+        bool genuine = true;
+        *broken = !lrb_key_slot_check(&present, key, &genuine, &err) && !genuine;
+        return *broken;
+    }
     bool seen = !lrb_fs_identify_at(keys, name, &identity, &err);
     if (!*broken || !seen) return !seen; /* a refusal is no sign that it is there: linking fails if it is */
     return identity.type != LRB_FILE_DIRECTORY || !lrb_fs_remove_dir(keys, name, &err);
 }
 
 /* Makes one object durable in one graph; one that is there already stays, unless it is broken: that is replaced in one step. */
-int lrb_key_store_put(const lrb_key_store *r, const char *graph, const lrb_key_slot *object, lrb_err *err) {
+int lrb_key_store_put(const lrb_key_store *r, const char *graph, const lrb_key_slot *object, const lrb_key *key, lrb_err *err) {
     char name[NAME_ROOM], aside[NAME_ROOM];
     uint8_t nonce[LRB_NONCE_BYTES];
     bool broken;
@@ -184,7 +223,7 @@ int lrb_key_store_put(const lrb_key_store *r, const char *graph, const lrb_key_s
     int keys = -1, graph_dir = -1, tmp = -1;
     object_name(object, name);
     int code = open_keys(r->graphs_dir, graph, true, &keys, err);
-    if (!code && !may_put(keys, graph, name, &broken)) goto done;
+    if (!code && !may_put(keys, graph, name, key, &broken)) goto done;
     if (!code) code = lrb_random_bytes(nonce, sizeof nonce, err);
     if (!code) code = lrb_storage_subdir(r->graphs_dir, graph, true, &graph_dir, err);
     if (!code) code = lrb_storage_subdir(graph_dir, "tmp", true, &tmp, err);
@@ -223,9 +262,9 @@ static int drop_slot(int graphs_dir, const char *graph, const lrb_key_slot *remo
     return code;
 }
 
-int lrb_key_store_put_everywhere(const lrb_key_store *r, const lrb_key_slot *object, lrb_err *err) {
+int lrb_key_store_put_everywhere(const lrb_key_store *r, const lrb_key_slot *object, const lrb_key *key, lrb_err *err) {
     int code = LRB_OK;
-    for (size_t i = 0; !code && i < r->graphs.count; i++) code = lrb_key_store_put(r, r->graphs.at[i], object, err);
+    for (size_t i = 0; !code && i < r->graphs.count; i++) code = lrb_key_store_put(r, r->graphs.at[i], object, key, err);
     return code;
 }
 
@@ -242,17 +281,14 @@ static int settle_own(const lrb_key_store *r, lrb_err *err) {
     return code;
 }
 
-int lrb_key_store_spread(const lrb_key_store *r, const lrb_key *key, lrb_err *err) {
+int lrb_key_store_spread(lrb_key_store *r, const lrb_key *key, lrb_err *err) {
+    int code = lrb_key_store_judge(r, key, err);
     for (int removals = 1; removals >= 0; removals--)
-        for (size_t i = 0; i < r->count; i++) {
+        for (size_t i = 0; !code && i < r->count; i++) {
             const lrb_key_slot *object = &r->objects[i];
-            bool genuine;
             if ((object->kind == LRB_KEY_SLOT_REMOVED) != removals || (!removals && is_closed(r, object))) continue;
-            int code = lrb_key_slot_check(object, key, &genuine, err);
-            if (!code && genuine) code = lrb_key_store_put_everywhere(r, object, err);
-            for (size_t g = 0; !code && genuine && removals && g < r->graphs.count; g++)
-                code = drop_slot(r->graphs_dir, r->graphs.at[g], object, err);
-            if (code) return code;
+            code = lrb_key_store_put_everywhere(r, object, key, err);
+            for (size_t g = 0; !code && removals && g < r->graphs.count; g++) code = drop_slot(r->graphs_dir, r->graphs.at[g], object, err);
         }
-    return r->own ? settle_own(r, err) : LRB_OK;
+    return !code && r->own ? settle_own(r, err) : code;
 }

@@ -2,8 +2,8 @@
  *
  * One storage path has one master key. Its slots lie in every graph, so that a graph that is copied away, or the only one
  * that is left, still opens; a slot that is missing in one graph is found in another. What lies where is therefore no
- * statement: the slots there are all of all graphs, less those that a removal in any graph names. A removed slot does
- * not come back from a copy made before. Objects are created whole (written aside, linked to their name) and never changed; one
+ * statement: the slots there are all of all graphs, less those that a removal in any graph names and that was made with
+ * the key: who has none can neither add nor close a slot. A removed slot does not come back from a copy made before. Objects are created whole (written aside, linked to their name) and never changed; one
  * that is broken is replaced by a whole copy. Mode 0600 in a directory of 0750; a slot's own file is unlinked once its removal is in every graph.
  *
  * Whoever unlocks to write brings every graph up to date. Only slots and removals made with the key are copied on.
@@ -24,6 +24,7 @@ typedef struct lrb_unlocked {
     lrb_key key;
     bool by_slot;                           /* a passphrase opened `slot` */
     uint8_t slot[LRB_KEY_SLOT_ID_BYTES];
+    char forged[200];                       /* "graph/keys/<name>" of the first object here that the key did not make; "": none */
 } lrb_unlocked;
 
 /* The master key of a storage path. With `create` also the first one, in a slot of `graph_id`, when nothing is there yet
@@ -32,8 +33,14 @@ typedef struct lrb_unlocked {
 int lrb_keyring_unlock(const char *storage_path, const char *graph_id, bool create, const lrb_secret *secret,
                        lrb_unlocked *unlocked, lrb_err *err);
 
-/* The slots that are open, oldest first, from lrb_alloc; no secret is needed. */
-int lrb_keyring_list(const char *storage_path, lrb_key_slot **slots, size_t *count, lrb_err *err);
+typedef struct lrb_keyring_listing {
+    lrb_key_slot *slots; /* open ones, oldest first, from lrb_alloc, also after a failure */
+    size_t count;
+    bool sealed;         /* whether anything here is: slots, removals, what cannot be read, or logs say so */
+} lrb_keyring_listing;
+
+/* Without a key (NULL) what the slots and removals say of themselves; with it only what was made with it. */
+int lrb_keyring_list(const char *storage_path, const lrb_key *key, lrb_keyring_listing *listing, lrb_err *err);
 
 /* Adds a passphrase to all graphs. LIMIT when there are very many already. */
 int lrb_keyring_add(const char *storage_path, const lrb_key *key, const lrb_passphrase *passphrase, lrb_key_slot *added,
@@ -49,8 +56,8 @@ int lrb_keyring_any(int graphs_dir, bool *any, lrb_err *err);
 /* What the slots in a graph's own directory say. One that cannot be read speaks neither for a key nor against it. */
 typedef struct lrb_keyring_sight {
     bool any;             /* there are some, readable or not */
-    bool another;         /* all are of another key than this one */
-    char foreign[64];     /* "keys/<name>" of the first of another key than this one; "": none */
+    bool another;         /* none was made with this key */
+    char foreign[64];     /* "keys/<name>" of the first that was not made with this key; "": none */
     char unreadable[64];  /* "keys/<name>" of the first that cannot be read; "": none */
 } lrb_keyring_sight;
 int lrb_keyring_look(int graph_dir, const lrb_key *key, lrb_keyring_sight *sight, lrb_err *err);

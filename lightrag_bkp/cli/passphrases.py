@@ -12,6 +12,10 @@ from .session import Session
 from .text import table, when
 
 _SHORT_ID = 12
+_LOST = (
+    "what is stored here is sealed, but no passphrase opens it: restore a keys directory from a copy, or name the key"
+    " file or recovery kit and add a passphrase"
+)
 
 
 def list_(session: Session) -> int:
@@ -19,11 +23,14 @@ def list_(session: Session) -> int:
 
     Nothing has to be unlocked for that; with a passphrase or key file named, the slot it opens is marked.
     """
-    slots = session.run(session.manager_here().list_key_slots())
+    manager = session.manager_here()
+    slots = session.run(manager.list_key_slots())
+    if manager.keyring.forgery is not None:
+        session.complain(f"warning: {manager.keyring.forgery}")
 
     def lines() -> list[str]:
         if not slots:
-            return ["nothing here is sealed"]
+            return [_LOST if manager.keyring.sealed_now() else "nothing here is sealed"]
         rows = ((one.slot_id[:_SHORT_ID], one.kind, when(one.created_at), "*" * one.in_use) for one in slots)
         return [*table(("SLOT", "KIND", "CREATED (UTC)", "IN USE"), rows)]
 
@@ -60,7 +67,8 @@ def remove(
 ) -> int:
     """Remove a passphrase from all graphs.
 
-    It opens nothing any more, also from copies made before. Who has seen the master key keeps it: if that may have
+    It opens nothing here any more, not even when its slot is put back from a copy; a whole copy of the storage path
+    that was made before still opens with it, where that lies. Who has seen the master key keeps it: if that may have
     happened, take a new storage path, which has a new key.
     """
     removed = session.run(session.manager_here().remove_passphrase(slot))

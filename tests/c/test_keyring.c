@@ -5,52 +5,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "check.h"
-#include "fixture.h"
-#include "repo/key_store.h"
-#include "repo/storage.h"
-
-static lrb_err err;
-static fixture f;
-
-static int with_passphrase(const char *graph, bool create, const char *text, lrb_unlocked *out) {
-    lrb_passphrase passphrase = {(const uint8_t *)text, strlen(text)};
-    lrb_secret secret = {&passphrase, NULL};
-    return lrb_keyring_unlock(f.storage, graph, create, &secret, out, &err);
-}
-
-static int with_key(const char *graph, bool create, const lrb_key *key, lrb_unlocked *out) {
-    lrb_secret secret = {NULL, key};
-    return lrb_keyring_unlock(f.storage, graph, create, &secret, out, &err);
-}
-
-static int open_and_close(const char *graph, bool create, const lrb_key *key) {
-    lrb_repo *repo;
-    int code = lrb_repo_open_with(f.storage, graph, create, key, &repo, &err);
-    if (!code) lrb_repo_close(repo);
-    return code;
-}
-
-/* A sealed graph, made with "right". */
-static int sealed_graph(const char *graph, lrb_unlocked *out) {
-    int code = with_passphrase(graph, true, "right", out);
-    return code ? code : open_and_close(graph, true, &out->key);
-}
-
-static void remove_below(const char *below) {
-    int graphs;
-    if (!lrb_storage_open(f.storage, false, &graphs, &err)) {
-        int fd;
-        char graph[64], *slash;
-        snprintf(graph, sizeof graph, "%s", below);
-        if ((slash = strchr(graph, '/'))) *slash = '\0';
-        if (!lrb_fs_open_dir(graphs, graph, &fd, &err)) {
-            lrb_fs_remove_tree(fd, slash + 1, &err);
-            lrb_fs_close(fd);
-        }
-        lrb_fs_close(graphs);
-    }
-}
+#include "locked.h"
 
 TEST(the_first_passphrase_makes_the_key_and_opens_it_again) {
     lrb_unlocked made, again;
@@ -71,15 +26,14 @@ TEST(the_first_passphrase_makes_the_key_and_opens_it_again) {
 TEST(a_key_file_is_the_key_itself) {
     static const lrb_key key = {{7, 7, 7}}, wrong = {{8}};
     lrb_unlocked out;
-    lrb_key_slot *slots;
-    size_t count;
+    lrb_keyring_listing here;
     fixture_open(&f);
     CHECK_OK(with_key("g", true, &key, &out));
     CHECK(!memcmp(&out.key, &key, sizeof key) && !out.by_slot);
     CHECK_OK(open_and_close("g", true, &key));
-    CHECK_OK(lrb_keyring_list(f.storage, &slots, &count, &err));
-    CHECK(count == 1 && slots[0].kind == LRB_KEY_SLOT_FILE);
-    lrb_free(slots);
+    CHECK_OK(lrb_keyring_list(f.storage, NULL, &here, &err));
+    CHECK(here.count == 1 && here.slots[0].kind == LRB_KEY_SLOT_FILE);
+    lrb_free(here.slots);
     CHECK_FAILS(with_key("g", false, &wrong, &out), LRB_E_LOCKED);
     CHECK_FAILS(with_passphrase("g", false, "right", &out), LRB_E_LOCKED);
     CHECK_FAILS(open_and_close("g", false, &wrong), LRB_E_LOCKED);
@@ -106,8 +60,8 @@ TEST(all_graphs_have_one_key_and_the_same_slots) {
 
 TEST(passphrases_come_and_go_in_all_graphs) {
     lrb_unlocked one, two, out;
-    lrb_key_slot added, *slots;
-    size_t count;
+    lrb_key_slot added;
+    lrb_keyring_listing here;
     fixture_open(&f);
     CHECK_OK(sealed_graph("one", &one));
     CHECK_OK(sealed_graph("two", &two));
@@ -120,9 +74,9 @@ TEST(passphrases_come_and_go_in_all_graphs) {
     CHECK_OK(lrb_keyring_remove(f.storage, &one.key, one.slot, &err));
     CHECK_FAILS(with_passphrase(NULL, false, "right", &out), LRB_E_LOCKED);
     CHECK_FAILS(lrb_keyring_remove(f.storage, &one.key, one.slot, &err), LRB_E_NOT_FOUND);
-    CHECK_OK(lrb_keyring_list(f.storage, &slots, &count, &err));
-    CHECK(count == 1 && !memcmp(slots[0].id, added.id, sizeof added.id));
-    lrb_free(slots);
+    CHECK_OK(lrb_keyring_list(f.storage, NULL, &here, &err));
+    CHECK(here.count == 1 && !memcmp(here.slots[0].id, added.id, sizeof added.id));
+    lrb_free(here.slots);
     remove_below("one/keys"); /* the removal is known from the other graph */
     CHECK_FAILS(with_passphrase("one", false, "right", &out), LRB_E_LOCKED);
     CHECK_OK(with_passphrase("one", false, "second", &out));
@@ -201,18 +155,18 @@ static int add_passphrase(const char *text, lrb_key_slot *added) {
 
 TEST(slots_are_listed_by_age_and_the_key_file_stays) {
     lrb_unlocked out;
-    lrb_key_slot second, third, *slots;
-    size_t count;
+    lrb_key_slot second, third;
+    lrb_keyring_listing here;
     fixture_open(&f);
     CHECK_OK(with_key("g", true, &file_key, &out));
     CHECK_OK(add_passphrase("second", &second));
     CHECK_OK(add_passphrase("third", &third));
-    CHECK_OK(lrb_keyring_list(f.storage, &slots, &count, &err));
-    CHECK(count == 3 && slots[0].kind == LRB_KEY_SLOT_FILE && !memcmp(slots[1].id, second.id, sizeof second.id) &&
-          !memcmp(slots[2].id, third.id, sizeof third.id));
-    CHECK_FAILS(lrb_keyring_remove(f.storage, &file_key, slots[0].id, &err), LRB_E_INVALID);
+    CHECK_OK(lrb_keyring_list(f.storage, NULL, &here, &err));
+    CHECK(here.count == 3 && here.slots[0].kind == LRB_KEY_SLOT_FILE && !memcmp(here.slots[1].id, second.id, sizeof second.id) &&
+          !memcmp(here.slots[2].id, third.id, sizeof third.id));
+    CHECK_FAILS(lrb_keyring_remove(f.storage, &file_key, here.slots[0].id, &err), LRB_E_INVALID);
     CHECK(strstr(err.message, "stands for the key file"));
-    lrb_free(slots);
+    lrb_free(here.slots);
     CHECK_OK(with_passphrase("g", false, "third", &out));
     CHECK(!memcmp(out.slot, third.id, sizeof third.id));
     fixture_close(&f);
@@ -229,7 +183,7 @@ TEST(there_are_only_so_many_slots) {
     for (int i = 1; i < MOST; i++) { /* cheap ones: what a slot costs is not what is tested */
         lrb_passphrase passphrase = {(const uint8_t *)"cheap", 5};
         CHECK_OK(lrb_key_slot_new(&file_key, &passphrase, (lrb_scrypt_cost){4, 1, 1}, 1, &slot, &err));
-        CHECK_OK(lrb_key_store_put_everywhere(&store, &slot, &err));
+        CHECK_OK(lrb_key_store_put_everywhere(&store, &slot, &file_key, &err));
     }
     lrb_key_store_close(&store);
     CHECK_FAILS(add_passphrase("one more", &slot), LRB_E_LIMIT);
@@ -273,7 +227,7 @@ TEST(a_slot_of_another_storage_path_is_passed_over) {
     CHECK_OK(lrb_key_store_open(&r, f.storage, NULL, false, &err));
     for (int i = 0; i < 8; i++) {
         CHECK_OK(lrb_key_slot_new(&file_key, &(lrb_passphrase){(const uint8_t *)"right", 5}, cheap, i, &foreign, &err));
-        CHECK_OK(lrb_key_store_put(&r, "g", &foreign, &err));
+        CHECK_OK(lrb_key_store_put(&r, "g", &foreign, &file_key, &err));
     }
     lrb_key_store_close(&r);
     int code = LRB_E_NOMEM;
@@ -290,15 +244,15 @@ TEST(a_slot_of_another_storage_path_is_passed_over) {
 /* All that looks after slots, from a storage path that has none. */
 static int look_after_slots(void) {
     lrb_unlocked out;
-    lrb_key_slot added, *slots;
-    size_t count;
+    lrb_key_slot added;
+    lrb_keyring_listing here = {0};
     int code = with_key("h", true, &file_key, &out);
     if (!code) code = open_and_close("h", true, &file_key);
     if (!code) code = add_passphrase("another", &added);
     if (!code) code = with_passphrase("h", false, "another", &out);
-    if (!code) code = lrb_keyring_list(f.storage, &slots, &count, &err);
+    if (!code) code = lrb_keyring_list(f.storage, NULL, &here, &err);
+    lrb_free(here.slots);
     if (code) return code;
-    lrb_free(slots);
     return lrb_keyring_remove(f.storage, &file_key, added.id, &err);
 }
 

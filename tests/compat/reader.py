@@ -13,6 +13,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import reader_vectors as vectors
@@ -20,10 +21,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from reader_vectors import require
 
-NONE, RAW, RECIPE, BODY = 0, 1, 32, 33  # kinds of chunks, of entries, of records in a body, types of items
+NONE, RAW, RECIPE, BODY, ROWS = 0, 1, 32, 33, 2**32 - 1  # kinds of chunks; the number that seals a pack's rows
 SNAPSHOT, HOLD, RELEASE, DROP, CHECKPOINT = 1, 2, 3, 4, 10
 FACTS, ITEM, SKIPPED, FILE, DIRECTORY, SYMLINK = 1, 2, 3, 1, 2, 3
-ROWS = 2**32 - 1  # the number under which a pack's rows are sealed
 
 
 def sha256(data: bytes) -> bytes:
@@ -48,9 +48,7 @@ def derive(master: bytes, salt: bytes | None, info: bytes) -> bytes:
     return hmac.digest(hmac.digest(salt or bytes(32), master, "sha256"), info + b"\1", "sha256")
 
 
-class Seal:
-    """The keys of one repository; without a master key it is not sealed."""
-
+class Seal:  # the keys of one repository; without a master key it is not sealed
     def __init__(self, master: bytes | None, graph_id: str) -> None:
         self.master, self.number, self.graph_id = master, int(master is not None), graph_id.encode()
         self.repository_id = b""  # known once the first entry is read
@@ -66,28 +64,36 @@ class Seal:
         return hmac.digest(self.key(purpose), data, "sha256") if self.number else sha256(data)
 
 
+def key_of(text: bytes) -> bytes:  # in a key file, or in a recovery kit
+    lines = [b""] if len(text) == 32 else text.lower().split(b"\n")
+    kit = b"".join(b"".join(line.split()) for line in lines if not line.lstrip().startswith(b"#")).decode()
+    key = bytes.fromhex(kit[7:-8]) or text
+    require(key == text or (kit[:7], kit[-8:]) == ("lrbkey1", sha256(b"lrbkey1" + key).hex()[:8]), "the recovery kit")
+    return key
+
+
 def master_key(keys: Path, passphrase: bytes) -> bytes:
-    for path in sorted(keys.iterdir()):
-        slot = path.read_bytes()
-        kind, log2_n, r, p = slot[10:14]
+    slots, work = {path: path.read_bytes().ljust(208) for path in sorted(keys.iterdir())}, 1 << 25
+    gone = {slot[16:32]: slot for slot in slots.values() if slot[10] == 3}
+    for _, _, slot, path in sorted((x[16:32] in gone, x[12] * x[13] << (x[11] & 63), x, at) for at, x in slots.items()):
+        log2_n, r, p = slot[11:14]
+        work -= r * p << log2_n  # nothing for other kinds
         require(slot[:10] == b"lrbkey01\1\0" and sha256(slot[:176]) == slot[176:], path)
         require(log2_n <= 20 and r <= 32 and p <= 16 and 128 * r << log2_n <= 256 << 20, path)
-        if kind != 1 or (keys / f"{path.name}.removed").exists():
+        if slot[10] != 1 or work < 0:
             continue
-        key = hashlib.scrypt(passphrase, salt=slot[64:96], n=1 << log2_n, r=r, p=p, maxmem=512 << 20, dklen=32)
-        try:
+        with suppress(InvalidTag):
+            key = hashlib.scrypt(passphrase, salt=slot[64:96], n=1 << log2_n, r=r, p=p, maxmem=512 << 20, dklen=32)
             master = AESGCM(key).decrypt(bytes(12), slot[96:144], slot[:96])
-        except InvalidTag:
-            continue
-        require(derive(master, None, b"lightrag-bkp key id")[:16] == slot[32:48], path)
-        require(hmac.digest(derive(master, None, b"lightrag-bkp slot"), slot[:144], "sha256") == slot[144:176], path)
-        return master
+            mac_key = derive(master, None, b"lightrag-bkp slot")
+            genuine = [one for one in slots.values() if hmac.digest(mac_key, one[:144], "sha256") == one[144:176]]
+            require(derive(master, None, b"lightrag-bkp key id")[:16] == slot[32:48] and slot in genuine, path)
+            if gone.get(slot[16:32]) not in genuine:
+                return master
     raise ValueError("no key slot is opened by this passphrase")
 
 
-class Log:
-    """What the entries add up to: the snapshots, in order, each as its fields, and who holds them."""
-
+class Log:  # what the entries add up to: the snapshots, in order, each as its fields, and who holds them
     def __init__(self, directory: Path, seal: Seal) -> None:
         self.snapshots: dict[bytes, dict[int, bytes]] = {}
         self.holders: dict[bytes, set[bytes]] = {}
@@ -104,6 +110,8 @@ class Log:
         chain, salt, name_length, zeros2, packs, length, zeros3 = struct.unpack_from("<32s32sH2sII4s", data, 72)
         seal.repository_id = seal.repository_id or repository
         at = 152 + name_length + 40 * packs
+        if sealed and not seal.number:
+            raise ValueError("the repository is sealed: name its --passphrase-file or --key-file")
         require((magic, version, entry, repository) == (b"lrblog01", 1, int(path.name), seal.repository_id), path)
         require(sealed == seal.number and any(salt) == bool(sealed) and not any(zeros + zeros2 + zeros3), path)
         require(chain == previous or (not previous and (entry or not any(chain))), path)
@@ -130,9 +138,7 @@ class Log:
         self.kinds.append(kind)
 
 
-class Packs:
-    """All chunks of a repository, by id: where each lies, and its content."""
-
+class Packs:  # all chunks of a repository, by id: where each lies, and its content
     def __init__(self, directory: Path, seal: Seal) -> None:
         self.seal = seal
         self.rows: dict[bytes, tuple[Path, int, bytes]] = {}
@@ -169,7 +175,6 @@ class Packs:
         return kind, content
 
     def pieces(self, row: bytes) -> Iterator[vectors.Piece]:
-        """All data chunks below a row, in order."""
         name, kind, zeros, count = struct.unpack("<32sB3sI", row)
         found, content = self.chunk(name) if kind != NONE else (NONE, b"")
         length = {NONE: 0, RAW: count, BODY: count, RECIPE: 40 * count}.get(kind, len(content))
@@ -181,11 +186,9 @@ class Packs:
             yield kind, count, content
 
     def stream(self, row: bytes) -> Iterator[bytes]:
-        """The bytes of an item, or of a body."""
         return vectors.joined(self.pieces(row), plain=(NONE, RAW, BODY))
 
-    def body(self, root: bytes) -> dict[int, list[bytes]]:
-        """The values of all records of a snapshot's body, by type; the types come in order."""
+    def body(self, root: bytes) -> dict[int, list[bytes]]:  # the values of all records, by type
         data, at, last = b"".join(self.stream(root)), 0, FACTS
         records: dict[int, list[bytes]] = {FACTS: [], ITEM: [], SKIPPED: []}
         while at < len(data):
@@ -211,12 +214,10 @@ def write_item(packs: Packs, path: bytes, item: dict[int, bytes]) -> None:
     require((number(item[3]), item[52]) == (size, digest.digest()), path)
 
 
-def restore(repository: Path, snapshot_id: str, target: Path, master: bytes | None = None) -> None:
-    """Writes all items of a snapshot (or of "latest") to `target`, which is made."""
+def restore(repository: Path, snapshot_id: str, target: Path, master: bytes | None = None) -> None:  # makes `target`
     seal, data_hash = Seal(master, repository.name), hashlib.sha256()
-    snapshots = Log(repository / "log", seal).snapshots
-    latest = [fields for fields in snapshots.values() if 11 not in fields][-1:]
-    snapshot = latest[0] if snapshot_id == "latest" else snapshots[snapshot_id.encode()]
+    log = Log(repository / "log", seal).snapshots
+    snapshot = log[snapshot_id.encode()] if snapshot_id != "latest" else [x for x in log.values() if 11 not in x][-1]
     packs = Packs(repository / "packs", seal)
     items = {one[48]: one for one in map(dict, map(split_fields, packs.body(snapshot[8])[ITEM]))}
     require(list(items) == sorted(items) and len(items) == number(snapshot[9]), "the list of items")
@@ -235,15 +236,13 @@ def restore(repository: Path, snapshot_id: str, target: Path, master: bytes | No
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Restores a snapshot of lightrag-bkp without it.")
-    parser.add_argument("repository", type=Path)
-    parser.add_argument("snapshot")
-    for name in ("target", "--passphrase-file", "--key-file"):
+    for name in ("repository", "snapshot", "target", "--passphrase-file", "--key-file"):
         parser.add_argument(name, type=Path)
     given = parser.parse_args()
-    master = given.key_file.read_bytes() if given.key_file else None
     try:
+        master = key_of(given.key_file.read_bytes()) if given.key_file else None
         if given.passphrase_file:
             master = master_key(given.repository / "keys", given.passphrase_file.read_bytes().rstrip(b"\r\n"))
-        restore(given.repository, given.snapshot, given.target, master)
+        restore(given.repository, str(given.snapshot), given.target, master)
     except (ValueError, InvalidTag) as error:
         sys.exit(str(error) or "something sealed is damaged, or the key is another")

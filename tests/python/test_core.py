@@ -244,7 +244,8 @@ def test_every_allocation_failure_is_survived_when_sealed(tmp_path: Path, small_
         repo = _bridge.run_blocking(_bridge.open_job(str(tmp_path), "graph", True, key))
         _bridge.run_blocking(backup(repo, small_file))
         assert repo.body(repo.snapshots()[-1][0])[1]
-        assert len(_bridge.run_blocking(_bridge.key_slots_job(str(tmp_path)))) == 1
+        slots, sealed = _bridge.run_blocking(_bridge.key_slots_job(str(tmp_path), None))
+        assert len(slots) == 1 and sealed
         read_as_it_is(repo)
 
     survives_every_allocation_failure(attempt)

@@ -358,8 +358,31 @@ def test_a_slot_of_another_storage_path_is_passed_over_and_named(tmp_path: Path,
             graph = manager.register_graph("g", folder)
             graph.create_snapshot()
             (finding,) = graph.verify_snapshot().findings
-            assert finding.object == f"keys/{slot.name}" and "of another storage path" in finding.message
+            assert finding.object == f"keys/{slot.name}" and "not made with the key" in finding.message
         (storage / "graphs/g/keys" / slot.name).unlink()
+
+
+def test_a_removal_that_the_key_did_not_make_is_named_and_closes_nothing(
+    tmp_path: Path, folder: Path, program: Program
+) -> None:
+    """It has the right name, key id and digest, but no MAC: whoever can write to the storage path can make that."""
+    storage, kit = tmp_path / "storage", tmp_path / "kit"
+    with sync.BackupManager(storage, passphrase="p") as manager:
+        manager.register_graph("g", folder).create_snapshot()
+        key_file(kit, manager.recovery_kit().encode())
+        (slot,) = manager.list_key_slots()
+    whole = (storage / "graphs/g/keys" / slot.slot_id).read_bytes()
+    forged = whole[:10] + b"\3" + bytes(5) + whole[16:64] + bytes(80) + b"?" * 32
+    removal = storage / "graphs/g/keys" / f"{slot.slot_id}.removed"
+    removal.write_bytes(forged + hashlib.sha256(forged).digest())
+    with sync.BackupManager(storage, passphrase="p") as manager:
+        graph = manager.register_graph("g", folder)
+        graph.create_snapshot()
+        (finding,) = graph.verify_snapshot().findings
+        assert finding.object == f"keys/{removal.name}" and "not made with the key" in finding.message
+    answer = program("passphrase", "list", "--storage", storage, "--key-file", kit)
+    assert slot.slot_id[:12] in answer.out and removal.name in answer.err
+    assert "what is stored here is sealed" in program("passphrase", "list", "--storage", storage).out
 
 
 def test_slots_that_are_all_of_another_storage_path_hide_nothing(tmp_path: Path, folder: Path) -> None:
@@ -377,7 +400,7 @@ def test_slots_that_are_all_of_another_storage_path_hide_nothing(tmp_path: Path,
         graph.restore("latest", tmp_path / "target")
         assert (tmp_path / "target/notes").read_text() == "first"
         (finding,) = graph.verify_snapshot().findings
-        assert "of another storage path" in finding.message
+        assert "not made with the key" in finding.message
     with sync.BackupManager(two, key_file=kit) as manager, pytest.raises(LockedError, match="another one"):
         manager.register_graph("g").list_snapshots()
 
