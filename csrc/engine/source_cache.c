@@ -9,7 +9,7 @@
 #include "base/wire.h"
 
 enum { CLEAR_BYTES = 48, HEADER_MAX_BYTES = CLEAR_BYTES + LRB_SALT_BYTES, FRAME_HEAD_BYTES = 4, FIXED_BYTES = 2 + 5 * 8 + 32 + LRB_ROW_BYTES, NAME_ROOM = 64, BLOCK_BYTES = 64 << 10 };
-static const char MAGIC[8] = {'l', 'r', 'b', 's', 'r', 'c', 's', '1'};
+static const char MAGIC[8] = {'l', 'r', 'b', 's', 'r', 'c', 's', '2'};
 
 /* Labels are paths of any length: the name is their digest, of which a sealed repository lets nobody guess the path. */
 static int file_name(const lrb_vault *vault, const char *label, char out[NAME_ROOM], lrb_err *err) {

@@ -1,6 +1,6 @@
 /* cache/sources-<label>: what a source's files looked like when they were last backed up, so that unchanged files are not read.
  *
- *   0 "lrbsrcs1" | 8 version u16 | 10 zero[6] | 16 repository id[16] | 32 observed i64 (ns) | 40 records u64
+ *   0 "lrbsrcs2" | 8 version u16 | 10 zero[6] | 16 repository id[16] | 32 observed i64 (ns) | 40 records u64
  *   records: name length u16 | name | device u64 | inode u64 | size u64 | mtime i64 | ctime i64 | SHA-256[32] | root row[40]
  *   SHA-256 of all before[32]
  *
@@ -10,7 +10,8 @@
  *
  * A record serves as "the same bytes" only when device, inode, size, mtime and ctime are equal and both times lie at least
  * LRB_SAFE_MARGIN_NS before `observed`: a file changed within the clock's tick after it was looked at would otherwise look unchanged. Otherwise it
- * serves as the recipe to compare with. Disposable: any defect means "no cache". Written without fsync, by rename.
+ * serves as the recipe to compare with. What an earlier version wrote ("lrbsrcs1") is no cache: it did not compare its two
+ * readings of a file, and a recipe of other bytes than its digest's would go from snapshot to snapshot. Disposable: any defect means "no cache". Written without fsync, by rename.
  */
 #ifndef LRB_ENGINE_SOURCE_CACHE_H
 #define LRB_ENGINE_SOURCE_CACHE_H

@@ -126,6 +126,30 @@ TEST(every_flipped_or_missing_byte_means_no_cache) {
     close_scene(&s);
 }
 
+/* Its recipes may be of other bytes than its digests. */
+TEST(what_an_earlier_version_wrote_is_no_cache) {
+    scene s;
+    lrb_err err;
+    bool found, unread[2];
+    uint8_t bytes[4096], digest[LRB_DIGEST_BYTES];
+    CHECK_OK(open_scene(&s, &err));
+    CHECK(find_cache(&s));
+    FILE *file = fopen(s.cache, "rb+");
+    size_t count = fread(bytes, 1, sizeof bytes, file);
+    CHECK(count > sizeof digest && count < sizeof bytes && !memcmp(bytes, "lrbsrcs2", 8));
+    for (char version = '1'; version <= '2'; version++) {
+        bytes[7] = (uint8_t)version;
+        CHECK_OK(lrb_sha256(bytes, count - sizeof digest, digest, &err));
+        memcpy(bytes + count - sizeof digest, digest, sizeof digest);
+        rewind(file);
+        CHECK(fwrite(bytes, 1, count, file) == count && !fflush(file));
+        CHECK_OK(load(&s, "test", &found, unread, &err));
+        CHECK(found == (version == '2'));
+    }
+    fclose(file);
+    close_scene(&s);
+}
+
 TEST(every_failing_allocation_while_loading_is_survived) {
     scene s;
     lrb_err err;
@@ -173,6 +197,7 @@ TEST(every_failing_allocation_while_saving_costs_only_the_cache) {
 }
 
 static void run_all(void) {
+    RUN(what_an_earlier_version_wrote_is_no_cache);
     RUN(every_failing_allocation_while_loading_is_survived);
     RUN(every_failing_allocation_while_saving_costs_only_the_cache);
     RUN(young_files_are_read_and_settled_ones_are_not);

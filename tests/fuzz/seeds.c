@@ -465,7 +465,7 @@ static void put_source(lrb_buf *b, const char *name, int64_t observed_ns) {
 }
 
 static void seed_sources(lrb_buf *b, int64_t observed_ns, const char *name) {
-    put(b, "lrbsrcs1\1\0", 10), put_zeros(b, 22);
+    put(b, "lrbsrcs2\1\0", 10), put_zeros(b, 22);
     MUST_OK(lrb_wire_u64(b, (uint64_t)observed_ns, &err));
     MUST_OK(lrb_wire_u64(b, 3, &err));
     put_source(b, "a", observed_ns), put_source(b, "aa", observed_ns), put_source(b, "c", observed_ns);
