@@ -49,7 +49,8 @@ $(VENV)/.built: $(VENV)/.installed setup.py $(CORE_C) $(HEADERS)
 	@touch $@
 
 test-py: $(VENV)/.built test-tools ## pytest and the house test
-	@$(PY) -m pytest -n 3 # of two processors: a third of the time is waiting for disks and processes
+	@# The program is started a thousand times: not compiled anew each time, whatever the environment says.
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 3 # of two processors: a third of the time is waiting for disks and processes
 
 TOOLS := $(BUILD)/tools
 test-tools: $(TOOLS)/toxiproxy-server ## what tests need beside Python and C: Toxiproxy, built with Go
