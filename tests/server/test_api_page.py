@@ -123,6 +123,36 @@ def test_what_is_there_already_or_over_is_a_conflict(running: RunningServer) -> 
     assert (taken.status, running.ask("DELETE", operation).status) == (201, 409)
 
 
+@pytest.mark.parametrize("status", [412, 502])
+def test_work_that_fails_says_the_same_to_who_waits_and_in_its_operation(running: RunningServer, status: int) -> None:
+    path, code = what_fails(running, status)
+    waited = running.ask("POST", path, {})
+    assert (waited.status, waited.headers["content-type"]) == (status, "application/problem+json")
+    assert (waited.document["status"], waited.document["code"], waited.document["instance"]) == (
+        status,
+        code,
+        server.ROUTES + path,
+    )
+    begun = running.ask("POST", path, {}, Prefer="")
+    assert begun.status == 202
+    operation = running.ended(begun.document["operation_id"])
+    assert operation["state"] == "failed"
+    assert operation["error"].keys() == waited.document.keys()
+    same = ("type", "title", "status", "code", "instance")
+    assert [operation["error"][name] for name in same] == [waited.document[name] for name in same]
+
+
+def what_fails(running: RunningServer, status: int) -> tuple[str, str]:
+    """A request for long work that ends so, and the code it ends with."""
+    if status == 412:  # nothing was brought back that could be undone
+        point = running.ask("POST", "/recovery/checkpoints", {"graph_ids": ["support"], "description": "never used"})
+        return f"/recovery/checkpoints/{point.document['checkpoint_id']}/undo", "REFUSED"
+    running.snapshot("support")
+    nobody = running.ask("POST", "/replication/targets", {"name": "nobody", "base_url": "http://127.0.0.1:9"})
+    running.ask("PUT", f"/replication/graphs/support/targets/{nobody.document['target_id']}")
+    return "/replication/graphs/support/replicate", "NOT_REPLICATED"
+
+
 @pytest.mark.parametrize(
     ("scope", "status", "method", "path"),
     [

@@ -73,8 +73,11 @@ def snapshots_are_gated_and_quiesced(running: RunningServer, tmp_path: Path) -> 
     running.insert(texts(0, 8))
     until(lambda: running.status()["busy"] and (tmp_path / "rag_storage" / "vdb_chunks.json").exists(), "it works")
     taken = running.snapshot(GRAPH)
-    assert running.status()["busy"], "nothing was waited for"
     assert taken["consistency"] == "gated"
+    refused = running.ask("POST", f"/backup/graphs/{GRAPH}/snapshots/{taken['backup_id']}/restore", {})
+    assert running.status()["busy"], "nothing was waited for"
+    assert (refused.status, refused.document["code"]) == (409, "BUSY")
+    assert refused.headers["content-type"] == "application/problem+json"
     running.wait_until_idle()
     idle = running.snapshot(GRAPH)
     assert (idle["consistency"], idle["verdict"]) == ("quiesced", "usable")

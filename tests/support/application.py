@@ -8,16 +8,18 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 TESTS = Path(__file__).parent.parent
 
 
 @contextlib.contextmanager
-def started(storage: Path, graphs: Mapping[str, Path]) -> "Iterator[tuple[str, subprocess.Popen[str]]]":
-    """Its address, and its process."""
-    words = [sys.executable, "-m", "support.application", str(storage)]
+def started(
+    storage: Path, graphs: Mapping[str, Path], before: Sequence[str] = ()
+) -> "Iterator[tuple[str, subprocess.Popen[str]]]":
+    """Its address, and its process. `before`: the words of a command that runs it."""
+    words = [*before, sys.executable, "-m", "support.application", str(storage)]
     words += [f"{name}={place}" for name, place in graphs.items()]
     with subprocess.Popen(words, cwd=TESTS, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -62,6 +62,14 @@ class RunningServer:
         except urllib.error.HTTPError as error:
             return _read(error)
 
+    def ended(self, operation_id: str, deadline_s: float = 60.0) -> dict[str, Any]:
+        """An operation once it is over."""
+        until = time.monotonic() + deadline_s
+        while (found := self.ask("GET", f"/operations/{operation_id}").document)["state"] == "running":
+            assert time.monotonic() < until, found
+            time.sleep(0.1)
+        return dict(found)
+
     def snapshot(self, graph_id: str) -> dict[str, Any]:
         """Takes one."""
         answer = self.ask("POST", f"/backup/graphs/{graph_id}/snapshots", {})
