@@ -101,20 +101,20 @@ class Readable:
     def __init__(self, content: int | bytes) -> None:
         self._content = content
 
-    async def part(self, offset: int, length: int) -> tuple[bytes, str]:
-        """A part, and its `Content-Digest`.
+    async def part(self, offset: int, room: memoryview) -> tuple[memoryview, str]:
+        """As much as there is room for, which is there or in memory anyway, and its `Content-Digest`.
 
         Raises:
             DamagedError: there is less.
         """
-        return await _read(lambda: self._part(offset, length))
+        return await _read(lambda: self._part(offset, room))
 
-    def _part(self, offset: int, length: int) -> tuple[bytes, str]:
+    def _part(self, offset: int, room: memoryview) -> tuple[memoryview, str]:
         if isinstance(self._content, bytes):
-            found = self._content[offset : offset + length]
+            found = memoryview(self._content)[offset : offset + len(room)]
         else:
-            found = os.pread(self._content, length, offset)
-        if len(found) != length:
+            found = room[: os.preadv(self._content, [room], offset)]
+        if len(found) != len(room):
             raise DamagedError("a pack is shorter than the log says: verify says what that costs")
         return found, protocol.content_digest(found, "adler")
 

@@ -195,8 +195,9 @@ class Shipment:
 
     async def _send(self, kind: str, name: str, content: Readable, size: int, offset: int) -> None:
         """The rest of one object, part by part."""
+        room = memoryview(bytearray(min(protocol.BODY_BYTES, size - offset)))  # of each part: new memory is dear
         while True:
-            part, digest = await content.part(offset, min(protocol.BODY_BYTES, size - offset))
+            part, digest = await content.part(offset, room[: size - offset])
             answer = await self._put_part(kind, name, part, digest, size, offset)
             self._count(name, offset + len(part))
             reached, is_complete = self._read(answers.progress, answer)
@@ -213,7 +214,7 @@ class Shipment:
             self.accepted_bytes += upto - before
             self._reached[name] = upto
 
-    async def _put_part(self, kind: str, name: str, part: bytes, digest: str, size: int, offset: int) -> Answer:
+    async def _put_part(self, kind: str, name: str, part: memoryview, digest: str, size: int, offset: int) -> Answer:
         headers = self._headers | {
             protocol.KIND_HEADER: kind,
             protocol.OFFSET_HEADER: str(offset),
