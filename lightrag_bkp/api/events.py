@@ -49,7 +49,8 @@ async def list_events(
 ) -> Response:
     """With `Accept: text/event-stream` those to come, and those since `Last-Event-ID`; else all, the newest first."""
     if STREAM in request.headers.get("accept", ""):
-        begun = await asyncio.to_thread(context.events.newest) if last_event_id is None else last_event_id
+        newest = await asyncio.to_thread(context.events.newest)
+        begun = newest if last_event_id is None else last_event_id if last_event_id <= newest else 0
         stream = _stream(context, caller, graph_id, begun)
         return StreamingResponse(stream, media_type=STREAM, headers={"Cache-Control": "no-store"})
     rows, total = await asyncio.to_thread(context.events.page, paged.offset, paged.page_size, graph_id)
@@ -61,7 +62,7 @@ async def _stream(context: Context, caller: Caller, graph_id: str | None, last: 
     """Events of every process, as the database shows them; a comment now and then keeps the connection open."""
     loop = asyncio.get_running_loop()
     begun = said = loop.time()
-    yield f"retry: {RETRY_MS}\n\n"
+    yield f"id: {last}\nretry: {RETRY_MS}\n\n"  # who hears of nothing until the end comes again from here
     while loop.time() - begun < LONGEST_S:
         try:
             rows = await asyncio.to_thread(context.events.after, last, _AT_ONCE, graph_id)

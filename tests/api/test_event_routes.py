@@ -116,3 +116,17 @@ def test_a_row_that_cannot_be_told_ends_the_stream_and_no_more(
 def test_a_strange_id_is_refused(web: Web) -> None:
     answer = web.ask("GET", "/events", Last_Event_ID="the last")
     assert (answer.status, answer.slug) == (422, "invalid")
+
+
+@pytest.mark.parametrize("last", [None, "9223372036854775807"])
+def test_who_heard_nothing_comes_again_to_what_happened_meanwhile(web: Web, plain: Kept, last: str | None) -> None:
+    """The stream says where it begins before anything happens; of a database that is new that is its beginning."""
+    newest = web.ask("GET", "/events", Accept="application/json").document["events"]
+    headers = {"X-API-Key": KEY, "Accept": "text/event-stream"} | ({} if last is None else {"Last-Event-ID": last})
+    with web.client.stream("GET", f"{web.url}{PREFIX}/events", headers=headers) as answer:
+        first = next(answer.iter_lines())
+    begun = newest[0]["event_id"] if newest and last is None else 0
+    assert first == f"id: {begun}"
+    taken(web, plain)
+    (event,) = heard(web, begun, 1)
+    assert event["event_id"] > begun
