@@ -230,8 +230,8 @@ async def change_hold(graph: Keeping, op: Literal["hold", "release"], snapshot_i
 
 
 def _refuse_point(holder: str) -> str:
-    """Returns `holder` when it can hold and is no recovery point: what one holds, its records vouch for. Nor may it look
-    like one where it is listed, or like nothing at all.
+    """Returns `holder` when it can hold and is no recovery point: what one holds, its records vouch for. Nor may it
+    look like one where it is listed, or like nothing at all.
     """
     if not arguments.check_characters(holder, "holder").strip():
         raise InvalidInputError("a holder of blanks alone would be seen by nobody: name who holds")
