@@ -59,34 +59,36 @@ def alone(working_dir: str, workspace: str = "") -> Iterator[None]:
 
 @asynccontextmanager
 async def unserved(working_dir: str, workspace: str, server_url: str | None, *, check: bool) -> AsyncIterator[None]:
-    """As `refuse_served`, and then as `alone`; without `check` as nothing."""
-    if not check:
-        yield
-        return
-    await refuse_served(working_dir, workspace, server_url)
-    with alone(working_dir, workspace):
-        yield
-
-
-async def refuse_served(working_dir: str, workspace: str, server_url: str | None) -> None:
-    """Looks for a LightRAG server that has a graph open: ours by its lock, any by what it says itself. One that does
-    not answer, or not to us, is not seen.
+    """As `alone`, and looks for any LightRAG server that has the graph open by what it says itself: one that does not
+    answer, or not to us, is not seen.
 
     Args:
-        server_url: of a server that is known for this graph, or None.
+        server_url: of a server that is known for this graph, or None. check: without it as nothing.
 
     Raises:
         RefusedError: one is up.
     """
-    with alone(working_dir, workspace):
-        pass
-    if server_url is None:
+    if not check:
+        yield
         return
+    with alone(working_dir, workspace):
+        if server_url is not None and await _says_it_serves(server_url, working_dir, workspace):
+            raise _refusal(working_dir, workspace, f"the LightRAG server at {server_url} has it open")
+        yield
+
+
+async def refuse_served(working_dir: str, workspace: str, server_url: str | None) -> None:
+    """As `unserved`, for this moment only."""
+    async with unserved(working_dir, workspace, server_url, check=True):
+        pass
+
+
+async def _says_it_serves(url: str, working_dir: str, workspace: str) -> bool:
     from .server_status import KEY_VARIABLE, Server  # only where a server is named: it costs start-up time
 
     with suppress(ServerError, ConfigurationError):
-        if await Server(server_url, os.environ.get(KEY_VARIABLE)).serves(working_dir, workspace):
-            raise _refusal(working_dir, workspace, f"the LightRAG server at {server_url} has it open")
+        return await Server(url, os.environ.get(KEY_VARIABLE)).serves(working_dir, workspace)
+    return False
 
 
 def _locked(fd: int, how: int) -> bool:
