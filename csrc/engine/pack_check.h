@@ -1,4 +1,4 @@
-/* Is one pack what the log says it is? In pieces of about a MiB, so that one thread never disappears into it.
+/* Is one pack what the log says it is? In pieces, each read once, so that one thread never disappears into it.
  *
  * Always: it exists with its exact size, and header and trailer hold. With `digests` besides: the SHA-256 of its
  * bytes is its name, and the chunks asked for decode to content with their id; those that do not are collected in
