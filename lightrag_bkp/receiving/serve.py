@@ -70,7 +70,7 @@ def serve(
             f"receiving needs {error.name}: pip install 'lightrag-bkp[receive]'", target=error.name or ""
         ) from None
     _check_certificate(certificate, private_key)
-    listening = _listen(host, port)
+    listening = listening_on(host, port)
     config = uvicorn.Config(
         application,
         ssl_certfile=certificate,
@@ -93,15 +93,24 @@ def serve(
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listening_on(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        StorageError: it cannot.
+    """
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         is_of_a_name = isinstance(error, socket.gaierror) or not error.errno
         said = error.strerror or error if is_of_a_name else os.strerror(error.errno or 0)  # its own repeats the address
         raise StorageError(
             f"{host}:{port} cannot be listened on: {said}", errno=error.errno or 0, op="listen"
         ) from error
+    # What it accepts inherits this, which asyncio sets for connections of its own alone: an answer is written in two
+    # pieces, and the second one waited 40 ms for the first to be acknowledged.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _check_certificate(certificate: str | None, private_key: str | None) -> None:

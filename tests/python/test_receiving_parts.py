@@ -1,6 +1,7 @@
 """Pieces of the receiver by themselves: frames of bytes from strangers, and the application below another server's."""
 
 import hashlib
+import socket
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ from lightrag_bkp.receiving import frames
 from lightrag_bkp.receiving.app import ReceiveApplication
 from lightrag_bkp.receiving.here import open_receiver
 from lightrag_bkp.receiving.protocol import BASE_PATH
-from lightrag_bkp.receiving.serve import is_loopback, parse_listen
+from lightrag_bkp.receiving.serve import is_loopback, listening_on, parse_listen
 from lightrag_bkp.sync import BackupManager
 
 
@@ -89,3 +90,11 @@ async def test_it_works_mounted_in_another_server(tmp_path: Path, prefix: str) -
 def test_where_to_listen(text: str, host: str, port: int, loopback: bool) -> None:
     assert parse_listen(text) == (host, port)
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_no_answer_waits_for_its_beginning_to_be_acknowledged(host: str) -> None:
+    with listening_on(host, 0) as listening, socket.create_connection(listening.getsockname()[:2]):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
