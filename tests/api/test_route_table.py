@@ -1,5 +1,6 @@
 """The routes as a whole: what the OpenAPI document says, who may, and what answers where nothing is."""
 
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from lightrag_bkp.api.problems import MEDIA_TYPE, MOST_BODY_BYTES, TABLE, proble
 from lightrag_bkp.errors import CORE_ERRORS, ConfigurationError, InternalError
 
 TESTS = Path(__file__).parent.parent
+API_PAGE = TESTS.parent / "docs" / "api.md"
 OPEN = ("/health/live", "/health/ready")
 """What answers without a key."""
 
@@ -42,6 +44,24 @@ def test_every_route_says_which_problems_it_has(manager: BackupManager) -> None:
             if int(status) >= 400 and path not in OPEN:
                 assert list(said["responses"][status]["content"]) == [MEDIA_TYPE], (path, method, status)
     assert "BackupProblem" in app.openapi()["components"]["schemas"]
+
+
+def test_the_page_names_every_member_of_every_body(manager: BackupManager) -> None:
+    document = application(manager).openapi()
+    models = document["components"]["schemas"]
+    section = API_PAGE.read_text("utf-8").partition("## Bodies\n")[2].partition("\n## ")[0]
+    told: dict[str, set[str]] = {}
+    for places, members in re.findall(r"^\| (.*/.*?) \| (.*) \|$", section, re.M):
+        names = set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", members)))
+        told |= dict.fromkeys(re.findall(r"`(/[^`]*)`", places), names)
+    known = {}
+    for path, methods in document["paths"].items():
+        for method in methods.values():
+            said = json.dumps(method.get("requestBody", {}))
+            for model in re.findall(r"#/components/schemas/(\w+)", said):
+                place = re.sub(r"\{(?!graph_id)\w+\}", "{id}", path.removeprefix(PREFIX))
+                known[place] = set(models[model]["properties"])
+    assert told == known
 
 
 def test_nothing_answers_without_a_key(web: Web, manager: BackupManager) -> None:
