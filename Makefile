@@ -49,8 +49,9 @@ $(VENV)/.built: $(VENV)/.installed setup.py $(CORE_C) $(HEADERS)
 	@touch $@
 
 test-py: $(VENV)/.built test-tools ## pytest and the house test
-	@# The program is started a thousand times: not compiled anew each time, whatever the environment says.
-	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 3 # of two processors: a third of the time is waiting for disks and processes
+	@# The program is started a thousand times: not compiled anew each time, whatever the environment says. Whole
+	@# thirds, of which whoever is done takes some, start a module's servers less often than ever smaller pieces.
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 3 --dist worksteal # of two processors: a third of the time is waiting for disks and processes
 
 TOOLS := $(BUILD)/tools
 test-tools: $(TOOLS)/toxiproxy-server ## what tests need beside Python and C: Toxiproxy, built with Go
@@ -58,10 +59,10 @@ $(TOOLS)/toxiproxy-server: scripts/test-tools | $(VENV)/.installed
 	@echo "building Toxiproxy"
 	@scripts/test-tools $(PY) $(TOOLS)
 
+STUBTEST = $(PY) -m mypy.stubtest lightrag_bkp._core lightrag_bkp._probe
 lint: $(VENV)/.built ## ruff, mypy --strict, the stub against the core, and the C core without a warning
 	@$(PY) -m ruff check .
-	@$(PY) -m mypy
-	@$(PY) -m mypy.stubtest lightrag_bkp._core lightrag_bkp._probe >/dev/null || $(PY) -m mypy.stubtest lightrag_bkp._core lightrag_bkp._probe
+	@$(PY) -m mypy & types=$$!; $(STUBTEST) >/dev/null || $(STUBTEST); stub=$$?; wait $$types && exit $$stub
 
 BENCH ?= peers scale
 bench: $(VENV)/.built ## the measured bars: beside restic, borg, rustic and cp (SIZE_MB=600), and at scale (BENCH=scale)
