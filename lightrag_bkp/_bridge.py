@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import _core, config
@@ -389,7 +390,7 @@ def start_prober() -> "Prober":
     """A thread that probes replication targets. Its module is loaded only now: libcurl comes with some thirty more."""
     from . import _probe
 
-    _probe.set_error_classes(dict(CORE_ERRORS))
+    _name_errors_of_probe()
     return _probe.Prober()
 
 
@@ -397,4 +398,13 @@ def address_reach(packed: bytes) -> str:
     """Where an IP address of 4 or 16 bytes leads: "public", "loopback", "private" or "never", as for the prober."""
     from . import _probe
 
+    _name_errors_of_probe()
     return _probe.address_reach(packed)
+
+
+@cache
+def _name_errors_of_probe() -> None:
+    """Before the module is used in any way."""
+    from . import _probe
+
+    _probe.set_error_classes(dict(CORE_ERRORS))

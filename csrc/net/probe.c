@@ -74,7 +74,7 @@ static bool set_connection(CURL *easy, target *target) {
     SET(CURLOPT_TIMEOUT_MS, (long)target->total_ms);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L); /* else giving up on a name waits until its lookup ends */
-    SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* each new connection asks anew; and the cache is walked at every probe */
+    SET(CURLOPT_DNS_CACHE_TIMEOUT, target->is_name ? 0L : -1L); /* each new connection asks anew, where there is a name to ask for */
     return true;
 }
 
@@ -106,7 +106,7 @@ static bool set_request(CURL *easy, target *target) {
     SET(CURLOPT_REQUEST_TARGET, target->path);
     SET(CURLOPT_HTTPHEADER, target->headers);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_BUFFERSIZE, 2048L); /* a receiver's answer fits; every target has a buffer */
+    SET(CURLOPT_BUFFERSIZE, 1024L); /* a receiver's answer fits; every target has a buffer */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* one probe, one connection: nothing to multiplex */
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_WRITEDATA, target);
@@ -134,7 +134,8 @@ int lrb_probe_begin(target *target, size_t *resolving, lrb_err *err) {
         lrb_probe_clear(target);
         return lrb_err_nomem(err, "probe");
     }
-    curl_easy_setopt(target->easy, CURLOPT_FRESH_CONNECT, target->probes % LRB_PROBE_COLD_EVERY == 0 ? 1L : 0L);
+    bool cold = target->probes % LRB_PROBE_COLD_EVERY == 0 || target->is_failing; /* which left no connection to look for */
+    curl_easy_setopt(target->easy, CURLOPT_FRESH_CONNECT, cold ? 1L : 0L);
     target->header_bytes = 0;
     target->refused = REFUSED_NOT;
     target->is_too_long = target->is_own_fault = false;

@@ -90,7 +90,7 @@ void lrb_schedule_clear(schedule *schedule);
 
 /* libcurl walks the connections of a multi handle at the end of every transfer, and keeps their timers in one tree: in
  * groups, what a probe costs does not grow with the number of targets. */
-enum { LRB_GROUP_TARGETS = 32 };
+enum { LRB_GROUP_TARGETS = 16 };
 
 typedef struct group {
     lrb_prober *prober;
