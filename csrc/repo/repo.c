@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/wire.h"
+#include "repo/agreement.h"
 #include "repo/keyring.h"
 #include "repo/replica.h"
 #include "repo/repo_private.h"
@@ -162,11 +163,20 @@ static int look_again(lrb_repo *repo, bool *found, uint64_t *highest, lrb_err *e
     return lrb_err_set(err, LRB_E_DAMAGED, "open", "log", "the log is empty while packs/ is not; restore log/" REMEDY);
 }
 
+static int agree(const lrb_repo *repo, bool sealed, lrb_err *err) {
+    int graphs = -1;
+    int code = lrb_fs_open_dir(repo->root_dir, "..", &graphs, err);
+    if (!code) code = lrb_agreement_reach(graphs, sealed, err);
+    lrb_fs_close(graphs);
+    return code;
+}
+
 /* Entry 0 fixes the repository id. Two creators race for it; the loser reads the winner's. */
 static int create_first_entry(lrb_repo *repo, const lrb_key *key, lrb_err *err) {
     lrb_keyring_sight slots = {0};
     int code = key ? LRB_OK : lrb_keyring_look(repo->root_dir, NULL, &slots, err);
     if (!code && slots.any) code = beside_sealed(repo, err);
+    if (!code) code = agree(repo, key != NULL, err);
     if (code) return code;
     lrb_entry entry = {.kind = LRB_ENTRY_CHECKPOINT, .time_ns = lrb_clock_wall_ns()};
     snprintf(entry.graph_id, sizeof entry.graph_id, "%s", repo->graph_id);

@@ -457,8 +457,8 @@ def test_sealed_and_unsealed_never_mix(tmp_path: Path, folder: Path, monkeypatch
     for name in ("g", "beside"):
         with pytest.raises(LockedError, match="not sealed, but a passphrase or key file is named"):
             sync.BackupManager(plain, passphrase="p").register_graph(name, folder).create_snapshot()
-    assert sorted(path.name for path in (plain / "graphs").iterdir()) == ["g"]
-    assert sorted(path.name for path in (sealed / "graphs").iterdir()) == ["g"]
+    assert sorted(path.name for path in (plain / "graphs").iterdir()) == [".sealing", "g"]
+    assert sorted(path.name for path in (sealed / "graphs").iterdir()) == [".sealing", "g"]
 
     monkeypatch.setenv("LIGHTRAG_BACKUP_PASSPHRASE", "p")  # holds wherever the storage path comes from
     assert len(sync.BackupManager(sealed).register_graph("g").list_snapshots()) == 1
