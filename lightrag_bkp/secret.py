@@ -39,7 +39,16 @@ class Secret:
         """The passphrase itself, as text (UTF-8) or bytes."""
         if not isinstance(value, str | bytes):
             raise InvalidInputError(f"{origin} must be a text or bytes, and is a {type(value).__name__}")
-        return cls(origin, value=value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value)
+        try:
+            words = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+        except UnicodeEncodeError:
+            words = None  # that error holds the passphrase: ours is raised outside of it, so that no traceback shows it
+        if words is None:
+            raise InvalidInputError(
+                f"the passphrase of {origin} has half a character in it (a lone surrogate): name it as bytes",
+                target=origin,
+            )
+        return cls(origin, value=words)
 
     @classmethod
     def passphrase_file(cls, path: str | os.PathLike[str], origin: str = "passphrase_file") -> Self:

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -156,6 +157,18 @@ def test_no_repr_and_no_message_says_the_passphrase(tmp_path: Path, folder: Path
     shown = [repr(settings), repr(manager.manager.keyring), repr(Secret.passphrase("swordfish")), str(wrong.value)]
     shown += [repr(vars(manager.manager)), repr(vars(graph.graph)), repr(wrong.value)]
     assert not any("swordfis" in text for text in shown)
+
+
+def test_a_passphrase_that_is_no_text_is_refused_and_shown_nowhere(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(InvalidInputError, match="half a character") as refused:
+        sync.BackupManager(tmp_path / "storage", passphrase="hunter2-\ud800")
+    with sync.BackupManager(tmp_path / "storage", passphrase="p") as manager:
+        manager.register_graph("g", folder).create_snapshot()
+        with pytest.raises(InvalidInputError, match="half a character") as added:
+            manager.add_passphrase("hunter2-\ud800")
+    for caught in (refused, added):
+        assert caught.value.__context__ is None
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value)).replace('"hunter2-\\ud800"', "")
 
 
 def test_the_program_neither_logs_nor_passes_on_the_passphrase(program: Program, folder: Path) -> None:
