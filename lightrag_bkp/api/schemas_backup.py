@@ -34,7 +34,7 @@ class SnapshotBody(Body):
 class RestoreBody(Body):
     """What is brought back, where the graph lives. `workspace`: a clone, into another workspace beside it."""
 
-    items: list[AnyText] | None = None
+    items: Annotated[list[AnyText], Field(min_length=1)] | None = None
     dry_run: bool = False
     workspace: Annotated[str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,254})?$")] | None = None
     replace: bool = False

@@ -109,6 +109,8 @@ def test_single_items_and_clones_come_back(web: Web, graph: Kept) -> None:
         (graph.directory / name).write_text("{}")
     only = web.waited("POST", path, {"items": ["kv_store_full_docs.json"], "allow_unusable": True}).document
     assert [one["name"] for one in only["items"]] == ["kv_store_full_docs.json"]
+    none = web.waited("POST", path, {"items": []})  # of a filter that let nothing through: nothing would come back
+    assert (none.status, none.slug) == (422, "invalid")
     assert (graph.directory / "kv_store_text_chunks.json").read_text() == "{}"
     clone = web.waited("POST", path, {"workspace": "copy"}).document
     assert Path(clone["target_dir"]) == graph.directory / "copy"
