@@ -56,12 +56,14 @@ static int propose(int graphs_dir, bool sealed, lrb_err *err) {
     return LRB_OK;
 }
 
-int lrb_agreement_reach(int graphs_dir, bool sealed, lrb_err *err) {
+int lrb_agreement_reach(int graphs_dir, const char *place, bool sealed, lrb_err *err) {
     int code = compare(graphs_dir, sealed, err);
     if (code == LRB_E_NOT_FOUND) {
         lrb_err_clear(err);
         code = propose(graphs_dir, sealed, err);
         if (!code) code = compare(graphs_dir, sealed, err);
+        if (code == LRB_E_UNSUPPORTED)
+            return lrb_err_set(err, code, "link", place, "the file system refused a hard link; use one with them for %.200s", place);
     }
     return code ? code : lrb_fs_sync(graphs_dir, "graphs", err); /* also what another has made and not synced yet */
 }

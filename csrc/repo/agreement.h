@@ -12,7 +12,8 @@
 
 #include "base/err.h"
 
-/* LOCKED, in one sentence, when the opposite was decided; DAMAGED when nobody can tell. */
-int lrb_agreement_reach(int graphs_dir, bool sealed, lrb_err *err);
+/* LOCKED, in one sentence, when the opposite was decided; DAMAGED when nobody can tell; UNSUPPORTED, naming `place`, where there are no
+ * hard links. */
+int lrb_agreement_reach(int graphs_dir, const char *place, bool sealed, lrb_err *err);
 
 #endif

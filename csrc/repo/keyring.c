@@ -60,7 +60,7 @@ static int without_slots(const lrb_key_store *r, const lrb_secret *secret, bool 
 /* The first slot of a storage path, and with it its key. */
 static int create_first(lrb_key_store *r, const lrb_secret *secret, lrb_unlocked *out, lrb_err *err) {
     lrb_key_slot slot;
-    int code = lrb_agreement_reach(r->graphs_dir, true, err);
+    int code = lrb_agreement_reach(r->graphs_dir, r->path, true, err);
     if (!code && !secret->key) code = lrb_random_bytes(out->key.bytes, sizeof out->key.bytes, err);
     if (secret->key) out->key = *secret->key;
     if (!code) code = lrb_key_slot_new(&out->key, secret->passphrase, lrb_passphrase_cost, lrb_clock_wall_ns(), &slot, err);

@@ -166,7 +166,7 @@ static int look_again(lrb_repo *repo, bool *found, uint64_t *highest, lrb_err *e
 static int agree(const lrb_repo *repo, bool sealed, lrb_err *err) {
     int graphs = -1;
     int code = lrb_fs_open_dir(repo->root_dir, "..", &graphs, err);
-    if (!code) code = lrb_agreement_reach(graphs, sealed, err);
+    if (!code) code = lrb_agreement_reach(graphs, repo->path, sealed, err);
     lrb_fs_close(graphs);
     return code;
 }

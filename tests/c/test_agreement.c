@@ -23,9 +23,9 @@ static void end(void) {
 TEST(the_first_word_holds) {
     for (int sealed = 0; sealed < 2; sealed++) {
         scene();
-        CHECK_OK(lrb_agreement_reach(graphs, sealed, &err));
-        CHECK_OK(lrb_agreement_reach(graphs, sealed, &err));
-        CHECK_FAILS(lrb_agreement_reach(graphs, !sealed, &err), LRB_E_LOCKED);
+        CHECK_OK(lrb_agreement_reach(graphs, f.storage, sealed, &err));
+        CHECK_OK(lrb_agreement_reach(graphs, f.storage, sealed, &err));
+        CHECK_FAILS(lrb_agreement_reach(graphs, f.storage, !sealed, &err), LRB_E_LOCKED);
         CHECK(strstr(err.message, sealed ? "name the passphrase or key file; " : "under another storage path; "));
         end();
     }
@@ -39,7 +39,7 @@ TEST(a_word_nobody_wrote_is_named) {
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         FILE *file = fopen(path, "w");
         CHECK(file && fputs(odd[i], file) >= 0 && !fclose(file));
-        CHECK_FAILS(lrb_agreement_reach(graphs, (int)i % 2, &err), LRB_E_DAMAGED);
+        CHECK_FAILS(lrb_agreement_reach(graphs, f.storage, (int)i % 2, &err), LRB_E_DAMAGED);
         CHECK(strstr(err.message, "graphs/.sealing is damaged"));
     }
     end();
@@ -103,11 +103,11 @@ TEST(memory_running_out_is_survived) {
     scene();
     for (int n = 0; code; n++) {
         lrb_mem_fail_after(n, false);
-        code = lrb_agreement_reach(graphs, true, &err);
+        code = lrb_agreement_reach(graphs, f.storage, true, &err);
         lrb_mem_fail_after(-1, false);
         CHECK(!code || code == LRB_E_NOMEM);
     }
-    CHECK_FAILS(lrb_agreement_reach(graphs, false, &err), LRB_E_LOCKED);
+    CHECK_FAILS(lrb_agreement_reach(graphs, f.storage, false, &err), LRB_E_LOCKED);
     end();
 }
 
