@@ -97,7 +97,7 @@ async def hand_over(this: Handover) -> Done:
             this.rag,
             partial(_while_held, this, staging, staged),
             job=f"restoring snapshot {snapshot_id}",
-            operation={"scope": "restore", "snapshot": snapshot_id, "graph": this.repository.graph_id},
+            operation={"snapshot": snapshot_id, "graph": this.repository.graph_id},
         )
 
 
@@ -117,9 +117,7 @@ async def take_away(graph_id: str, root: str, names: list[str], rag: Any) -> Non
     without = takeover.lacking(rag)["reload"]
     if without:
         raise UnsupportedError(f"this LightRAG has no {', '.join(without)}: stop it first", op="restore", target=root)
-    await takeover.alone(
-        rag, while_held, job="taking a restored snapshot back", operation={"scope": "restore", "graph": graph_id}
-    )
+    await takeover.alone(rag, while_held, job="taking a restored snapshot back", operation={"graph": graph_id})
 
 
 async def _while_held(this: Handover, staging: Staging, staged: Staged, held: Any) -> Done:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Any
 
 from fastapi import APIRouter, Response
 
@@ -9,6 +10,7 @@ from .. import _bridge
 from ..backup import BackupManager
 from ..errors import LightragBkpError
 from ..graph.known import root_of
+from ..sources import workers
 from ..staging import is_half_done
 from .context import Context, Ctx
 from .problems import PlainJSON, ProblemRoute
@@ -45,7 +47,9 @@ async def live() -> Response:
 @router.get("/ready", response_model=ReadyAnswer,
             responses={503: {"model": ReadyAnswer, "description": "Not ready; the reasons say why"}})  # fmt: skip
 async def ready(context: Ctx) -> Response:
-    """503 while storage or database cannot be used or say nothing, or an interrupted restore waits to be finished."""
+    """503 while storage or database cannot be used or say nothing, an interrupted restore waits to be finished, or the
+    server has to be restarted after one.
+    """
     reasons = await _reasons(context)
     headers = {"Retry-After": "5"} if reasons else {}
     return PlainJSON({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200, headers)
@@ -61,7 +65,9 @@ async def _reasons(context: Context) -> list[str]:
 
 
 def _found(context: Context) -> list[str]:
-    return list(dict.fromkeys([*_storage(context.backup), *_restores(context.backup), *_database(context)]))
+    backup = context.backup
+    found = [*_storage(backup), *_restores(backup), *_barred(context.rag), *_database(context)]
+    return list(dict.fromkeys(found))
 
 
 def _storage(backup: BackupManager | None) -> list[str]:
@@ -85,6 +91,11 @@ def _restores(backup: BackupManager | None) -> list[str]:
     roots = {root_of(one.source_dir, one.workspace) for one in graphs if one.source_dir is not None}
     unfinished = any(is_half_done(root) for root in roots)
     return ["an interrupted restore waits to be finished"] if unfinished else []
+
+
+def _barred(rag: Any) -> list[str]:
+    reason = None if rag is None else workers.barred(rag)
+    return [] if reason is None else [reason]
 
 
 def _database(context: Context) -> list[str]:

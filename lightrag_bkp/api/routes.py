@@ -1,6 +1,7 @@
 """The router: everything below /api/v1/backup-replication, made anew at each call, and what starts and ends with it."""
 
 import gc
+import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from fastapi.responses import Response
 from starlette.routing import Route
 
 from .. import config, served
+from ..aftermath import finisher
 from ..backup import BackupManager
 from ..receiving.keys import KeyRing
 from ..sources import workers
@@ -58,9 +60,8 @@ def create_backup_routes(
     allow_open = context.settings.server.allow_open
     context.guard = Guard(KeyRing(context.state), api_key, auth=auth, allow_open=allow_open)
     if rag is not None:
-        workers.prepare(rag)
-        if backup is not None:
-            served.register(backup, rag)
+        graph = None if backup is None else served.register(backup, rag)
+        workers.prepare(rag, finisher(os.path.abspath(rag.working_dir), rag.workspace or "", graph))
     router = APIRouter(
         prefix=PREFIX, dependencies=[Depends(_bound(context))], lifespan=_lifespan(context), route_class=ProblemRoute
     )

@@ -93,6 +93,11 @@ class Gate:
                 self._drained.set()
             _passes.reset(token)
 
+    @property
+    def barred(self) -> Exception | None:
+        """Why no shared work begins any more; None while it does."""
+        return self._barred
+
     def bar(self, reason: Exception) -> None:
         """Lets no more shared work begin: it raises `reason`."""
         self._barred = reason

@@ -37,9 +37,11 @@ from .internals import (
     pipeline_pid,
     pipeline_status,
     runs_here,
+    storages_state,
     unsaved_stores,
 )
 from .internals import foreign_stores as foreign_stores
+from .internals import is_open as is_open
 from .internals import storage_classes as storage_classes
 
 T = TypeVar("T")
@@ -224,22 +226,13 @@ def _destructive(status: dict[str, Any]) -> bool:
     return bool(status.get("destructive_busy")) or bool(status.get("busy") and kind != "processing")
 
 
-def _storages_state(rag: Any) -> str:
-    return str(getattr(getattr(rag, "_storages_status", None), "name", "INITIALIZED"))
-
-
-def is_open(rag: Any) -> bool:
-    """Whether a LightRAG works on its files: from the initialisation of its storages until they are finalised."""
-    return _storages_state(rag) == "INITIALIZED"
-
-
 def check(rag: Any) -> None:
     """Raises InvalidInputError when a LightRAG cannot be worked with here: its storages are not open, or its loop is
     another one.
     """
     if not is_open(rag):
         raise InvalidInputError(
-            f"the storages of this LightRAG are {_storages_state(rag)}; await rag.initialize_storages() first, or"
+            f"the storages of this LightRAG are {storages_state(rag)}; await rag.initialize_storages() first, or"
             " register the graph without rag=",
             op="cut",
             target="rag",

@@ -105,7 +105,7 @@ class Siblings:
         """During the block no sibling is in such a block, and none begins or ceases to listen. Waits for as long as it
         takes.
         """
-        descriptor = _opened_anew(self._alone)
+        descriptor = opened_anew(self._alone)
         try:
             while not _locked(descriptor):  # noqa: ASYNC110 - another process has it
                 await asyncio.sleep(_POLL_S)
@@ -117,7 +117,7 @@ class Siblings:
         """Whether this process is the one that does what only one is to do. It stays so until it ends."""
         if self._leading is not None and self._leading[0] == os.getpid():
             return True
-        descriptor = _opened_anew(self._lead)
+        descriptor = opened_anew(self._lead)
         if not _locked(descriptor):
             os.close(descriptor)
             return False
@@ -219,7 +219,7 @@ def _is_ours(connected: socket.socket) -> bool:
     return bool(_CREDENTIALS.unpack(packed)[1] == os.geteuid())
 
 
-def _opened_anew(memory: int) -> int:
+def opened_anew(memory: int) -> int:
     """The file of an inherited descriptor, opened once more: an inherited one shares its lock with the parent."""
     return os.open(f"/proc/self/fd/{memory}", os.O_RDWR | os.O_CLOEXEC)
 

@@ -5,7 +5,6 @@ while queries go on and see the old state. `Held.exchange` then holds the locks 
 files and memory change together. What LightRAG can do decides how far that goes: `lacking` says what is missing.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +18,7 @@ from .gate import Gate, NotDrained, behind
 from .internals import memory, pipeline_status
 from .internals.memory import lacking as lacking
 from .internals.reservation import Reservation, obstacle
+from .mending import begin_waiting_work
 from .workers import Others, gates_of, others_held
 
 logger = logging.getLogger("lightrag_bkp")
@@ -26,8 +26,6 @@ T = TypeVar("T")
 
 _GATE_S = 30.0
 """How long edits and uploads under way are waited for, in seconds."""
-
-_driving: set[asyncio.Task[None]] = set()
 
 
 class Held:
@@ -96,6 +94,7 @@ async def alone(rag: Any, work: Callable[[Held], Awaitable[T]], *, job: str, ope
     async def reserved(others: Others) -> T:
         reservation = Reservation(rag, job, operation)
         held = Held(rag, reservation, gates, others)
+        await others.announce()
         try:
             in_the_way = await reservation.take()
             if in_the_way is not None:
@@ -103,7 +102,7 @@ async def alone(rag: Any, work: Callable[[Held], Awaitable[T]], *, job: str, ope
             return await work(held)
         finally:
             if not held.kept and await reservation.give_back():
-                _begin_waiting_work(rag)
+                begin_waiting_work(rag)
 
     try:
         async with others_held(rag, _GATE_S, intake=True) as others:
@@ -135,16 +134,3 @@ def _busy(rag: Any, what: str) -> Busy:
     return Busy(
         f"the LightRAG of {name} is at work, {what}: restore when it is done", op="restore", target=rag.working_dir
     )
-
-
-def _begin_waiting_work(rag: Any) -> None:
-    task = asyncio.create_task(_process(rag))
-    _driving.add(task)  # a loop holds its tasks weakly
-    task.add_done_callback(_driving.discard)
-
-
-async def _process(rag: Any) -> None:
-    try:
-        await rag.apipeline_process_enqueue_documents()
-    except Exception as error:
-        logger.error("event=waiting_documents workspace=%r error=%r", rag.workspace, error)

@@ -21,20 +21,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
+from ..awaiting import to_the_end
 from ..errors import Busy
 from .gate import Gate, NotDrained, behind
 from .internals import (
     GRAPH_STORE,
     VECTOR_STORES,
+    gates_installed,
     has_other_workers,
     install_gate,
     install_intake,
+    is_open,
     memory,
     missing,
     pipeline_status,
     runs_here,
     unsaved_stores,
 )
+from .internals.mortal import outlive_holders
+from .mending import Finish, Unmendable, mend, nothing_to_finish, read_anew
 from .siblings import Line, Siblings
 
 logger = logging.getLogger("lightrag_bkp")
@@ -46,11 +51,15 @@ _ANSWER_S = 30.0
 """How long a worker that is held may take for a small thing, in seconds."""
 
 
-def prepare(rag: Any) -> None:
-    """Has the processes that will be forked from this one know of each other. Once per LightRAG, before any fork."""
+def prepare(rag: Any, finish: Finish = nothing_to_finish) -> None:
+    """Has the processes that will be forked from this one know of each other. Once per LightRAG, before any fork.
+
+    Args:
+        finish: what is done about an interrupted restore's files; see `mending`.
+    """
     graph_store = getattr(rag, GRAPH_STORE, None)
     if graph_store is not None and _of(rag) is None:
-        setattr(graph_store, _ATTRIBUTE, _Workers(rag))
+        setattr(graph_store, _ATTRIBUTE, _Workers(rag, finish))
 
 
 @asynccontextmanager
@@ -78,6 +87,12 @@ def others(rag: Any) -> set[int]:
     return set() if workers is None or workers.siblings is None else workers.siblings.pids() - {os.getpid()}
 
 
+def barred(rag: Any) -> str | None:
+    """Why nobody may write to a LightRAG in this process until it is restarted; None when they may."""
+    reasons = [str(gate.barred) for gate in gates_installed(rag) if gate.barred is not None]
+    return reasons[0] if reasons else None
+
+
 class Others:
     """The other workers of a LightRAG, whose gates are closed.
 
@@ -87,12 +102,31 @@ class Others:
 
     def __init__(self, lines: list[Line], since: float) -> None:
         self._lines = lines
+        self._announced = False
         self.since = since if lines else None
 
     @property
     def intact(self) -> bool:
         """Whether none of them has opened its gates, or died."""
         return all(line.is_open for line in self._lines)
+
+    async def announce(self) -> None:
+        """Says that files and memory may change from now on: should this process die before `over`, they look after it.
+
+        Raises:
+            NotDrained: one of them does not answer.
+        """
+        self._announced = True
+        try:
+            await self._tell({"do": "look out"})
+        except TimeoutError as error:
+            raise NotDrained from error
+
+    async def over(self) -> None:
+        """Says that nothing changes any more."""
+        if self._announced:
+            with contextlib.suppress(TimeoutError):
+                await to_the_end(self._tell({"do": "all clear"}))
 
     async def forget(self) -> None:
         """Empties what they would put into the files of vectors and graph; see `memory.forget`.
@@ -144,7 +178,11 @@ async def others_held(rag: Any, timeout_s: float, *, intake: bool = False) -> As
         except OSError as error:  # also of a time that is over
             logger.info("event=worker_not_held workspace=%r error=%r", rag.workspace, error)
             raise NotDrained from error
-        yield Others(lines, since)
+        others = Others(lines, since)
+        try:
+            yield others
+        finally:
+            await others.over()
 
 
 def gates_of(rag: Any, *, intake: bool) -> list[Gate]:
@@ -161,28 +199,43 @@ def _of(rag: Any) -> "_Workers | None":
 class _Workers:
     """What the workers of one LightRAG have in common. `siblings` is None where there is one at a time."""
 
-    def __init__(self, rag: Any) -> None:
+    def __init__(self, rag: Any, finish: Finish) -> None:
         self._rag = rag
+        self._finish = finish
         self._built_by = os.getpid()
         self.siblings = Siblings() if has_other_workers() else None
+        if self.siblings is not None:
+            outlive_holders()
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             if self.siblings is None:
-                await self._read_anew()
+                await self._begin()
             else:
                 async with self.siblings.alone():
-                    await self._read_anew()
+                    await self._begin()
                     await stack.enter_async_context(self.siblings.listening(self._answer))
             yield
 
-    async def _read_anew(self) -> None:
-        if self._built_by == os.getpid():
-            return
-        memory.distrust(self._rag)
+    async def _begin(self) -> None:
+        if is_open(self._rag):
+            await self._mend()
+        if self._built_by != os.getpid():
+            await self._read_anew()
+
+    async def _mend(self) -> None:
+        others = self.siblings is not None and bool(self.siblings.pids() - {os.getpid()})
         try:
-            await memory.touch(self._rag)
+            await mend(self._rag, self._finish, others=others)
+        except Unmendable as error:
+            self._bar(str(error))
+        except Exception as error:  # what is left on disk waits for the next restore, or the next start
+            logger.error("event=leftovers_not_cleared workspace=%r error=%r", self._rag.workspace, error)
+
+    async def _read_anew(self) -> None:
+        try:
+            await read_anew(self._rag)
         except Exception as error:  # the flags stay up: whoever asks for it will hear the same
             logger.error("event=worker_cannot_read workspace=%r error=%r", self._rag.workspace, error)
 
@@ -194,12 +247,27 @@ class _Workers:
         restoring = bool(wish["intake"])
         gates = gates_of(self._rag, intake=restoring)
         holding = asyncio.create_task(self._hold(line, gates, restoring, float(wish["timeout_s"])))
+        at_risk = False
         try:
             while (wish := await line.receive()) is not None:
-                await line.send(self._grant(wish, gates))
+                at_risk = wish == {"do": "look out"} or (at_risk and wish != {"do": "all clear"})
+                await line.send(self._grant(wish))
+        except ConnectionError:  # it died while it was answered
+            pass
         finally:
-            holding.cancel()
-            await asyncio.wait([holding])
+            try:
+                if at_risk:
+                    await to_the_end(self._look_after())
+            finally:
+                holding.cancel()
+                await asyncio.wait([holding])
+
+    async def _look_after(self) -> None:
+        """Whoever held this worker died while he changed files and memory."""
+        assert self.siblings is not None
+        async with self.siblings.alone():
+            await self._mend()
+        await self._read_anew()
 
     async def _hold(self, line: Line, gates: list[Gate], restoring: bool, timeout_s: float) -> None:
         try:
@@ -226,13 +294,18 @@ class _Workers:
             await self._rag._insert_done()
             logger.info("event=flushed_for_another_worker workspace=%r", self._rag.workspace)
 
-    def _grant(self, wish: dict[str, Any], gates: list[Gate]) -> dict[str, Any]:
+    def _grant(self, wish: dict[str, Any]) -> dict[str, Any]:
         match wish:
+            case {"do": "look out" | "all clear"}:
+                pass
             case {"do": "forget"}:
                 memory.forget(self._rag)
             case {"do": "bar", "message": str(message)}:
-                for gate in gates:
-                    gate.bar(Busy(message, op="restore", target=self._rag.working_dir))
+                self._bar(message)
             case _:
                 return {"refused": f"no worker knows {wish!r}"}
         return {"done": True}
+
+    def _bar(self, message: str) -> None:
+        for gate in gates_of(self._rag, intake=True):
+            gate.bar(Busy(message, op="restore", target=self._rag.working_dir))

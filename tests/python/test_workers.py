@@ -57,6 +57,27 @@ def test_a_worker_that_is_killed_lets_the_others_go(tmp_path: Path) -> None:
     assert documents(tmp_path / "rag_storage") == {"processed"}
 
 
+def test_whoever_lives_on_mends_what_a_killed_restore_left(tmp_path: Path) -> None:
+    """At each step: every worker has the old state or the new one, the one the files have, and goes on with it."""
+    seen = played(tmp_path, "killed_restorers")
+    states = dict.fromkeys(("staged", "reserved", "written", "kept"), "old")
+    states |= dict.fromkeys(("published", "switched", "read", "switching", "nobody left"), "new")
+    assert {step: set(found["after"]) for step, found in seen.items()} == {
+        step: {state} for step, state in states.items()
+    }
+    free = {"busy": False, "destructive_busy": False, "busy_owner": None, "operation_record": None}
+    for step, found in seen.items():
+        assert found["status"] == free | {"recovery_required": None}, step
+        assert (found["left"], found["agree"], found["findings"]) == ([], True, []), step
+    assert documents(tmp_path / "rag_storage") == {"processed"}
+
+
+def test_nobody_writes_to_what_cannot_be_mended(tmp_path: Path) -> None:
+    seen = played(tmp_path, "unmendable")
+    assert "restart the server" in seen["why"]
+    assert seen["status"]["operation_record"]["scope"] == "restore", "documents stay away as well"
+
+
 def test_a_worker_that_is_forked_later_loses_nothing(tmp_path: Path) -> None:
     seen = played(tmp_path, "respawned")
     assert all(after >= before for before, after in zip(seen["before"], seen["after"], strict=True))

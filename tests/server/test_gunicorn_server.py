@@ -5,6 +5,7 @@ loses nothing. What LightRAG's own `lightrag-gunicorn` does then is shown beside
 import contextlib
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,43 @@ def one_worker_dies_and_its_successor_takes_a_document(running: RunningServer, n
     running.wait_until_idle()
 
 
+def killed_while_it_restores(running: RunningServer, storage: str, backup_id: str, mark: Path) -> None:
+    """A worker begins a restore and is killed as soon as `mark` is there."""
+    for number in range(_TRIES * 5):
+        before = workers_of(running)
+        path = f"/backup/graphs/{GRAPH}/snapshots/{backup_id}/restore"
+        operation = running.ask("POST", path, {}, Prefer="").document["operation_id"]
+        owner, ends = owner_of(storage, operation), time.monotonic() + 2
+        while time.monotonic() < ends:
+            if mark.exists():
+                os.kill(owner, signal.SIGKILL)
+                wait_until_mended(running, before)
+                assert running.ask("GET", f"/operations/{operation}").document["state"] == "interrupted"
+                return
+        insert(running, 1000 + number, 1)  # it was over too soon; now there is something to restore again
+    raise AssertionError(f"{mark} was never seen")
+
+
+def owner_of(storage: str, operation: str) -> int:
+    """The process that does it."""
+    with contextlib.closing(sqlite3.connect(f"file:{storage}/state/replication.db?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT owner FROM operations WHERE operation_id = ?", (operation,)).fetchall()
+    return int(rows[0][0].split()[1])
+
+
+def wait_until_mended(running: RunningServer, before: set[int]) -> None:
+    ends = time.monotonic() + 60
+    while len(workers_of(running)) < _WORKERS or workers_of(running) == before or not is_ready(running):
+        assert time.monotonic() < ends, "nobody mended what the restore left"
+        time.sleep(0.1)
+    running.wait_until_idle()
+    assert running.snapshot(GRAPH)["verdict"] == "usable"  # no worker looks after anything any more
+
+
+def is_ready(running: RunningServer) -> bool:
+    return running.ask("GET", "/health/ready").status == 200
+
+
 def test_any_worker_cuts_and_restores_and_a_new_one_loses_nothing(tmp_path: Path) -> None:
     directory, storage = tmp_path / "rag_storage", str(tmp_path / "storage")
     with server.running(
@@ -107,6 +145,15 @@ def test_any_worker_cuts_and_restores_and_a_new_one_loses_nothing(tmp_path: Path
         now = seen_by_all(running)
         assert now[0] == now[1] and now[0] >= entities[0]
         assert running.snapshot(GRAPH)["verdict"] == "usable"
+
+        for number, mark in enumerate((directory / ".lrb_restore" / "new", directory / ".lrb_restore" / "journal")):
+            insert(running, 300 + number, 1)
+            killed_while_it_restores(running, storage, first["backup_id"], mark)
+            now = seen_by_all(running)
+            assert now[0] == now[1] and now[0] >= entities[0]
+            insert(running, 310 + number, 1)
+            assert running.snapshot(GRAPH)["verdict"] == "usable"
+            assert not mark.parent.exists()
     assert check.documents_by_status(directory).keys() == {"processed"}
     assert check.findings(directory) == []
 

@@ -71,9 +71,14 @@ def _restore_and_die(*arguments: Any) -> None:
     if isinstance(step, int):
         _bridge.publish_stop_after(step)
     else:
-        owner, name = _AFTER[step]
-        setattr(owner, name, _deadly(getattr(owner, name)))
+        die_after(step)
     asyncio.run(_restore(*where))
+
+
+def die_after(step: str) -> None:
+    """Has this process die behind that step of its next restore."""
+    owner, name = _AFTER[step]
+    setattr(owner, name, _deadly(getattr(owner, name)))
 
 
 async def _restore(directory: Path, workspace: str, graph_id: str, storage: Path, snapshot_id: str) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,9 +19,13 @@ from typing import Any
 from lightrag.kg import shared_storage
 
 from lightrag_bkp import BackupManager
-from lightrag_bkp.sources import workers
+from lightrag_bkp.aftermath import finisher
+from lightrag_bkp.errors import Busy
+from lightrag_bkp.sources import mending, workers
+from lightrag_bkp.sources.internals import memory
+from lightrag_bkp.sources.names import STAGING_PREFIX
 
-from . import graphs
+from . import check, dying, graphs
 
 _context = multiprocessing.get_context("fork")
 _DELAY_S = 0.05
@@ -51,6 +56,12 @@ class Worker:
         if not self._talk.poll(30):
             raise TimeoutError(words)
         return self._talk.recv()
+
+    def die_restoring(self, backup_id: str, step: str) -> None:
+        """Has it restore, and be killed behind a step of that."""
+        self._talk.send(("die_restoring", backup_id, step))
+        self.process.join(30)
+        assert self.process.exitcode == -signal.SIGKILL, self.process.exitcode
 
     def kill(self) -> None:
         self.process.kill()
@@ -123,6 +134,40 @@ class _Desk:
     async def restore(self, backup_id: str) -> bool:
         return (await self._graph.restore(backup_id, self._rag.working_dir)).reloaded
 
+    async def die_restoring(self, backup_id: str, step: str) -> None:
+        if step == IN_A_LOCK:
+            memory.switch = _die_in_a_lock
+        else:
+            dying.die_after(step)
+        await self.restore(backup_id)
+
+    async def cannot_mend(self) -> None:
+        """Has no LightRAG that can be told to read its files."""
+        mending.lacking = lambda _: ["what it takes"]
+
+    async def why_barred(self) -> str | None:
+        """Why nobody writes here, once whoever died is looked after; None when they do."""
+        async with workers.others_held(self._rag, 30):
+            pass
+        try:
+            await self._rag.acreate_entity("Nobody", {"description": "d", "entity_type": "t"})
+        except Busy as error:
+            assert str(error) == workers.barred(self._rag)
+            return str(error)
+        return None
+
+    async def left(self) -> list[str]:
+        """What restores left beside the files."""
+        return [name for name in os.listdir(self._rag.working_dir) if name.startswith(STAGING_PREFIX)]
+
+    async def findings(self) -> list[str]:
+        return [str(finding) for finding in check.findings(Path(self._rag.working_dir))]
+
+    async def status(self) -> dict[str, Any]:
+        found = await shared_storage.get_namespace_data("pipeline_status", workspace=self._rag.workspace)
+        flags = ("busy", "destructive_busy", "busy_owner", "operation_record", "recovery_required")
+        return {name: found.get(name) for name in flags}
+
     async def leave_unwritten(self) -> None:
         """Has vectors in memory that cannot be written."""
         store = self._rag.chunks_vdb
@@ -157,6 +202,15 @@ class _Desk:
         known = await rag.chunk_entity_relation_graph._get_graph()
         vectors = [await store._get_client() for store in (rag.entities_vdb, rag.relationships_vdb, rag.chunks_vdb)]
         return [len(known), known.size(), *map(len, vectors), len(rag.doc_status._data), len(rag.text_chunks._data)]
+
+
+IN_A_LOCK = "switching"
+
+
+async def _die_in_a_lock(*_: Any) -> None:
+    """The one that all workers need for whatever they look up."""
+    async with shared_storage.get_internal_lock():
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 # ---- the plays: a worker of each kind, and what they did ----
@@ -212,6 +266,46 @@ def killed_cutter(make: Make) -> dict[str, Any]:
     return {"waited": waited, "third": make().ask("counts"), "second": two.ask("counts")}
 
 
+def killed_restorers(make: Make) -> dict[str, Any]:
+    """At each step of a restore its worker dies, and another one takes in a document, also one that begins later; last
+    all die at once.
+    """
+    one, two = make(), make()
+    one.ask("insert", 0, 1)
+    backup_id, *_ = one.ask("snapshot")
+    restored = one.ask("counts")
+    seen: dict[str, Any] = {}
+    for number, step in enumerate((*dying.STEPS, IN_A_LOCK, "nobody left")):
+        one.ask("insert", 100 + 10 * number, 1)
+        states = {str(one.ask("counts")): "old", str(restored): "new"}
+        victim = make()
+        if step == "nobody left":
+            one.kill()
+            two.kill()
+            victim.die_restoring(backup_id, "published")
+            one = two = make()
+        else:
+            victim.die_restoring(backup_id, step)
+        three = make()
+        after = [states.get(str(worker.ask("counts")), "a mix") for worker in (one, two, three)]
+        seen[step] = {"after": after, "status": one.ask("status"), "left": one.ask("left")}
+        three.ask("insert", 101 + 10 * number, 1)
+        later = [worker.ask("counts") for worker in (one, two, three)]
+        seen[step] |= {"agree": later[0] == later[1] == later[2], "findings": one.ask("findings")}
+        three.end()
+    return seen
+
+
+def unmendable(make: Make) -> dict[str, Any]:
+    """A worker dies between the files and memory, and the other one cannot read what is there."""
+    one, two = make(), make()
+    one.ask("insert", 0, 1)
+    backup_id, *_ = one.ask("snapshot")
+    one.ask("cannot_mend")
+    two.die_restoring(backup_id, "reserved")
+    return {"why": one.ask("why_barred"), "status": one.ask("status")}
+
+
 def respawned(make: Make) -> dict[str, Any]:
     """One of two idle workers dies, and its successor takes in one more document."""
     one, two = make(), make()
@@ -235,14 +329,26 @@ def led(make: Make) -> dict[str, Any]:
     return {"first": first, "second": two.ask("leads")}
 
 
-PLAYS = {play.__name__: play for play in (restored, cut, killed_cutter, respawned, respawned_without_guard, led)}
+PLAYS = {
+    play.__name__: play
+    for play in (
+        restored,
+        cut,
+        killed_cutter,
+        killed_restorers,
+        unmendable,
+        respawned,
+        respawned_without_guard,
+        led,
+    )
+}
 
 
 def main(directory: Path, play: str) -> None:
     """Runs a play."""
     shared_storage.initialize_share_data(2)
     rag = graphs.make_rag(directory / "rag_storage", delay_s=_DELAY_S)
-    workers.prepare(rag)
+    workers.prepare(rag, finisher(str(directory / "rag_storage"), "", None))
     made: list[Worker] = []
 
     def make(**options: Any) -> Worker:

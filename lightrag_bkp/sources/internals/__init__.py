@@ -122,6 +122,16 @@ def lightrag_facts(rag: Any) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
+def storages_state(rag: Any) -> str:
+    """What LightRAG says of its storages."""
+    return str(getattr(getattr(rag, "_storages_status", None), "name", "INITIALIZED"))
+
+
+def is_open(rag: Any) -> bool:
+    """Whether a LightRAG works on its files: from the initialisation of its storages until they are finalised."""
+    return storages_state(rag) == "INITIALIZED"
+
+
 def file_stores(rag: Any) -> dict[str, Any]:
     """The stores whose data are in files of the working directory, by attribute."""
     return {name: getattr(rag, name) for name, kind in storage_classes(rag).items() if kind in _FILE_CLASSES}
@@ -214,6 +224,13 @@ def install_intake(rag: Any) -> Gate:
     setattr(graph_store, _INTAKE_ATTRIBUTE, gate)
     gate.count_running([inspect.unwrap(enqueue).__code__])
     return gate
+
+
+def gates_installed(rag: Any) -> list[Gate]:
+    """The gates of `rag` that were installed so far."""
+    graph_store = getattr(rag, GRAPH_STORE, None)
+    found = [getattr(graph_store, name, None) for name in (_GATE_ATTRIBUTE, _INTAKE_ATTRIBUTE)]
+    return [gate for gate in found if isinstance(gate, Gate)]
 
 
 def _share_merge(merge: Callable[..., Any]) -> None:

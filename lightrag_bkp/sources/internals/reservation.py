@@ -12,6 +12,8 @@ from typing import Any
 
 _OWNER = "busy_owner"
 _KIND = "clear"
+_RECORD = "operation_record"
+_FENCE = "recovery_required"
 _OBSTACLES = {
     "busy": "a job is running",
     "destructive_busy": "documents are being deleted",
@@ -23,7 +25,10 @@ _OBSTACLES = {
 }
 """Flags of the pipeline that stand in the way, and what they mean."""
 
-_FREE = {"busy": False, "destructive_busy": False, _OWNER: None, "operation_record": None}
+_FREE = {"busy": False, "destructive_busy": False, _OWNER: None, _RECORD: None}
+
+_SCOPE = {"scope": "restore"}
+_KEPT = "kept"
 
 
 class Reservation:
@@ -40,10 +45,11 @@ class Reservation:
         self._rag = rag
         self._token = uuid.uuid4().hex
         self._by_hand = False
-        self._flags = {
+        self._record = {"kind": _KIND, **operation, **_SCOPE}
+        self._flags: dict[str, Any] = {
             "busy": True,
             "destructive_busy": True,
-            "operation_record": {"kind": _KIND, **operation},
+            _RECORD: self._record,
             "job_name": job,
             "latest_message": job,
             **dict.fromkeys(("docs", "batchs", "cur_batch"), 0),
@@ -96,7 +102,8 @@ class Reservation:
         """Leaves the pipeline taken until the process ends, with a message in its status that says why."""
         status = await self._status()
         if status is not None:
-            status.update({"job_name": message, "latest_message": message})
+            record = self._record | {_KEPT: message}
+            status.update({"job_name": message, "latest_message": message, _RECORD: record})
 
     async def _status(self) -> Any | None:
         try:
@@ -123,6 +130,41 @@ class Reservation:
             status.update({name: value for name, value in _FREE.items() if name in known})
             self._by_hand = False
         return bool(known.get("request_pending"))
+
+
+def is_deserted(status: Mapping[str, Any]) -> bool:
+    """Whether a pipeline is taken by a restore whose process is gone. Only who is alone among the workers can tell: a
+    living restore is.
+    """
+    record = _ours(status)
+    return record is not None and _KEPT not in record
+
+
+def kept(status: Mapping[str, Any]) -> str | None:
+    """What `Reservation.keep` said when it left the pipeline taken for good; None when it did not."""
+    record = _ours(status) or {}
+    return str(record[_KEPT]) if _KEPT in record else None
+
+
+async def free(rag: Any) -> bool:
+    """Gives a deserted pipeline back; returns whether work came meanwhile that nobody has begun."""
+    shared = importlib.import_module("lightrag.kg.shared_storage")
+    status = await shared.get_namespace_data("pipeline_status", workspace=rag.workspace)
+    async with shared.get_namespace_lock("pipeline_status", workspace=rag.workspace):
+        known = dict(status.copy())
+        updates: dict[str, Any] = {_RECORD: None}
+        if (known.get(_OWNER) or {}).get("kind") == _KIND:
+            updates |= _FREE
+        if _ours(known.get(_FENCE) or {}) is not None:  # who came across the dead owner has put it up
+            updates[_FENCE] = None
+        status.update(updates)
+    return bool((await shared.get_pipeline_ingress(rag.workspace)).has_work())
+
+
+def _ours(holder: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The record of what goes on, if that is a restore."""
+    record = holder.get(_RECORD)
+    return record if isinstance(record, Mapping) and record.items() >= _SCOPE.items() else None
 
 
 def obstacle(status: Mapping[str, Any]) -> str | None:
