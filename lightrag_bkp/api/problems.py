@@ -205,9 +205,28 @@ class ProblemRoute(APIRoute):
             try:
                 return await handler(_bounded(request))
             except Exception as error:
-                return _answered(error, request)
+                return _answered(await _of_a_stranger(error, request, handler), request)
 
         return handled
+
+
+async def _of_a_stranger(error: Exception, request: Request, handler: Callable[[Request], Any]) -> Exception:
+    """What to answer to a body that cannot be read. FastAPI reads it before it calls the dependency that finds out who
+    asks, and a stranger is told that he is one and nothing else: so it is asked with a body that no route takes.
+    """
+    if isinstance(error, Refused) or hasattr(request.state, "caller"):
+        return error
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"0", "more_body": False}
+
+    try:
+        await handler(Request(request.scope, receive))
+    except (Refused, AnyHTTPException) as refused:
+        return refused
+    except RequestValidationError:
+        pass  # it is somebody, and the body is to blame
+    return error
 
 
 def _bounded(request: Request) -> Request:

@@ -139,6 +139,15 @@ def test_what_is_no_key_opens_nothing(web: Web, key: str | None) -> None:
     assert "www-authenticate" in answer.headers and (not key or key not in answer.text)
 
 
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 99, b" " * (2 << 20), b'{"unknown": 1}'])
+def test_a_stranger_is_told_so_whatever_the_body_is(web: Web, body: bytes) -> None:
+    url, kind = f"{web.url}{PREFIX}/backup/cleanup", {"Content-Type": "application/json"}
+    for key, status in ((None, 401), ("wrong", 401), (KEY, 413 if len(body) > 1 << 20 else 422)):
+        for sent in (body, iter([body])):  # with its length, and in pieces
+            answer = web.client.post(url, headers=kind | ({"X-API-Key": key} if key else {}), content=sent)
+            assert answer.status_code == status, answer.text
+
+
 def test_lightrags_key_may_do_everything(web: Web) -> None:
     assert web.ask("GET", "/backup/graphs").status == 200
     assert web.waited("POST", "/backup/cleanup", {"dry_run": True}).status == 200
