@@ -180,17 +180,11 @@ bool lrb_prober_remove(lrb_prober *prober, const char *id) {
     return found;
 }
 
-static void ask(lrb_prober *prober, target *target, uint64_t ticket) {
-    target->asked = ticket;
-    target->due_ns = 0;
-    if (!target->is_under_way) lrb_schedule_put(&prober->schedule, target);
-}
-
 bool lrb_prober_check(lrb_prober *prober, const char *id, uint64_t *ticket) {
     pthread_mutex_lock(&prober->lock);
     target *target = find(prober, id);
     if (target) {
-        ask(prober, target, *ticket = ++prober->tickets);
+        lrb_turn_ask(prober, target, *ticket = ++prober->tickets);
         target->asked_alone = *ticket;
         wake(prober);
     }
@@ -200,16 +194,9 @@ bool lrb_prober_check(lrb_prober *prober, const char *id, uint64_t *ticket) {
 
 uint64_t lrb_prober_check_all(lrb_prober *prober) {
     pthread_mutex_lock(&prober->lock);
-    uint64_t ticket = prober->sweep = ++prober->tickets;
-    for (size_t i = 0; i < prober->count; i++) {
-        ask(prober, prober->targets[i], ticket);
-        prober->targets[i]->is_in_sweep = true;
-    }
-    prober->sweep_left = prober->count;
-    if (!prober->count) {
-        prober->swept = ticket;
-        lrb_news_raise(prober);
-    }
+    uint64_t ticket = ++prober->tickets;
+    if (prober->sweep_left || prober->next_sweep) prober->next_sweep = ticket;
+    else lrb_turn_sweep(prober, ticket);
     wake(prober);
     pthread_mutex_unlock(&prober->lock);
     return ticket;

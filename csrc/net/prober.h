@@ -63,7 +63,8 @@ bool lrb_prober_remove(lrb_prober *prober, const char *id); /* false: unknown */
 /* Probes as soon as possible; *ticket tells which answer is newer than this call (news.checked >= ticket). */
 bool lrb_prober_check(lrb_prober *prober, const char *id, uint64_t *ticket);
 /* The same for every target there is, as one piece of news: the descriptor becomes readable when the last of them has been
- * probed, and lrb_prober_swept is the ticket or a later one. Without targets that is at once. */
+ * probed, and lrb_prober_swept is the ticket or a later one. Without targets that is at once. While one is under way, all
+ * who ask share the next one. */
 uint64_t lrb_prober_check_all(lrb_prober *prober);
 uint64_t lrb_prober_swept(lrb_prober *prober);
 bool lrb_prober_look(lrb_prober *prober, const char *id, lrb_prober_news *out);

@@ -42,7 +42,9 @@ typedef struct target {
     /* what came of it */
     lrb_health health;
     int64_t probed_ns, since_ns; /* wall clock */
-    uint64_t probes, asked, asked_alone, asked_by_probe, checked; /* all but the first are tickets; asked_alone: by no sweep */
+    uint64_t probes;
+    uint64_t asked, asked_alone, checked;          /* tickets: the last, the last that was of no sweep, the last that is answered */
+    uint64_t asked_by_probe, asked_alone_by_probe; /* the former two when the last probe began */
     bool is_failing, is_news, is_in_sweep; /* the first: the last probe got no answer */
     struct target *next_news;
 
@@ -121,6 +123,7 @@ struct lrb_prober {
     schedule schedule;
     size_t resolving;
     uint64_t tickets, sweep, swept; /* given out; the last one for all targets; the last such that is answered */
+    uint64_t next_sweep;            /* waits for `sweep` to end; 0: none does */
     size_t sweep_left;              /* targets that `sweep` waits for */
 
     target *first_news, *last_news;
@@ -140,6 +143,8 @@ void lrb_news_drop(lrb_prober *prober, target *target); /* nothing where there i
 void *lrb_turn_run(void *prober);                       /* until `stopping` */
 void lrb_turn_abandon(target *target);                           /* ends the probe under way, if one is */
 void lrb_turn_uncount(lrb_prober *prober, const target *target); /* a target that goes takes no part in suspicion */
+void lrb_turn_ask(lrb_prober *prober, target *target, uint64_t ticket);
+void lrb_turn_sweep(lrb_prober *prober, uint64_t ticket);        /* asks all; none may be under way */
 void lrb_turn_leave_sweep(lrb_prober *prober, target *target);   /* it was probed, or goes */
 
 #endif

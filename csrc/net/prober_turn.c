@@ -41,7 +41,32 @@ static bool suspects_itself(lrb_prober *prober, const target *target, const lrb_
     return prober->isolated && now_ns - prober->isolated_ns < LRB_FALL * target->period_ms * NS_PER_MS;
 }
 
-/* ---- sweeps ---- */
+/* ---- sweeps: one after the other, or who asks often would keep the one under way from ever ending ---- */
+
+void lrb_turn_ask(lrb_prober *prober, target *target, uint64_t ticket) {
+    target->asked = ticket;
+    target->due_ns = 0;
+    if (!target->is_under_way) lrb_schedule_put(&prober->schedule, target);
+}
+
+void lrb_turn_sweep(lrb_prober *prober, uint64_t ticket) {
+    prober->sweep = ticket;
+    prober->sweep_left = prober->count;
+    for (size_t i = 0; i < prober->count; i++) {
+        lrb_turn_ask(prober, prober->targets[i], ticket);
+        prober->targets[i]->is_in_sweep = true;
+    }
+    if (prober->count) return;
+    prober->swept = ticket;
+    lrb_news_raise(prober);
+}
+
+static void begin_next_sweep(lrb_prober *prober) {
+    uint64_t ticket = prober->next_sweep;
+    if (!ticket || prober->sweep_left) return;
+    prober->next_sweep = 0;
+    lrb_turn_sweep(prober, ticket);
+}
 
 void lrb_turn_leave_sweep(lrb_prober *prober, target *target) {
     if (!target->is_in_sweep) return;
@@ -49,6 +74,7 @@ void lrb_turn_leave_sweep(lrb_prober *prober, target *target) {
     if (--prober->sweep_left) return;
     prober->swept = prober->sweep;
     lrb_news_raise(prober);
+    (void)eventfd_write(prober->wake_fd, 1); /* the next one may wait, and this may be a caller's thread */
 }
 
 /* ---- one target's probe ---- */
@@ -79,6 +105,7 @@ static void begin(lrb_prober *prober, target *target) {
     lrb_err err;
     lrb_schedule_remove(&prober->schedule, target);
     target->asked_by_probe = target->asked;
+    target->asked_alone_by_probe = target->asked_alone;
     if (lrb_probe_begin(target, &prober->resolving, &err)) {
         postpone(prober, target, RETRY_MS);
     } else if (curl_multi_add_handle(target->group->multi, target->easy) != CURLM_OK) {
@@ -99,7 +126,7 @@ static void take_finding(lrb_prober *prober, target *target, const lrb_finding *
     target->probes++;
     target->probed_ns = lrb_clock_wall_ns();
     if (changed) target->since_ns = target->probed_ns;
-    bool answers_one = target->checked < target->asked_alone && target->asked_alone <= target->asked_by_probe;
+    bool answers_one = target->checked < target->asked_alone_by_probe;
     target->checked = target->asked_by_probe;
     if (target->checked >= prober->sweep) lrb_turn_leave_sweep(prober, target);
     if (!changed && !answers_one) return;
@@ -163,6 +190,7 @@ void *lrb_turn_run(void *arg) {
     struct epoll_event events[EVENTS_AT_ONCE];
     pthread_mutex_lock(&prober->lock);
     while (!prober->stopping) {
+        begin_next_sweep(prober);
         begin_due(prober);
         int timeout_ms = sleep_ms(prober);
         pthread_mutex_unlock(&prober->lock);

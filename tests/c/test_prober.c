@@ -315,7 +315,7 @@ TEST(a_sweep_ends_with_its_last_target_whatever_becomes_of_it) {
     check(prober, "good");
     while (lrb_prober_next(prober, &news)) continue;
     uint64_t first = lrb_prober_check_all(prober), second = lrb_prober_check_all(prober);
-    do CHECK(lrb_prober_look(prober, "good", &news)); while (news.checked < second && !poll(NULL, 0, 1));
+    do CHECK(lrb_prober_look(prober, "good", &news)); while (news.checked < first && !poll(NULL, 0, 1));
     CHECK(lrb_prober_remove(prober, "removed") && lrb_prober_swept(prober) == none);
     CHECK(set(prober, "changed", "good"));
     while (lrb_prober_swept(prober) < second) CHECK(is_readable(prober, LONG_MS));
@@ -323,6 +323,27 @@ TEST(a_sweep_ends_with_its_last_target_whatever_becomes_of_it) {
     int told = 0;
     for (lrb_prober_news next; lrb_prober_next(prober, &next); told++) news = next;
     CHECK(told == 1 && !strcmp(news.id, "changed")); /* the sweep itself tells of no target */
+    lrb_prober_stop(prober);
+}
+
+TEST(who_asks_often_is_answered_too) {
+    lrb_prober *prober;
+    lrb_prober_news news;
+    uint64_t first, again;
+    CHECK_OK(lrb_prober_start(&prober, &err));
+    lrb_probe_target slow = target_of("slow", url_of("hang"));
+    slow.total_ms = 500;
+    CHECK_OK(lrb_prober_set(prober, &slow, &err));
+    check(prober, "slow"); /* what comes later changes nothing, and is told because it was asked for */
+    CHECK(lrb_prober_check(prober, "slow", &first) && set(prober, "good", "good"));
+    check(prober, "good"); /* so that the other is under way */
+    CHECK(lrb_prober_check(prober, "slow", &again));
+    CHECK(is_readable(prober, LONG_MS) && lrb_prober_next(prober, &news) && news.checked == first);
+    CHECK(is_readable(prober, LONG_MS) && lrb_prober_next(prober, &news) && news.checked == again);
+    uint64_t sweep = lrb_prober_check_all(prober), last = sweep;
+    while (lrb_prober_swept(prober) < sweep) last = lrb_prober_check_all(prober), poll(NULL, 0, 10);
+    CHECK(lrb_prober_swept(prober) == sweep && last > sweep);
+    while (lrb_prober_swept(prober) < last) CHECK(is_readable(prober, LONG_MS));
     lrb_prober_stop(prober);
 }
 
@@ -407,6 +428,7 @@ int main(void) {
     RUN(targets_change_and_go_while_a_probe_is_under_way);
     RUN(news_of_a_removed_target_is_gone_with_it);
     RUN(a_sweep_ends_with_its_last_target_whatever_becomes_of_it);
+    RUN(who_asks_often_is_answered_too);
     RUN(hundreds_are_probed_at_once);
     RUN(without_memory_starting_and_adding_fail_cleanly);
     RUN(a_probe_without_memory_is_made_again);
