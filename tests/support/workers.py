@@ -156,6 +156,11 @@ class _Desk:
             return str(error)
         return None
 
+    async def wait_until_mended(self) -> None:
+        """By those who are there already."""
+        while (await self.status())["operation_record"] is not None:  # noqa: ASYNC110 - another process does it
+            await asyncio.sleep(0.01)
+
     async def left(self) -> list[str]:
         """What restores left beside the files."""
         return [name for name in os.listdir(self._rag.working_dir) if name.startswith(STAGING_PREFIX)]
@@ -286,6 +291,7 @@ def killed_restorers(make: Make) -> dict[str, Any]:
             one = two = make()
         else:
             victim.die_restoring(backup_id, step)
+            one.ask("wait_until_mended")
         three = make()
         after = [states.get(str(worker.ask("counts")), "a mix") for worker in (one, two, three)]
         seen[step] = {"after": after, "status": one.ask("status"), "left": one.ask("left")}
