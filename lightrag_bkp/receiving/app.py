@@ -194,34 +194,45 @@ class ReceiveApplication:
     # ---- what is looked at before a body is read ----
 
     def _admit(self, request: _Request) -> None:
-        """Epoch, repository and the body's length."""
+        """Epoch, repository, the body's length, and room for it."""
+        length = self._check_sender(request)
+        self.receiver.room.ask(request.key.name, length, length, request.key.quota_bytes)
+
+    def _admit_part(self, request: _Request) -> tuple[str, Part]:
+        """The same of the object it is a part of. Returns its kind, and the part without its content."""
+        length = self._check_sender(request)
+        kind, part = _announced(request)
+        if part.offset + length > part.size:
+            raise Refusal(422, "BAD_LENGTH", "the part ends behind the object it is a part of")
+        request.replica.require_head()
+        held = request.replica.quarantine.held(request.name)
+        left, taken = max(part.size - held, 0), length if part.offset == held else 0
+        self.receiver.room.ask(request.key.name, left, taken, request.key.quota_bytes)
+        return kind, part
+
+    def _check_sender(self, request: _Request) -> int:
+        """Epoch and repository. Returns the body's length."""
         repository = request.headers.get(protocol.REPOSITORY_HEADER.lower(), "")
         if not _REPOSITORY.fullmatch(repository):
             raise Refusal(422, "BAD_NAME", f"the header {protocol.REPOSITORY_HEADER} must be 32 lower-case hex digits")
         self.receiver.check_epoch(request.replica, decimal(request.headers, protocol.EPOCH_HEADER), repository)
-        length = request.body.declared()
-        self.receiver.room.ask(request.key.name, length, length, request.key.quota_bytes)
+        return request.body.declared()
 
-    def _admit_part(self, request: _Request) -> tuple[str, Part]:
-        """That, and what is said of the object. Returns its kind, and the part without its content."""
-        kind = request.headers.get(protocol.KIND_HEADER.lower(), "")
-        if kind not in OBJECT_CEILINGS:
-            raise Refusal(422, "BAD_NAME", f"the header {protocol.KIND_HEADER} must be {' or '.join(OBJECT_CEILINGS)}")
-        offset = decimal(request.headers, protocol.OFFSET_HEADER)
-        size = decimal(request.headers, protocol.LENGTH_HEADER)
-        digest = protocol.digest_of(request.headers.get(protocol.DIGEST_HEADER.lower(), ""))
-        if digest is None:
-            raise Refusal(422, "NO_DIGEST", f"a part needs a {protocol.DIGEST_HEADER}: sha-256 or adler")
-        self._admit(request)
-        if not 0 < size <= OBJECT_CEILINGS[kind]:
-            said = f"a {kind} of {size} bytes is announced, and {OBJECT_CEILINGS[kind]} are allowed"
-            raise Refusal(413, "TOO_LONG", said)
-        if offset + request.body.declared() > size:
-            raise Refusal(422, "BAD_LENGTH", "the part ends behind the object it is a part of")
-        request.replica.require_head()
-        left = max(size - request.replica.quarantine.held(request.name), 0)
-        self.receiver.room.ask(request.key.name, left, 0, request.key.quota_bytes)
-        return kind, Part(request.name, size, offset, digest)
+
+def _announced(request: _Request) -> tuple[str, Part]:
+    """An object's kind, and the part without its content, by what the headers say."""
+    kind = request.headers.get(protocol.KIND_HEADER.lower(), "")
+    if kind not in OBJECT_CEILINGS:
+        raise Refusal(422, "BAD_NAME", f"the header {protocol.KIND_HEADER} must be {' or '.join(OBJECT_CEILINGS)}")
+    offset = decimal(request.headers, protocol.OFFSET_HEADER)
+    size = decimal(request.headers, protocol.LENGTH_HEADER)
+    digest = protocol.digest_of(request.headers.get(protocol.DIGEST_HEADER.lower(), ""))
+    if digest is None:
+        raise Refusal(422, "NO_DIGEST", f"a part needs a {protocol.DIGEST_HEADER}: sha-256 or adler")
+    if not 0 < size <= OBJECT_CEILINGS[kind]:
+        said = f"a {kind} of {size} bytes is announced, and {OBJECT_CEILINGS[kind]} are allowed"
+        raise Refusal(413, "TOO_LONG", said)
+    return kind, Part(request.name, size, offset, digest)
 
 
 async def say(send: Send, status: int, document: dict[str, Any], more: dict[str, str]) -> None:

@@ -279,6 +279,19 @@ def test_a_quota_is_kept(host: Host) -> None:
     assert sum(path.stat().st_size for path in host.replica.rglob("*") if path.is_file()) < 1_000_000
 
 
+def test_a_quota_counts_each_byte_of_an_object_once(host: Host) -> None:
+    """A part is of the object that is announced with it, and what was refused is not there."""
+    sender = host.sender(quota_bytes=1_000_000)
+    sender.append(range(1))
+    for size, status in ((950_000, 200), (600_000, 507), (600_000, 507), (40_000, 200)):
+        part = bytes(min(size - 1, 600_000))
+        told = {"Upload_Offset": 0, "Upload_Length": size, "Lrb_Kind": "pack"}
+        answer = sender.write(
+            "PUT", f"/objects/{size:064x}", part, Content_Digest=protocol.content_digest(part), **told
+        )
+        assert answer[0] == status, answer
+
+
 # ---- bodies ----
 
 
