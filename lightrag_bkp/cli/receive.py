@@ -36,6 +36,8 @@ def receive(
 
     They lie in replicas/<sender>/ below the storage path; `key add` makes the keys senders need.
     """
+    import gc
+
     from ..receiving.app import ReceiveApplication
     from ..receiving.here import open_receiver
     from ..receiving.receiver import Settings
@@ -50,6 +52,7 @@ def receive(
         session.close(lambda: {"url": url}, lambda: [f"receiving on {url}"])
         session.flush()
 
+    gc.enable()  # `main` turned it off; connections that ended are garbage in circles, with all they had received
     serve(application, listen, tls_cert, tls_key, allow_http=allow_http, ready=ready)
 
 

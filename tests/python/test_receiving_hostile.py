@@ -74,6 +74,12 @@ def sender(host: Host) -> Sender:
     return sender
 
 
+def private_bytes(pid: int) -> int:
+    """The memory of a process that is no file's."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(status.partition("RssAnon:")[2].split()[0])
+
+
 def pack_of(host: Host, sender: Sender) -> tuple[str, bytes]:
     _, packs = sender.needed(host.snapshot)
     return packs[0][0].hex(), sender.pack(packs[0][0])
@@ -239,6 +245,19 @@ def test_what_comes_without_end_before_a_body_is_not_kept(host: Host, where: str
 
 def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_nothing_stays_in_memory_of_connections_that_ended(host: Host, sender: Sender) -> None:
+    def connect_and_send() -> None:
+        sender.connection = None
+        assert sender.part(secrets.token_hex(32), secrets.token_bytes(900_000), 0, 16_000_000)[0] == 200
+
+    for _ in range(20):
+        connect_and_send()
+    before = private_bytes(host.there.pid)
+    for _ in range(60):
+        connect_and_send()
+    assert private_bytes(host.there.pid) - before < 15 << 20, "of each, what had come lay there for good"
 
 
 def test_what_was_refused_takes_nothing_of_a_quota(host: Host) -> None:
