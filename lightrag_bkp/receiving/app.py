@@ -86,9 +86,10 @@ class ReceiveApplication:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(BASE_PATH)
         body = Body(headers, receive, (scope.get("extensions") or {}).get(BODY))
-        more = dict[str, str]()
+        more, key = dict[str, str](), None
         try:
-            status, document = await self._judge(scope["method"], path, headers, body)
+            key = await self._recognise(headers.get(protocol.KEY_HEADER.lower(), ""))
+            status, document = await self._judge(scope["method"], path, headers, body, key)
         except Refusal as refusal:
             logger.info("event=receive_refused status=%d code=%s path=%r", refusal.status, refusal.code, path)
             status, document, more = told(refusal, scope["path"])
@@ -97,11 +98,10 @@ class ReceiveApplication:
             return
         if body.is_left:
             more["connection"] = "close"  # nobody here reads what may still come
-        await say(send, status, document, more)
+        await say(send, status, document, more, body.drain if body.is_left and key is not None else None)
 
-    async def _judge(self, method: str, path: str, headers: dict[str, str], body: Body) -> Answer:
-        api_key = headers.get(protocol.KEY_HEADER.lower(), "")
-        key = await self._recognise(api_key)
+    async def _judge(self, method: str, path: str, headers: dict[str, str], body: Body, key: ReceiveKey) -> Answer:
+        api_key = headers[protocol.KEY_HEADER.lower()]
         try:
             with self._counted(key):
                 handler, graph, name = _route(method, path, key)
@@ -110,7 +110,6 @@ class ReceiveApplication:
         except Refusal as refusal:
             if refusal.status != 507:
                 self.receiver.room.forget(key.name)  # what was announced did not come to stay
-            await body.drain()
             raise
 
     async def _recognise(self, api_key: str) -> ReceiveKey:
@@ -235,13 +234,23 @@ def _announced(request: _Request) -> tuple[str, Part]:
     return kind, Part(request.name, size, offset, digest)
 
 
-async def say(send: Send, status: int, document: dict[str, Any], more: dict[str, str]) -> None:
-    """Answers with a document, and these headers besides."""
+async def say(
+    send: Send,
+    status: int,
+    document: dict[str, Any],
+    more: dict[str, str],
+    drain: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Answers with a document, and these headers besides. All of it is sent before what is left of the request is
+    drained; the server may end the connection after that."""
     content = json.dumps(document, separators=(",", ":")).encode()
     said = {"content-type": "application/json", "content-length": str(len(content)), "cache-control": "no-store"} | more
     lines = [(name.encode(), value.encode()) for name, value in said.items()]
     await send({"type": "http.response.start", "status": status, "headers": lines})
-    await send({"type": "http.response.body", "body": content})
+    await send({"type": "http.response.body", "body": content, "more_body": drain is not None})
+    if drain is not None:
+        await drain()
+        await send({"type": "http.response.body", "body": b""})
 
 
 def told(refusal: Refusal, path: str) -> tuple[int, dict[str, Any], dict[str, str]]:

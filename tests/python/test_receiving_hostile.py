@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from support.program import Program
 from support.receiving import Listening, Sender, new_key, opened, receiving
 
 from lightrag_bkp.receiving import protocol
+from lightrag_bkp.receiving.body import SILENT_S
 from lightrag_bkp.receiving.here import open_keys
 from lightrag_bkp.receiving.protocol import BASE_PATH, BODY_BYTES
 from lightrag_bkp.sync import BackupManager
@@ -453,10 +455,31 @@ def test_old_entries_that_come_again_change_nothing(host: Host, sender: Sender) 
     assert fingerprint(host.replica / "log") == before
 
 
-def test_another_repository_is_refused_before_its_body_comes(host: Host, sender: Sender) -> None:
-    told = {"Lrb_Epoch": 0, "Lrb_Repository": "ab" * 16}
-    answer = raw(host.there, head_of("POST", "/graphs/alpha/log", sender.key, 5000, **told) + b"x" * 5000)
-    assert (status_of(answer), error_of(answer)) == (409, "OTHER_REPOSITORY")
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"Lrb_Repository": "ab" * 16}, (409, "OTHER_REPOSITORY")),
+        ({"Lrb_Kind": "nothing"}, (422, "BAD_NAME")),
+        ({"Upload_Length": 1 << 40}, (413, "TOO_LONG")),
+    ],
+)
+def test_what_heads_say_is_refused_before_a_body_comes(
+    host: Host, sender: Sender, changed: dict[str, object], said: tuple[int, str]
+) -> None:
+    """And who sends it all the same, without a look at the answer, is not reset."""
+    told: dict[str, object] = {"Lrb_Epoch": 0, "Lrb_Repository": sender.repository, "Upload_Offset": 0}
+    told |= {"Upload_Length": 5000, "Lrb_Kind": "pack", "Content_Digest": protocol.content_digest(bytes(5000))}
+    head = head_of("PUT", f"/graphs/alpha/objects/{'ab' * 32}", sender.key, 5000, **told | changed)
+    with (
+        socket.create_connection(("127.0.0.1", host.there.port), timeout=SILENT_S / 2) as plain,
+        host.there.context().wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        connection.sendall(head)
+        with HTTPResponse(connection) as answer:
+            answer.begin()
+            assert (answer.status, json.loads(answer.read())["code"]) == said
+        connection.sendall(bytes(5000))
+        assert connection.recv(1) == b""
 
 
 def of_epoch(stored: bytes, epoch: int) -> bytes:
