@@ -18,12 +18,14 @@ class Concern:
     sentence: str
 
 
-def concerns(storage_path: str, source: str) -> list[Concern]:
-    """What speaks against keeping snapshots of `source` below `storage_path`; what cannot be looked at says nothing."""
+def concerns(storage_path: str, source: str | None) -> list[Concern]:
+    """What speaks against keeping snapshots of `source`, or of whatever it may be, below `storage_path`; what cannot be
+    looked at says nothing.
+    """
     place = storage_path if os.path.exists(storage_path) else os.path.dirname(storage_path) or os.curdir
     found = []
     try:
-        if os.stat(place).st_dev == os.stat(source).st_dev:
+        if source is not None and os.stat(place).st_dev == os.stat(source).st_dev:
             found.append(Concern("shared_device", "source and storage are on one device; keep a copy on another"))
         remote, locks = _bridge.file_system(os.path.realpath(place))
     except OSError:

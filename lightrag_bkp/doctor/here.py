@@ -30,7 +30,7 @@ def look(manager: BackupManager, settings: Settings, chosen: Secret | None) -> l
     usable = not any(one.state is State.FAILED for one in found)
     stored = stored_graphs(manager.storage_path) if usable else []
     graphs = [manager.require_graph(name) for name in sorted({*stored, *(one.graph_id for one in settings.graphs)})]
-    sources = [graph.source_dir for graph in graphs if graph.source_dir is not None]
+    sources = {None, *(graph.source_dir for graph in graphs)}
     concerns = {one.sentence for source in sources for one in place.concerns(manager.storage_path, source)}
     found += [Finding("storage", State.WARNING, sentence) for sentence in sorted(concerns)]
     opened = _secret(manager, chosen, stored)

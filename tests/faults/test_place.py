@@ -54,6 +54,17 @@ def test_locks_that_lie_are_warned_about(tmp_path: Path, source: Path, trouble: 
     assert "event=no_locks" in said and "one process at a time" in said
 
 
+def test_doctor_warns_about_locks_that_lie_whether_or_not_a_graph_is_configured(
+    tmp_path: Path, source: Path, trouble: Trouble
+) -> None:
+    storage = tmp_path / "storage"
+    BackupManager(storage).register_graph("g", source).create_snapshot()
+    ask = "from lightrag_bkp.cli import main; sys.argv = ['lightrag-bkp', *sys.argv[1:]]; sys.exit(main())"
+    said = trouble.run(ask, "--storage", storage, "doctor", root=tmp_path, locks="lie")
+    assert "one process at a time" in said
+    assert "one process at a time" not in trouble.run(ask, "--storage", storage, "doctor", root=tmp_path)
+
+
 @pytest.mark.usefixtures("secret")
 def test_safety_rests_on_no_lock(tmp_path: Path, source: Path, trouble: Trouble) -> None:
     """Without any locks, prune takes no pack that a backup beside it is writing: only age decides."""
