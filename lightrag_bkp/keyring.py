@@ -64,6 +64,11 @@ class Keyring:
                 self._key = self._kept(_bridge.run_blocking(self._unlock(graph_id, False)))
             return self._key
 
+    @property
+    def unlocked(self) -> bool:
+        """Whether the key is at hand."""
+        return self._key is not None
+
     def seals_now(self) -> bool:
         """Whether what is stored is sealed, or will be, whatever is named here. On the calling thread."""
         return self._secret is not None or self.sealed_now()

@@ -16,6 +16,10 @@ _LOST = (
     "what is stored here is sealed, but no passphrase opens it: restore a keys directory from a copy, or name the key"
     " file or recovery kit and add a passphrase"
 )
+_UNTOLD = (
+    "what is stored here is sealed, and every key slot here is missing or said to be removed; without the key it cannot"
+    " be told whether that is true: name the passphrase, key file or recovery kit"
+)
 
 
 def list_(session: Session) -> int:
@@ -30,7 +34,9 @@ def list_(session: Session) -> int:
 
     def lines() -> list[str]:
         if not slots:
-            return [_LOST if manager.keyring.sealed_now() else "nothing here is sealed"]
+            if not manager.keyring.sealed_now():
+                return ["nothing here is sealed"]
+            return [_LOST if manager.keyring.unlocked else _UNTOLD]
         rows = ((one.slot_id[:_SHORT_ID], one.kind, when(one.created_at), "*" * one.in_use) for one in slots)
         return [*table(("SLOT", "KIND", "CREATED (UTC)", "IN USE"), rows)]
 
