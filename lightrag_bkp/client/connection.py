@@ -44,7 +44,8 @@ class Connection:
     """A server of ours. Nothing is connected to before something is asked.
 
     Args:
-        url: http:// or https://, with the server's prefix if it has one. api_key: sent as `X-API-Key`; None sends none.
+        url: http:// or https://, with the server's prefix if it has one; the path of the routes behind it is left
+            off. api_key: sent as `X-API-Key`; None sends none.
         ca_file: whom to trust, a PEM file; as for targets when None. allow_http: show the key to another machine over
             plain HTTP.
 
@@ -53,7 +54,7 @@ class Connection:
     """
 
     def __init__(self, url: str, api_key: str | None, *, ca_file: str | None = None, allow_http: bool = False) -> None:
-        self.url = check_server_url(url, "--server").rstrip("/")
+        self.url = check_server_url(url, "--server").rstrip("/").removesuffix(PREFIX).rstrip("/")
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
             raise ConfigurationError("the server's API key holds a character that cannot be sent: correct it")
         try:

@@ -112,6 +112,20 @@ def test_the_key_comes_from_a_file_and_never_from_an_argument(there: Program) ->
     assert seen == [KEY]
 
 
+@pytest.mark.parametrize("pasted", ["", "/", PREFIX, f"{PREFIX}/", f"/proxied{PREFIX}"])
+def test_the_path_of_the_routes_may_be_part_of_the_address(there: Program, pasted: str) -> None:
+    seen: list[str] = []
+
+    def serve(method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+        seen.append(path)
+        return answer(GRAPHS)
+
+    with answering(serve) as url:
+        assert there.bare("--server", url + pasted, "list").out == "no snapshots\n"
+    prefix = pasted.removesuffix("/").removesuffix(PREFIX)
+    assert seen[0].startswith(f"{prefix}{PREFIX}/backup/graphs".removeprefix(PREFIX))
+
+
 def test_nobody_is_there(there: Program) -> None:
     began = time.monotonic()
     assert "cannot be reached" in sentence(there, "http://127.0.0.1:1")
