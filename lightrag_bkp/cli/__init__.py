@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import sys
+import time
 
 PROGRAM = "lightrag-bkp"
 
@@ -28,6 +29,7 @@ def main() -> int:
     session = Session(program=PROGRAM, json="--json" in words)
 
     def run() -> int | None:
+        time.time_ns()  # raises where the clock tells no time that can be stored
         from .app import command
 
         code: int | None = command.main(args=words, prog_name=PROGRAM, standalone_mode=False, obj=session)

@@ -1,6 +1,7 @@
 """What an error becomes: one sentence, a symbol for programs, and an exit code."""
 
 import os
+import time
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from errno import ENOENT
@@ -63,6 +64,9 @@ def failure_of(error: BaseException) -> Failure:
             return Failure(Exit.FAILED, "NOMEM", "memory ran out")
         case OSError():
             return _refused(error)
+        case OverflowError() if not _is_datable():
+            said = "this machine's clock stands beyond the year 2262, where the times of snapshots end: set it"
+            return Failure(Exit.FAILED, "CLOCK", said)
     if hasattr(error, "format_message"):  # what every version of Typer raises for words it cannot use
         return _misused(error, error.format_message())
     return Failure(Exit.FAILED, "INTERNAL", f"internal error, {type(error).__name__}: {error}; -v shows where")
@@ -95,6 +99,14 @@ def _refused(error: OSError) -> Failure:
     if error.errno == ENOENT and not target and not _is_somewhere():
         said = "the current directory is gone: change to one that is there"
     return Failure(Exit.FAILED, "IO", said, "", target, error.errno or 0)
+
+
+def _is_datable() -> bool:
+    """Whether now has a number of nanoseconds."""
+    try:
+        return bool(time.time_ns())
+    except OverflowError:
+        return False
 
 
 def _is_somewhere() -> bool:

@@ -71,6 +71,7 @@ typedef struct seam_watch {
     seam_verdict (*before)(const seam_call *call, int *sys_errno);    /* NULL: all pass */
     void (*after)(const seam_call *call, long result);                /* NULL: nobody looks; `result` >= 0 */
     int64_t (*clock)(clockid_t clock, int64_t real_ns);               /* NULL: the real one */
+    int64_t ahead_s;                                                  /* of the wall clock, beyond the range of ns too */
     bool random_from_seed;                                            /* getrandom gives a reproducible stream */
     uint64_t seed;
     long file_system;                                                 /* what statfs says; 0: the truth */

@@ -39,7 +39,6 @@ static struct {
     int sys_errno;
     unsigned odds[6]; /* of 100,000, in the order of `deeds` */
     int tally;        /* a descriptor, or 0 */
-    int64_t ahead_ns;
     _Atomic long seen;
     _Atomic uint64_t state;
 } plan;
@@ -105,10 +104,6 @@ static seam_verdict before(const seam_call *call, int *sys_errno) {
     return number == plan.number || (plan.always && number > plan.number) ? act(plan.deed, call, sys_errno) : SEAM_PASS;
 }
 
-static int64_t ahead(clockid_t clock, int64_t real_ns) {
-    return clock == CLOCK_REALTIME ? real_ns + plan.ahead_ns : real_ns;
-}
-
 static const char *setting(const char *name) {
     const char *said = getenv(name);
     return said ? said : "";
@@ -152,7 +147,7 @@ __attribute__((constructor)) static void read_plan(void) {
         atomic_store(&plan.state, seed);
     }
     if (plan.random) seam.before = before;
-    if ((plan.ahead_ns = atoll(setting("LRB_SEAM_CLOCK")) * 1000000000)) seam.clock = ahead;
+    seam.ahead_s = atoll(setting("LRB_SEAM_CLOCK"));
     seam.file_system = strtol(setting("LRB_SEAM_FS"), NULL, 16);
     seam.locks_lie = !strcmp(setting("LRB_SEAM_LOCKS"), "lie");
 }

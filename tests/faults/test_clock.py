@@ -4,11 +4,13 @@ What orders a log is its numbers; a clock only says how old a snapshot claims to
 """
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from support.trouble import Trouble, contents
+from support.trouble import Trouble, contents, environment
 
 from lightrag_bkp.sync import BackupManager
 
@@ -25,6 +27,7 @@ print(json.dumps({
     "dropped": list(pruned.dropped) if pruned else [],
 }))
 """
+_PROGRAM = "import sys; from lightrag_bkp.cli import main; sys.exit(main())"
 YEAR_S = 365.2425 * 86400
 
 
@@ -102,6 +105,29 @@ def test_everything_works_in_the_year_2100(tmp_path: Path, source: Path, trouble
     later = work(trouble, tmp_path, source, "prune", clock=ahead + 40 * 86400)
     assert len(later["ids"]) == 1, "30 days later only the newest is left"
     assert_all_restore(tmp_path, {last: expected[last] for last in later["ids"]})
+
+
+@pytest.mark.parametrize("words", [("snapshot", "g", "source"), ("prune", "--now"), ("doctor",)])
+def test_a_clock_beyond_the_year_2262_is_said_in_one_sentence(
+    tmp_path: Path, source: Path, trouble: Trouble, words: tuple[str, ...]
+) -> None:
+    """Where nanoseconds since 1970 end. Nothing is done, and what was stored before can be restored."""
+    storage = tmp_path / "storage"
+    graph = BackupManager(storage).register_graph("g", source)
+    expected = {graph.create_snapshot().backup_id: contents(source)}
+    command = [source if word == "source" else word for word in words]
+    ahead = {"LRB_SEAM_ROOT": str(tmp_path), "LRB_SEAM_CLOCK": str(year_ahead(2300))}
+    ran = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, "--storage", storage, *command],
+        env=environment(LD_PRELOAD=str(trouble.library), **ahead),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 1 and not ran.stdout
+    assert ran.stderr == (
+        "lightrag-bkp: this machine's clock stands beyond the year 2262, where the times of snapshots end: set it\n"
+    )
+    assert_all_restore(tmp_path, expected)
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Niue", "Asia/Kathmandu", "America/St_Johns"])
