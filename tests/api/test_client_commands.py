@@ -228,6 +228,8 @@ def test_an_unknown_graph_is_one_of_the_server(kept: Both, url: str) -> None:
         said = kept.there.bare("--json", *command.split(), code=1).document["error"]
         assert said["message"] == f"no graph 'other' at {url}: graphs there are plain, support"
         assert said["code"] == "NOT_FOUND"
+    kept.here.bare("show", "other", "latest", code=1)
+    kept.here.bare("snapshot", "other", code=2)  # here it would be a new one, and its directory is not named
 
 
 REFUSED = [
