@@ -20,7 +20,7 @@ from ..errors import LightragBkpError
 from ..graph import GraphBackup
 from ..receiving.keys import now_us
 from ..receiving.protocol import API_PATH
-from .problems import NotConfigured
+from .problems import NotConfigured, heard_log
 
 if TYPE_CHECKING:
     from ..recovery import DisasterRecoveryManager
@@ -165,7 +165,10 @@ class Context:
         try:
             await asyncio.to_thread(self.events.add, event)
         except LightragBkpError as error:
-            logger.error("event=audit_not_stored kind=%s actor=%r outcome=%s error=%s", kind, actor, outcome, error)
+            heard_log().error(
+                "event=audit_not_stored kind=%s actor=%r graph=%s target=%s outcome=%s detail=%r error=%s",
+                kind, actor, graph_id, target, outcome, detail, error,
+            )  # fmt: skip
 
     # ---- with the application ----
 

@@ -282,10 +282,14 @@ def _document(row: _Row, detail: str, instance: str, code: str, target: str = ""
 
 def _masked(error: BaseException, instance: str) -> dict[str, Any]:
     error_id = secrets.token_hex(4)
-    log = logger if _is_heard(logger) else _SERVER_LOG
-    log.error("event=internal_error id=%s path=%s", error_id, instance, exc_info=error)
+    heard_log().error("event=internal_error id=%s path=%s", error_id, instance, exc_info=error)
     said = f"internal error {error_id}: the server's log says more"
     return _document(_INTERNAL, said, instance, "INTERNAL")
+
+
+def heard_log() -> logging.Logger:
+    """Where what must not go unheard is logged: our own log, or the server's where nobody set up ours."""
+    return logger if _is_heard(logger) else _SERVER_LOG
 
 
 def _is_heard(log: logging.Logger | None) -> bool:

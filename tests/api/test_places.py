@@ -14,6 +14,12 @@ from lightrag_bkp.api.places import without_places
         ("'/srv/it\\'s here/a' is gone", "[path] is gone"),
         ("the replication database sqlite:////var/lib/state.db cannot be used: locked",
          "the replication database [path] cannot be used: locked"),
+        ("x: the replication database postgresql+psycopg://me:***@db.example:5432/state cannot be used: connection to"
+         ' server at "db.example" (10.0.0.7), port 5432 failed: no password for user "me"',
+         "x: the replication database [database] cannot be used: whoever may operate this server is told why"),
+        ("the replication database postgresql://me@/a?host=/run/pg was written by a newer version of this program",
+         "the replication database [database] was written by a newer version of this program"),
+        ("postgresql+psycopg://me:***@db.example/state", "[database]"),
         ('File "/usr/lib/x.py", line 3', "File [path], line 3"),
         ("(/a/b), /c; [/d/e]", "([path]), [path]; [[path]]"),
         ("see /api/v1/backup-replication/operations/12", "see /api/v1/backup-replication/operations/12"),
