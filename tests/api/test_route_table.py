@@ -132,7 +132,7 @@ def test_a_load_balancer_asks_for_the_head_alone(web: Web, path: str) -> None:
 def test_a_body_has_an_end(web: Web, chunked: bool) -> None:
     big = b" " * (MOST_BODY_BYTES + 1)
     content: Any = iter([big[:1000], big[1000:]]) if chunked else big
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", "X-API-Key": KEY}
     answer = web.client.post(f"{web.url}{PREFIX}/backup/cleanup", content=content, headers=headers)
     assert answer.status_code == 413 and answer.headers["content-type"] == MEDIA_TYPE
 
