@@ -311,7 +311,7 @@ def free_bytes(path: str, /) -> int: ...
 def file_system(path: str, /) -> tuple[str, bool]:
     """(name of the network or user-space file system a directory lies on, or "", whether its locks hold)."""
 
-def reclaim_litter(storage_path: str, graph_id: str, wait_ns: int, /) -> tuple[int, int]:
+def reclaim_litter(storage_path: str, graph_id: str | None, wait_ns: int, /) -> tuple[int, int]:
     """Removes what runs that died left half-written and is older than that: (files, bytes)."""
 
 def mem_fail_after(countdown: int, stay: bool, /) -> None:

@@ -300,9 +300,9 @@ def stored_graphs(storage_path: str) -> list[str]:
         return []
 
 
-def reclaim_litter(storage_path: str, graph_id: str, age_s: float) -> tuple[int, int]:
-    """Removes what killed runs left half-written in a graph's repository when nobody wrote to it for so long, and no
-    process has it locked; the repository is not opened. Waits on the calling thread.
+def reclaim_litter(storage_path: str, graph_id: str | None, age_s: float) -> tuple[int, int]:
+    """Removes what killed runs left half-written in a graph's repository, or (None) beside all of them, when nobody
+    wrote to it for so long, and no process has it locked; no repository is opened. Waits on the calling thread.
 
     Returns:
         How many files, and their bytes.

@@ -18,7 +18,8 @@ typedef struct lrb_litter_gone {
 } lrb_litter_gone;
 
 /* The same for a graph that nobody has open: no entry is read and no key needed, so that neither damage nor size keeps
- * litter. Where locks do not hold, all is left to a prune, which waits longer. NOT_FOUND: there is no such repository. */
+ * litter. Where locks do not hold, all is left to a prune, which waits longer. NOT_FOUND: there is no such repository.
+ * NULL: for what lies beside the graphs, which goes by age alone. */
 int lrb_litter_reclaim(const char *storage_path, const char *graph_id, int64_t now_ns, int64_t wait_ns,
                        lrb_litter_gone *gone, lrb_err *err);
 

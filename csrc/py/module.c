@@ -53,7 +53,7 @@ static PyObject *reclaim_litter(PyObject *module, PyObject *args) {
     PyObject *path;
     const char *graph_id;
     long long wait_ns;
-    if (!PyArg_ParseTuple(args, "O&sL:reclaim_litter", PyUnicode_FSConverter, &path, &graph_id, &wait_ns)) return NULL;
+    if (!PyArg_ParseTuple(args, "O&zL:reclaim_litter", PyUnicode_FSConverter, &path, &graph_id, &wait_ns)) return NULL;
     const char *name = PyBytes_AsString(path);
     lrb_litter_gone gone;
     lrb_err err;

@@ -32,6 +32,10 @@ static int compare(int graphs_dir, bool sealed, lrb_err *err) {
                               : "what is kept under this storage path is sealed, and this graph would not be: name the passphrase or key file" WHEN_EMPTY);
 }
 
+bool lrb_agreement_is_aside(const char *name) {
+    return !strncmp(name, NAME ".", sizeof NAME);
+}
+
 static int write_aside(int graphs_dir, const char *name, const char *word, lrb_err *err) {
     int fd = -1;
     int code = lrb_fs_create(graphs_dir, name, 0440, &fd, err);

@@ -16,4 +16,7 @@
  * hard links. */
 int lrb_agreement_reach(int graphs_dir, const char *place, bool sealed, lrb_err *err);
 
+/* Whether a name below graphs/ is of a word written aside, which stays there only when its writer died. */
+bool lrb_agreement_is_aside(const char *name);
+
 #endif

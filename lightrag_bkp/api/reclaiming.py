@@ -39,14 +39,16 @@ async def _look_twice(context: Context) -> None:
 
 
 async def reclaim(context: Context) -> None:
-    """One look at every graph. What cannot be looked at is told in the log, and keeps nobody from anything."""
+    """One look at every graph, and beside them. What cannot be looked at is told in the log, and keeps nobody from
+    anything.
+    """
     backup = context.require_backup()
     try:
         graph_ids = await asyncio.to_thread(backup.graph_ids)
     except (LightragBkpError, OSError) as error:
         logger.warning("event=litter_not_reclaimed storage=%r error=%s", backup.storage_path, error)
         return
-    for graph_id in graph_ids:
+    for graph_id in (None, *graph_ids):
         try:
             files, size = await asyncio.to_thread(reclaim_litter, backup.storage_path, graph_id, AGE_S)
         except (LightragBkpError, OSError) as error:

@@ -50,6 +50,9 @@ def reclaimed(web: Web, graph_id: str) -> list[str]:
 
 
 def test_what_died_is_reclaimed_and_what_lives_is_not(manager: BackupManager) -> None:
+    aside = Path(manager.storage_path, "graphs", f".sealing.{'0' * 32}")
+    aside.write_text("clear\n")
+    grow_old(aside)
     dead, young = litter(manager, "b", "dead.pack"), litter(manager, "b", "young.pack", age_s=0)
     written = litter(manager, "b", "written.pack")
     with open(written, "rb") as held:
@@ -58,6 +61,7 @@ def test_what_died_is_reclaimed_and_what_lives_is_not(manager: BackupManager) ->
             said = reclaimed(web, "b")
     assert said == ["half-written files of runs that died, removed: 1, of 11 bytes"]
     assert (dead.exists(), young.exists(), written.exists()) == (False, True, True)
+    assert not aside.exists()
 
 
 def test_no_graph_keeps_the_server_or_another_graph_from_anything(manager: BackupManager) -> None:

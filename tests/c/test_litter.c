@@ -125,6 +125,27 @@ TEST(of_a_graph_nobody_has_open_the_same_goes) {
     shelf_close(&s);
 }
 
+TEST(beside_the_graphs_words_written_aside_go) {
+    shelf s;
+    lrb_err err;
+    lrb_litter_gone gone;
+    static const char *const names[] = {".sealing.0123", ".sealing.4567", ".sealing", ".sealings"};
+    char path[64];
+    shelf_with_litter(&s);
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "graphs/%s", names[i]);
+        fixture_write(s.f.storage, path, 7, 1);
+        if (i != 1) fixture_age(s.f.storage, path);
+    }
+    CHECK_OK(lrb_litter_reclaim(s.f.storage, NULL, lrb_clock_wall_ns(), HOUR_NS, &gone, &err));
+    CHECK(gone.files == 1 && gone.bytes == 7 && exists(&s, "tmp/old"));
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "../%s", names[i]);
+        CHECK(exists(&s, path) == (i > 0));
+    }
+    shelf_close(&s);
+}
+
 TEST(a_graph_without_tmp_or_cache_has_no_litter) {
     fixture f;
     lrb_err err;
@@ -145,6 +166,7 @@ int main(void) {
     RUN(what_is_no_regular_file_is_left_alone);
     RUN(of_the_cache_only_unfinished_files_go);
     RUN(of_a_graph_nobody_has_open_the_same_goes);
+    RUN(beside_the_graphs_words_written_aside_go);
     RUN(a_graph_without_tmp_or_cache_has_no_litter);
     return check_report();
 }
