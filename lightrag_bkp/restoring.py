@@ -238,7 +238,7 @@ def _refuse(this: _Restore) -> None:
         check_new(layout.workspace, layout.working_dir)
         if not request.replace and files.holds_items(layout.root):
             raise ConflictError(
-                f"{layout.root!r} holds a graph already: take another workspace, or pass replace=True (--replace)",
+                f"{layout.root!r} holds a graph already: take another workspace, or say replace (--replace)",
                 op="restore",
                 target=layout.root,
             )
@@ -380,8 +380,7 @@ def refuse_pending(root: str) -> None:
     """Raises RestoreUnfinishedError when an interrupted restore has begun to change `root`."""
     if is_half_done(root):
         raise RestoreUnfinishedError(
-            f"an interrupted restore waits in {root!r}: restore there again, which finishes it first (in Python,"
-            " finish_restore() does no more than that)",
+            f"an interrupted restore waits in {root!r}: restore there again, which finishes it first",
             op="check",
             target=root,
         )

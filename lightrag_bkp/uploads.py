@@ -47,7 +47,7 @@ async def place(repository: GraphRepository, snapshot_id: str, input_root: str, 
             if other and others is Others.REFUSE:
                 first = os.path.join(input_root, min(other))
                 raise ConflictError(
-                    f"{first!r} is there already and is another file: move it away, or pass replace=True (--replace)",
+                    f"{first!r} is there already and is another file: move it away, or say replace (--replace)",
                     op="restore",
                     target=first,
                 )

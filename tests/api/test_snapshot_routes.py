@@ -117,6 +117,8 @@ def test_single_items_and_clones_come_back(web: Web, graph: Kept) -> None:
     assert (graph.directory / "copy" / "kv_store_full_docs.json").stat().st_size > 2
     again = web.waited("POST", path, {"workspace": "copy"})
     assert (again.status, again.slug) == (409, "conflict")
+    assert "say replace" in again.document["detail"] and "=True" not in again.document["detail"]
+    assert web.waited("POST", path, {"workspace": "copy", "replace": True}).status == 200, "what it advises helps"
 
 
 def test_what_is_held_stays(web: Web, plain: Kept) -> None:

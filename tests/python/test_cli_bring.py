@@ -57,7 +57,7 @@ def test_restore_into_another_workspace(program: Program, graph_dir: Path) -> No
     refused = ("restore", "g", "latest", graph_dir, "--workspace", "trial", "--yes")
     assert "holds a graph already" in program.sentence(*refused, code=1)
     assert "cannot be used for a clone" in program.sentence(*refused[:-2], "base", code=2)
-    assert "pass replace=True (--replace)" in program.sentence(*refused[:-1], code=1), "nobody is asked before"
+    assert "say replace (--replace)" in program.sentence(*refused[:-1], code=1), "nobody is asked before"
     assert "[y/N]" not in program.at_terminal("y", *refused[:-1], code=1).err
     assert "[y/N]" in program.at_terminal("y", *refused[:-1], "--replace").err
     program(*refused, "--replace")
