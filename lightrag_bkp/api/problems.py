@@ -214,7 +214,8 @@ async def _of_a_stranger(error: Exception, request: Request, handler: Callable[[
     """What to answer to a body that cannot be read. FastAPI reads it before it calls the dependency that finds out who
     asks, and a stranger is told that he is one and nothing else: so it is asked with a body that no route takes.
     """
-    if isinstance(error, Refused) or hasattr(request.state, "caller"):
+    is_of_the_body = isinstance(error, RequestValidationError | AnyHTTPException)
+    if not is_of_the_body or hasattr(request.state, "caller"):
         return error
 
     async def receive() -> Message:
@@ -222,10 +223,10 @@ async def _of_a_stranger(error: Exception, request: Request, handler: Callable[[
 
     try:
         await handler(Request(request.scope, receive))
-    except (Refused, AnyHTTPException) as refused:
-        return refused
     except RequestValidationError:
         pass  # it is somebody, and the body is to blame
+    except Exception as refused:  # or nobody can say who it is, while the database is away
+        return refused
     return error
 
 
