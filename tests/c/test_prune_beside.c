@@ -6,12 +6,15 @@
 #include "check.h"
 #include "pruning.h"
 
-/* After each step of prune another process appends; before `quiet` steps have passed it never stops. */
-static int prune_against_writer(shelf *s, lrb_repo *other, int busy_steps, lrb_prune_outcome *out, lrb_err *err) {
+/* After each of the first steps of prune another process appends. */
+static int prune_against_writer(shelf *s, int busy_steps, lrb_prune_outcome *out, lrb_err *err) {
     lrb_prune_options options = {.repack = true};
+    lrb_repo *other;
     lrb_job *job;
     lrb_step next = LRB_STEP_MORE;
-    int code = lrb_prune_new(s->repo, &options, &job, err);
+    int code = fixture_repo_open(s->f.storage, "g", false, &other, err);
+    if (code) return code;
+    code = lrb_prune_new(s->repo, &options, &job, err);
     for (int i = 0; !code && next != LRB_STEP_DONE; i++) {
         code = job->ops->step(job, &s->f.worker, &next, err);
         if (!code && i < busy_steps) code = shelf_append(other, LRB_ENTRY_DROP, LRB_F_SNAPSHOT_REF, "none", 4, err);
@@ -19,6 +22,7 @@ static int prune_against_writer(shelf *s, lrb_repo *other, int busy_steps, lrb_p
     job->ops->finish(job, &s->f.worker);
     *out = *lrb_prune_result(job);
     lrb_job_free(job);
+    lrb_repo_close(other);
     return code;
 }
 
@@ -26,13 +30,10 @@ TEST(entries_of_others_make_it_plan_again) {
     for (int busy_steps = 1; busy_steps < 30; busy_steps++) {
         shelf s;
         lrb_err err;
-        lrb_repo *other;
         lrb_prune_outcome out;
         shelf_to_repack(&s);
-        CHECK_OK(fixture_repo_open(s.f.storage, "g", false, &other, &err));
-        CHECK_OK(prune_against_writer(&s, other, busy_steps, &out, &err));
+        CHECK_OK(prune_against_writer(&s, busy_steps, &out, &err));
         CHECK(out.packs_repacked == 1 && out.packs_swept == 1 && tidy(&s) && sound(&s));
-        lrb_repo_close(other);
         shelf_close(&s);
     }
 }
@@ -40,14 +41,11 @@ TEST(entries_of_others_make_it_plan_again) {
 TEST(endless_writing_by_others_is_said) {
     shelf s;
     lrb_err err;
-    lrb_repo *other;
     lrb_prune_outcome out;
     shelf_to_repack(&s);
-    CHECK_OK(fixture_repo_open(s.f.storage, "g", false, &other, &err));
     unsigned files = shelf_files(&s, "packs");
-    CHECK_FAILS(prune_against_writer(&s, other, 1000, &out, &err), LRB_E_BUSY);
+    CHECK_FAILS(prune_against_writer(&s, 1000, &out, &err), LRB_E_BUSY);
     CHECK(shelf_files(&s, "packs") == files && sound(&s)); /* copies it could not enter are gone again */
-    lrb_repo_close(other);
     shelf_close(&s);
 }
 

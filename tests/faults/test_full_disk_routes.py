@@ -5,19 +5,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.trouble import PRELUDE, environment, mounting
+from support.trouble import ON_A_SMALL_DISK, environment, mounting
 
 SCRIPT = (
-    PRELUDE
+    ON_A_SMALL_DISK
     + """
-import os, subprocess
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from lightrag_bkp import BackupManager as Manager
 from lightrag_bkp.api import create_backup_routes
 
-disk, source = map(Path, sys.argv[1:])
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], check=True)
 manager = Manager(disk / "storage")
 manager.register_graph("g", source)
 app = FastAPI()
@@ -26,18 +23,13 @@ B = "/api/v1/backup-replication"
 with TestClient(app, headers={"X-API-Key": "key of ours", "Prefer": "wait=60"}) as web:
     snapshots = f"{B}/backup/graphs/g/snapshots"
     ids = []
-    for number in range(3):
-        (source / "big").write_bytes(os.urandom(700_000))
+    for _ in range(3):
+        change()
         made = web.post(snapshots)
         assert made.status_code == 201, made.text
         ids.append(made.json()["backup_id"])
     assert web.get(f"{B}/health/ready").json() == {"ready": True, "reasons": []}
-    with open(disk / "filler", "wb", buffering=0) as filler:
-        try:
-            while filler.write(bytes(4096)):
-                pass
-        except OSError as error:
-            assert error.errno == 28, error
+    fill()
     refused = web.post(snapshots)
     assert refused.status_code == 507 and refused.json()["type"].endswith("no-room"), refused.text
     assert "Retry-After" not in refused.headers

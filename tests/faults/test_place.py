@@ -4,11 +4,10 @@ disk that is full."""
 import errno
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
-from support.trouble import PRELUDE, Trouble, contents, end, environment, mounting, stopped
+from support.trouble import ON_A_SMALL_DISK, Trouble, contents, end, environment, mounting, stopped
 
 from lightrag_bkp.sync import BackupManager
 
@@ -93,27 +92,13 @@ def test_a_storage_without_locks_works(tmp_path: Path, source: Path, trouble: Tr
 
 # ---- a small disk ----
 
-ON_A_SMALL_DISK = """
-import os, subprocess
-disk, source = map(Path, sys.argv[1:])
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], check=True)
+FILLED = """
 graph = BackupManager(disk / "storage").register_graph("g", source)
 ids = [graph.create_snapshot().backup_id]
 
-def change(number):
-    (source / "big").write_bytes(os.urandom(700_000))
-
-def fill():
-    with open(disk / "filler", "wb", buffering=0) as filler:
-        try:
-            while filler.write(bytes(4096)):
-                pass
-        except OSError as error:
-            assert error.errno == 28, error
-
 # Backups until the disk is full: the last one says so and leaves nothing.
-for number in range(20):
-    change(number)
+for _ in range(20):
+    change()
     try:
         ids.append(graph.create_snapshot().backup_id)
     except errors.NoSpaceError as error:
@@ -156,7 +141,7 @@ def test_what_needs_a_mount_is_skipped_by_name_and_fails_where_nothing_may_be(
 def test_a_disk_that_fills_up_loses_nothing_and_can_be_cleared(tmp_path: Path, source: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    script = textwrap.dedent(PRELUDE) + ON_A_SMALL_DISK
+    script = ON_A_SMALL_DISK + FILLED
     command = [*mounting(), sys.executable, "-c", script, str(disk), str(source)]
     ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -23,6 +23,26 @@ from pathlib import Path
 from lightrag_bkp.sync import BackupManager
 from lightrag_bkp import errors
 """
+ON_A_SMALL_DISK = (
+    PRELUDE
+    + """
+import os, subprocess
+disk, source = map(Path, sys.argv[1:])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], check=True)
+
+def change():
+    (source / "big").write_bytes(os.urandom(700_000))
+
+def fill():
+    with open(disk / "filler", "wb", buffering=0) as filler:
+        try:
+            while filler.write(bytes(4096)):
+                pass
+        except OSError as error:
+            assert error.errno == 28, error
+"""
+)
+"""How a script begins that has a disk of its own, of four megabytes: to be run behind `mounting`."""
 
 
 def environment(**more: str) -> dict[str, str]:
