@@ -8,8 +8,8 @@
     outcome = await recovery.failover(point.checkpoint_id)    # both graphs, or none
     await recovery.undo_failover(point.checkpoint_id)
 
-Everything that is known of a recovery point lies in files of its own (see `points`); no server and no database is
-needed to come back.
+Everything that is known of a recovery point lies in files of its own (see `recovering/points`); no server and no database
+is needed to come back.
 """
 
 import asyncio
@@ -19,18 +19,29 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, drills, failover, proving, recovery_status, trial
+from . import arguments
 from .awaiting import to_the_end
 from .backup import BackupManager, check_place
-from .drills import DrillOutcome, GraphDrill
 from .errors import DamagedError, InvalidInputError, LightragBkpError, NotFoundError, RefusedError
-from .failover import Failover
-from .failover_history import SETTLED, FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
 from .graph import GraphBackup
 from .graph.keeping import change_hold
-from .health import ComponentHealth, HealthStatus, HealthValidator, check_manager, worst
 from .models import BackupSnapshot, VerifyLevel
-from .points import FAILOVER, VALIDATION, NamedSnapshot, PointStore, RecoveryPoint, holder_of, new_id, problems
+from .recovering import drills, failover, proving, status
+from .recovering.drills import DrillOutcome, GraphDrill
+from .recovering.failover import Failover
+from .recovering.health import ComponentHealth, HealthStatus, HealthValidator, check_manager, worst
+from .recovering.history import SETTLED, FailoverOutcome, GraphFailover, PastFailover, Phase, history, to_undo
+from .recovering.points import (
+    FAILOVER,
+    VALIDATION,
+    NamedSnapshot,
+    PointStore,
+    RecoveryPoint,
+    holder_of,
+    new_id,
+    problems,
+)
+from .restoring import trial
 
 if TYPE_CHECKING:
     from .replication import ReplicationManager
@@ -125,7 +136,7 @@ class DisasterRecoveryManager:
         """
         if beginning != "latest":
             return self._store.point(self.find_recovery_id(beginning))
-        ids, left = self._store.ids(), recovery_status.left_held(self.backup, self._store)
+        ids, left = self._store.ids(), status.left_held(self.backup, self._store)
         if left and left[-1] > max(ids, default=""):
             raise _latest_refused(left[-1], "it holds snapshots and has no records")
         if not ids:
@@ -166,7 +177,7 @@ class DisasterRecoveryManager:
         """
         with self._store.alone("delete"):
             self._refuse_half_done(checkpoint_id)
-            for one in recovery_status.settled_by(self._store, checkpoint_id):
+            for one in status.settled_by(self._store, checkpoint_id):
                 settled = {"state": SETTLED, "failover_id": one.failover_id}
                 await self._store.add(one.checkpoint_id, FAILOVER, settled)
             existed = await self._store.delete(checkpoint_id)
@@ -272,7 +283,7 @@ class DisasterRecoveryManager:
         point = self._store.point(checkpoint_id)
         with self._store.alone("undo"):
             find = self.backup.require_graph
-            waiting = recovery_status.unsettled_failovers(self._store)
+            waiting = status.unsettled_failovers(self._store)
             past = to_undo(self.failovers(checkpoint_id), waiting, checkpoint_id)
             left = await failover.left_by(find, point, past)
             if dry_run:
@@ -315,7 +326,7 @@ class DisasterRecoveryManager:
             for part, answer in answers.items():
                 at = datetime.fromisoformat(answer["checked_at"])
                 parts.append(ComponentHealth(f"{graph_id}/{part}", answer["status"], answer["message"], at))
-        parts.append(await asyncio.to_thread(recovery_status.health, self.backup, self._store))
+        parts.append(await asyncio.to_thread(status.health, self.backup, self._store))
         return {
             "status": worst([part.status for part in parts]),
             "checked_at": datetime.now(UTC).isoformat(),
@@ -333,7 +344,7 @@ class DisasterRecoveryManager:
             advice (what is then to be done, or None), unreadable: {id: why}, left_held: ids of points that do not
             exist and hold snapshots, graphs: {id: {latest, latest_at, points}}}.
         """
-        return recovery_status.of(self.backup, self._store)
+        return status.of(self.backup, self._store)
 
     # ---- steps ----
 
@@ -364,7 +375,7 @@ class DisasterRecoveryManager:
         return await self.validate_recovery_point(point.checkpoint_id)
 
     def _refuse_half_done(self, checkpoint_id: str) -> None:
-        for one in recovery_status.unsettled_failovers(self._store):
+        for one in status.unsettled_failovers(self._store):
             if one.checkpoint_id == checkpoint_id:
                 raise RefusedError(
                     f"not deleted while this is half done: {one.advice}", op="delete", target=checkpoint_id

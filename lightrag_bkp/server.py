@@ -15,11 +15,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import config, restoring, served, staging, sync
+from . import config, served, sync
 from .backup import BackupManager
 from .errors import ConfigurationError, LightragBkpError
 from .graph.known import root_of
 from .limits import SERVER_VARIABLES
+from .restoring import restore, staging
 from .sources import serving
 
 logger = logging.getLogger("lightrag_bkp")
@@ -139,7 +140,7 @@ def _enter(working_dir: str, workspace: str, input_dir: str | None) -> None:
     for directory in filter(None, (working_dir, input_dir)):
         root = root_of(os.path.abspath(directory), workspace)
         if os.path.isdir(root) and staging.waits(root):
-            sync.run(restoring.finish(root))
+            sync.run(restore.finish(root))
 
 
 def _log_with_lightrag() -> None:

@@ -7,10 +7,11 @@ import re
 import time
 from dataclasses import replace
 
-from . import _bridge, trial
+from . import _bridge
 from .errors import DamagedError, InvalidInputError, refusals_named
 from .models import BackupSnapshot, Finding, ProgressCallback, VerifyLevel, VerifyOutcome
 from .repository import GraphRepository
+from .restoring import trial
 
 logger = logging.getLogger("lightrag_bkp")
 

@@ -20,7 +20,7 @@ from support import breaking, graphs
 from support.folders import fingerprint
 
 from lightrag_bkp.sync import BackupManager, GraphBackup
-from lightrag_bkp.sync_recovery import DisasterRecoveryManager
+from lightrag_bkp.sync.recovery import DisasterRecoveryManager
 
 READER = Path(reader.__file__)
 PASSPHRASE = "correct horse"

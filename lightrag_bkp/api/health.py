@@ -10,8 +10,8 @@ from .. import _bridge
 from ..backup import BackupManager
 from ..errors import LightragBkpError
 from ..graph.known import root_of
+from ..restoring.staging import is_half_done
 from ..sources import workers
-from ..staging import is_half_done
 from .context import Context, Ctx
 from .problems import PlainJSON, ProblemRoute
 from .schemas import Answer

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Response
 
 from ..errors import NotFoundError
 from ..models import ProgressCallback, VerifyLevel
-from ..proving import unusable
+from ..recovering.proving import unusable
+from ..recovering.status import point_document
 from ..recovery import DisasterRecoveryManager, FailoverOutcome, RecoveryPoint
-from ..recovery_status import point_document
 from ..verdicts import Verdict
 from .auth import Admin, Operator, Reader
 from .context import Context, Ctx

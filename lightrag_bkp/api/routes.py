@@ -11,9 +11,9 @@ from fastapi.responses import Response
 from starlette.routing import Route
 
 from .. import config, served
-from ..aftermath import finisher
 from ..backup import BackupManager
 from ..receiving.keys import KeyRing
+from ..restoring.aftermath import finisher
 from ..sources import workers
 from . import backup as backup_routes
 from . import events, health, operations, receiving, reclaiming

@@ -6,8 +6,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from ..drills import DrillOutcome
-    from ..failover_history import FailoverOutcome, PastFailover
     from ..keyring import Keyring
     from ..limits import RecoverySettings, ReplicationSettings
     from ..models import (
@@ -19,8 +17,10 @@ if TYPE_CHECKING:
         VerifyLevel,
         VerifyOutcome,
     )
-    from ..points import RecoveryPoint
     from ..probing import TargetHealth
+    from ..recovering.drills import DrillOutcome
+    from ..recovering.history import FailoverOutcome, PastFailover
+    from ..recovering.points import RecoveryPoint
     from ..replication_targets import ReplicationTarget
     from ..shipping.records import ReplicationLog
 

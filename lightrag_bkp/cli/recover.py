@@ -47,7 +47,7 @@ def create(
 
 def list_(session: Session) -> int:
     """List recovery points, oldest first."""
-    from ..points import unreadable
+    from ..recovering.points import unreadable
 
     manager = session.recovery()
     points, written = manager.list_recovery_points(), manager.get_recovery_status()
@@ -222,7 +222,7 @@ COMMANDS = (create, list_, show, validate, drill, failover, delete)
 
 def _unusable(manager: "Recovery", point: "RecoveryPoint") -> Iterator[str]:
     """What keeps a new point from being valid."""
-    from ..proving import unusable
+    from ..recovering.proving import unusable
 
     for graph_id, named in point.snapshots.items():
         snapshot = manager.backup.require_graph(graph_id).get_snapshot(named.id)
@@ -231,7 +231,7 @@ def _unusable(manager: "Recovery", point: "RecoveryPoint") -> Iterator[str]:
 
 
 def _document(point: "RecoveryPoint") -> dict[str, Any]:
-    from ..recovery_status import point_document
+    from ..recovering.status import point_document
 
     return point_document(point)
 
@@ -316,7 +316,7 @@ def _uncounted(graphs: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def _graph_row(name: str, answers: dict[str, dict[str, Any]]) -> tuple[str, ...]:
-    from ..health import worst
+    from ..recovering.health import worst
 
     backups, graph = answers["backups"], answers["graph"]
     drilled = backups["last_drill"]

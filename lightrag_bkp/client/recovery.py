@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, TypedDict
 
 from ..arguments import is_graph_id
-from ..drills import DrillOutcome
 from ..errors import InvalidInputError, NotFoundError, RefusedError
-from ..failover_history import FailoverOutcome, PastFailover
-from ..health import HealthStatus
 from ..models import VerifyLevel
-from ..points import FAILOVER, Record, RecoveryPoint
+from ..recovering.drills import DrillOutcome
+from ..recovering.health import HealthStatus
+from ..recovering.history import FailoverOutcome, PastFailover
+from ..recovering.points import FAILOVER, Record, RecoveryPoint
 from .connection import Connection, Talk
 from .graphs import RemoteManager
 from .operations import work

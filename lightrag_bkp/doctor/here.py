@@ -11,7 +11,7 @@ from ..backup import BackupManager
 from ..config import GraphSettings, Settings
 from ..errors import LightragBkpError, refusals_named
 from ..graph import GraphBackup
-from ..health import interrupted
+from ..recovering.health import interrupted
 from ..repository import stored_graphs
 from ..secret import Secret
 from ..sources import files

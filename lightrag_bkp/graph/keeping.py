@@ -7,7 +7,7 @@ import time
 from datetime import datetime
 from typing import Literal
 
-from .. import _bridge, arguments, trial, validation, verification
+from .. import _bridge, arguments, validation, verification
 from ..errors import ConflictError, InvalidInputError
 from ..models import (
     ProgressCallback,
@@ -17,8 +17,9 @@ from ..models import (
     VerifyOutcome,
     stored_object,
 )
-from ..points import point_of
+from ..recovering.points import point_of
 from ..repository import EXPIRED, scan
+from ..restoring import trial
 from ..verdicts import Validation
 from .known import KnownGraph
 

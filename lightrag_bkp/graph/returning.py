@@ -4,10 +4,11 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-from .. import arguments, restoring, staging, undoing
+from .. import arguments
 from ..errors import InvalidInputError, NotFoundError, refusals_named
 from ..models import BackupSnapshot, ProgressCallback, RestoreOutcome
-from ..target import refuse_blocked
+from ..restoring import restore, staging, undoing
+from ..restoring.target import refuse_blocked
 from .known import KnownGraph, root_of
 
 
@@ -59,7 +60,7 @@ class Returning(KnownGraph):
         arguments.check_progress(progress)
         only = arguments.check_items(items)
         snapshot = await self._require(snapshot_id)
-        request = restoring.Request(
+        request = restore.Request(
             snapshot,
             target_dir,
             items=only,
@@ -73,7 +74,7 @@ class Returning(KnownGraph):
             server_url=self.server_url,
         )
         with refusals_named(target_dir, "restore"):
-            return await restoring.restore(self._repository, request)
+            return await restore.restore(self._repository, request)
 
     async def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:
         """As `restore`: returns True, or raises what `restore` raises."""
@@ -123,7 +124,7 @@ class Returning(KnownGraph):
         only = arguments.check_items(items)
         snapshot = await self._require(snapshot_id)
         home = await self._home(snapshot)
-        request = restoring.Request(
+        request = restore.Request(
             snapshot,
             home,
             items=only,
@@ -138,7 +139,7 @@ class Returning(KnownGraph):
             server_url=self.server_url,
         )
         with refusals_named(home, "restore"):
-            return await restoring.restore(self._repository, request)
+            return await restore.restore(self._repository, request)
 
     async def _home(self, snapshot: BackupSnapshot) -> str:
         """The working directory where the graph lives."""
@@ -181,4 +182,4 @@ class Returning(KnownGraph):
         """
         root = root_of(self._source(target_dir)[0], self.workspace)
         with refusals_named(root, "finish"):
-            return await restoring.finish(root)
+            return await restore.finish(root)

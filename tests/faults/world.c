@@ -336,7 +336,7 @@ int world_verify(world *w, const char *storage, uint64_t *findings, bool mark, l
     return code;
 }
 
-/* ---- restoring, as lightrag_bkp/restoring.py does it ---- */
+/* ---- restoring, as lightrag_bkp/restoring/restore.py does it ---- */
 
 typedef struct name_list {
     char *at[64];

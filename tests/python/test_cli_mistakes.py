@@ -6,7 +6,7 @@ import pytest
 from support.program import Program
 
 from lightrag_bkp.sync import BackupManager, GraphBackup
-from lightrag_bkp.sync_recovery import DisasterRecoveryManager
+from lightrag_bkp.sync.recovery import DisasterRecoveryManager
 
 OF_ONE_SNAPSHOT = ("show", "verify", "restore", "delete", "hold", "release")
 OF_A_GRAPH = (*OF_ONE_SNAPSHOT, "list", "prune")

@@ -16,7 +16,7 @@ from support.points import GRAPH, kill_at, killed
 from support.program import Program
 
 from lightrag_bkp import BackupManager
-from lightrag_bkp.points import PointStore
+from lightrag_bkp.recovering.points import PointStore
 from lightrag_bkp.recovery import DisasterRecoveryManager
 
 

@@ -10,10 +10,10 @@ from support.folders import Fingerprint
 from support.points import GRAPH, again, items, kill_at, killed
 
 from lightrag_bkp.errors import Busy, RefusedError
-from lightrag_bkp.failover import Failover
-from lightrag_bkp.points import PointStore
+from lightrag_bkp.recovering.failover import Failover
+from lightrag_bkp.recovering.points import PointStore
 from lightrag_bkp.recovery import DisasterRecoveryManager, HealthStatus, RecoveryPoint
-from lightrag_bkp.staging import Staging
+from lightrag_bkp.restoring.staging import Staging
 
 pytestmark = pytest.mark.usefixtures("short_rest")
 

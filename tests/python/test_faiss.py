@@ -16,7 +16,7 @@ from support import graphs, pins
 
 from lightrag_bkp import BackupManager, GraphBackup
 from lightrag_bkp.errors import Busy, ConflictError, DamagedError
-from lightrag_bkp.health import HealthValidator
+from lightrag_bkp.recovering.health import HealthValidator
 from lightrag_bkp.sources import files, live
 from lightrag_bkp.validation import validate_directory
 

@@ -12,7 +12,7 @@ from lightrag_bkp import _bridge
 from lightrag_bkp.errors import DamagedError, InvalidInputError
 from lightrag_bkp.recovery import DisasterRecoveryManager
 from lightrag_bkp.sync import BackupManager, GraphBackup
-from lightrag_bkp.sync_recovery import DisasterRecoveryManager as SyncManager
+from lightrag_bkp.sync.recovery import DisasterRecoveryManager as SyncManager
 
 
 def pointed(snapshot_id: str, graph: str = "sales") -> dict[str, Any]:

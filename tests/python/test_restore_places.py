@@ -10,7 +10,7 @@ from support.folders import fingerprint
 from support.program import Program, without_override
 
 from lightrag_bkp.errors import Busy
-from lightrag_bkp.staging import Staging
+from lightrag_bkp.restoring.staging import Staging
 
 
 @pytest.fixture(params=[0o111, 0o311], ids=["searchable", "searchable and writable"])

@@ -15,8 +15,8 @@ from support.toxiproxy import Toxiproxy
 
 from lightrag_bkp import BackupManager
 from lightrag_bkp.errors import NotFoundError, RefusedError
-from lightrag_bkp.health import HealthValidator
 from lightrag_bkp.limits import RecoverySettings
+from lightrag_bkp.recovering.health import HealthValidator
 from lightrag_bkp.replication import ReplicationManager, ReplicationStatus, ReplicationTarget
 
 # ---- the whole way ----

@@ -16,8 +16,8 @@ from support.folders import Fingerprint, fingerprint
 
 from lightrag_bkp import BackupManager, GraphBackup
 from lightrag_bkp.errors import Busy, ConflictError, UnsupportedError
+from lightrag_bkp.restoring.staging import Staging
 from lightrag_bkp.sources import internals, takeover
-from lightrag_bkp.staging import Staging
 
 pytestmark = pytest.mark.usefixtures("short_rest")
 

@@ -9,8 +9,9 @@ import pytest
 from support import breaking
 from support.program import Program
 
-from lightrag_bkp import BackupManager, GraphBackup, live_verdict, validation
+from lightrag_bkp import BackupManager, GraphBackup, validation
 from lightrag_bkp.errors import LimitError, RefusedError
+from lightrag_bkp.recovering import live_verdict
 from lightrag_bkp.recovery import DisasterRecoveryManager, HealthStatus, HealthValidator
 from lightrag_bkp.sources import outside
 

@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from lightrag_bkp import BackupManager, _bridge, handover
+from lightrag_bkp import BackupManager, _bridge
+from lightrag_bkp.restoring import handover
+from lightrag_bkp.restoring.staging import Staging
 from lightrag_bkp.sources import takeover
 from lightrag_bkp.sources.internals import memory
 from lightrag_bkp.sources.internals.reservation import Reservation
-from lightrag_bkp.staging import Staging
 
 from . import graphs
 

@@ -19,8 +19,8 @@ from typing import Any
 from lightrag.kg import shared_storage
 
 from lightrag_bkp import BackupManager
-from lightrag_bkp.aftermath import finisher
 from lightrag_bkp.errors import Busy
+from lightrag_bkp.restoring.aftermath import finisher
 from lightrag_bkp.sources import mending, workers
 from lightrag_bkp.sources.internals import memory
 from lightrag_bkp.sources.names import STAGING_PREFIX

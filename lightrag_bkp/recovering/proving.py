@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from .errors import InvalidInputError, LightragBkpError
-from .graph import GraphBackup
-from .models import BackupSnapshot, Consistency, VerifyLevel
+from ..errors import InvalidInputError, LightragBkpError
+from ..graph import GraphBackup
+from ..models import BackupSnapshot, Consistency, VerifyLevel
+from ..verdicts import Verdict
 from .points import RecoveryPoint
-from .verdicts import Verdict
 
 
 async def problems(

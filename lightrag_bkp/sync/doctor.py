@@ -2,8 +2,8 @@
 
 import os
 
-from . import doctor
-from .sync import run
+from .. import doctor
+from .running import run
 
 
 def diagnose(

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from . import _bridge
-from .awaiting import to_the_end
-from .errors import ConflictError, UnsupportedError
-from .models import BackupSnapshot, Consistency
-from .repository import GraphRepository
+from .. import _bridge
+from ..awaiting import to_the_end
+from ..errors import ConflictError, UnsupportedError
+from ..models import BackupSnapshot, Consistency
+from ..repository import GraphRepository
+from ..sources import files
 from .safety import keep_present
-from .sources import files
 from .staging import Row, Staged, Staging, Wanted, plan, refuse_mounts, surplus
 from .target import Target
 
@@ -82,7 +82,7 @@ async def hand_over(this: Handover) -> Done:
         Busy: it is at work. UnsupportedError: it cannot be kept from writing. ConflictError: its embedding has another
             dimension than the snapshot's vectors.
     """
-    from .sources import takeover  # brings LightRAG's own modules in, which the caller has loaded
+    from ..sources import takeover  # brings LightRAG's own modules in, which the caller has loaded
 
     await takeover.refuse_busy(this.rag)
     target = this.look()
@@ -107,7 +107,7 @@ async def take_away(graph_id: str, root: str, names: list[str], rag: Any) -> Non
     Raises:
         Busy, UnsupportedError: as `hand_over`; UnsupportedError also when its memory cannot be switched.
     """
-    from .sources import takeover
+    from ..sources import takeover
 
     async def while_held(held: Any) -> None:
         async with Staging(root, _bridge.PUBLISH_JOURNAL) as staging:
@@ -184,7 +184,7 @@ async def _in_place() -> None:
 
 def _lacks_reload(this: Handover) -> bool:
     """Whether this LightRAG's memory cannot be switched."""
-    from .sources import takeover
+    from ..sources import takeover
 
     without = takeover.lacking(this.rag)["reload"]
     if without:

@@ -4,11 +4,11 @@ import os
 from types import TracebackType
 from typing import Any, Self
 
-from . import replication
-from .keyring import Keyring
-from .probing import TargetHealth, TargetStatus
-from .replication import PATIENCE_S, ReplicationLog, ReplicationTarget
-from .sync import run
+from .. import replication
+from ..keyring import Keyring
+from ..probing import TargetHealth, TargetStatus
+from ..replication import PATIENCE_S, ReplicationLog, ReplicationTarget
+from .running import run
 
 
 class GraphReplicator:

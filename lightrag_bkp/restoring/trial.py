@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import restoring, validation
-from .errors import ConflictError, NoSpaceError, StorageError
-from .limits import RECOVERY_VARIABLES
-from .models import BackupSnapshot, ProgressCallback
-from .repository import GraphRepository
-from .sources import files
-from .sources.trees import is_inside
+from .. import validation
+from ..errors import ConflictError, NoSpaceError, StorageError
+from ..limits import RECOVERY_VARIABLES
+from ..models import BackupSnapshot, ProgressCallback
+from ..repository import GraphRepository
+from ..sources import files
+from ..sources.trees import is_inside
+from ..verdicts import Verdict
+from . import restore
 from .target import layout_of
-from .verdicts import Verdict
 
 _ANOTHER = f"name another one, scratch_dir of [recovery] in lightrag-bkp.toml or {RECOVERY_VARIABLES['scratch_dir']}"
 
@@ -52,14 +53,14 @@ async def bring_back(
     """Tries a snapshot out in a directory below `scratch_dir`, the system's for temporary files when None.
 
     Raises:
-        What `restoring.restore` raises: then it did not come back. StorageError: no scratch directory can be made.
+        What `restore.restore` raises: then it did not come back. StorageError: no scratch directory can be made.
     """
     async with _scratch(scratch_dir) as place:
-        request = restoring.Request(snapshot, place, allow_unusable=True, progress=progress)
+        request = restore.Request(snapshot, place, allow_unusable=True, progress=progress)
         started = time.monotonic()
-        restored = await restoring.restore(repository, request)
+        restored = await restore.restore(repository, request)
         restored_s, started = time.monotonic() - started, time.monotonic()
-        again = await restoring.restore(repository, restoring.Request(snapshot, place, dry_run=True))
+        again = await restore.restore(repository, restore.Request(snapshot, place, dry_run=True))
         problems = [f"{one.name} is not what was restored" for one in again.changed]
         verdict = await _judge(place, await asyncio.to_thread(lambda: snapshot.facts), problems)
         judged_s = time.monotonic() - started

@@ -7,9 +7,9 @@ name is taken only when it stays apart in all of them, so that a clone can move 
 import os
 import re
 
-from .arguments import check_workspace
-from .errors import ConflictError, InvalidInputError
-from .sources import files
+from ..arguments import check_workspace
+from ..errors import ConflictError, InvalidInputError
+from ..sources import files
 
 _MOST = 41
 """PostgreSQL cuts "<workspace>_chunk_entity_relation" after 63 bytes."""

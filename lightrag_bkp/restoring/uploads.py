@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterator
 from enum import Enum
 
-from .errors import ConflictError
-from .repository import GraphRepository
-from .sources.names import INPUTS, STAGING_PREFIX
-from .sources.trees import names_below, sync_directory
+from ..errors import ConflictError
+from ..repository import GraphRepository
+from ..sources.names import INPUTS, STAGING_PREFIX
+from ..sources.trees import names_below, sync_directory
 from .staging import Staging, Wanted, plan
 
 

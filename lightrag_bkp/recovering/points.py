@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from . import _bridge
-from .arguments import check_text, is_graph_id
-from .errors import Busy, DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError, LockedError
-from .keyring import Keyring
-from .models import moment
-from .point_records import DRILL, FAILOVER, POINT, VALIDATION, wrong_member
+from .. import _bridge
+from ..arguments import check_text, is_graph_id
+from ..errors import Busy, DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError, LockedError
+from ..keyring import Keyring
+from ..models import moment
+from .records import DRILL, FAILOVER, POINT, VALIDATION, wrong_member
 
 __all__ = [
     "DIRECTORY", "DRILL", "FAILOVER", "POINT", "VALIDATION", "NamedSnapshot", "PointStore", "Record", "RecoveryPoint",

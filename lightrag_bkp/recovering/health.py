@@ -12,19 +12,20 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from . import _bridge, live_verdict
-from .backup import BackupManager
-from .errors import ConfigurationError, InvalidInputError, LightragBkpError, StateError
-from .graph import GraphBackup
-from .limits import RecoverySettings
-from .models import BackupSnapshot, Consistency, age_of, moment
+from .. import _bridge
+from ..backup import BackupManager
+from ..errors import ConfigurationError, InvalidInputError, LightragBkpError, StateError
+from ..graph import GraphBackup
+from ..limits import RecoverySettings
+from ..models import BackupSnapshot, Consistency, age_of, moment
+from ..restoring.staging import is_half_done
+from ..sources import files
+from ..verdicts import Verdict
+from . import live_verdict
 from .points import DRILL, VALIDATION, PointStore, Record, proved, unreadable
-from .sources import files
-from .staging import is_half_done
-from .verdicts import Verdict
 
 if TYPE_CHECKING:
-    from .replication import ReplicationManager
+    from ..replication import ReplicationManager
 
 _GROWTH_DAYS = 30
 _FULL_SOON_DAYS = 14
@@ -90,7 +91,7 @@ def check_replication(replication: "ReplicationManager | None") -> "ReplicationM
         InvalidInputError: it is something else.
     """
     if replication is not None:
-        from .replication import ReplicationManager
+        from ..replication import ReplicationManager
 
         if not isinstance(replication, ReplicationManager):
             said = type(replication).__name__

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from ..backup import BackupManager
+from ..errors import DamagedError, LightragBkpError
 from . import drills
-from .backup import BackupManager
-from .errors import DamagedError, LightragBkpError
-from .failover_history import PastFailover, history, unsettled
 from .health import ComponentHealth, HealthStatus
+from .history import PastFailover, history, unsettled
 from .points import PointStore, Record, RecoveryPoint, point_of, unreadable
 
 

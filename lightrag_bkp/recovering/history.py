@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
-from .errors import RefusedError
+from ..errors import RefusedError
 from .points import FAILOVER, Record
 
 BEGUN, RESTORED, ENDED, UNDOING, UNDONE, SETTLED = "begun", "restored", "ended", "undoing", "undone", "settled"

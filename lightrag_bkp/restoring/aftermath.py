@@ -3,9 +3,9 @@
 import asyncio
 import os
 
-from .graph.known import KnownGraph, root_of
-from .restoring import finish
-from .sources.mending import Finish
+from ..graph.known import KnownGraph, root_of
+from ..sources.mending import Finish
+from .restore import finish
 from .staging import is_half_done, waits
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import (
+from ..errors import (
     DamagedError,
     ForeignObjectError,
     LightragBkpError,
@@ -15,8 +15,8 @@ from .errors import (
     OperationCancelled,
     UnsupportedError,
 )
-from .graph import GraphBackup
-from .models import VerifyLevel, age_of
+from ..graph import GraphBackup
+from ..models import VerifyLevel, age_of
 from .points import DRILL, PointStore, Record, RecoveryPoint
 
 logger = logging.getLogger("lightrag_bkp")

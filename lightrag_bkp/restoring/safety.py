@@ -3,9 +3,9 @@
 import asyncio
 import json
 
-from . import _bridge, capture
-from .models import BackupSnapshot, Consistency
-from .repository import GraphRepository
+from .. import _bridge, capture
+from ..models import BackupSnapshot, Consistency
+from ..repository import GraphRepository
 from .target import Target, add_present
 
 

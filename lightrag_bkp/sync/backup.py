@@ -1,27 +1,14 @@
-"""The same as `lightrag_bkp.backup`, `lightrag_bkp.recovery` and `lightrag_bkp.replication` without `await`, for
-scripts and notebooks.
+"""The same as `lightrag_bkp.backup` without `await`; to be had as `lightrag_bkp.sync`."""
 
-Every call runs its coroutine on an event loop of its own in a thread of its own, so it also works where a loop is
-running already. An interrupt (Ctrl-C) cancels the work, waits until nothing is half-done, and goes on.
-
-A running LightRAG (`rag=`) belongs to its own event loop. Calling from inside that loop would wait for itself: there,
-use `lightrag_bkp.BackupManager` and `await`.
-"""
-
-import asyncio
-import concurrent.futures
-import importlib
 import os
-import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from . import backup
-from .errors import InvalidInputError
-from .graph import READERS_WAIT_S
-from .models import (
+from .. import backup
+from ..graph import READERS_WAIT_S
+from ..models import (
     BackupSnapshot,
     KeySlot,
     ProgressCallback,
@@ -31,59 +18,8 @@ from .models import (
     VerifyLevel,
     VerifyOutcome,
 )
-from .verdicts import Validation
-
-T = TypeVar("T")
-
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end on a loop of its own in a thread of its own; returns its result or raises its
-    error.
-    """
-    outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
-    running: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[T] | None]]
-    running = concurrent.futures.Future()
-
-    async def main() -> T:
-        running.set_result((asyncio.get_running_loop(), asyncio.current_task()))
-        return await coroutine
-
-    def work() -> None:
-        try:
-            outcome.set_result(asyncio.run(main()))
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    thread = threading.Thread(target=work, name="lightrag-bkp-sync")
-    try:
-        thread.start()
-        return outcome.result()
-    except BaseException:
-        # This thread was interrupted, not the work; also while it waited for the other to begin.
-        if not outcome.done() and thread in threading.enumerate():
-            loop, task = running.result()
-            if task is not None:
-                loop.call_soon_threadsafe(task.cancel)
-        raise
-    finally:
-        if thread.ident is not None:
-            thread.join()
-
-
-def refuse_deadlock(graph: backup.GraphBackup, method: str) -> None:
-    """Raises InvalidInputError when the graph's LightRAG may run on the loop the caller would block."""
-    if graph.rag is None:
-        return
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise InvalidInputError(
-        "the LightRAG of this graph may run on the loop this call would block:"
-        f" use the classes of lightrag_bkp itself and await {method}()",
-        op=method,
-        target=graph.graph_id,
-    )
+from ..verdicts import Validation
+from .running import refuse_deadlock, run
 
 
 class GraphBackup:
@@ -424,19 +360,3 @@ class BackupManager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-_HOMES = {
-    "DisasterRecoveryManager": "sync_recovery",
-    "HealthValidator": "sync_recovery",
-    "GraphReplicator": "sync_replication",
-    "ReplicationManager": "sync_replication",
-    "diagnose": "sync_doctor",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{home}", __package__), name)  # only for who asks

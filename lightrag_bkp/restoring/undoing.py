@@ -7,12 +7,12 @@ import os
 from contextlib import suppress
 from typing import Any
 
-from . import _bridge
-from .errors import NotFoundError
+from .. import _bridge
+from ..errors import NotFoundError
+from ..models import BackupSnapshot, RestoreOutcome
+from ..repository import GraphRepository
 from .handover import take_away
-from .models import BackupSnapshot, RestoreOutcome
-from .repository import GraphRepository
-from .restoring import Request, finish, restore, works_at
+from .restore import Request, finish, restore, works_at
 from .staging import Staging
 
 

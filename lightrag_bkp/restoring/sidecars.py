@@ -10,8 +10,8 @@ import os
 import re
 from urllib.parse import quote
 
-from .sources.names import FULL_DOCS
-from .sources.trees import sync_directory
+from ..sources.names import FULL_DOCS
+from ..sources.trees import sync_directory
 
 _PARSED = "/__parsed__/"
 _MEMBER = re.compile(rb'("sidecar_location"\s*:\s*)("(?:[^"\\]|\\.)*")')

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from .arguments import is_graph_id
-from .models import VerifyLevel
+from ..arguments import is_graph_id
+from ..models import VerifyLevel
 
 POINT, VALIDATION, DRILL, FAILOVER = "point", "validation", "drill", "failover"
 """Kinds of records."""

@@ -3,11 +3,11 @@
 import asyncio
 from dataclasses import dataclass
 
-from . import validation
-from .errors import LightragBkpError, SourceChangedError
-from .graph import LATEST, GraphBackup
-from .sources import files, names, outside
-from .verdicts import Validation, Verdict
+from .. import validation
+from ..errors import LightragBkpError, SourceChangedError
+from ..graph import LATEST, GraphBackup
+from ..sources import files, names, outside
+from ..verdicts import Validation, Verdict
 
 _TRIES = 3
 _PAUSE_S = 0.5

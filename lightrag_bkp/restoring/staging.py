@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from . import _bridge, sidecars
-from .errors import (
+from .. import _bridge
+from ..errors import (
     Busy,
     ConflictError,
     DamagedError,
@@ -20,10 +20,11 @@ from .errors import (
     RestoreUnfinishedError,
     StorageError,
 )
-from .models import ProgressCallback
-from .repository import GraphRepository
-from .sources import trees
-from .sources.names import FULL_DOCS, INPUTS, STAGING_PREFIX
+from ..models import ProgressCallback
+from ..repository import GraphRepository
+from ..sources import trees
+from ..sources.names import FULL_DOCS, INPUTS, STAGING_PREFIX
+from . import sidecars
 from .target import Target, holds_staging, present_directory
 
 PHASES = {1: "plan", 2: "write", 3: "check"}

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from . import _bridge
-from .arguments import check_workspace
-from .errors import ConflictError, DamagedError, UnsupportedError
-from .sources import files, names, trees
+from .. import _bridge
+from ..arguments import check_workspace
+from ..errors import ConflictError, DamagedError, UnsupportedError
+from ..sources import files, names, trees
 
 
 @dataclass(frozen=True)

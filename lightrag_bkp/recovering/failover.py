@@ -16,28 +16,18 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from .awaiting import to_the_end
-from .errors import DamagedError, LightragBkpError
-from .failover_history import (
-    BEGUN,
-    ENDED,
-    RESTORED,
-    UNDOING,
-    UNDONE,
-    FailoverOutcome,
-    GraphFailover,
-    PastFailover,
-    Phase,
-)
-from .graph import GraphBackup
-from .graph.known import root_of
-from .models import RestoreAction, RestoredItem, RestoreOutcome, moment
+from ..awaiting import to_the_end
+from ..errors import DamagedError, LightragBkpError
+from ..graph import GraphBackup
+from ..graph.known import root_of
+from ..models import RestoreAction, RestoredItem, RestoreOutcome, moment
+from ..restoring.restore import finish, works_at
+from ..restoring.staging import waits
+from ..restoring.target import layout_of, missing_levels
+from ..sources import files, serving
+from ..sources.names import LLM_CACHE
+from .history import BEGUN, ENDED, RESTORED, UNDOING, UNDONE, FailoverOutcome, GraphFailover, PastFailover, Phase
 from .points import FAILOVER, PointStore, RecoveryPoint
-from .restoring import finish, works_at
-from .sources import files, serving
-from .sources.names import LLM_CACHE
-from .staging import waits
-from .target import layout_of, missing_levels
 
 logger = logging.getLogger("lightrag_bkp")
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _bridge, validation
-from .errors import (
+from .. import _bridge, validation
+from ..errors import (
     ConflictError,
     DamagedError,
     InvalidInputError,
@@ -24,8 +24,7 @@ from .errors import (
     RefusedError,
     RestoreUnfinishedError,
 )
-from .handover import Done, Handover, hand_over
-from .models import (
+from ..models import (
     BackupSnapshot,
     Consistency,
     ItemType,
@@ -36,9 +35,11 @@ from .models import (
     RestoreOutcome,
     stored_object,
 )
-from .repository import GraphRepository
+from ..repository import GraphRepository
+from ..sources import files, serving, trees
+from ..verdicts import Verdict
+from .handover import Done, Handover, hand_over
 from .safety import keep_present
-from .sources import files, serving, trees
 from .staging import (
     CREATE,
     DIRECTORY,
@@ -58,7 +59,6 @@ from .staging import (
 )
 from .target import Target, layout_of, look, missing_levels, refuse_blocked, root_mode_of
 from .uploads import Others, place
-from .verdicts import Verdict
 from .workspaces import check_new
 
 logger = logging.getLogger("lightrag_bkp")
@@ -320,7 +320,7 @@ def _would_reload(this: _Restore, done: Done) -> bool:
     rag = this.rag()
     if rag is None:
         return False
-    from .sources import takeover  # brings LightRAG's own modules in, which the caller has loaded
+    from ..sources import takeover  # brings LightRAG's own modules in, which the caller has loaded
 
     return not done.changes or not takeover.lacking(rag)["reload"]
 
@@ -360,7 +360,7 @@ def works_at(rag: Any, root: str) -> bool:
     """Whether this LightRAG has the files at `root` open. One that was finalised has not: its files are at rest."""
     if rag is None or files.Layout.at(files.Kind.LIGHTRAG, rag.working_dir, rag.workspace or "").root != root:
         return False
-    from .sources import live  # brings LightRAG's own modules in, which the caller has loaded
+    from ..sources import live  # brings LightRAG's own modules in, which the caller has loaded
 
     return live.is_open(rag)
 

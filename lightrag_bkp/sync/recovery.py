@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from . import recovery
-from .backup import BackupManager
-from .failover_history import FailoverOutcome, PastFailover
-from .limits import RecoverySettings
-from .models import VerifyLevel
-from .recovery import DrillOutcome, RecoveryPoint
-from .replication import ReplicationManager
-from .sync import BackupManager as SyncBackupManager
-from .sync import refuse_deadlock, run
-from .sync_replication import ReplicationManager as SyncReplicationManager
+from .. import recovery
+from ..backup import BackupManager
+from ..limits import RecoverySettings
+from ..models import VerifyLevel
+from ..recovering.history import FailoverOutcome, PastFailover
+from ..recovery import DrillOutcome, RecoveryPoint
+from ..replication import ReplicationManager
+from .backup import BackupManager as SyncBackupManager
+from .replication import ReplicationManager as SyncReplicationManager
+from .running import refuse_deadlock, run
 
 AnyManager = BackupManager | SyncBackupManager | None
 AnyReplication = ReplicationManager | SyncReplicationManager | None
