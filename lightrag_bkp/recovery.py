@@ -8,8 +8,8 @@
     outcome = await recovery.failover(point.checkpoint_id)    # both graphs, or none
     await recovery.undo_failover(point.checkpoint_id)
 
-Everything that is known of a recovery point lies in files of its own (see `recovering/points`); no server and no database
-is needed to come back.
+Everything that is known of a recovery point lies in files of its own (see `recovering/points`); no server and no
+database is needed to come back.
 """
 
 import asyncio
