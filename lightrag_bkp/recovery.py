@@ -20,13 +20,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import arguments
-from .awaiting import to_the_end
 from .backup import BackupManager, check_place
-from .errors import DamagedError, InvalidInputError, LightragBkpError, NotFoundError, RefusedError
-from .graph import GraphBackup
-from .graph.keeping import change_hold
-from .models import BackupSnapshot, VerifyLevel
-from .recovering import drills, failover, proving, status
+from .errors import DamagedError, InvalidInputError, NotFoundError, RefusedError
+from .models import VerifyLevel
+from .recovering import drills, failover, proving, status, taking
 from .recovering.drills import DrillOutcome, GraphDrill
 from .recovering.failover import Failover
 from .recovering.health import ComponentHealth, HealthStatus, HealthValidator, check_manager, worst
@@ -37,8 +34,6 @@ from .recovering.points import (
     NamedSnapshot,
     PointStore,
     RecoveryPoint,
-    holder_of,
-    new_id,
     problems,
 )
 from .restoring import trial
@@ -90,19 +85,8 @@ class DisasterRecoveryManager:
         if not named:
             raise InvalidInputError("name the graphs of the recovery point as a list of ids", op="create")
         arguments.check_text(description, "description")
-        checkpoint_id = new_id()
         graphs = [self.backup.require_graph(graph_id) for graph_id in sorted(set(named))]
-        taking = [asyncio.create_task(self._take(graph, checkpoint_id, description)) for graph in graphs]
-        try:
-            await asyncio.wait(taking)
-            snapshots = {one.graph_id: one for one in (task.result() for task in taking)}
-            document = _document(checkpoint_id, description, snapshots)
-            point = await self._store.create(checkpoint_id, document)
-        except BaseException:
-            await to_the_end(self._give_up(taking, checkpoint_id))
-            raise
-        logger.info("event=recovery_point id=%s graphs=%s", checkpoint_id, ",".join(point.graphs))
-        return point
+        return await taking.take(self._store, graphs, description)
 
     def list_recovery_points(self) -> list[RecoveryPoint]:
         """All recovery points that can be read, oldest first. `get_recovery_status` names those that cannot.
@@ -181,7 +165,8 @@ class DisasterRecoveryManager:
                 settled = {"state": SETTLED, "failover_id": one.failover_id}
                 await self._store.add(one.checkpoint_id, FAILOVER, settled)
             existed = await self._store.delete(checkpoint_id)
-            released = await self._let_go(holder_of(checkpoint_id))
+            graphs = [self.backup.require_graph(graph_id) for graph_id in self.backup.graph_ids()]
+            released = await taking.let_go(graphs, checkpoint_id)
         logger.info("event=recovery_point_deleted id=%s existed=%s released=%d", checkpoint_id, existed, released)
         return existed or released > 0
 
@@ -348,24 +333,6 @@ class DisasterRecoveryManager:
 
     # ---- steps ----
 
-    async def _take(self, graph: GraphBackup, checkpoint_id: str, description: str) -> BackupSnapshot:
-        tags = {"recovery_point": checkpoint_id, **({"description": description} if description else {})}
-        snapshot = await graph.create_snapshot(metadata=tags)
-        try:
-            await change_hold(graph, "hold", snapshot.backup_id, holder_of(checkpoint_id))
-        except BaseException:
-            await to_the_end(_forget(graph, snapshot, checkpoint_id))
-            raise
-        return snapshot
-
-    async def _give_up(self, taking: "list[asyncio.Task[BackupSnapshot]]", checkpoint_id: str) -> None:
-        """Undoes what was taken for a point that will not be."""
-        for task in taking:
-            task.cancel()
-        for taken in await asyncio.gather(*taking, return_exceptions=True):
-            if isinstance(taken, BackupSnapshot):
-                await _forget(self.backup.require_graph(taken.graph_id), taken, checkpoint_id)
-
     async def _valid(self, point: RecoveryPoint) -> bool:
         """Whether the point is valid now: as a fresh validation said, or a new one says."""
         at = point.validation_timestamp
@@ -381,16 +348,6 @@ class DisasterRecoveryManager:
                     f"not deleted while this is half done: {one.advice}", op="delete", target=checkpoint_id
                 )
 
-    async def _let_go(self, holder: str) -> int:
-        """Ends all holds of a holder; returns how many there were."""
-        released = 0
-        for graph_id in self.backup.graph_ids():
-            graph = self.backup.require_graph(graph_id)
-            for snapshot in await asyncio.to_thread(graph.list_snapshots):
-                if holder in snapshot.holders:
-                    released += await change_hold(graph, "release", snapshot.backup_id, holder)
-        return released
-
 
 def _latest_refused(checkpoint_id: str, why: str) -> RefusedError:
     return RefusedError(
@@ -399,25 +356,3 @@ def _latest_refused(checkpoint_id: str, why: str) -> RefusedError:
         op="find",
         target=checkpoint_id,
     )
-
-
-def _document(checkpoint_id: str, description: str, snapshots: dict[str, BackupSnapshot]) -> dict[str, Any]:
-    """What is written of a new point."""
-    return {
-        "checkpoint_id": checkpoint_id,
-        "description": description,
-        "snapshots": {
-            graph_id: {"id": one.backup_id, "digest": one.data_hash, "created_at": one.created_at.isoformat()}
-            for graph_id, one in snapshots.items()
-        },
-        "replication": {},
-    }
-
-
-async def _forget(graph: GraphBackup, snapshot: BackupSnapshot, checkpoint_id: str) -> None:
-    """Lets go of and deletes a snapshot that was taken for a point that will not be."""
-    try:
-        await change_hold(graph, "release", snapshot.backup_id, holder_of(checkpoint_id))
-        await graph.delete_snapshot(snapshot.backup_id)
-    except LightragBkpError as error:
-        logger.warning("event=snapshot_left graph=%s id=%s error=%r", graph.graph_id, snapshot.backup_id, str(error))
