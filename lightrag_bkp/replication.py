@@ -284,7 +284,8 @@ class GraphReplicator:
         Args:
             snapshot_id: this snapshot and the log instead; "latest" is the newest one.
             target_id: to one target; by default to all that are enabled, all at once.
-            patience_s: how long to go on trying after the last thing that got through, in seconds.
+            patience_s: how long to go on trying, and to wait for an answer, after the last thing that got through, in
+                seconds; 0: one try.
 
         Returns:
             What became of it, by target; a target that fails is a result, and disturbs no other.

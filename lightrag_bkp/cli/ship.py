@@ -34,7 +34,7 @@ def replicate(
         ),
     ] = None,
     patience: Annotated[
-        float, typer.Option(metavar="S", min=0, help="How long to try after the last thing that got through.")
+        float, typer.Option(metavar="S", min=0, help="How long to try after the last thing that got through; 0: once.")
     ] = 60,
 ) -> int:
     """Bring a graph's newest snapshot to its targets.

@@ -132,14 +132,14 @@ class Talk:
         """One request, and whatever is answered.
 
         Raises:
-            Unreached: nobody answers. ServerError: nothing may be sent there.
+            Unreached: nobody answers. ServerError: nothing may be sent there, or nobody vouches for it.
         """
-        from ..shipping.peer import Refusal, Setback
+        from ..shipping.peer import Refusal, Setback, Untrusted
 
         for wait_s in (*_AGAIN_S, None):
             try:
                 return await self._peer.exchange(method, path, query=query, document=document, headers=headers)
-            except Refusal as error:
+            except (Refusal, Untrusted) as error:
                 raise ServerError(str(error), target=self.url) from None
             except Setback as error:
                 if wait_s is None:

@@ -138,13 +138,13 @@ class Courier:
         backoff, moved = Backoff(), time.monotonic()
         while True:
             try:
-                number, text = await self._attempt(journey)
+                number, text = await self._attempt(journey, patience_s or None)
                 break
             except _Moved as one:
                 setback = one.setback
-                if one.accepted_bytes:
+                if one.accepted_at is not None:
                     backoff.succeeded()
-                    moved = time.monotonic()
+                    moved = one.accepted_at
                 wait = backoff.failed(setback.retry_after_s)
                 if time.monotonic() - moved + wait > patience_s:
                     raise setback from None
@@ -160,8 +160,10 @@ class Courier:
         ended, message = ReplicationStatus.FAILED.value, "its process ended; a later attempt brought everything"
         await asyncio.to_thread(self._table().overtake, journey.log_id, *place, ended, message)
 
-    async def _attempt(self, journey: _Journey) -> tuple[int, str]:
-        """One try. Returns the entry up to which the target has everything now, and what it signed."""
+    async def _attempt(self, journey: _Journey, patience_s: float | None) -> tuple[int, str]:
+        """One try, put off when nothing moves for so long. Returns the entry up to which the target has everything now,
+        and what it signed.
+        """
         destination, repository = journey.destination, journey.repository
         if destination.address.api_key is None:
             raise Refusal(
@@ -173,7 +175,8 @@ class Courier:
             if core.damage is not None:
                 raise DamagedError(f"nothing is sent of a damaged log: {core.damage}", target=repository.graph_id)
             cargo, reach = Cargo(core), await self._reach(core, journey)
-            async with Peer(destination.address, self._buckets_of(destination), PACKS_AT_ONCE) as peer:
+            buckets = self._buckets_of(destination)
+            async with Peer(destination.address, buckets, PACKS_AT_ONCE, patience_s=patience_s) as peer:
                 shipment = Shipment(
                     cargo, repository.graph_id, peer, destination.address.api_key, destination.name, journey.reached
                 )
@@ -184,12 +187,12 @@ class Courier:
                     said, text = await shipment.run(chosen, lacking)
                     return said.number if reach is None else reach, text
                 except Setback as setback:
-                    raise _Moved(setback, shipment.accepted_bytes) from None
+                    raise _Moved(setback, shipment.accepted_at) from None
                 except NotFoundError as gone:
                     if journey.snapshot_id is not None and core.snapshot(journey.snapshot_id) is None:
                         raise
                     raise _Moved(
-                        Setback(f"it was pruned while it was sent, and is looked at anew: {gone}"), 0
+                        Setback(f"it was pruned while it was sent, and is looked at anew: {gone}"), None
                     ) from None
                 finally:
                     journey.sent_bytes += peer.sent_bytes
@@ -227,12 +230,12 @@ class Courier:
 
 
 class _Moved(Exception):
-    """A setback, and what had got through before it."""
+    """A setback, and when something got through before it; None: nothing did."""
 
-    def __init__(self, setback: Setback, accepted_bytes: int) -> None:
+    def __init__(self, setback: Setback, accepted_at: float | None) -> None:
         super().__init__(str(setback))
         self.setback = setback
-        self.accepted_bytes = accepted_bytes
+        self.accepted_at = accepted_at
 
 
 def _chosen(core: _bridge.Repository, snapshot_id: str | None) -> list[str]:

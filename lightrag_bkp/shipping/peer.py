@@ -10,6 +10,7 @@ stands in no message and no `repr`, whatever is answered.
 import asyncio
 import ipaddress
 import json
+import math
 import os
 import socket
 import ssl
@@ -63,6 +64,12 @@ class Refusal(RefusedError):
         self.document = document
 
 
+class Untrusted(ServerError):
+    """Who answers there does not prove to be who is meant, so nothing is sent. Trying again changes nothing until
+    somebody mends a certificate; then nobody has to ask for it.
+    """
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a target is, and how it may be connected to. The key is no part of its `repr`."""
@@ -94,6 +101,7 @@ class Peer:
         buckets: what bounds the bytes per second that are sent.
         connections: how many at once, at most.
         stall_s: how long nothing may move. answer_max_bytes: the ceiling of an answer; a longer one is none.
+        patience_s: how long nothing may move over several requests, but for `moved`; None: as long as it takes.
     """
 
     def __init__(
@@ -104,8 +112,10 @@ class Peer:
         *,
         stall_s: float | None = None,
         answer_max_bytes: int = _ANSWER_MAX_BYTES,
+        patience_s: float | None = None,
     ) -> None:
         self._address = address
+        self._patience_s = patience_s
         self._stall_s = STALL_S if stall_s is None else stall_s
         self._answer_max_bytes = answer_max_bytes
         self._buckets = buckets
@@ -131,12 +141,17 @@ class Peer:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect),
             headers={"User-Agent": "lightrag-bkp"} | ({} if key is None else {"X-API-Key": key}),
         )
+        self.moved()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._session.close()
+
+    def moved(self) -> None:
+        """Something got through, or was done here: patience begins anew."""
+        self._moved_at = asyncio.get_running_loop().time()
 
     async def ask(
         self,
@@ -151,7 +166,8 @@ class Peer:
         """One request. `body`, or `document` as JSON, is sent no faster than the buckets allow.
 
         Raises:
-            Setback: it did not get through, or was put off. Refusal: it is refused for good.
+            Setback: it did not get through, or was put off. Refusal: it is refused for good. Untrusted: its certificate
+                is not good.
         """
         answer = await self.exchange(method, path, query=query, document=document, body=body, headers=headers)
         if answer.status >= 300:
@@ -171,7 +187,8 @@ class Peer:
         """As `ask`, and answers with whatever status came.
 
         Raises:
-            Setback: nothing came. Refusal: nothing may be sent there, or it leads elsewhere.
+            Setback: nothing came. Refusal: nothing may be sent there, or it leads elsewhere. Untrusted: its certificate
+                is not good.
         """
         told = dict(headers or {})
         if document is not None:
@@ -185,9 +202,12 @@ class Peer:
         try:
             return await self._exchange(method, path, query, body, told)
         except TimeoutError:
-            raise Setback(f"{self._url} does not answer: nothing moved for {self._stall_s:g} s") from None
-        except aiohttp.ClientSSLError as error:
-            raise Setback(f"{self._url} cannot be trusted: {self._words(_said(error))}{_hint(error)}") from None
+            waited = min(self._stall_s, self._patience_s or self._stall_s)
+            raise Setback(f"{self._url} does not answer: nothing moved for {waited:g} s") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise Untrusted(f"{self._url} cannot be trusted: {self._words(_said(error))}{_hint(error)}") from None
+        except aiohttp.ClientSSLError as error:  # the line broke, or it is no TLS
+            raise Setback(f"{self._url} cannot be talked to: {self._words(_said(error))}") from None
         except aiohttp.ClientResponseError as error:
             raise Setback(f"{self._url} answers what is no HTTP: {self._words(_said(error))}") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -203,7 +223,7 @@ class Peer:
         body: bytes | memoryview | None,
         headers: Mapping[str, str],
     ) -> Answer:
-        async with asyncio.timeout(self._stall_s) as stall:
+        async with asyncio.timeout_at(self._due(asyncio.get_running_loop().time())) as stall:
             async with self._session.request(
                 method,
                 self._url.joinpath(*path.strip("/").split("/")),
@@ -218,13 +238,21 @@ class Peer:
                 date, wait_s = response.headers.get("Date"), retry_after(response.headers.get("Retry-After"))
                 return Answer(response.status, found, date, response.reason or "", wait_s, flaw)
 
+    def _due(self, now: float) -> float:
+        """When a request that begins now, or that something was sent of, has taken too long."""
+        patience_s = self._patience_s
+        return min(now + self._stall_s, self._moved_at + patience_s if patience_s else math.inf)
+
     async def _paced(self, body: bytes | memoryview, stall: asyncio.Timeout) -> AsyncIterator[bytes | memoryview]:
         loop = asyncio.get_running_loop()
         view = memoryview(body)
         for at in range(0, len(view), self._piece):
             part = view[at : at + self._piece]
             delay = pace.delay(self._buckets, len(part))
-            due = loop.time() + delay + self._stall_s
+            now = loop.time() + delay
+            if at or delay:  # the first piece goes into a buffer here, whoever is there
+                self._moved_at = now
+            due = self._due(now)
             if due - (stall.when() or 0.0) > self._stall_s / _STALL_GRAIN:
                 stall.reschedule(due)
             if delay > 0:
@@ -315,8 +343,7 @@ def _said(error: BaseException) -> str:
     )
 
 
-def _hint(error: aiohttp.ClientSSLError) -> str:
+def _hint(error: aiohttp.ClientConnectorCertificateError) -> str:
     """What helps where nobody that is trusted vouches for a server."""
-    inner = getattr(error, "certificate_error", None)
-    is_unknown = getattr(inner, "verify_code", None) in _NOBODY_VOUCHES
+    is_unknown = getattr(error.certificate_error, "verify_code", None) in _NOBODY_VOUCHES
     return ": name the certificate to trust (--ca-file; of a server, --server-ca-file)" if is_unknown else ""

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
@@ -56,8 +57,9 @@ class Shipment:
         }
         self._reached = reached
         self._lacking = 0
-        self.accepted_bytes = 0
-        """What got through for the first time, so that whoever tries again knows whether it gets anywhere."""
+        self.accepted_at: float | None = None
+        """When something last got through for the first time, on the monotonic clock, so that whoever tries again knows
+        whether it gets anywhere; None: nothing did."""
 
     async def run(self, snapshot_ids: Sequence[str], lacking: int = 0) -> tuple[Acknowledgement, str]:
         """Ships these snapshots and the whole log. Returns the last acknowledgement, also as the text that was signed.
@@ -96,6 +98,7 @@ class Shipment:
         receipts = []
         for snapshot_id in snapshot_ids:
             at, packs = await self._cargo.needs(snapshot_id)
+            self._peer.moved()  # patience is with the target
             needs = protocol.encode_needs(packs)
             if at not in told:
                 await self._send_needed(packs, needs, lost)
@@ -211,8 +214,9 @@ class Shipment:
         """Something was taken. A target that asks for the same again and again gets no further."""
         before = self._reached.get(name, 0)
         if upto > before:
-            self.accepted_bytes += upto - before
             self._reached[name] = upto
+            self.accepted_at = time.monotonic()
+            self._peer.moved()
 
     async def _put_part(self, kind: str, name: str, part: memoryview, digest: str, size: int, offset: int) -> Answer:
         headers = self._headers | {

@@ -8,9 +8,11 @@ import logging
 import shutil
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.authority import Authority
 from support.flipping import flipping
 from support.folders import fingerprint
 from support.program import Program
@@ -139,6 +141,32 @@ async def test_a_wrong_key_ends_it_at_once_and_is_shown(
     assert log.status is ReplicationStatus.REFUSED and "401" in str(log.error_message)
     assert replicator.get_replication_status()["targets"][0]["refusal"] == log.error_message
     assert str(wrong.api_key) not in str(log) and site.held_bytes("alpha") == 0
+
+
+async def test_a_certificate_nobody_vouches_for_ends_it_at_once_and_the_next_snapshot_tries_again(
+    site: Site, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
+) -> None:
+    await new_graph(backups, tmp_path / "source")
+    target = replace(site.target(), connection=ProbeSettings(ca_file=Authority(tmp_path, "other").ca))
+    replicator = sent_to(replication, "alpha", target)
+    begun = time.monotonic()
+    (log,) = await replicator.replicate(patience_s=600)
+    assert time.monotonic() - begun < 30
+    assert log.status is ReplicationStatus.FAILED and "cannot be trusted" in str(log.error_message)
+    assert site.held_bytes("alpha") == 0
+    assert replicator.get_replication_status()["targets"][0]["refusal"] is None, "a certificate is mended there"
+
+
+async def test_a_receiver_that_answers_drop_by_drop_holds_nobody_longer_than_patience(
+    site: Site, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
+) -> None:
+    await new_graph(backups, tmp_path / "source")
+    replicator = sent_to(replication, "alpha", site.target())
+    site.link.spoil("slicer", average_size=1, size_variation=0, delay=300_000)  # microseconds
+    begun = time.monotonic()
+    (log,) = await replicator.replicate(patience_s=3)
+    assert log.status is ReplicationStatus.FAILED and "nothing moved for 3 s" in str(log.error_message)
+    assert time.monotonic() - begun < 15
 
 
 async def test_a_log_that_was_rolled_back_overwrites_nothing(

@@ -1,6 +1,7 @@
 """Requests to a target under odd circumstances: whom the key is shown to, what is followed, how long is waited."""
 
 import asyncio
+import contextlib
 import gzip
 import ssl
 import time
@@ -16,7 +17,7 @@ from lightrag_bkp.errors import ConfigurationError
 from lightrag_bkp.probing import ProbeSettings
 from lightrag_bkp.shipping import peer as peers
 from lightrag_bkp.shipping.lag import UNKNOWN_AFTER_S, lag
-from lightrag_bkp.shipping.peer import Address, Answer, Peer, Refusal, Setback
+from lightrag_bkp.shipping.peer import Address, Answer, Peer, Refusal, Setback, Untrusted
 from lightrag_bkp.state import StoredReplica
 
 KEY = "a-key-nobody-may-read"
@@ -179,17 +180,70 @@ async def test_over_tls_only_who_is_trusted_gets_the_key(tmp_path: Path, monkeyp
         url = f"https://127.0.0.1:{port}"
         assert (await ask(url, ca_file=ours.ca)).status == 200
         for authority in (others.ca, None):
-            with pytest.raises(Setback, match=r"cannot be trusted: .*name the certificate to trust .--ca-file"):
+            with pytest.raises(Untrusted, match=r"cannot be trusted: .*name the certificate to trust .--ca-file"):
                 await ask(url, ca_file=authority)
-        with pytest.raises(Setback, match="cannot be trusted") as other:
-            await ask(f"https://127.0.0.2:{port}", ca_file=ours.ca)
-        assert "--ca-file" not in str(other.value)
         monkeypatch.setenv("SSL_CERT_FILE", ours.ca)
         assert (await ask(url)).status == 200
         none = str(tmp_path / "none")
         with pytest.raises(ConfigurationError, match=f"^{url}: the certificates to trust, '{none}', cannot be used"):
             await ask(url, ca_file=none)
     assert len(heads) == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "days", "said"),
+    [
+        ("127.0.0.1", -1, "certificate has expired"),
+        ("127.0.0.2", 1, "IP address mismatch, certificate is not valid for '127.0.0.2'"),
+    ],
+)
+async def test_a_certificate_that_is_not_good_is_told_in_one_sentence(
+    host: str, days: int, said: str, tmp_path: Path
+) -> None:
+    ours, context = Authority(tmp_path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*ours.issue("server", days))
+    async with serving(lambda head: answer("200 OK"), context) as (port, heads):
+        with pytest.raises(Untrusted) as caught:
+            await ask(f"https://{host}:{port}", ca_file=ours.ca)
+    assert str(caught.value).rstrip(".") == f"https://{host}:{port} cannot be trusted: {said}" and not heads
+
+
+async def test_a_port_that_speaks_no_tls_may_be_better_later() -> None:
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        with pytest.raises(Setback, match=r"cannot be (talked to|reached)"):
+            await ask(_address(server).base_url.replace("http", "https"))
+
+
+async def test_patience_bounds_all_requests_to_who_answers_drop_by_drop() -> None:
+    """And what moves, or is done here, makes it begin anew."""
+    dropping = [2]
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                for byte in answer("200 OK", b"{}" + b" " * dropping[0]):
+                    writer.write(bytes([byte]))
+                    await asyncio.sleep(0.01)
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server, Peer(_address(server), patience_s=1) as peer:
+        begun = time.monotonic()
+        while time.monotonic() - begun < 1.5:
+            await peer.ask("GET", "/somewhere")
+            peer.moved()
+        with pytest.raises(Setback, match="does not answer: nothing moved for 1 s"):
+            while True:
+                await peer.ask("POST", "/somewhere", document={"each": "time"})
+        dropping[0] = 1000
+        with pytest.raises(Setback, match="nothing moved"):
+            await peer.ask("GET", "/somewhere")
+    assert 2.5 <= time.monotonic() - begun < 20
+
+
+def _address(server: asyncio.Server) -> Address:
+    return Address(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", KEY, ProbeSettings())
 
 
 async def test_a_target_that_fell_silent_becomes_unknown_and_its_lag_grows(repo: object) -> None:

@@ -24,7 +24,9 @@ class Authority:
         self.ca = str(self.folder / f"{self.name}.pem")
         Path(self.ca).write_bytes(_pem(self._sign(self.subject, self.key.public_key(), ca=True)))
 
-    def _sign(self, subject: x509.Name, public: ec.EllipticCurvePublicKey, *, ca: bool = False) -> x509.Certificate:
+    def _sign(
+        self, subject: x509.Name, public: ec.EllipticCurvePublicKey, *, ca: bool = False, days: int = 1
+    ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
         return (
@@ -33,19 +35,19 @@ class Authority:
             .issuer_name(self.subject)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - datetime.timedelta(days=30))
+            .not_valid_after(now + datetime.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca, None), critical=True)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(self.key, hashes.SHA256())
         )
 
-    def issue(self, name: str) -> tuple[str, str]:
-        """The paths of a certificate and its key."""
+    def issue(self, name: str, days: int = 1) -> tuple[str, str]:
+        """The paths of a certificate, good for so many days from now, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate, secret = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        certificate.write_bytes(_pem(self._sign(subject, key.public_key())))
+        certificate.write_bytes(_pem(self._sign(subject, key.public_key(), days=days)))
         plain = serialization.NoEncryption()
         secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
         return str(certificate), str(secret)
