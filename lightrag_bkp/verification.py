@@ -11,7 +11,6 @@ from . import _bridge
 from .errors import DamagedError, InvalidInputError, refusals_named
 from .models import BackupSnapshot, Finding, ProgressCallback, VerifyLevel, VerifyOutcome
 from .repository import GraphRepository
-from .restoring import trial
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -79,6 +78,8 @@ async def _drill(
     """What does not come back is looked at once more, object by object: that names all the damage, and notes it."""
     if snapshot is None:
         raise InvalidInputError("a drill is of one snapshot: name it, or 'latest'", op="verify")
+    from .restoring import trial  # only for drills: what restores takes a tenth of a start
+
     try:
         done = await trial.bring_back(repository, snapshot, scratch_dir, progress)
     except DamagedError as error:

@@ -1,12 +1,16 @@
 """The whole program as one Typer application: its own options, and every command in the order `--help` shows."""
 
-from typing import Annotated
+from collections import UserDict
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
 from . import bring, doctor, judge, keep, look, passphrases, receive, recover, replicas, ship, take, targets
 from .words import (
     SHARED,
+    Command,
     Json,
     KeyFile,
     PassphraseFile,
@@ -17,7 +21,8 @@ from .words import (
     ServerKeyFile,
     Storage,
     Verbose,
-    add,
+    command_of,
+    name_of,
 )
 
 _EPILOG = (
@@ -43,6 +48,31 @@ _COMMANDS = (
     ship.replicate,
     receive.receive,
 )
+
+_GROUPS = (
+    ("recovery", "Protect several graphs as one, and bring them back as one.", recover.COMMANDS),
+    ("target", "Register where copies can go, and ask for health.", targets.COMMANDS),
+    ("key", "Make, list and end keys for sending here and for the HTTP API.", receive.COMMANDS),
+    ("replica", "List, verify, restore and prune what others sent here.", replicas.COMMANDS),
+    ("passphrase", "Add, remove and list what opens sealed snapshots.", passphrases.COMMANDS),
+)
+
+
+class _Commands(UserDict[str, Any]):
+    """Commands by name, each made when it is asked for: making all of them takes a sixth of a start."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.data[name]()
+
+
+def _makers(functions: Iterable[Command]) -> dict[str, Callable[[], Any]]:
+    return {name_of(function): partial(command_of, function) for function in functions}
+
+
+def _group(told: str, functions: Iterable[Command]) -> Any:
+    group = typer.main.get_group(typer.Typer(rich_markup_mode=None, help=told))
+    group.commands = _Commands(_makers(functions))
+    return group
 
 
 def _version(wanted: bool) -> None:
@@ -77,19 +107,7 @@ def _program(
     context.obj.adopt({name: context.params[name] for name in SHARED})
 
 
-for _function in _COMMANDS:
-    add(app, _function)
-
-for _name, _help, _group in (
-    ("recovery", "Protect several graphs as one, and bring them back as one.", recover.COMMANDS),
-    ("target", "Register where copies can go, and ask for health.", targets.COMMANDS),
-    ("key", "Make, list and end keys for sending here and for the HTTP API.", receive.COMMANDS),
-    ("replica", "List, verify, restore and prune what others sent here.", replicas.COMMANDS),
-    ("passphrase", "Add, remove and list what opens sealed snapshots.", passphrases.COMMANDS),
-):
-    _commands = typer.Typer(rich_markup_mode=None, help=_help)
-    for _command in _group:
-        add(_commands, _command)
-    app.add_typer(_commands, name=_name)
-
 command = typer.main.get_command(app)
+command.commands = _Commands(  # type: ignore[attr-defined]
+    _makers(_COMMANDS) | {name: partial(_group, told, functions) for name, told, functions in _GROUPS}
+)

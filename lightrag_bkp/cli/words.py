@@ -1,7 +1,7 @@
 """What commands share: arguments with completion, and the options every command takes.
 
-The options of the program may stand before or after the command's name. `add` gives each command the latter, so that
-its function lists only what is its own and gets a `Session` for the rest.
+The options of the program may stand before or after the command's name. `command_of` gives each command the latter, so
+that its function lists only what is its own and gets a `Session` for the rest.
 """
 
 import functools
@@ -94,7 +94,12 @@ SHARED = {
 }
 
 
-def add(app: typer.Typer, function: Command) -> None:
+def name_of(function: Command) -> str:
+    """The name of its command."""
+    return function.__name__.rstrip("_")
+
+
+def command_of(function: Command) -> Any:
     """Makes `function` a command of its own name, with the shared options added."""
 
     @functools.wraps(function)
@@ -115,4 +120,6 @@ def add(app: typer.Typer, function: Command) -> None:
     # Typer reads both the signature and the annotations.
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    app.command(function.__name__.rstrip("_"))(run)
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    alone.command(name_of(function))(run)
+    return typer.main.get_command(alone)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from .. import _bridge, arguments, validation, verification
 from ..errors import ConflictError, InvalidInputError
+from ..holders import point_of
 from ..models import (
     ProgressCallback,
     PruneOutcome,
@@ -17,9 +18,7 @@ from ..models import (
     VerifyOutcome,
     stored_object,
 )
-from ..recovering.points import point_of
 from ..repository import EXPIRED, scan
-from ..restoring import trial
 from ..verdicts import Validation
 from .known import KnownGraph
 
@@ -122,6 +121,8 @@ class Keeping(KnownGraph):
         chosen = None if scratch_dir is None else arguments.check_path(scratch_dir, "scratch_dir")
         snapshot = None if snapshot_id is None else await self._require(snapshot_id)
         if wanted is VerifyLevel.DRILL:
+            from ..restoring import trial  # only for drills, as in `verification`
+
             storage_path = self._repository.storage_path
             await asyncio.to_thread(trial.refuse_scratch, chosen, storage_path, [self.source_dir])
         return await verification.verify(self._repository, snapshot, wanted, chosen, progress)

@@ -1,13 +1,14 @@
-"""Snapshots brought back."""
+"""Snapshots brought back. What does that is loaded when it is asked for: it takes a tenth of a program's start."""
 
 import asyncio
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from .. import arguments
 from ..errors import InvalidInputError, NotFoundError, refusals_named
 from ..models import BackupSnapshot, ProgressCallback, RestoreOutcome
-from ..restoring import restore, staging, undoing
+from ..restoring import staging
 from ..restoring.target import refuse_blocked
 from .known import KnownGraph, root_of
 
@@ -60,7 +61,7 @@ class Returning(KnownGraph):
         arguments.check_progress(progress)
         only = arguments.check_items(items)
         snapshot = await self._require(snapshot_id)
-        request = restore.Request(
+        return await self._bring(
             snapshot,
             target_dir,
             items=only,
@@ -70,11 +71,7 @@ class Returning(KnownGraph):
             replace=replace,
             allow_unusable=allow_unusable,
             progress=progress,
-            rag=self.rag,
-            server_url=self.server_url,
         )
-        with refusals_named(target_dir, "restore"):
-            return await restore.restore(self._repository, request)
 
     async def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:
         """As `restore`: returns True, or raises what `restore` raises."""
@@ -124,7 +121,7 @@ class Returning(KnownGraph):
         only = arguments.check_items(items)
         snapshot = await self._require(snapshot_id)
         home = await self._home(snapshot)
-        request = restore.Request(
+        return await self._bring(
             snapshot,
             home,
             items=only,
@@ -135,10 +132,14 @@ class Returning(KnownGraph):
             replace=replace,
             allow_unusable=allow_unusable,
             progress=progress,
-            rag=self.rag,
-            server_url=self.server_url,
         )
-        with refusals_named(home, "restore"):
+
+    async def _bring(self, snapshot: BackupSnapshot, target_dir: str, **how: Any) -> RestoreOutcome:
+        """Restores; `how` is the rest of a `restore.Request`, but for what the graph knows itself."""
+        from ..restoring import restore
+
+        request = restore.Request(snapshot, target_dir, rag=self.rag, server_url=self.server_url, **how)
+        with refusals_named(target_dir, "restore"):
             return await restore.restore(self._repository, request)
 
     async def _home(self, snapshot: BackupSnapshot) -> str:
@@ -164,6 +165,8 @@ class Returning(KnownGraph):
         """
         if not isinstance(outcome, RestoreOutcome):
             raise InvalidInputError(f"outcome {outcome!r} must be what restore() returned")
+        from ..restoring import undoing
+
         with refusals_named(outcome.target_dir, "restore"):
             await undoing.undo(self._repository, outcome, self.rag)
 
@@ -180,6 +183,8 @@ class Returning(KnownGraph):
             Busy: another restore is at it. RestoreUnfinishedError: it cannot go on, by a damaged journal or by what is
                 mounted there; the message says what to do.
         """
+        from ..restoring import restore
+
         root = root_of(self._source(target_dir)[0], self.workspace)
         with refusals_named(root, "finish"):
             return await restore.finish(root)

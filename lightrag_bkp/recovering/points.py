@@ -22,18 +22,18 @@ from typing import Any
 from .. import _bridge
 from ..arguments import check_text, is_graph_id
 from ..errors import Busy, DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError, LockedError
+from ..holders import holder_of
 from ..keyring import Keyring
 from ..models import moment
 from .records import DRILL, FAILOVER, POINT, VALIDATION, wrong_member
 
 __all__ = [
     "DIRECTORY", "DRILL", "FAILOVER", "POINT", "VALIDATION", "NamedSnapshot", "PointStore", "Record", "RecoveryPoint",
-    "holder_of", "new_id", "point_of", "problems", "proof_of", "proved", "unreadable",
+    "new_id", "problems", "proof_of", "proved", "unreadable",
 ]  # fmt: skip
 
 DIRECTORY = "recovery_points"
 _LOCK = ".lock"
-_HOLDER = "recovery:"
 _DIGITS = 20
 _ADVICE = "restore it from a copy, or delete the recovery point"
 
@@ -89,16 +89,6 @@ class Record:
     at: datetime
     kind: str
     document: Mapping[str, Any]
-
-
-def holder_of(checkpoint_id: str) -> str:
-    """On whose behalf a point holds its snapshots."""
-    return f"{_HOLDER}{checkpoint_id}"
-
-
-def point_of(holder: str) -> str | None:
-    """The point that holds under this name; None when it is no point."""
-    return holder.removeprefix(_HOLDER) if holder.startswith(_HOLDER) else None
 
 
 def new_id() -> str:

@@ -5,10 +5,11 @@ from typing import Any
 
 from ..backup import BackupManager
 from ..errors import DamagedError, LightragBkpError
+from ..holders import point_of
 from . import drills
 from .health import ComponentHealth, HealthStatus
 from .history import PastFailover, history, unsettled
-from .points import PointStore, Record, RecoveryPoint, point_of, unreadable
+from .points import PointStore, Record, RecoveryPoint, unreadable
 
 
 def of(backup: BackupManager, store: PointStore) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from ..awaiting import to_the_end
 from ..errors import LightragBkpError
 from ..graph import GraphBackup
 from ..graph.keeping import change_hold
+from ..holders import holder_of
 from ..models import BackupSnapshot
-from .points import PointStore, RecoveryPoint, holder_of, new_id
+from .points import PointStore, RecoveryPoint, new_id
 
 logger = logging.getLogger("lightrag_bkp")
 

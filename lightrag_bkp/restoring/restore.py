@@ -22,7 +22,6 @@ from ..errors import (
     LightragBkpError,
     OperationCancelled,
     RefusedError,
-    RestoreUnfinishedError,
 )
 from ..models import (
     BackupSnapshot,
@@ -51,9 +50,9 @@ from .staging import (
     Staging,
     Wanted,
     advising_on_stuck,
-    is_half_done,
     plan,
     refuse_mounts,
+    refuse_pending,
     surplus,
     waits,
 )
@@ -374,13 +373,3 @@ async def finish(root: str) -> bool:
         finished = bool(await _bridge.run(_bridge.publish_finish_job(directory)))
     logger.info("event=restore_finished target=%r", root)
     return finished
-
-
-def refuse_pending(root: str) -> None:
-    """Raises RestoreUnfinishedError when an interrupted restore has begun to change `root`."""
-    if is_half_done(root):
-        raise RestoreUnfinishedError(
-            f"an interrupted restore waits in {root!r}: restore there again, which finishes it first",
-            op="check",
-            target=root,
-        )

@@ -106,6 +106,16 @@ def is_half_done(root: str) -> bool:
     return holds_staging(root) and _bridge.publish_half_done(os.path.realpath(root))
 
 
+def refuse_pending(root: str) -> None:
+    """Raises RestoreUnfinishedError when an interrupted restore has begun to change `root`."""
+    if is_half_done(root):
+        raise RestoreUnfinishedError(
+            f"an interrupted restore waits in {root!r}: restore there again, which finishes it first",
+            op="check",
+            target=root,
+        )
+
+
 @contextmanager
 def advising_on_stuck(root: str, kept: str | None) -> Iterator[None]:
     """Says of a restore that began to change things and cannot be finished where it stopped, what ends it, and which

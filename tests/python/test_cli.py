@@ -56,9 +56,16 @@ def test_version(program: Program) -> None:
     assert program.bare("--version").out.strip() == lightrag_bkp.__version__
 
 
-def test_help_loads_neither_the_core_nor_an_event_loop_nor_rich() -> None:
-    heavy = ("asyncio", "rich", "lightrag", "lightrag_bkp._core", "lightrag_bkp.backup")
-    code = f"import sys, lightrag_bkp.cli.app; sys.exit([m for m in {heavy} if m in sys.modules] or 0)"
+@pytest.mark.parametrize(
+    ("loaded", "heavy"),
+    [
+        ("lightrag_bkp.cli.app", ("asyncio", "rich", "lightrag", "lightrag_bkp._core", "lightrag_bkp.backup")),
+        ("lightrag_bkp.backup", ("hashlib", "tempfile", "lightrag_bkp.restoring.restore", "lightrag_bkp.recovering")),
+    ],
+    ids=["help", "graphs"],
+)
+def test_a_start_loads_nothing_heavy_that_it_does_not_need(loaded: str, heavy: tuple[str, ...]) -> None:
+    code = f"import sys, {loaded}; sys.exit([m for m in {heavy} if m in sys.modules] or 0)"
     parent = str(Path(lightrag_bkp.__file__).parents[1])
     ran = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": parent}, capture_output=True)
     assert (ran.returncode, ran.stderr) == (0, b"")
