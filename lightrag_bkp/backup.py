@@ -10,7 +10,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from . import arguments, config, secret
+from . import arguments, config, presence, secret
 from .errors import ConfigurationError, ConflictError, InvalidInputError, LightragBkpError, NotFoundError
 from .graph import GraphBackup
 from .keyring import Keyring
@@ -279,8 +279,9 @@ def check_place(manager: BackupManager) -> None:
     """A storage path that is not there yet is made by the first snapshot.
 
     Raises:
-        StorageError: it was there, and leads nowhere now.
+        StorageError: it was there, and leads nowhere now, or its disk is not mounted.
     """
+    presence.require(manager.storage_path)
     if os.path.isdir(manager.storage_path):
         manager._was_there = True
     elif manager._was_there:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
-from . import _bridge
+from . import _bridge, presence
 from .arguments import is_graph_id
 from .errors import DamagedError, ForeignObjectError, NoSpaceError, NotFoundError, StorageError
 from .keyring import Keyring
@@ -69,7 +69,7 @@ class GraphRepository:
                     await _bridge.run(_bridge.refresh_job(core))
                     return core
                 key = await self._keyring.key(self.graph_id)  # opened anew, it has what is intact
-            return self._keep(await _bridge.run(_bridge.open_job(self._resolved(), self.graph_id, create, key)))
+            opened = await _bridge.run(_bridge.open_job(self._resolved(), self.graph_id, create, key))
         except NotFoundError as error:
             if create:  # what cannot even be made, as below /proc, is not there either
                 raise StorageError(
@@ -79,6 +79,9 @@ class GraphRepository:
                     target=self.storage_path,
                 ) from error
             return None
+        if create:  # there is something now
+            presence.require(self.storage_path)
+        return self._keep(opened)
 
     async def require(self) -> _bridge.Repository:
         """As `open`; NotFoundError when there is no such repository."""
@@ -131,7 +134,7 @@ class GraphRepository:
         must be where the next one looks for it.
 
         Raises:
-            StorageError: the storage path was there and leads nowhere now.
+            StorageError: the storage path was there, and leads nowhere now, or its disk is not mounted.
         """
         core = self._present()
         if core is not None and core.placed:
@@ -140,6 +143,7 @@ class GraphRepository:
             logger.warning("event=storage_moved graph=%s path=%r", self.graph_id, core.path)
             self.close()
             self._displaced = True
+        presence.require(self.storage_path)
         if self._displaced and not os.path.isdir(self.storage_path):
             raise gone(self.storage_path)
         return None
@@ -150,7 +154,10 @@ class GraphRepository:
         try:
             yield
         except (NotFoundError, StorageError) as error:
-            if core.placed or os.path.isdir(self.storage_path):
+            if core.placed:
+                raise
+            presence.require(self.storage_path)
+            if os.path.isdir(self.storage_path):
                 raise
             raise gone(self.storage_path) from error
 

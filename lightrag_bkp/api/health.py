@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from .. import _bridge
+from .. import _bridge, presence
 from ..backup import BackupManager
 from ..errors import LightragBkpError
 from ..graph.known import root_of
@@ -72,7 +72,13 @@ def _found(context: Context) -> list[str]:
 
 def _storage(backup: BackupManager | None) -> list[str]:
     """A storage path that is not there yet is made by the first snapshot."""
-    if backup is None or not os.path.lexists(backup.storage_path):
+    if backup is None:
+        return []
+    try:
+        presence.require(backup.storage_path)
+    except LightragBkpError:
+        return ["the storage is not mounted"]
+    if not os.path.lexists(backup.storage_path):
         return []
     if not os.path.isdir(backup.storage_path) or not os.access(backup.storage_path, os.R_OK | os.X_OK):
         return ["the storage cannot be read"]

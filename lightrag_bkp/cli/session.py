@@ -133,6 +133,7 @@ class Session:
 
     def manager_here(self, retention: "RetentionPolicy | None" = None, *, new: bool = False) -> "BackupManager":
         """As `manager`, of this machine alone."""
+        from .. import presence
         from ..backup import BackupManager
 
         self.use_storage()
@@ -141,6 +142,7 @@ class Session:
             passphrase_file=self._named(self.passphrase_file, "--passphrase-file"),
             key_file=self._named(self.key_file, "--key-file"),
         )
+        presence.require(manager.storage_path)
         if not new and not os.path.isdir(manager.storage_path):
             place = manager.storage_path
             raise NotFoundError(

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from .. import _bridge, place, state_place
+from .. import _bridge, place, presence, state_place
 from ..backup import BackupManager
 from ..config import GraphSettings, Settings
 from ..errors import LightragBkpError, refusals_named
@@ -66,6 +66,11 @@ async def _ask(graph: GraphSettings) -> Finding:
 
 
 def _storage(path: str) -> Iterator[Finding]:
+    try:
+        presence.require(path)
+    except LightragBkpError as error:
+        yield Finding("storage", State.FAILED, str(error))
+        return
     if not os.path.isdir(path):
         yield Finding("storage", *_not_there(path))
     else:

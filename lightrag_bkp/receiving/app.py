@@ -140,13 +140,17 @@ class ReceiveApplication:
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """Does what may wait for a disk; what the system refuses becomes an answer."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._in_place, work, *arguments)
         except (OSError, LightragBkpError) as error:
             if isinstance(error, OSError) and error.errno in _FULL:
                 raise no_room("the receiver's file system is full") from error
             logger.warning("event=receive_failed error=%s", error)
             said = f"the receiver cannot go on: {_without_places(error)}"
             raise Refusal(503, "NOT_READY", said, retry_after=BROKEN_S) from error
+
+    def _in_place(self, work: Callable[..., T], *arguments: Any) -> T:
+        self.receiver.check_place()
+        return work(*arguments)
 
     # ---- the requests ----
 

@@ -2,12 +2,10 @@
 
 import os
 
-from .. import state_place
+from .. import presence, state_place
 from ..errors import ConfigurationError
 from .keys import KeyRing
 from .receiver import Receiver, Settings
-
-REPLICAS = "replicas"
 
 
 def open_keys(storage_path: str | os.PathLike[str] | None = None) -> KeyRing:
@@ -23,18 +21,22 @@ def replicas_path(storage_path: str | os.PathLike[str] | None = None) -> str:
     """Where replicas are kept.
 
     Raises:
-        ConfigurationError: nothing says it.
+        ConfigurationError: nothing says it. StorageError: their disk is not mounted.
     """
     place = state_place.find(storage_path=storage_path).storage_path
     if place is None:
         raise ConfigurationError("nothing says where replicas are kept: name a storage path (--storage)")
-    return os.path.join(place, REPLICAS)
+    presence.require(place, presence.REPLICAS)
+    return os.path.join(place, presence.REPLICAS)
 
 
 def open_receiver(storage_path: str | os.PathLike[str] | None = None, settings: Settings | None = None) -> Receiver:
     """The receiver itself; makes the directory of its replicas.
 
     Raises:
-        ConfigurationError: nothing says where replicas are kept, or SQLAlchemy is not installed.
+        ConfigurationError: nothing says where replicas are kept, or SQLAlchemy is not installed. StorageError: their
+            disk is not mounted.
     """
-    return Receiver(replicas_path(storage_path), open_keys(storage_path), settings)
+    receiver = Receiver(replicas_path(storage_path), open_keys(storage_path), settings)
+    replicas_path(storage_path)  # there is something now, which is remembered
+    return receiver

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import __version__
-from ..errors import DamagedError, LightragBkpError
+from ..errors import DamagedError, LightragBkpError, StorageError
 from . import shelf
 from .keys import BOOT_FILE, INSTANCE_FILE, KeyRing, ReceiveKey, now_us
 from .protocol import (
@@ -70,6 +70,16 @@ class Receiver:
         self.room = Room(self.root, self.settings.min_free_bytes)
         self._thinned: dict[str, float] = {}
         _forget_what_a_restart_may_have_torn(self)
+
+    def check_place(self) -> None:
+        """What a disk that went away leaves in its place is no receiver: what it would lack, senders would send anew.
+
+        Raises:
+            StorageError: its directory is not the one that was opened.
+        """
+        if shelf.read(os.path.join(self.root, INSTANCE_FILE)) != self.instance_id.encode():
+            said = f"the replicas in {self.root!r} are not the ones that were opened there: is their disk not mounted?"
+            raise StorageError(said + " Mount it; to begin anew there, start again", op="open", target=self.root)
 
     # ---- questions ----
 

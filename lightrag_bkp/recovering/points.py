@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from .. import _bridge
+from .. import _bridge, presence
 from ..arguments import check_text, is_graph_id
 from ..errors import Busy, DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError, LockedError
 from ..holders import holder_of
@@ -218,8 +218,9 @@ class PointStore:
         """The storage path behind any symlinks of its owner; the core itself follows none.
 
         Raises:
-            DamagedError: where the points lie is no directory.
+            DamagedError: where the points lie is no directory. StorageError: the storage path's disk is not mounted.
         """
+        presence.require(self.storage_path)
         storage_path = os.path.realpath(self.storage_path)
         place = os.path.join(storage_path, DIRECTORY)
         if os.path.lexists(place) and not stat.S_ISDIR(os.lstat(place).st_mode):

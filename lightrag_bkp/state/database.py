@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
+from .. import presence
 from ..errors import ConfigurationError, StateError
 from ..keyring import Keyring
 from .cover import Cover
@@ -156,7 +157,7 @@ class State:
         """Nothing was ever stored: who only asks makes no file, wherever a mistyped path leads.
 
         Raises:
-            StateError: there was something, and its file is gone.
+            StateError: there was something, and its file is gone. StorageError: it lies on a disk that is not mounted.
         """
         if self._file is None or os.path.exists(self._file):
             return False
@@ -167,7 +168,12 @@ class State:
         """A file that was used and is missing lies on a disk that went away: an empty one in its place would answer for
         it that there is nothing, and be hidden again below the mount point.
         """
-        if self._is_current and not os.path.exists(path):
+        if os.path.exists(path):
+            return
+        storage_path = os.path.dirname(os.path.dirname(path))  # unless it is said to be elsewhere (state_place)
+        for part in (presence.GRAPHS, presence.REPLICAS):
+            presence.require(storage_path, part)
+        if self._is_current:
             raise StateError(
                 f"the replication database {path!r} is gone: mount it or put it back, or restart to begin an empty one",
                 op="open",

@@ -1,0 +1,118 @@
+"""Whether what lies below a storage path is there, or a disk that is not mounted: that leaves an empty directory, or
+none, which looks like a storage path nobody has used yet.
+
+To begin anew there would fill the disk below the mount point, and what is mounted later would hide it. So whoever sees
+a storage path with something in it remembers, outside of it and for this user of this host, which device that was on.
+Without anything in it, and on another device, it is not there. One that was emptied or removed stays on its device, and
+is a new one; so is one of which nothing is remembered.
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+
+from .errors import StorageError
+
+logger = logging.getLogger("lightrag_bkp")
+
+GRAPHS, REPLICAS = "graphs", "replicas"
+_KEPT = {GRAPHS: "snapshots", REPLICAS: "replicas"}
+_seen: set[str] = set()
+"""What this process saw, so that it is written down once."""
+_unwritten: dict[str, str] = {}
+"""What no file could be made for: it is known to this process alone."""
+
+
+def require(storage_path: str, part: str = GRAPHS) -> None:
+    """Nothing is made, or said to be missing, where this raises.
+
+    Args:
+        part: of the storage path, GRAPHS or REPLICAS: what lies in it is looked for.
+
+    Raises:
+        StorageError: something was there, and its device is not.
+    """
+    place = os.path.realpath(os.path.join(storage_path, part))
+    if _has_something(place):
+        _remember(place)
+        return
+    known = _remembered(place)
+    if known is None or known == _device(place):
+        return
+    file = _file_of(place)
+    anew = "start again" if place in _unwritten else f"remove {file!r}"
+    raise StorageError(
+        f"{_KEPT[part]} were kept in the storage path {storage_path!r}, on another device, and it"
+        f" {'has none now' if os.path.isdir(storage_path) else 'is gone'}: is its disk not mounted? Mount it; or, to"
+        f" begin anew there, {anew}",
+        op="open",
+        target=storage_path,
+    )
+
+
+def _has_something(place: str) -> bool:
+    """True also where that cannot be told: whoever opens it says why."""
+    try:
+        with os.scandir(place) as entries:
+            return next(entries, None) is not None
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def _device(place: str) -> str:
+    """Of the place, or of where it would be made."""
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    return str(os.stat(place).st_dev)
+
+
+def _remember(place: str) -> None:
+    """Also when the device has another number than before: after a restart of the machine it may."""
+    if place in _seen or _is_temporary(place):
+        return
+    _seen.add(place)
+    file, device = _file_of(place), _device(place)
+    try:
+        if _read(file) != device:
+            os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
+            written = f"{file}.{os.getpid()}"
+            with open(written, "wb") as lines:
+                lines.write(os.fsencode(f"{device}\n{place}\n"))
+            os.replace(written, file)
+    except OSError as error:
+        _unwritten[place] = device
+        logger.info("event=storage_not_remembered path=%r file=%r error=%s", place, file, error)
+
+
+def _remembered(place: str) -> str | None:
+    known = _read(_file_of(place)) or _unwritten.get(place)
+    if known is None:
+        _seen.discard(place)  # once there is something again, it is remembered anew
+    return known
+
+
+def _is_temporary(place: str) -> bool:
+    """What goes away by itself, and there is much of it."""
+    temporary = os.path.realpath(tempfile.gettempdir())
+    return os.path.commonpath((place, temporary)) == temporary
+
+
+def _read(file: str) -> str | None:
+    """The device in the file's first line; None: there is no such file."""
+    try:
+        with open(file, "rb") as lines:
+            return lines.readline().decode("ascii", "replace").strip() or None
+    except OSError:
+        return None
+
+
+def _file_of(place: str) -> str:
+    """Where it is remembered, as the XDG Base Directory Specification says; nowhere, where this user has no home."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(home):
+        home = os.path.expanduser("~/.local/state")
+    name = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
+    return os.path.join(home if os.path.isabs(home) else os.devnull, "lightrag-bkp", name)
