@@ -8,7 +8,8 @@ from typing import Any
 from .. import arguments, capture
 from ..errors import ConflictError, DamagedError, NotFoundError, refusals_named
 from ..models import BackupSnapshot, Consistency, ProgressCallback, stored_object
-from .known import LATEST, KnownGraph
+from ..restoring import staging
+from .known import LATEST, KnownGraph, root_of
 
 
 class Taking(KnownGraph):
@@ -55,6 +56,7 @@ class Taking(KnownGraph):
         url = self.server_url if server_url is None else arguments.check_server_url(server_url)
         recorded = await self._recorded()
         chosen, workspace, is_own = self._place(source_dir, recorded)
+        staging.refuse_pending(root_of(chosen, workspace))
         request = capture.Request(
             source_dir=chosen,
             workspace=workspace,

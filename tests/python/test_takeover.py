@@ -15,7 +15,7 @@ from support import check, dying, graphs
 from support.folders import Fingerprint, fingerprint
 
 from lightrag_bkp import BackupManager, GraphBackup
-from lightrag_bkp.errors import Busy, ConflictError, UnsupportedError
+from lightrag_bkp.errors import Busy, ConflictError, RestoreUnfinishedError, UnsupportedError
 from lightrag_bkp.restoring.staging import Staging
 from lightrag_bkp.sources import internals, takeover
 
@@ -524,6 +524,8 @@ async def test_what_was_rolled_forward_under_a_running_lightrag_is_read_anew(
         if journal.exists():
             break
     assert code == 77
+    with pytest.raises(RestoreUnfinishedError, match="restore there again"):
+        await graph.create_snapshot()
     outcome = await graph.restore(snapshot.backup_id, graph_dir)
     assert (outcome.reloaded, outcome.restart_required, outcome.changed) == (True, False, ())
     assert await counts(rag) == before
