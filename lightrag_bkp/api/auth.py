@@ -112,6 +112,7 @@ class Guard:
         self._probes.spend(target_id)
 
     async def _recognise(self, request: Request, key: str | None, token: str | None) -> Caller:
+        _refuse_two_of_a_kind(request)
         if key is not None and key.startswith(_OURS) and (caller := await self._one_of_ours(key)) is not None:
             return caller
         if token is not None and (user := _user(token)) is not None:
@@ -145,6 +146,13 @@ class Guard:
 def _too_many(said: str, wait_s: int) -> Refused:
     headers = {"Retry-After": str(wait_s)}
     return Refused(429, "too-many-requests", "Too many requests", f"{said}: wait {wait_s} s", headers)
+
+
+def _refuse_two_of_a_kind(request: Request) -> None:
+    """Of two keys, or two tokens, it would depend on the reader which one counts: on a proxy, or on us."""
+    for name in (_api_key.model.name, "Authorization"):
+        if len(set(request.headers.getlist(name))) > 1:
+            raise _unknown(f"{name} was sent more than once, each with another value: send one")
 
 
 def _unknown(said: str) -> Refused:

@@ -88,7 +88,7 @@ class ReceiveApplication:
         body = Body(headers, receive, (scope.get("extensions") or {}).get(BODY))
         more, key = dict[str, str](), None
         try:
-            key = await self._recognise(headers.get(protocol.KEY_HEADER.lower(), ""))
+            key = await self._recognise(_shown_key(scope))
             status, document = await self._judge(scope["method"], path, headers, body, key)
         except Refusal as refusal:
             logger.info("event=receive_refused status=%d code=%s path=%r", refusal.status, refusal.code, path)
@@ -220,6 +220,15 @@ class ReceiveApplication:
             raise Refusal(422, "BAD_NAME", f"the header {protocol.REPOSITORY_HEADER} must be 32 lower-case hex digits")
         self.receiver.check_epoch(request.replica, decimal(request.headers, protocol.EPOCH_HEADER), repository)
         return request.body.declared()
+
+
+def _shown_key(scope: Message) -> str:
+    """The key a request comes with. Of two it would depend on the reader which one counts: on a proxy, or on us."""
+    name = protocol.KEY_HEADER.lower().encode()
+    keys = {value for header, value in scope["headers"] if header.lower() == name}
+    if len(keys) > 1:
+        raise Refusal(401, "UNAUTHENTICATED", f"{len(keys)} API keys were sent in one request: send one")
+    return keys.pop().decode("latin-1") if keys else ""
 
 
 def _announced(request: _Request) -> tuple[str, Part]:

@@ -139,6 +139,17 @@ def test_what_is_no_key_opens_nothing(web: Web, key: str | None) -> None:
     assert "www-authenticate" in answer.headers and (not key or key not in answer.text)
 
 
+@pytest.mark.parametrize("name", ["X-API-Key", "Authorization"])
+def test_of_two_keys_or_two_tokens_none_counts(web: Web, name: str) -> None:
+    url = f"{web.url}{PREFIX}/backup/graphs"
+    for second in ("wrong", ""):
+        for two in ((KEY, second), (second, KEY)):
+            shown = [("X-API-Key", KEY)] * (name != "X-API-Key") + [(name, one) for one in two]
+            answer = web.client.get(url, headers=shown)
+            assert answer.status_code == 401 and f"{name} was sent more than once" in answer.json()["detail"]
+    assert web.client.get(url, headers=[("X-API-Key", KEY)] * 2).status_code == 200
+
+
 @pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 99, b" " * (2 << 20), b'{"unknown": 1}'])
 def test_a_stranger_is_told_so_whatever_the_body_is(web: Web, body: bytes) -> None:
     url, kind = f"{web.url}{PREFIX}/backup/cleanup", {"Content-Type": "application/json"}

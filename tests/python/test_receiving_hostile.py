@@ -138,6 +138,15 @@ def test_without_a_good_key_no_byte_of_a_body_is_waited_for(host: Host) -> None:
     assert status_of(answer) == 401
 
 
+@pytest.mark.parametrize("second", ["wrong", "", "lrb_0123456789abcdef_" + "A" * 43])
+def test_of_two_keys_none_counts(host: Host, second: str) -> None:
+    for first, other in ((host.key, second), (second, host.key)):
+        answer = raw(host.there, head_of("GET", "/capabilities", first, None, x_api_key=other))
+        assert status_of(answer) == 401 and b"2 API keys were sent" in answer, answer
+    same = raw(host.there, head_of("GET", "/capabilities", host.key, None, x_api_key=host.key))
+    assert status_of(same) == 200
+
+
 def test_a_revoked_key_is_none(host: Host) -> None:
     sender = host.sender()
     open_keys(host.program.storage).revoke(sender.key.split("_")[1])
