@@ -2,13 +2,14 @@
 
 import ipaddress
 import json
+import re
 import socket
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from . import _bridge, arguments
 from .errors import InvalidInputError, NotFoundError
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_NAME = 200
+_PATH = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%(?!2[Ff])[0-9A-Fa-f]{2})+)*", re.ASCII)
+_NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f\\]")
+TARGET_ID = r"^[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,62}$"
+"""What a path of the HTTP API can name."""
 
 
 def _now() -> datetime:
@@ -86,13 +91,29 @@ def unknown_target(target_id: str) -> NotFoundError:
     return NotFoundError(f"there is no replication target {target_id!r}: a listing names all", target=target_id)
 
 
-def check_url(target: ReplicationTarget) -> None:
-    """Refuses an IPv4 address in a short, octal or hexadecimal form: what asks for health and what sends would read it
-    differently. And an address of any kind that is never connected to, as a metadata service's.
+def check_id(target: ReplicationTarget) -> None:
+    """An id of one's own choice must be one that a path of the HTTP API can have.
 
     Raises:
-        InvalidInputError: its host is one.
+        InvalidInputError: it is none.
     """
+    if not re.fullmatch(TARGET_ID.strip("^$"), target.target_id):
+        raise InvalidInputError(
+            f"target {target.name}: its target_id cannot be used: take 1 to 63 of A-Z a-z 0-9 _ : . - (no '.' first),"
+            " or leave it out",
+            target=target.name,
+        )
+
+
+def check_url(target: ReplicationTarget) -> None:
+    """Refuses what probes and what sends would read differently: a path that goes back, or is not written as it is
+    sent; an IPv4 address in a short, octal or hexadecimal form. And an address of any kind that is never connected
+    to, as a metadata service's.
+
+    Raises:
+        InvalidInputError: its host or its path is one.
+    """
+    _check_path(target)
     _check_reach(target)
     try:
         host = (urlsplit(target.base_url).hostname or "").rstrip(".")
@@ -103,6 +124,26 @@ def check_url(target: ReplicationTarget) -> None:
         raise InvalidInputError(
             f"target {target.name}: {host} is no IPv4 address in four numbers: write {meant}", target=target.name
         )
+
+
+def _check_path(target: ReplicationTarget) -> None:
+    """What is said repeats nothing of the URL: it may hold a password."""
+    try:
+        parts = urlsplit(target.base_url)
+        is_somewhere = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return  # the prober says more about it
+    path, said = parts.path.rstrip("/"), None
+    if not is_somewhere:
+        said = "the URL has no host, or port 0: it must look like https://host:port"
+    elif "#" in target.base_url:
+        said = "the URL must end with its path: no ? and no #"
+    elif any(unquote(one) in (".", "..") for one in path.split("/")):
+        said = "the URL's path goes back by '.' or '..': write where it leads"
+    elif not _PATH.fullmatch(path) or _NOT_IN_A_NAME.search(unquote(path, "latin-1")):
+        said = "the URL's path is not written as it is sent: one '/' between names, as %XX what is no letter or digit"
+    if said is not None:
+        raise InvalidInputError(f"target {target.name}: {said}", target=target.name)
 
 
 def _check_reach(target: ReplicationTarget) -> None:

@@ -10,7 +10,7 @@ from ..errors import ConflictError, NotFoundError, RefusedError
 from ..models import ProgressCallback
 from ..probing import ProbeSettings, TargetHealth
 from ..replication import GraphReplicator, ReplicationLog, ReplicationManager, ReplicationStatus, ReplicationTarget
-from ..replication_targets import unknown_target
+from ..replication_targets import TARGET_ID, unknown_target
 from .auth import Admin, Operator, Reader
 from .context import Ctx, root_of
 from .documents import for_caller
@@ -19,7 +19,6 @@ from .problems import NotReplicated, PlainJSON, ProblemRoute, documented
 from .runner import Done, Job
 from .schemas import GraphId, OperationAnswer
 from .schemas_replication import (
-    TARGET_ID,
     LogsAnswer,
     ReplicateBody,
     ReplicationsAnswer,
@@ -175,23 +174,13 @@ def _target(body: TargetBody) -> ReplicationTarget:
 
 
 def _register(manager: ReplicationManager, target: ReplicationTarget) -> None:
-    _refuse_taken(manager, target.name, target.target_id)
     if not manager.register_target(target):
         raise ConflictError(f"there is a replication target {target.target_id!r} already", target=target.target_id)
 
 
 def _change(manager: ReplicationManager, target_id: str, body: TargetChange) -> ReplicationTarget:
-    manager.require_target(target_id)
-    if body.name is not None:
-        _refuse_taken(manager, body.name, target_id)
     key = None if body.api_key is None else body.api_key.get_secret_value()
     return manager.update_target(target_id, name=body.name, base_url=body.base_url, api_key=key, enabled=body.enabled)
-
-
-def _refuse_taken(manager: ReplicationManager, name: str, target_id: str) -> None:
-    """Targets are called by their names, so two of one name are a mistake."""
-    if any(one.name == name and one.target_id != target_id for one in manager.list_targets()):
-        raise ConflictError(f"there is a replication target called {name!r}: take another name", target=name)
 
 
 def _names(replicator: GraphReplicator) -> dict[str, str]:

@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import Field, SecretStr
 
+from ..replication_targets import TARGET_ID
 from .schemas import Answer, AnyText, Body, Pagination
 
-TARGET_ID = r"^[A-Za-z0-9_.:-]{1,63}$"
 TargetId = Annotated[str, Path(pattern=TARGET_ID, description="Id of the target.")]
 ApiKey = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]

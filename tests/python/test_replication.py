@@ -20,7 +20,7 @@ from support.postgres import empty_database
 from support.receiver import receiver
 
 from lightrag_bkp import config, processes
-from lightrag_bkp.errors import ConfigurationError, InvalidInputError, NotFoundError, StateError
+from lightrag_bkp.errors import ConfigurationError, ConflictError, InvalidInputError, NotFoundError, StateError
 from lightrag_bkp.probing import ProbeSettings
 from lightrag_bkp.replication import (
     ReplicationLog,
@@ -64,6 +64,12 @@ def target(name: str = "elsewhere", port: int = 1, **more: object) -> Replicatio
 
 # ---- targets ----
 
+ODD_PATHS = (
+    "/../rag", "/rag/./x", "/rag/..", "/%2e%2E/rag", "/.%2e", "//rag", "/a//b", "/a%2Fb", "/%zz", "/%00", "/a%5c..",
+    "/größe", "/a\u202eb", "/a b",
+)  # fmt: skip
+"""What probes and what sends would ask for something else, or not where it seems to lead."""
+
 
 def test_register_target(manager: ReplicationManager, url: str, tmp_path: Path) -> None:
     assert manager.list_targets() == []
@@ -82,6 +88,12 @@ def test_register_target(manager: ReplicationManager, url: str, tmp_path: Path) 
         {"base_url": "ftp://host"},
         {"base_url": "http://user:secret@host"},
         {"base_url": ""},
+        {"base_url": "https:///host"},
+        {"base_url": "https://host:0"},
+        {"base_url": "https://host/?key=secret"},
+        {"base_url": "https://host#"},
+        *({"base_url": f"https://host{path}"} for path in ODD_PATHS),
+        *({"target_id": one} for one in ("", "..", ".", "a/b", "a b", "a\nb", "one\n", "é", "x" * 64)),
         {"base_url": "https://127.1:9731"},
         {"base_url": "https://0x7f000001"},
         {"base_url": "https://127.0.0.01"},
@@ -105,6 +117,26 @@ def test_what_cannot_be_used_is_refused_and_not_kept(manager: ReplicationManager
         manager.register_target(replace(target(), **wrong))  # type: ignore[arg-type]
     assert "secret" not in str(refused.value)
     assert manager.list_targets() == []
+
+
+def test_a_path_and_an_id_of_ones_own_are_kept_as_they_are(manager: ReplicationManager) -> None:
+    for number, path in enumerate(("", "/", "/rag", "/rag/", "/a/b.c/..d", "/%C3%A4", "/x;y=1,(z)")):
+        kept = ReplicationTarget(f"{number}", f"https://host{path}", KEY, target_id=f"site-{number}.a:b")
+        assert manager.register_target(kept) and manager.get_target(kept.target_id) == kept
+
+
+def test_two_targets_of_one_name_are_a_mistake(manager: ReplicationManager) -> None:
+    one, other = target("one"), target("other")
+    assert manager.register_target(one) and manager.register_target(other) and not manager.register_target(one)
+    for again in (
+        lambda: manager.register_target(target("one")),
+        lambda: manager.get_graph_replicator("g").add_target(target("one")),
+        lambda: manager.update_target(other.target_id, name="one"),
+    ):
+        with pytest.raises(ConflictError, match="called 'one': use that one, take another name, or remove it first"):
+            again()
+    assert manager.update_target(one.target_id, name="one", enabled=False).name == "one"
+    assert [made.name for made in manager.list_targets()] == ["one", "other"]
 
 
 def test_what_is_given_of_a_target_changes_and_its_key_stays(
