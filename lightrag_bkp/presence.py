@@ -7,10 +7,9 @@ Without anything in it, and on another device, it is not there. One that was emp
 is a new one; so is one of which nothing is remembered.
 """
 
-import hashlib
+import binascii
 import logging
 import os
-import tempfile
 
 from .errors import StorageError
 
@@ -71,17 +70,18 @@ def _device(place: str) -> str:
 
 def _remember(place: str) -> None:
     """Also when the device has another number than before: after a restart of the machine it may."""
-    if place in _seen or _is_temporary(place):
+    if place in _seen:
         return
     _seen.add(place)
     file, device = _file_of(place), _device(place)
+    if _read(file) == device or _is_temporary(place):
+        return
     try:
-        if _read(file) != device:
-            os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
-            written = f"{file}.{os.getpid()}"
-            with open(written, "wb") as lines:
-                lines.write(os.fsencode(f"{device}\n{place}\n"))
-            os.replace(written, file)
+        os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
+        written = f"{file}.{os.getpid()}"
+        with open(written, "wb") as lines:
+            lines.write(os.fsencode(f"{device}\n{place}\n"))
+        os.replace(written, file)
     except OSError as error:
         _unwritten[place] = device
         logger.info("event=storage_not_remembered path=%r file=%r error=%s", place, file, error)
@@ -96,6 +96,8 @@ def _remembered(place: str) -> str | None:
 
 def _is_temporary(place: str) -> bool:
     """What goes away by itself, and there is much of it."""
+    import tempfile  # slow to import, and seldom needed
+
     temporary = os.path.realpath(tempfile.gettempdir())
     return os.path.commonpath((place, temporary)) == temporary
 
@@ -114,5 +116,6 @@ def _file_of(place: str) -> str:
     home = os.environ.get("XDG_STATE_HOME", "")
     if not os.path.isabs(home):
         home = os.path.expanduser("~/.local/state")
-    name = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
-    return os.path.join(home if os.path.isabs(home) else os.devnull, "lightrag-bkp", name)
+    path = os.fsencode(place)
+    name = b"%08x%s" % (binascii.crc32(path), path.replace(b"/", b"-")[-200:])  # people see which it is
+    return os.path.join(home if os.path.isabs(home) else os.devnull, "lightrag-bkp", os.fsdecode(name))
