@@ -1,3 +1,4 @@
+#include "base/blocks.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/prober_private.h"
@@ -32,8 +33,10 @@ static int set_timer(CURLM *multi, long timeout_ms, void *arg) {
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static CURLcode curl_ready;
 
+/* Where somebody in this process was first, libcurl keeps the memory it has. */
 static void init_curl(void) {
-    curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+    lrb_blocks_begin();
+    curl_ready = curl_global_init_mem(CURL_GLOBAL_DEFAULT, lrb_blocks_take, lrb_blocks_give, lrb_blocks_resize, lrb_blocks_copy, lrb_blocks_take_zero);
 }
 
 int lrb_groups_begin(lrb_err *err) {

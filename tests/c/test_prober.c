@@ -1,5 +1,6 @@
 /* The prober beside a real server on loopback: what it finds, when it asks, what it refuses to connect to, and that
  * targets may come, change and go while probes are under way. */
+#include <curl/curl.h>
 #include <poll.h>
 
 #include "base/clock.h"
@@ -412,6 +413,7 @@ TEST(a_probe_without_memory_is_made_again) {
 }
 
 int main(void) {
+    curl_global_init(CURL_GLOBAL_DEFAULT); /* before the prober does: so libcurl's blocks are malloc's, and AddressSanitizer sees them */
     small_server_start(&server);
     RUN(every_kind_of_answer_is_told_apart);
     RUN(a_wrong_key_and_a_missing_one_are_told_apart);
