@@ -205,6 +205,9 @@ class ProblemRoute(APIRoute):
             try:
                 return await handler(_bounded(request))
             except Exception as error:
+                cut_short = getattr(request.state, "cut_short", None)
+                if cut_short is not None:
+                    raise cut_short from None
                 return _answered(await _of_a_stranger(error, request, handler), request)
 
         return handled
@@ -231,7 +234,11 @@ async def _of_a_stranger(error: Exception, request: Request, handler: Callable[[
 
 
 def _bounded(request: Request) -> Request:
-    """The request with a body that ends at the ceiling: FastAPI reads it before it knows who asks."""
+    """The request with a body that ends at the ceiling: FastAPI reads it before it knows who asks.
+
+    What a middleware raises while the body comes, as LightRAG's does at a ceiling of its own, is that one's to answer,
+    whatever FastAPI makes of it.
+    """
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdigit() and int(declared) > MOST_BODY_BYTES:
         raise _too_large()
@@ -239,7 +246,11 @@ def _bounded(request: Request) -> Request:
 
     async def receive() -> Message:
         nonlocal received
-        message = await request.receive()
+        try:
+            message = await request.receive()
+        except Exception as error:
+            request.state.cut_short = error
+            raise
         received += len(message.get("body", b""))
         if received > MOST_BODY_BYTES:
             raise _too_large()

@@ -105,12 +105,13 @@ def test_what_cannot_be_is_refused(running: RunningServer, status: int, method: 
 
 
 @needs_curl
-def test_a_body_ends_at_lightrags_ceiling(running: RunningServer) -> None:
+@pytest.mark.parametrize("more", [(), ("-H", "Transfer-Encoding: chunked")], ids=["declared", "in pieces"])
+def test_a_body_ends_at_lightrags_ceiling(running: RunningServer, more: tuple[str, ...]) -> None:
     """LightRAG's own middleware answers before the whole body came; curl, unlike others, reads that then."""
     body = json.dumps({"metadata": {"a": "x" * (1 << 20)}})
     place = f"{running.url}{server.ROUTES}{GRAPH}/snapshots"
     said = ["-sS", "-o", os.devnull, "-w", "%{http_code}", "-H", f"X-API-Key: {running.api_key}", "--data-binary", "@-"]
-    ran = subprocess.run(["curl", *said, place], input=body, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(["curl", *said, *more, place], input=body, capture_output=True, text=True, timeout=60)
     assert ran.stdout == "413", ran.stderr
 
 
