@@ -28,6 +28,15 @@ static const char *state_of(const lrb_loss *loss, uint32_t pack) {
     return lrb_marks_has_pack(loss->bad, pack) ? "missing or unreadable" : "damaged";
 }
 
+int lrb_loss_any(const lrb_loss *loss, lrb_worker *worker, const lrb_target *target, bool *any, lrb_err *err) {
+    lrb_tally tally;
+    int code = lrb_reach_is_lost(loss->reach, &target->body_root, any, err);
+    if (code || *any) return code;
+    code = lrb_reach_tally(loss->reach, worker->coder, &target->body_root, &tally, err);
+    *any = !code && !lrb_tally_makes_body(&tally, target->items, target->size_bytes);
+    return code;
+}
+
 /* A trailer that cannot be read does not say what it held; when only one pack is in that state it must be that one. */
 static void describe(const lrb_loss *loss, const lrb_blame *blame, char *out, size_t room) {
     char chunk[2 * LRB_DIGEST_BYTES + 1], hex[2 * LRB_DIGEST_BYTES + 1];
@@ -41,20 +50,36 @@ static void describe(const lrb_loss *loss, const lrb_blame *blame, char *out, si
                  state_of(loss, pack), kind, chunk);
 }
 
+/* What is wrong with an item, in `message`; *wrong false: nothing. */
+static int judge_item(const lrb_loss *loss, lrb_worker *worker, const lrb_body_item *item, bool *wrong, char *message, size_t room, lrb_err *err) {
+    lrb_blame blame;
+    lrb_tally tally;
+    char why[200];
+    int code = lrb_reach_is_lost(loss->reach, &item->root, wrong, err);
+    if (!code && *wrong) {
+        if (lrb_findings_full(loss->findings)) return LRB_OK; /* only counted */
+        code = lrb_reach_blame(loss->reach, worker->coder, &item->root, &blame, err);
+        if (!code) describe(loss, &blame, message, room);
+        return code;
+    }
+    if (code || item->root.kind == LRB_CHUNK_NONE) return code;
+    code = lrb_reach_tally(loss->reach, worker->coder, &item->root, &tally, err);
+    *wrong = !code && !lrb_tally_makes_file(&tally, item->size_bytes);
+    if (!*wrong) return code;
+    lrb_tally_why_no_file(&tally, item->size_bytes, why, sizeof why);
+    snprintf(message, room, "cannot be restored: %s", why);
+    return LRB_OK;
+}
+
 static int report_item(const lrb_loss *loss, lrb_worker *worker, const lrb_target *target, const lrb_body_item *item,
                        lrb_err *err) {
     lrb_finding finding = {"", ""};
-    lrb_blame blame;
-    bool lost;
-    int code = lrb_reach_is_lost(loss->reach, &item->root, &lost, err);
-    if (code || !lost) return code;
-    if (!lrb_findings_full(loss->findings)) {
-        char name[80];
-        lrb_name_printable(name, sizeof name, item->name, item->name_length);
-        snprintf(finding.object, sizeof finding.object, "snapshot %s item %s", target->id, name);
-        if ((code = lrb_reach_blame(loss->reach, worker->coder, &item->root, &blame, err))) return code;
-        describe(loss, &blame, finding.message, sizeof finding.message);
-    }
+    bool wrong;
+    int code = judge_item(loss, worker, item, &wrong, finding.message, sizeof finding.message, err);
+    if (code || !wrong) return code;
+    char name[80];
+    lrb_name_printable(name, sizeof name, item->name, item->name_length);
+    snprintf(finding.object, sizeof finding.object, "snapshot %s item %s", target->id, name);
     return lrb_findings_add(loss->findings, finding.object, finding.message, err);
 }
 
@@ -83,13 +108,20 @@ static int report_body(const lrb_loss *loss, const lrb_target *target, const cha
     return lrb_findings_add(loss->findings, object, message, err);
 }
 
-/* The list itself is lost although it can still be read, from a file that is held open but has no name any more. */
+/* The list itself is lost although it can still be read, from a file that is held open but has no name any more; or it is all
+ * there, and says something else than the log. */
 static int blame_body(const lrb_loss *loss, lrb_worker *worker, const lrb_target *target, lrb_err *err) {
-    char message[320];
+    char message[320], why[200];
     lrb_blame blame;
-    int code = lrb_reach_blame(loss->reach, worker->coder, &target->body_root, &blame, err);
+    lrb_tally tally;
+    bool lost;
+    int code = lrb_reach_is_lost(loss->reach, &target->body_root, &lost, err);
+    if (!code && lost) code = lrb_reach_blame(loss->reach, worker->coder, &target->body_root, &blame, err);
+    else if (!code) code = lrb_reach_tally(loss->reach, worker->coder, &target->body_root, &tally, err);
     if (code) return code;
-    describe(loss, &blame, message, sizeof message);
+    if (lost) describe(loss, &blame, message, sizeof message);
+    else lrb_tally_why_no_body(&tally, target->items, target->size_bytes, why, sizeof why);
+    if (!lost) snprintf(message, sizeof message, "cannot be trusted: %s", why);
     return report_body(loss, target, message, err);
 }
 

@@ -18,12 +18,15 @@
 #define LRB_ENGINE_REACH_H
 
 #include "engine/marks.h"
+#include "engine/tally.h"
 
 typedef struct lrb_reach lrb_reach;
 
 /* `bad`: places whose bytes are known to be rotten; NULL: none. Borrowed, and constant while the reach lives. */
 int lrb_reach_new(lrb_repo *repo, const lrb_marks *bad, lrb_reach **out, lrb_err *err);
 void lrb_reach_free(lrb_reach *reach);
+/* From now on lists are added up (tally.h); to be called before the first walk. */
+void lrb_reach_add_up(lrb_reach *reach);
 
 /* Starts the walk below `root` (the walk before is done), then goes on with it for some milliseconds at a time until
  * *done. Errors: NOMEM and those of the machine; stored objects that are lost or malformed are results. */
@@ -46,6 +49,9 @@ bool lrb_reach_lacks(lrb_reach *reach, const lrb_id *id);
 
 /* Whether something below a row that was walked is lost. */
 int lrb_reach_is_lost(lrb_reach *reach, const lrb_row *row, bool *lost, lrb_err *err);
+
+/* What a row that was walked, and is not lost, adds up to: a file, or a body. */
+int lrb_reach_tally(lrb_reach *reach, lrb_coder *coder, const lrb_row *row, lrb_tally *tally, lrb_err *err);
 
 typedef struct lrb_blame {
     lrb_id chunk;        /* the first lost chunk */

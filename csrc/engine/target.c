@@ -12,6 +12,8 @@ static int copy_one(const lrb_snapshot *snapshot, const lrb_vault *vault, lrb_co
     memcpy(target->id, snapshot->id, sizeof target->id);
     target->number = snapshot->number;
     target->body_root = snapshot->body_root;
+    target->items = snapshot->item_count;
+    target->size_bytes = snapshot->size_bytes;
     lrb_buf_empty(payload);
     int code = lrb_snapshot_encode(snapshot, payload, err);
     if (code) return code;

@@ -9,6 +9,7 @@ typedef struct lrb_target {
     char id[LRB_SNAPSHOT_ID_MAX];
     uint64_t number;
     lrb_row body_root;
+    uint64_t items, size_bytes;
     lrb_id payload; /* of the copy of its entry's payload, which packs keep and nothing names */
 } lrb_target;
 

@@ -8,6 +8,10 @@ static int damaged(const lrb_vector_layout *layout, const char *what, lrb_err *e
 
 /* ---- the list ---- */
 
+uint64_t lrb_vector_frame_bytes(const lrb_vdb_frame *frame) {
+    return lrb_vdb_base64_bytes(4 * frame->rows * frame->dim) + frame->middle_bytes + frame->end_bytes;
+}
+
 int lrb_vector_layout_begin(lrb_vector_layout *layout, lrb_repo *repo, lrb_coder *coder, const lrb_row *frame, uint64_t size_bytes,
                             const char *name, lrb_err *err) {
     *layout = (lrb_vector_layout){.name = name, .size_bytes = size_bytes};
@@ -15,8 +19,7 @@ int lrb_vector_layout_begin(lrb_vector_layout *layout, lrb_repo *repo, lrb_coder
     int code = lrb_repo_read(repo, &frame->id, frame->kind, true, coder, &layout->content, err);
     if (!code) code = lrb_vdb_frame_open(layout->content.data, layout->content.length, &layout->frame, err);
     if (code) return code;
-    const lrb_vdb_frame *f = &layout->frame;
-    uint64_t rest = lrb_vdb_base64_bytes(4 * f->rows * f->dim) + f->middle_bytes + f->end_bytes;
+    uint64_t rest = lrb_vector_frame_bytes(&layout->frame);
     if (rest > size_bytes) return damaged(layout, "its matrix is longer than the whole file", err);
     layout->data_bytes = size_bytes - rest;
     return LRB_OK;

@@ -33,6 +33,8 @@ typedef struct lrb_vector_layout {
     unsigned groups;             /* vectors chunks taken of the last span */
 } lrb_vector_layout;
 
+/* Bytes of the file that no span has: middle, matrix and end. */
+uint64_t lrb_vector_frame_bytes(const lrb_vdb_frame *frame);
 /* Reads the frame of a file of that size; DAMAGED when the file cannot hold it. To be cleared, also after a failure. */
 int lrb_vector_layout_begin(lrb_vector_layout *layout, lrb_repo *repo, lrb_coder *coder, const lrb_row *frame, uint64_t size_bytes,
                             const char *name, lrb_err *err);

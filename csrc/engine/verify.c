@@ -124,7 +124,9 @@ static int step_log(verify *self, lrb_worker *worker, bool *done, lrb_err *err) 
 static int begin_walk(verify *self, const lrb_marks *bad, lrb_err *err) {
     self->walk_at = lrb_repo_begin_read(self->repo)->last_number;
     lrb_repo_end_read(self->repo);
-    return lrb_reach_new(self->repo, bad, &self->reach, err);
+    int code = lrb_reach_new(self->repo, bad, &self->reach, err);
+    if (!code && bad) lrb_reach_add_up(self->reach);
+    return code;
 }
 
 /* One step of the walk over all targets. *ended: the target whose walk is complete now. */
@@ -292,13 +294,13 @@ static int step_items(verify *self, lrb_worker *worker, bool *done, lrb_err *err
     const lrb_target *ended;
     bool lost = false, moved;
     int code = walk(self, worker, done, &ended, err);
-    if (!code && ended) code = lrb_reach_is_lost(self->reach, &ended->body_root, &lost, err);
+    lrb_loss loss = {self->repo, &self->job, self->reach, &self->bad, &self->newer, &self->findings};
+    if (!code && ended) code = lrb_loss_any(&loss, worker, ended, &lost, err);
     if (code || !lost || !still_exists(self, ended, &moved)) return code;
     if (moved && self->walks < MAX_WALKS) {
         walk_again(self);
         return LRB_OK;
     }
-    lrb_loss loss = {self->repo, &self->job, self->reach, &self->bad, &self->newer, &self->findings};
     return lrb_loss_report(&loss, worker, ended, err);
 }
 

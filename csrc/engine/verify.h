@@ -1,7 +1,8 @@
 /* The verify job: is what the log names there, and is it what it must be?
  *
  * CATALOGUE: every log entry decodes and chains; every pack that is not swept exists with its exact size and a good
- * trailer; every chunk the chosen snapshots need is in a pack. DIGESTS: besides, every byte of every needed pack is
+ * trailer; every chunk the chosen snapshots need is in a pack, and their lists of chunks and items add up (tally.h).
+ * DIGESTS: besides, every byte of every needed pack is
  * read (its SHA-256 is its name) and every needed chunk decoded and its id recomputed. Findings name the object and
  * what is wrong; they are results, not errors: the job fails only when it could not look. Rotten packs are entered in
  * the log as damaged when `mark` is set, so that the next backup heals them.

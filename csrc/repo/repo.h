@@ -62,8 +62,13 @@ typedef struct lrb_place { uint32_t pack, ordinal; } lrb_place;
 /* *found and the place of a chunk in a KNOWN pack, its full id compared with the trailer. A pack that cannot be opened
  * counts as not holding it. */
 int lrb_repo_find(lrb_repo *repo, const lrb_id *id, bool *found, lrb_place *place, lrb_err *err);
-/* All places of a chunk in packs that are not swept, known or not: at most `room`, full ids compared. */
-int lrb_repo_places(lrb_repo *repo, const lrb_id *id, lrb_place *places, size_t room, size_t *count, lrb_err *err);
+typedef struct lrb_copy { /* where a chunk lies, and what its pack's trailer says of it */
+    lrb_place place;
+    lrb_chunk_kind kind;
+    uint32_t content_length;
+} lrb_copy;
+/* All copies of a chunk in packs that are not swept, known or not: at most `room`, full ids compared. */
+int lrb_repo_copies(lrb_repo *repo, const lrb_id *id, lrb_copy *copies, size_t room, size_t *count, lrb_err *err);
 /* Reads, decodes and (with check_id) verifies a chunk from any pack that is not swept; tries every copy; when none is good the
  * error of the last one, or DAMAGED naming the chunk when no pack has it. */
 int lrb_repo_read(lrb_repo *repo, const lrb_id *id, lrb_chunk_kind kind, bool check_id, lrb_coder *coder, lrb_buf *content, lrb_err *err);

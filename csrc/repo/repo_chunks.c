@@ -186,32 +186,35 @@ static int begin_lookup(lrb_repo *repo, lrb_err *err) {
     }
 }
 
-/* Whether pack `place.pack` really holds `id` there. A pack that cannot be read does not hold it; a shortage is an error. */
-static int confirm(lrb_repo *repo, const lrb_id *id, lrb_place place, bool *holds, lrb_err *err) {
+/* Whether pack `copy->place.pack` really holds `id` there, and as what. A pack that cannot be read does not hold it; a shortage is an
+ * error. */
+static int confirm(lrb_repo *repo, const lrb_id *id, lrb_copy *copy, bool *holds, lrb_err *err) {
     *holds = false;
     lrb_pack *pack;
-    int code = acquire(repo, place.pack, &pack, err);
+    int code = acquire(repo, copy->place.pack, &pack, err);
     if (code && lrb_err_is_own(err)) return code;
     if (code) {
         lrb_err_clear(err);
         return LRB_OK;
     }
-    *holds = place.ordinal < pack->count && !lrb_id_compare(&pack->rows[place.ordinal].id, id);
+    const lrb_pack_row *row = copy->place.ordinal < pack->count ? &pack->rows[copy->place.ordinal] : NULL;
+    *holds = row && !lrb_id_compare(&row->id, id);
+    if (*holds) *copy = (lrb_copy){copy->place, (lrb_chunk_kind)row->kind, row->content_length};
     lrb_repo_pack_release(repo, pack);
     return LRB_OK;
 }
 
-/* Confirmed places of `id` in packs whose status is one of `statuses` (bits 1 << status). The caller holds state_lock. */
-static int places(lrb_repo *repo, const lrb_id *id, unsigned statuses, lrb_place *out, size_t room, size_t *count, lrb_err *err) {
+/* Confirmed copies of `id` in packs whose status is one of `statuses` (bits 1 << status). The caller holds state_lock. */
+static int copies_in(lrb_repo *repo, const lrb_id *id, unsigned statuses, lrb_copy *out, size_t room, size_t *count, lrb_err *err) {
     uint64_t cursor = UINT64_MAX;
-    lrb_place place;
+    lrb_copy copy;
     *count = 0;
-    while (*count < room && lrb_index_next(&repo->index, id, &cursor, &place.pack, &place.ordinal)) {
-        if (!(statuses >> repo->state.packs[place.pack].status & 1)) continue;
+    while (*count < room && lrb_index_next(&repo->index, id, &cursor, &copy.place.pack, &copy.place.ordinal)) {
+        if (!(statuses >> repo->state.packs[copy.place.pack].status & 1)) continue;
         bool holds;
-        int code = confirm(repo, id, place, &holds, err);
+        int code = confirm(repo, id, &copy, &holds, err);
         if (code) return code;
-        if (holds) out[(*count)++] = place;
+        if (holds) out[(*count)++] = copy;
     }
     return LRB_OK;
 }
@@ -221,19 +224,21 @@ int lrb_repo_find(lrb_repo *repo, const lrb_id *id, bool *found, lrb_place *plac
     int code = begin_lookup(repo, err);
     if (code) return code;
     size_t count;
-    code = places(repo, id, 1u << LRB_PACK_KNOWN, place, 1, &count, err);
+    lrb_copy copy;
+    code = copies_in(repo, id, 1u << LRB_PACK_KNOWN, &copy, 1, &count, err);
     pthread_rwlock_unlock(&repo->state_lock);
     *found = !code && count;
+    if (*found) *place = copy.place;
     return code;
 }
 
 static const unsigned READABLE = 1u << LRB_PACK_KNOWN | 1u << LRB_PACK_RETIRED | 1u << LRB_PACK_DAMAGED;
 
-int lrb_repo_places(lrb_repo *repo, const lrb_id *id, lrb_place *out, size_t room, size_t *count, lrb_err *err) {
+int lrb_repo_copies(lrb_repo *repo, const lrb_id *id, lrb_copy *out, size_t room, size_t *count, lrb_err *err) {
     *count = 0;
     int code = begin_lookup(repo, err);
     if (code) return code;
-    code = places(repo, id, READABLE, out, room, count, err);
+    code = copies_in(repo, id, READABLE, out, room, count, err);
     pthread_rwlock_unlock(&repo->state_lock);
     return code;
 }
@@ -253,9 +258,9 @@ static int read_place(lrb_repo *repo, lrb_place place, lrb_chunk_kind kind, bool
 }
 
 int lrb_repo_read(lrb_repo *repo, const lrb_id *id, lrb_chunk_kind kind, bool check_id, lrb_coder *coder, lrb_buf *content, lrb_err *err) {
-    lrb_place found[MAX_COPIES];
+    lrb_copy found[MAX_COPIES];
     size_t count;
-    int code = lrb_repo_places(repo, id, found, MAX_COPIES, &count, err);
+    int code = lrb_repo_copies(repo, id, found, MAX_COPIES, &count, err);
     if (code) return code;
     if (!count) {
         char hex[65];
@@ -264,7 +269,7 @@ int lrb_repo_read(lrb_repo *repo, const lrb_id *id, lrb_chunk_kind kind, bool ch
     }
     for (size_t i = 0; i < count; i++) {
         lrb_err_clear(err);
-        code = read_place(repo, found[i], kind, check_id, coder, content, err);
+        code = read_place(repo, found[i].place, kind, check_id, coder, content, err);
         if (code == LRB_OK || code == LRB_E_NOMEM) return code;
     }
     return code;

@@ -46,16 +46,23 @@ class Target:
 def layout_of(
     facts: Mapping[str, Any], target_dir: str | os.PathLike[str], workspace: str | None = None
 ) -> files.Layout:
-    """Where a snapshot's items go: to the workspace they are of, or another one. The facts come from a stored object
-    and are not trusted.
+    """Where a snapshot's items go: to the workspace they are of, or another one."""
+    kind, workspace = stored_layout(facts, workspace)
+    return files.Layout.at(kind, target_dir, workspace)
+
+
+def stored_layout(facts: Mapping[str, Any], workspace: str | None = None) -> tuple[files.Kind, str]:
+    """What a snapshot is of, and a workspace: its own, or that one. The facts come from a stored object, and are not
+    trusted.
     """
-    kind = facts.get("layout")
-    workspace = facts.get("workspace", "") if workspace is None else workspace
+    kind, workspace = facts.get("layout"), facts.get("workspace", "") if workspace is None else workspace
     if not isinstance(workspace, str):
         raise DamagedError(f"the snapshot's workspace is {workspace!r}, which is no name", op="parse")
+    if kind is None:
+        raise DamagedError("the snapshot's facts do not say what it is of: they have no layout", op="parse")
     if kind not in list(files.Kind):
         raise UnsupportedError(f"the snapshot is of layout {kind!r}, which this version does not know")
-    return files.Layout.at(files.Kind(kind), target_dir, check_workspace(workspace))
+    return files.Kind(kind), check_workspace(workspace)
 
 
 def root_mode_of(facts: Mapping[str, Any]) -> int | None:

@@ -2,6 +2,7 @@
 #ifndef LRB_TESTS_MAKER_H
 #define LRB_TESTS_MAKER_H
 
+#include "engine/verify.h"
 #include "engine/writer.h"
 #include "restoring.h"
 
@@ -78,6 +79,24 @@ static inline void commit(maker *m, const lrb_body_item *items, size_t count) {
     lrb_buf_clear(&payload);
     must(code);
     snprintf(m->b->outcome.snapshot_id, sizeof m->b->outcome.snapshot_id, "%s", snapshot.id);
+}
+
+/* Whether verify says of the newest snapshot that something in it does not come back; by either level the same. */
+static inline bool verify_complains(bench *b) {
+    bool said[2];
+    for (int i = 0; i < 2; i++) {
+        lrb_job *job;
+        must(lrb_verify_new(b->repo, b->outcome.snapshot_id, i ? LRB_VERIFY_DIGESTS : LRB_VERIFY_CATALOGUE, false, &job, &err));
+        lrb_job_run(job, &b->f.worker);
+        err = job->err;
+        must(err.code);
+        said[i] = lrb_verify_finding_count(job) > 0;
+        const lrb_finding *finding = said[i] ? lrb_verify_finding_at(job, 0) : NULL;
+        if (finding && !strstr(finding->object, b->outcome.snapshot_id)) printf("%s: %s\n", finding->object, finding->message), exit(2);
+        lrb_job_free(job);
+    }
+    if (said[0] != said[1]) printf("the levels of verify disagree\n"), exit(2);
+    return said[0];
 }
 
 static inline maker maker_open(bench *b) {

@@ -17,6 +17,7 @@ static int report_loss(shelf *s, const lrb_marks *bad, lrb_findings *findings, l
     int code = lrb_target_list(s->repo, s->f.worker.coder, NULL, &targets, &count, err);
     if (code) return code;
     code = lrb_reach_new(s->repo, bad, &loss.reach, err);
+    if (!code) lrb_reach_add_up(loss.reach);
     if (!code) code = lrb_reach_begin(loss.reach, s->f.worker.coder, &targets[0].body_root, err);
     while (!code && !done) code = lrb_reach_step(loss.reach, s->f.worker.coder, &done, err);
     if (!code) code = lrb_loss_report(&loss, &s->f.worker, &targets[0], err);

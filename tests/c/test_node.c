@@ -5,11 +5,12 @@
 #include "jobs.h"
 
 static int load(shelf *s, const lrb_row *node, lrb_row *rows, size_t room, size_t *count, lrb_err *err) {
-    lrb_row *loaded;
-    int code = lrb_node_load(s->repo, s->f.worker.coder, node, &s->f.worker.content, &loaded, count, err);
+    lrb_node loaded;
+    int code = lrb_node_load(s->repo, s->f.worker.coder, node, &s->f.worker.content, &loaded, err);
     if (code) return code;
-    for (size_t i = 0; i < *count && i < room; i++) rows[i] = loaded[i];
-    lrb_free(loaded);
+    *count = loaded.count;
+    for (size_t i = 0; i < *count && i < room; i++) rows[i] = loaded.rows[i];
+    lrb_node_clear(&loaded);
     return LRB_OK;
 }
 
@@ -60,6 +61,36 @@ TEST(a_body_names_the_roots_of_its_items) {
     bundle_end(&b, true);
     CHECK_OK(load(&s, &body, rows, 2, &count, &err));
     CHECK(count == 2 && same_row(&rows[0], &x) && same_row(&rows[1], &y));
+    lrb_node node;
+    CHECK_OK(lrb_node_load(s.repo, s.f.worker.coder, &body, &s.f.worker.content, &node, &err));
+    CHECK(node.sizes[0] == 1 && node.sizes[1] == 2 && lrb_tally_makes_body(&node.tally, 3, 3));
+    lrb_node_clear(&node);
+    lrb_buf_clear(&content);
+    shelf_close(&s);
+}
+
+/* Such a body is one nobody can read; the walk goes on all the same, for what it names is not garbage. */
+TEST(records_out_of_order_are_a_flaw_and_no_damage) {
+    shelf s;
+    lrb_err err;
+    bundle b;
+    lrb_buf content;
+    lrb_node node;
+    shelf_open(&s);
+    lrb_buf_init(&content, 1 << 16);
+    bundle_begin(&b, &s);
+    lrb_row x = bundle_add(&b, LRB_CHUNK_RAW, "x", 1);
+    lrb_body_item items[] = {file_item("b", x), file_item("a", x)};
+    CHECK_OK(lrb_record_put_facts(&content, "{}", 2, &err));
+    for (size_t i = 0; i < 2; i++) CHECK_OK(lrb_record_put_item(&content, &items[i], &err));
+    lrb_row turned = bundle_add(&b, LRB_CHUNK_BODY, content.data, content.length), none = bundle_add(&b, LRB_CHUNK_BODY, "", 0);
+    bundle_end(&b, true);
+    CHECK_OK(lrb_node_load(s.repo, s.f.worker.coder, &turned, &s.f.worker.content, &node, &err));
+    CHECK(node.count == 2 && node.tally.flaw == LRB_FLAW_ORDER && !lrb_tally_makes_body(&node.tally, 2, 2));
+    lrb_node_clear(&node);
+    CHECK_OK(lrb_node_load(s.repo, s.f.worker.coder, &none, &s.f.worker.content, &node, &err));
+    CHECK(node.count == 0 && !lrb_tally_makes_body(&node.tally, 0, 0));
+    lrb_node_clear(&node);
     lrb_buf_clear(&content);
     shelf_close(&s);
 }
@@ -120,6 +151,7 @@ TEST(running_out_of_memory_is_survived) {
 int main(void) {
     RUN(a_recipe_names_its_rows_in_order);
     RUN(a_body_names_the_roots_of_its_items);
+    RUN(records_out_of_order_are_a_flaw_and_no_damage);
     RUN(what_no_writer_makes_is_damage);
     RUN(running_out_of_memory_is_survived);
     return check_report();

@@ -307,3 +307,27 @@ def test_a_pack_of_a_newer_version_is_not_noted_as_damaged(
         assert finding["object"] == f"packs/{name.hex()}"
         assert "needs a newer version of this program: it is not damaged" in finding["message"]
     assert sorted((root / "log").iterdir()) == entries
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (b"{}", "no layout"),
+        (b'{"layout": "tape"}', "layout 'tape'"),
+        (b'{"layout": "plain", "workspace": "../x"}', "'../x' cannot be used"),
+        (b'{"layout": "plain", "workspace": 7}', "workspace is 7"),
+        (b"[]", "no JSON object"),
+    ],
+)
+def test_a_snapshot_that_does_not_say_what_it_is_of_is_named(
+    program: Program, tmp_path: Path, facts: bytes, said: str
+) -> None:
+    """Such a one is listed, and every chunk of it is right; only a restore would find out."""
+    forge = Forge(program.storage / "graphs" / "odd")
+    forge.snapshot("20260101T000000Z-00000001", b'{"layout": "plain"}')
+    forge.snapshot("20260102T000000Z-00000002", facts)
+    (finding,) = program.json("verify", "odd", "--level", "digests", code=3)["findings"]
+    assert finding["object"] == "snapshot 20260102T000000Z-00000002" and said in finding["message"]
+    assert program.json("verify", "odd", "20260101T000000Z-00000001", "--level", "digests")["findings"] == []
+    code = 2 if "cannot be used" in said else 1
+    assert said in program("restore", "odd", "20260102T000000Z-00000002", tmp_path / "back", code=code).err

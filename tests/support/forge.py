@@ -14,7 +14,7 @@ from pathlib import Path
 
 SNAPSHOT, HOLD, RELEASE, DROP, RETIRE, UNRETIRE, SWEEP, REPACK, DAMAGED, CHECKPOINT = range(1, 11)
 SNAPSHOT_ID, SNAPSHOT_REF, HOLDER, PACK_REF = 1, 16, 17, 24
-RAW = 1
+RAW, BODY = 1, 33
 
 Chunk = tuple[int, bytes]
 """Kind and content."""
@@ -86,6 +86,22 @@ class Forge:
         self._previous = hashlib.sha256(data).digest()
         (self.directory / "log" / f"{self.number:020}").write_bytes(data)
         return self.number
+
+    def snapshot(self, snapshot_id: str, facts: bytes) -> None:
+        """One of no items, whose body is these facts."""
+        body = struct.pack("<B3xI", 1, len(facts)) + facts
+        root = chunk_id(BODY, body) + struct.pack("<B3xI", BODY, len(body))
+        said = {
+            1: snapshot_id.encode(),
+            2: bytes(8),
+            3: bytes(8),
+            4: hashlib.sha256().digest(),
+            5: b"plain",
+            7: bytes(4),
+            8: root,
+            9: bytes(8),
+        }
+        self.entry(SNAPSHOT, fields(said.items()), [self.pack([(BODY, body)])])
 
     def pack(self, chunks: Iterable[Chunk]) -> tuple[bytes, int]:
         """Writes a pack of chunks stored as they are; returns its id and size."""
