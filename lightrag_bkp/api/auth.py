@@ -98,11 +98,19 @@ class Guard:
             Refused: it is not known (401), he may not (403), or too many wrong keys came from where he is (429).
         """
         caller: Caller = request.scope.get(_CALLER) or await self._recognise(request, key, token)
-        request.state.caller = caller
+        request.state.caller, request.state.shown = caller, (key, token)
         if caller.scope < scope:
             said = f"this needs the scope {scope.name.lower()}, and {caller.name} has {caller.scope.name.lower()}"
             raise Refused(403, "forbidden", "Not allowed", said)
         return caller
+
+    async def readmits(self, request: Request) -> bool:
+        """Whether who was admitted, and is still being answered, would be admitted now."""
+        try:
+            await self.admit(request, Scope.READ, *request.state.shown)
+        except Refused:
+            return False
+        return True
 
     def count_probe(self, target_id: str) -> None:
         """Raises Refused when a target is asked too often: who is probed for others must not be flooded."""

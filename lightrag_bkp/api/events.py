@@ -51,20 +51,26 @@ async def list_events(
     if STREAM in request.headers.get("accept", ""):
         newest = await asyncio.to_thread(context.events.newest)
         begun = newest if last_event_id is None else last_event_id if last_event_id <= newest else 0
-        stream = _stream(context, caller, graph_id, begun)
+        stream = _stream(context, request, caller, graph_id, begun)
         return StreamingResponse(stream, media_type=STREAM, headers={"Cache-Control": "no-store"})
     rows, total = await asyncio.to_thread(context.events.page, paged.offset, paged.page_size, graph_id)
     shown = [documents.for_caller(documents.event(row), caller) for row in rows]
     return PlainJSON(paged.answer("events", shown, total))
 
 
-async def _stream(context: Context, caller: Caller, graph_id: str | None, last: int) -> AsyncIterator[str]:
-    """Events of every process, as the database shows them; a comment now and then keeps the connection open."""
+async def _stream(
+    context: Context, request: Request, caller: Caller, graph_id: str | None, last: int
+) -> AsyncIterator[str]:
+    """Events of every process, as the database shows them; a comment now and then keeps the connection open. It ends
+    for who may not hear them any more.
+    """
     loop = asyncio.get_running_loop()
     begun = said = loop.time()
     yield f"id: {last}\nretry: {RETRY_MS}\n\n"  # who hears of nothing until the end comes again from here
     while loop.time() - begun < LONGEST_S:
         try:
+            if not await context.guard.readmits(request):
+                return
             rows = await asyncio.to_thread(context.events.after, last, _AT_ONCE, graph_id)
             told = [_told(row, caller) for row in rows]
         except Exception as error:  # the answer has begun: a problem document has no place in it

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from support.serving import Kept, taken
 from support.web import KEY, PREFIX, Web
 
-from lightrag_bkp.api import schemas
+from lightrag_bkp.api import events, schemas
+from lightrag_bkp.receiving import keys
+from lightrag_bkp.receiving.here import open_keys
 
 
 def heard(web: Web, last: int | None, most: int, query: str = "") -> list[dict[str, Any]]:
@@ -18,8 +21,8 @@ def heard(web: Web, last: int | None, most: int, query: str = "") -> list[dict[s
     return list(_lines(web, last, most, query))
 
 
-def _lines(web: Web, last: int | None, most: int, query: str) -> Iterator[dict[str, Any]]:
-    headers = {"X-API-Key": KEY, "Accept": "text/event-stream"}
+def _lines(web: Web, last: int | None, most: int, query: str, key: str = KEY) -> Iterator[dict[str, Any]]:
+    headers = {"X-API-Key": key, "Accept": "text/event-stream"}
     headers |= {} if last is None else {"Last-Event-ID": str(last)}
     with web.client.stream("GET", f"{web.url}{PREFIX}/events{query}", headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -86,14 +89,28 @@ def test_a_stream_is_taken_up_where_it_broke_off(web: Web, plain: Kept) -> None:
 def test_a_new_stream_begins_now(web: Web, plain: Kept) -> None:
     taken(web, plain)
     stream = _lines(web, None, 1, f"?graph_id={plain.graph_id}")
-    import threading
-
     timer = threading.Timer(0.5, web.as_one_with(KEY).ask, ("POST", f"{plain.path}/latest/hold"))
     timer.start()
     event = next(stream)
     stream.close()  # type: ignore[attr-defined]
     timer.join()
     assert event["kind"] == "hold"
+
+
+def test_a_stream_ends_for_a_key_that_is_ended(
+    web: Web, plain: Kept, storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "TRUSTED_S", 0.0)
+    monkeypatch.setattr(events, "LONGEST_S", 3600.0)
+    made, key = open_keys(storage).add("soon-over", "read")
+    stream = _lines(web, None, 9, f"?graph_id={plain.graph_id}", key)
+    timer = threading.Timer(0.5, taken, (web.as_one_with(KEY), plain))
+    timer.start()
+    assert next(stream)["outcome"] == "requested"
+    timer.join()
+    open_keys(storage).revoke(made.key_id)
+    web.ask("POST", f"{plain.path}/latest/hold")
+    assert "hold" not in [one["kind"] for one in stream]
 
 
 def test_a_row_that_cannot_be_told_ends_the_stream_and_no_more(
