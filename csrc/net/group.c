@@ -106,22 +106,26 @@ int64_t lrb_groups_timer_ns(const lrb_prober *prober) {
     return earliest;
 }
 
+static void act(group *group, curl_socket_t fd, int what) {
+    int running;
+    curl_multi_socket_action(group->multi, fd, what, &running);
+    lrb_turn_end_done(group);
+}
+
 void lrb_groups_act(lrb_prober *prober, const struct epoll_event *event) {
-    int running, what = 0;
+    int what = 0;
     if (event->events & (EPOLLIN | EPOLLHUP)) what |= CURL_CSELECT_IN;
     if (event->events & EPOLLOUT) what |= CURL_CSELECT_OUT;
     if (event->events & EPOLLERR) what |= CURL_CSELECT_ERR;
-    const group *group = prober->groups[event->data.u64 >> 32];
-    curl_multi_socket_action(group->multi, (curl_socket_t)(uint32_t)event->data.u64, what, &running);
+    act(prober->groups[event->data.u64 >> 32], (curl_socket_t)(uint32_t)event->data.u64, what);
 }
 
 void lrb_groups_act_in_time(lrb_prober *prober) {
-    int running;
     int64_t now_ns = lrb_clock_monotonic_ns();
     for (size_t i = 0; i < prober->group_count; i++) {
         group *group = prober->groups[i];
         if (group->timer_ns > now_ns) continue;
         group->timer_ns = INT64_MAX;
-        curl_multi_socket_action(group->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        act(group, CURL_SOCKET_TIMEOUT, 0);
     }
 }

@@ -140,7 +140,8 @@ target *lrb_news_take(lrb_prober *prober);              /* NULL: none */
 void lrb_news_drop(lrb_prober *prober, target *target); /* nothing where there is none of it */
 
 /* ---- prober_turn.c: what the thread does ---- */
-void *lrb_turn_run(void *prober);                       /* until `stopping` */
+void *lrb_turn_run(void *prober);                                /* until `stopping` */
+void lrb_turn_end_done(group *group);                            /* after every action of libcurl's */
 void lrb_turn_abandon(target *target);                           /* ends the probe under way, if one is */
 void lrb_turn_uncount(lrb_prober *prober, const target *target); /* a target that goes takes no part in suspicion */
 void lrb_turn_ask(lrb_prober *prober, target *target, uint64_t ticket);

@@ -45,7 +45,7 @@ static bool suspects_itself(lrb_prober *prober, const target *target, const lrb_
 
 void lrb_turn_ask(lrb_prober *prober, target *target, uint64_t ticket) {
     target->asked = ticket;
-    target->due_ns = 0;
+    target->due_ns = (int64_t)target->group->place; /* long ago, and a sweep goes group by group */
     if (!target->is_under_way) lrb_schedule_put(&prober->schedule, target);
 }
 
@@ -150,18 +150,21 @@ static void end(lrb_prober *prober, target *target, CURLcode result) {
 
 /* ---- the thread ---- */
 
+/* One group's, which the next turn begins with: what it touches is then still near the processor. */
 static void begin_due(lrb_prober *prober) {
     int64_t now_ns = lrb_clock_monotonic_ns();
-    for (target *first; (first = lrb_schedule_first(&prober->schedule)) && first->due_ns <= now_ns;) begin(prober, first);
+    target *next = lrb_schedule_first(&prober->schedule);
+    const group *group = next ? next->group : NULL;
+    for (; next && next->due_ns <= now_ns && next->group == group; next = lrb_schedule_first(&prober->schedule)) begin(prober, next);
 }
 
-static void end_done(lrb_prober *prober, const group *group) {
+void lrb_turn_end_done(group *group) {
     CURLMsg *message;
     for (int left; (message = curl_multi_info_read(group->multi, &left));) {
         target *target = NULL;
         CURLcode result = message->data.result;
         if (message->msg != CURLMSG_DONE || curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &target) != CURLE_OK) continue;
-        end(prober, target, result);
+        end(group->prober, target, result);
     }
 }
 
@@ -181,8 +184,6 @@ static void turn(lrb_prober *prober, const struct epoll_event *events, int count
         if (events[i].data.u64 == LRB_WAKE) (void)eventfd_read(prober->wake_fd, &wakes);
         else lrb_groups_act(prober, &events[i]);
     }
-    lrb_groups_act_in_time(prober);
-    for (size_t i = 0; i < prober->group_count; i++) end_done(prober, prober->groups[i]);
 }
 
 void *lrb_turn_run(void *arg) {
@@ -192,6 +193,7 @@ void *lrb_turn_run(void *arg) {
     while (!prober->stopping) {
         begin_next_sweep(prober);
         begin_due(prober);
+        lrb_groups_act_in_time(prober);
         int timeout_ms = sleep_ms(prober);
         pthread_mutex_unlock(&prober->lock);
         int count = epoll_wait(prober->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
