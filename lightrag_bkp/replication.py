@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from . import _bridge, arguments, config, state_place
 from . import replication_targets as targets
-from .errors import ConfigurationError, ConflictError, InvalidInputError, NotFoundError, RefusedError
+from .errors import ConfigurationError, InvalidInputError, NotFoundError, RefusedError
 from .keyring import Keyring
 from .models import moment
 from .probing import Prober, TargetHealth, TargetStatus
@@ -110,7 +110,7 @@ class ReplicationManager:
 
         Raises:
             InvalidInputError: its URL, its key, its id or its file of certificates cannot be used; the sentence says
-                why. ConflictError: another one is called so.
+                why.
         """
         if not isinstance(target, ReplicationTarget):
             raise InvalidInputError(f"a ReplicationTarget is needed, and this is a {type(target).__name__}")
@@ -120,7 +120,6 @@ class ReplicationManager:
         targets.check_url(target)
         self._judge(target)
         targets.check_certificates(target)
-        self._refuse_taken(target)
         return self._state.add_target(targets.stored(target))
 
     def list_targets(self) -> list[ReplicationTarget]:
@@ -156,7 +155,7 @@ class ReplicationManager:
 
         Raises:
             NotFoundError: it is unknown. InvalidInputError: a value cannot be used, or the URL is of another server and
-                no key for that is given. ConflictError: another one is called so.
+                no key for that is given.
         """
         arguments.check_text(target_id, "target_id")
         texts = {"name": name, "base_url": base_url, "api_key": api_key}
@@ -173,8 +172,6 @@ class ReplicationManager:
         if base_url is not None:
             targets.check_url(changed)
         self._judge(changed)
-        if changed.name != known.name:
-            self._refuse_taken(changed)
         if given and not self._state.update_target(target_id, **given):
             raise targets.unknown_target(target_id)
         return changed
@@ -230,15 +227,6 @@ class ReplicationManager:
         except InvalidInputError as error:
             raise targets.named(error, target) from None
 
-    def _refuse_taken(self, target: ReplicationTarget) -> None:
-        """Targets are called by their names, so two of one name are a mistake."""
-        if self._state.is_taken(target.name, target.target_id):
-            raise ConflictError(
-                f"there is a replication target called {target.name!r}: use that one, take another name, or remove it"
-                " first",
-                target=target.name,
-            )
-
     def _tell(self, target: ReplicationTarget) -> None:
         self._prober.keep(target.target_id, target.base_url, target.api_key, target.connection)
 
@@ -254,7 +242,7 @@ class GraphReplicator:
         """From now on copies go there too. Returns False when they do already. One that is not registered becomes it.
 
         Raises:
-            InvalidInputError: its URL, its key or its id cannot be used. ConflictError: another one is called so.
+            InvalidInputError: its URL, its key or its id cannot be used.
         """
         self._manager.register_target(target)
         return self._manager._state.link(self.graph_id, target.target_id)

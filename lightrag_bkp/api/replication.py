@@ -174,13 +174,25 @@ def _target(body: TargetBody) -> ReplicationTarget:
 
 
 def _register(manager: ReplicationManager, target: ReplicationTarget) -> None:
+    _refuse_taken(manager, target.name, target.target_id)
     if not manager.register_target(target):
         raise ConflictError(f"there is a replication target {target.target_id!r} already", target=target.target_id)
 
 
 def _change(manager: ReplicationManager, target_id: str, body: TargetChange) -> ReplicationTarget:
+    manager.require_target(target_id)
+    if body.name is not None:
+        _refuse_taken(manager, body.name, target_id)
     key = None if body.api_key is None else body.api_key.get_secret_value()
     return manager.update_target(target_id, name=body.name, base_url=body.base_url, api_key=key, enabled=body.enabled)
+
+
+def _refuse_taken(manager: ReplicationManager, name: str, target_id: str) -> None:
+    """Here and at the command line targets are called by their names. Programs, which may register theirs at each start,
+    go by ids.
+    """
+    if any(one.name == name and one.target_id != target_id for one in manager.list_targets()):
+        raise ConflictError(f"there is a replication target called {name!r}: take another name", target=name)
 
 
 def _names(replicator: GraphReplicator) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import InvalidInputError
 from ..secret import exposed
 from .place import key_of
 from .session import Session
@@ -68,7 +69,10 @@ def add(
     if concern is not None and not session.json:
         session.complain(f"warning: {concern}")
     target = ReplicationTarget(name, url, key, connection=connection)
-    session.replication().register_target(target)
+    manager = session.replication()
+    if any(one.name == name for one in manager.list_targets()):
+        raise InvalidInputError(f"there is a replication target called {name!r}: take another name, or remove it first")
+    manager.register_target(target)
     return session.close(lambda: _document(target), lambda: [f"target {name} is registered as {target.target_id}"])
 
 

@@ -118,14 +118,6 @@ class State:
             row = connection.execute(query).first()
         return None if row is None else self._stored(row)
 
-    def is_taken(self, name: str, target_id: str) -> bool:
-        """Whether another target than this is called so."""
-        other = sa.select(targets.c.target_id).where(targets.c.name == name, targets.c.target_id != target_id)
-        if self.is_absent:
-            return False
-        with self.connected() as connection:
-            return connection.execute(other).first() is not None
-
     def update_target(
         self,
         target_id: str,

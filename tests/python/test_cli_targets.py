@@ -31,7 +31,7 @@ def test_targets_are_kept_named_and_forgotten(program: Program) -> None:
 def test_wrong_use_is_one_sentence_and_stores_nothing(program: Program) -> None:
     add(program, "here", "https://one.example")
     for words, code, said in (
-        (("add", "here", "https://two.example"), 1, "another name"),
+        (("add", "here", "https://two.example"), 2, "another name"),
         (("add", "two", "https://one.example/../up"), 2, "goes back by '.' or '..'"),
         (("add", "two", "https://one.example?key=hidden"), 2, "no ? and no #"),
         (("add", "two", "one.example"), 2, "https://host:port"),
