@@ -188,8 +188,8 @@ def _change(manager: ReplicationManager, target_id: str, body: TargetChange) -> 
 
 
 def _refuse_taken(manager: ReplicationManager, name: str, target_id: str) -> None:
-    """Here and at the command line targets are called by their names. Programs, which may register theirs at each start,
-    go by ids.
+    """Here and at the command line targets are called by their names. Programs go by ids: they may register theirs at
+    each start.
     """
     if any(one.name == name and one.target_id != target_id for one in manager.list_targets()):
         raise ConflictError(f"there is a replication target called {name!r}: take another name", target=name)
