@@ -4,17 +4,35 @@ import json
 import re
 import subprocess
 import sys
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
+from fastapi.exceptions import RequestValidationError
 from support.web import KEY, PREFIX, Web, application, serving
 
 from lightrag_bkp import BackupManager
-from lightrag_bkp.api import create_backup_routes
-from lightrag_bkp.api.problems import MEDIA_TYPE, MOST_BODY_BYTES, TABLE, problem_of
-from lightrag_bkp.errors import CORE_ERRORS, ConfigurationError, InternalError
+from lightrag_bkp.api import create_backup_routes, problems
+from lightrag_bkp.api.problems import (
+    MEDIA_TYPE,
+    MOST_BODY_BYTES,
+    TABLE,
+    URN,
+    FailoverFailed,
+    NotReplicated,
+    Refused,
+    problem_of,
+)
+from lightrag_bkp.errors import (
+    CORE_ERRORS,
+    ConfigurationError,
+    InternalError,
+    LightragBkpError,
+    StateError,
+    StorageError,
+)
 
 TESTS = Path(__file__).parent.parent
 API_PAGE = TESTS.parent / "docs" / "api.md"
@@ -153,6 +171,25 @@ def test_every_error_of_the_package_has_a_row() -> None:
             assert problem_of(kind("a sentence"))["detail"] == "a sentence"
     for place, kind in enumerate(rows):  # a base before its own would hide it
         assert not any(issubclass(kind, earlier) for earlier in rows[:place]), kind
+
+
+def test_the_page_names_every_code() -> None:
+    """With each status it comes with, and the word its type ends with."""
+    section = API_PAGE.read_text("utf-8").partition("## Problem codes\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| .+ \|$", section, re.M)
+    told = {(code, int(status), slug) for code, said in rows for status, slug in re.findall(r"(\d+) `([a-z-]+)`", said)}
+    sources = "".join(one.read_text("utf-8") for one in Path(problems.__file__).parent.glob("*.py"))
+    refused = re.findall(r"""Refused\((\d+), "([a-z-]+)\"""", sources)
+    more: dict[Any, dict[str, Any]] = {NotReplicated: {"replications": []}, FailoverFailed: {"outcome": {}}}
+    kinds = [*CORE_ERRORS.values(), *(kind for kind, _ in TABLE if issubclass(kind, LightragBkpError))]
+    met: list[BaseException] = [kind("said", **more.get(kind, {})) for kind in kinds if kind is not InternalError]
+    met += [KeyError("a bug"), MemoryError(), OSError(ENOSPC, "full")]
+    met += [kind("full", errno=ENOSPC) for kind in (StorageError, StateError)]
+    met += [Refused(int(status), slug, "", "") for status, slug in refused]
+    met += [RequestValidationError([]), *(HTTPException(status) for status in (400, 401, 403, 404, 405, 413))]
+    known = [problem_of(one) for one in met]
+    assert told == {(one["code"], one["status"], one["type"].removeprefix(URN)) for one in known}
+    assert len(refused) >= 5
 
 
 def test_a_bug_is_masked_and_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
