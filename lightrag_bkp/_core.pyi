@@ -304,6 +304,15 @@ def retention_scan(
     """One byte per snapshot, a number of RETENTION_REASONS. created_ns: array('q'); retention_days: array('I');
     flags: bytes, bit 0 held, bit 1 safety. All of one length."""
 
+@final
+class Sha256:
+    """One message's SHA-256. For one thread at a time; another one that comes meanwhile gets InvalidInputError."""
+
+    def update(self, content: bytes | bytearray | memoryview, /) -> None:
+        """Lets other threads run: the caller keeps the bytes as they are."""
+    def finish(self) -> bytes:
+        """The digest of all of it; nothing follows."""
+
 def adler32(content: bytes | bytearray | memoryview, /) -> int:
     """The checksum a zlib stream ends with. Lets other threads run: the caller keeps the bytes as they are."""
 

@@ -5,22 +5,17 @@ after the receiver was killed. After a restart of the machine it need not be so:
 """
 
 import fcntl
-import hashlib
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from .._bridge import Sha256
 from . import blocks, shelf
 from .protocol import Digest
 from .refusal import Refusal
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
-_State = tuple[int, ...]
 _PIECE = 256 << 10
 """So much stays in the cache of one core between reading and hashing."""
 _RUNNING = 64
@@ -52,7 +47,7 @@ class Quarantine:
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self._lock = threading.Lock()
-        self._running: dict[str, tuple[_State, _Hash]] = {}
+        self._running: dict[str, tuple[shelf.State, Sha256]] = {}
 
     def path(self, sha256: str) -> str:
         """Where an object is until it is taken out."""
@@ -81,15 +76,16 @@ class Quarantine:
         Raises:
             Refusal: it begins behind them. OSError: nothing of it was kept.
         """
-        held = os.fstat(fd).st_size
-        if held > part.size:  # of another length than was said before: the name cannot be right for both
+        found = os.fstat(fd)
+        if found.st_size > part.size:  # of another length than was said before: the name cannot be right for both
             os.ftruncate(fd, 0)
-            held = 0
+            found = os.fstat(fd)
+        held = found.st_size
         if part.offset > held:
             raise Refusal(416, "OFFSET", f"the part begins at {part.offset}, and {held} bytes are here", offset=held)
         if part.offset < held:
             return held
-        digest = self._hash_so_far(fd, part.sha256)
+        digest = self._hash_so_far(found, part.sha256)
         try:
             blocks.write(fd, content, held)
         except OSError:
@@ -108,8 +104,8 @@ class Quarantine:
         Raises:
             Refusal: it is not.
         """
-        digest = self._hash_so_far(fd, sha256) or _hash(fd)
-        if digest.hexdigest() != sha256:
+        digest = self._hash_so_far(os.fstat(fd), sha256) or _hash(fd)
+        if digest.finish().hex() != sha256:
             self.discard(sha256)
             raise Refusal(
                 422,
@@ -135,19 +131,19 @@ class Quarantine:
             for entry in entries:
                 os.unlink(entry.path)
 
-    def _hash_so_far(self, fd: int, sha256: str) -> "_Hash | None":
-        """The running hash of what the file holds, which is whoever asks' own from here on; None when that is not
-        known, for another process wrote to it, or this one was not there when it was begun."""
-        state = _state(fd)
+    def _hash_so_far(self, found: os.stat_result, sha256: str) -> Sha256 | None:
+        """The running hash of what a file like this holds, which is whoever asks' own from here on; None when that is
+        not known, for another process wrote to it, or this one was not there when it was begun."""
+        state = shelf.state(found)
         with self._lock:
             before, digest = self._running.pop(sha256, (None, None))
         if before == state:
             return digest
-        return None if state[2] else hashlib.sha256()
+        return None if found.st_size else Sha256()
 
-    def _keep_running(self, fd: int, sha256: str, digest: "_Hash") -> None:
+    def _keep_running(self, fd: int, sha256: str, digest: Sha256) -> None:
         with self._lock:
-            self._running[sha256] = (_state(fd), digest)
+            self._running[sha256] = (shelf.state(os.fstat(fd)), digest)
             while len(self._running) > _RUNNING:
                 del self._running[next(iter(self._running))]
 
@@ -159,14 +155,8 @@ class Quarantine:
         return os.path.samestat(named, os.fstat(fd))
 
 
-def _state(fd: int) -> _State:
-    """What tells whether somebody else wrote to a file meanwhile, or it is another one."""
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _hash(fd: int) -> "_Hash":
-    digest, buffer, at = hashlib.sha256(), memoryview(bytearray(_PIECE)), 0
+def _hash(fd: int) -> Sha256:
+    digest, buffer, at = Sha256(), memoryview(bytearray(_PIECE)), 0
     while count := os.preadv(fd, [buffer], at):
         digest.update(buffer[:count])
         at += count

@@ -10,6 +10,7 @@ from ..sources.trees import sync_directory
 
 OBJECT_MODE = 0o440
 DIRECTORY_MODE = 0o750
+State = tuple[int, ...]
 
 
 def create(path: str, content: bytes, scratch: str) -> bool:
@@ -51,15 +52,25 @@ def size_of(path: str) -> int | None:
         return None
 
 
+def state(found: os.stat_result) -> State:
+    """What tells whether somebody wrote to a file meanwhile, or it is another one."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def make_directories(path: str) -> None:
     """Makes what is missing of a path; each new name is durable before anything is put below it."""
     if os.path.isdir(path):
         return
     above = os.path.dirname(path)
     make_directories(above)
+    make_directory(path)
+    sync_directory(above)
+
+
+def make_directory(path: str) -> None:
+    """Makes one unless it is there; its name is durable once the directory above was synced."""
     with suppress(FileExistsError):
         os.mkdir(path, DIRECTORY_MODE)
-    sync_directory(above)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -251,6 +252,31 @@ def test_every_allocation_failure_is_survived_when_sealed(tmp_path: Path, small_
     survives_every_allocation_failure(attempt)
 
 
+def test_a_running_digest_is_that_of_all_its_pieces() -> None:
+    content = bytes(range(256)) * 9
+
+    def attempt() -> None:
+        digest = _bridge.Sha256()
+        for at in range(0, len(content), 100):
+            digest.update(memoryview(content)[at : at + 100])
+        assert digest.finish() == hashlib.sha256(content).digest()
+        with pytest.raises(errors.InternalError):
+            digest.update(b"more")
+
+    survives_every_allocation_failure(attempt, more_than=0)
+
+
+def test_a_running_digest_is_one_thread_s() -> None:
+    digest, content = _bridge.Sha256(), bytes(64 << 20)
+    beside = threading.Thread(target=digest.update, args=(content,))
+    beside.start()
+    with pytest.raises(errors.InvalidInputError):
+        while beside.is_alive():
+            digest.update(b"")
+    beside.join()
+    assert digest.finish() == hashlib.sha256(content).digest()
+
+
 def read_as_it_is(repo: _bridge.Repository) -> None:
     """The end of the log, entries and packs: what lies in the files, sealed or not, and nothing else."""
     repository_id, last, digest, epoch = repo.head()
@@ -276,7 +302,7 @@ def read_as_it_is(repo: _bridge.Repository) -> None:
         repo.open_pack(b"short")
 
 
-def survives_every_allocation_failure(attempt: Callable[[], None]) -> None:
+def survives_every_allocation_failure(attempt: Callable[[], None], more_than: int = 20) -> None:
     attempt()
     failures = 0
     for countdown in range(5000):
@@ -290,5 +316,5 @@ def survives_every_allocation_failure(attempt: Callable[[], None]) -> None:
             _bridge.mem_fail_after(-1, False)
         if count <= countdown:
             break
-    assert failures > 20
+    assert failures > more_than
     attempt()
