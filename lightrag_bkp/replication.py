@@ -6,7 +6,10 @@ keys in it are sealed. How copies are sent is `shipping/`, and what both sides a
 
 import asyncio
 import os
+import threading
+from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -68,6 +71,7 @@ class ReplicationManager:
         self.keyring = keyring or (None if storage is None else Keyring(storage, settings.secret))
         self._settings = settings.replication
         self._opened: State | None = None
+        self._lock = threading.Lock()
         self._shipping: Courier | None = None
         self._repositories: dict[str, GraphRepository] = {}
         self._prober = Prober()
@@ -84,15 +88,16 @@ class ReplicationManager:
 
         return Shipments(self._state)
 
-    @property
-    def _courier(self) -> "Courier":
-        if self._shipping is None:
-            try:
-                from .shipping.courier import Courier
-            except ModuleNotFoundError as error:
-                raise _missing(error) from None
-            self._shipping = Courier(lambda: self._shipments, self._settings.bytes_per_second)
-        return self._shipping
+    def _open_courier(self) -> "Courier":
+        """Loads what sends, which takes its time."""
+        try:
+            from .shipping.courier import Courier
+        except ModuleNotFoundError as error:
+            raise _missing(error) from None
+        with self._lock:
+            if self._shipping is None:
+                self._shipping = Courier(lambda: self._shipments, self._settings.bytes_per_second)
+            return self._shipping
 
     def _repository(self, graph_id: str) -> GraphRepository:
         if self.place.storage_path is None:
@@ -299,6 +304,7 @@ class GraphReplicator:
                 disabled. InvalidInputError: an argument cannot be used.
         """
         arguments.check_seconds(patience_s, "patience_s", MOST_PATIENCE_S)
+        asyncio.get_running_loop().run_in_executor(None, _load)  # beside what follows, and beside the host's loop
         chosen = await asyncio.to_thread(self._chosen, target_id)
         repository = self._manager._repository(self.graph_id)
         core = await repository.require()
@@ -308,7 +314,7 @@ class GraphReplicator:
             raise NotFoundError(
                 f"graph {self.graph_id!r} has no snapshot {snapshot_id!r}: a listing names all", target=snapshot_id
             )
-        courier = self._manager._courier
+        courier = await asyncio.to_thread(self._manager._open_courier)
         return await asyncio.gather(
             *(courier.bring(repository, _destination(one), snapshot_id, patience_s) for one in chosen)
         )
@@ -359,6 +365,12 @@ class GraphReplicator:
             "reason": "" if health is None else health.reason,
             "checked_at": None if health is None or health.checked_at is None else health.checked_at.isoformat(),
         }
+
+
+def _load() -> None:
+    """Begins what `ReplicationManager._open_courier` waits for."""
+    with suppress(ModuleNotFoundError):
+        import_module(".shipping.courier", __package__)
 
 
 def _missing(error: ModuleNotFoundError) -> ConfigurationError:

@@ -198,28 +198,30 @@ class ReceiveApplication:
 
     def _admit(self, request: _Request) -> None:
         """Epoch, repository, the body's length, and room for it."""
-        length = self._check_sender(request)
+        length, _ = self._check_sender(request)
         self.receiver.room.ask(request.key.name, length, length, request.key.quota_bytes)
 
     def _admit_part(self, request: _Request) -> tuple[str, Part]:
         """The same of the object it is a part of. Returns its kind, and the part without its content."""
-        length = self._check_sender(request)
+        length, is_begun = self._check_sender(request)
         kind, part = _announced(request)
         if part.offset + length > part.size:
             raise Refusal(422, "BAD_LENGTH", "the part ends behind the object it is a part of")
-        request.replica.require_head()
+        if not is_begun:
+            request.replica.require_head()
         held = request.replica.quarantine.held(request.name)
         left, taken = max(part.size - held, 0), length if part.offset == held else 0
         self.receiver.room.ask(request.key.name, left, taken, request.key.quota_bytes)
         return kind, part
 
-    def _check_sender(self, request: _Request) -> int:
-        """Epoch and repository. Returns the body's length."""
+    def _check_sender(self, request: _Request) -> tuple[int, bool]:
+        """Epoch and repository. Returns the body's length, and whether there is a replica."""
         repository = request.headers.get(protocol.REPOSITORY_HEADER.lower(), "")
         if not _REPOSITORY.fullmatch(repository):
             raise Refusal(422, "BAD_NAME", f"the header {protocol.REPOSITORY_HEADER} must be 32 lower-case hex digits")
-        self.receiver.check_epoch(request.replica, decimal(request.headers, protocol.EPOCH_HEADER), repository)
-        return request.body.declared()
+        epoch = decimal(request.headers, protocol.EPOCH_HEADER)
+        is_begun = self.receiver.check_epoch(request.replica, epoch, repository)
+        return request.body.declared(), is_begun
 
 
 def _shown_key(scope: Message) -> str:

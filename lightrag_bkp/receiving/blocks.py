@@ -40,12 +40,14 @@ def write(fd: int, content: bytes | memoryview, offset: int) -> None:
     """Writes all of it, as much as goes past the page cache, and the rest through it."""
     view = memoryview(content)
     past = len(view) // _BLOCK * _BLOCK if offset % _BLOCK == 0 else 0
-    if past and _set_direct(fd, True):
-        try:
-            done = _write_blocks(fd, view[:past], offset)
-        finally:
-            _set_direct(fd, False)
-        view, offset = view[done:], offset + done
+    if past:
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        if _set_direct(fd, flags):
+            try:
+                done = _write_blocks(fd, view[:past], offset)
+            finally:
+                fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+            view, offset = view[done:], offset + done
     while view:
         written = os.pwrite(fd, view, offset)
         view, offset = view[written:], offset + written
@@ -64,13 +66,12 @@ def _write_blocks(fd: int, view: memoryview, offset: int) -> int:
     return done
 
 
-def _set_direct(fd: int, on: bool) -> bool:
+def _set_direct(fd: int, flags: int) -> bool:
     """Whether it could be had."""
-    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
     try:
-        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT if on else flags & ~os.O_DIRECT)
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
     except OSError as error:
-        if on and error.errno in _NO_WAY_PAST:
+        if error.errno in _NO_WAY_PAST:
             return False
         raise
     return True

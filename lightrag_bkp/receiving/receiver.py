@@ -135,8 +135,8 @@ class Receiver:
 
     # ---- what writes ----
 
-    def check_epoch(self, replica: Replica, epoch: int, repository_id: str) -> None:
-        """Refuses an old primary, and another repository.
+    def check_epoch(self, replica: Replica, epoch: int, repository_id: str) -> bool:
+        """Refuses an old primary, and another repository. Returns whether there is a replica to ask.
 
         The epoch to hold against is that of the last entry here. One that a header alone says is held against nothing
         and kept nowhere: a request that is refused, or a mistaken one, would lock out the real sender for ever.
@@ -146,14 +146,15 @@ class Receiver:
         """
         head = replica.head()
         if head is None:
-            return
-        replica.status()
+            return False
+        replica.check_status()
         if epoch < head.epoch:
             said = f"epoch {epoch} is over: this replica has seen epoch {head.epoch}, so another primary has taken over"
             raise Refusal(409, "STALE_EPOCH", said, epoch=head.epoch)
         if repository_id != head.repository_id.hex():
             said = f"this replica is of repository {head.repository_id.hex()}; nothing is overwritten"
             raise Refusal(409, "OTHER_REPOSITORY", said, repository_id=head.repository_id.hex())
+        return True
 
     def take_part(self, replica: Replica, kind: str, part: Part, content: bytes | memoryview) -> tuple[int, bool, bool]:
         """As `Replica.take_part`, of a part that came as it was sent."""

@@ -19,8 +19,8 @@ from .quarantine import Part, Quarantine
 from .records import Receipt
 from .refusal import Refusal
 
-_DIRECTORIES = ("log", "packs", "tmp", "keys", "replica", "replica/quarantine", "replica/needs", "replica/receipts")
-"""log/ before packs/, as a repository is made."""
+_DIRECTORIES = ("packs", "tmp", "keys", "replica", "replica/quarantine", "replica/needs", "replica/receipts")
+"""Behind log/, as a repository is made."""
 _NUMBER = re.compile(r"[0-9]{20}", re.ASCII)
 MOST_RECEIPTS = 1024
 """In an answer."""
@@ -50,6 +50,7 @@ class Replica:
         self.quarantine = Quarantine(self._at("replica", "quarantine"))
         self._lock = threading.Lock()
         self._head: Head | None = None
+        self._sound_status: shelf.State | None = None
 
     # ---- what is here ----
 
@@ -90,6 +91,16 @@ class Replica:
             DamagedError: it cannot be read.
         """
         return records.read_status(self._at("replica", "status"))
+
+    def check_status(self) -> None:
+        """As `status`, which is read again once it was written again."""
+        try:
+            found = shelf.state(os.stat(self._at("replica", "status")))
+        except FileNotFoundError:
+            return
+        if found != self._sound_status:
+            self.status()
+            self._sound_status = found
 
     def receipts(self) -> list[Receipt]:
         """All, in the log's order.
@@ -202,8 +213,11 @@ class Replica:
                 f"entry 0 is of repository {frame.repository_id.hex()}, and {repository_id} was said: nothing was kept"
             )
             raise Refusal(409, "OTHER_REPOSITORY", said, repository_id=frame.repository_id.hex())
+        shelf.make_directories(self._at("log"))
         for name in _DIRECTORIES:
-            shelf.make_directories(self._at(name))
+            shelf.make_directory(self._at(name))
+        for above in (self.directory, self._at("replica")):
+            sync_directory(above)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -347,7 +361,7 @@ class Replica:
         shelf.replace(self.receipt_path(frame.number), json.dumps(receipt).encode(), self.quarantine.directory)
 
     def _at(self, *names: str) -> str:
-        return os.path.join(self.directory, *names)
+        return "/".join((self.directory, *names))
 
     def _stored(self, number: int) -> frames.EntryFrame:
         path = self.entry_path(number)

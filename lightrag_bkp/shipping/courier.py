@@ -118,7 +118,7 @@ class Courier:
         journey = _Journey(repository, destination, snapshot_id, log_id, now, time.monotonic())
         try:
             async with self._turn((graph_id, target_id), 1).turn():
-                await self._persist(journey, patience_s)
+                said = await self._persist(journey, patience_s)
         except Refusal as refusal:
             await asyncio.to_thread(self._table().refused, graph_id, target_id, str(refusal))
             return await self._note(journey, ReplicationStatus.REFUSED, str(refusal))
@@ -132,14 +132,14 @@ class Courier:
         except BaseException:
             self._write(journey, ReplicationStatus.FAILED, INTERRUPTED)  # nothing can be awaited safely now
             raise
-        return await self._note(journey, ReplicationStatus.COMPLETED, None)
+        return await asyncio.to_thread(self._complete, journey, *said)
 
-    async def _persist(self, journey: _Journey, patience_s: float) -> None:
+    async def _persist(self, journey: _Journey, patience_s: float) -> tuple[int, str]:
+        """Tries until it is there. Returns what `_attempt` does."""
         backoff, moved = Backoff(), time.monotonic()
         while True:
             try:
-                number, text = await self._attempt(journey, patience_s or None)
-                break
+                return await self._attempt(journey, patience_s or None)
             except _Moved as one:
                 setback = one.setback
                 if one.accepted_at is not None:
@@ -154,11 +154,6 @@ class Courier:
                 journey.repository.graph_id, journey.destination.name, wait, str(setback),
             )  # fmt: skip
             await asyncio.sleep(wait)
-        now = _us(datetime.now(UTC))
-        place = (journey.repository.graph_id, journey.destination.target_id)
-        await asyncio.to_thread(self._table().acknowledged, *place, number, text, now)
-        ended, message = ReplicationStatus.FAILED.value, "its process ended; a later attempt brought everything"
-        await asyncio.to_thread(self._table().overtake, journey.log_id, *place, ended, message)
 
     async def _attempt(self, journey: _Journey, patience_s: float | None) -> tuple[int, str]:
         """One try, put off when nothing moves for so long. Returns the entry up to which the target has everything now,
@@ -223,10 +218,21 @@ class Courier:
     async def _note(self, journey: _Journey, status: ReplicationStatus, message: str | None) -> ReplicationLog:
         return await asyncio.to_thread(self._write, journey, status, message)
 
-    def _write(self, journey: _Journey, status: ReplicationStatus, message: str | None) -> ReplicationLog:
+    def _write(
+        self, journey: _Journey, status: ReplicationStatus, message: str | None, table: "Shipments | None" = None
+    ) -> ReplicationLog:
         log = journey.log(status, message)
-        self._table().note(journey.log_id, log.snapshot_id, status.value, message, log.bytes, log.seconds)
+        table = table or self._table()
+        table.note(journey.log_id, log.snapshot_id, status.value, message, log.bytes, log.seconds)
         return log
+
+    def _complete(self, journey: _Journey, number: int, text: str) -> ReplicationLog:
+        place = (journey.repository.graph_id, journey.destination.target_id)
+        ended, message = ReplicationStatus.FAILED.value, "its process ended; a later attempt brought everything"
+        with self._table().at_once() as table:
+            table.acknowledged(*place, number, text, _us(datetime.now(UTC)))
+            table.overtake(journey.log_id, *place, ended, message)
+            return self._write(journey, ReplicationStatus.COMPLETED, None, table)
 
 
 class _Moved(Exception):

@@ -157,10 +157,8 @@ class Shipment:
         sizes = dict(objects)
         missing = dict.fromkeys(lost & sizes.keys(), 0) | await self._missing(objects)
         behind = sum(sizes[one] - offset for one, offset in missing.items() if one != name)
-        if behind:
-            await self._post_log([], [], behind)  # should the line break, it knows how far behind it is
         listed = missing.pop(name, None)
-        await self._send_packs([(one, sizes[one], offset) for one, offset in missing.items()])
+        await self._send_packs([(one, sizes[one], offset) for one, offset in missing.items()], behind)
         if listed is not None:
             await self._send("needs", name, Readable(needs), len(needs), listed)
 
@@ -177,8 +175,10 @@ class Shipment:
             missing |= found
         return missing
 
-    async def _send_packs(self, packs: list[tuple[str, int, int]]) -> None:
-        """Several at a time; at the first that fails the others are stopped."""
+    async def _send_packs(self, packs: list[tuple[str, int, int]], behind: int) -> None:
+        """Several at a time; at the first that fails the others are stopped. Should the line break, the target knows
+        how far behind it is.
+        """
         left = iter(packs)
 
         async def work() -> None:
@@ -191,6 +191,8 @@ class Shipment:
 
         try:
             async with asyncio.TaskGroup() as group:
+                if behind:
+                    group.create_task(self._post_log([], [], behind))
                 for _ in range(min(PACKS_AT_ONCE, len(packs))):
                     group.create_task(work())
         except BaseExceptionGroup as several:
@@ -255,12 +257,14 @@ class Shipment:
 
     async def _send_log(self, number: int, receipts: list[dict[str, Any]]) -> tuple[Acknowledgement, str]:
         """The entries above `number`, then the receipts; at least one request, which refreshes what is known there."""
-        last: tuple[Acknowledgement, str] | None = None
-        async for batch in self._batches(number + 1):
-            last = await self._post_log(batch, [])
-        for at in range(0, len(receipts), _RECEIPTS_AT_ONCE):
+        batch: list[dict[str, Any]] = []
+        async for following in self._batches(number + 1):
+            if batch:
+                await self._post_log(batch, [])
+            batch = following
+        last = await self._post_log(batch, receipts[:_RECEIPTS_AT_ONCE])  # one wait for what is made durable there
+        for at in range(_RECEIPTS_AT_ONCE, len(receipts), _RECEIPTS_AT_ONCE):
             last = await self._post_log([], receipts[at : at + _RECEIPTS_AT_ONCE])
-        last = last or await self._post_log([], [])
         if last[0].number < self._head.number:
             raise Setback(f"{self._label} has the log up to entry {last[0].number} only, and said it had more")
         return last

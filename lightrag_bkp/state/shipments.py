@@ -1,5 +1,7 @@
 """What was sent where: a bounded list of attempts for each graph and target, and what each target acknowledged last."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -45,8 +47,17 @@ class StoredReplica:
 class Shipments:
     """The two tables, in the database of a `State`; raises what that raises."""
 
-    def __init__(self, state: State) -> None:
-        self._state, self._cover = state, state.cover
+    def __init__(self, state: State, connection: sa.Connection | None = None) -> None:
+        self._state, self._cover, self._connection = state, state.cover, connection
+
+    @contextmanager
+    def at_once(self) -> Iterator["Shipments"]:
+        """What is written through what this gives is kept together, or not at all: one wait for the disk."""
+        with self._connected() as connection:
+            yield Shipments(self._state, connection)
+
+    def _connected(self) -> AbstractContextManager[sa.Connection]:
+        return self._state.connected() if self._connection is None else nullcontext(self._connection)
 
     def begin(self, graph_id: str, target_id: str, snapshot_id: str | None, status: str, now_us: int) -> int:
         """Notes an attempt, and forgets those too long ago. Returns its number."""
@@ -61,7 +72,7 @@ class Shipments:
             "owner": processes.name(),
         }
         row = self._cover.sealed(replication_logs, row, row)
-        with self._state.connected() as connection:
+        with self._connected() as connection:
             log_id = connection.execute(sa.insert(replication_logs).values(row).returning(replication_logs.c.log_id))
             number = log_id.scalar_one()
             oldest = (
@@ -91,7 +102,7 @@ class Shipments:
         """What became of an attempt, and of which snapshot; nothing when its target was removed meanwhile."""
         this = replication_logs.c.log_id == log_id
         said = {"snapshot_id": snapshot_id, "status": status, "error_message": error_message}
-        with self._state.connected() as connection:
+        with self._connected() as connection:
             graph_id = connection.execute(sa.select(replication_logs.c.graph_id).where(this)).scalar()
             values = self._sealed(graph_id, said) | {"bytes": sent_bytes, "seconds": seconds}
             connection.execute(sa.update(replication_logs).where(this).values(values))
@@ -99,7 +110,7 @@ class Shipments:
     def overtake(self, log_id: int, graph_id: str, target_id: str, ended: str, message: str) -> None:
         """Ends attempts of a graph and target that are older than this one and have not ended: their processes died."""
         older = sa.and_(_at(replication_logs, graph_id, target_id), replication_logs.c.log_id < log_id)
-        with self._state.connected() as connection:
+        with self._connected() as connection:
             said = self._sealed(graph_id, {"status": ended, "error_message": message})
             connection.execute(sa.update(replication_logs).where(older, _is_open()).values(said))
 
@@ -109,7 +120,7 @@ class Shipments:
             return
         query = sa.select(replication_logs.c.log_id, replication_logs.c.owner)
         query = query.where(replication_logs.c.graph_id == graph_id, _is_open())
-        with self._state.connected() as connection:
+        with self._connected() as connection:
             rows = connection.execute(query.where(replication_logs.c.owner.is_not(None))).all()
             dead = [row.log_id for row in rows if processes.is_gone(row.owner)]
             if dead:
@@ -123,7 +134,7 @@ class Shipments:
         query = sa.select(replication_logs).where(replication_logs.c.graph_id == graph_id)
         if target_id is not None:
             query = query.where(replication_logs.c.target_id == target_id)
-        with self._state.connected() as connection:
+        with self._connected() as connection:
             rows = connection.execute(query.order_by(replication_logs.c.log_id.desc()).limit(most)).all()
         return [StoredLog(**self._cover.opened(replication_logs, row)) for row in rows]
 
@@ -131,7 +142,7 @@ class Shipments:
         """What is known of a graph's targets, by target id; nothing of one that never acknowledged or refused."""
         if self._state.is_absent:
             return {}
-        with self._state.connected() as connection:
+        with self._connected() as connection:
             rows = connection.execute(sa.select(replicas).where(replicas.c.graph_id == graph_id)).all()
         return {row.target_id: StoredReplica(**self._cover.opened(replicas, row)) for row in rows}
 
@@ -154,7 +165,7 @@ class Shipments:
         place = {"graph_id": graph_id, "target_id": target_id}
         values = self._cover.sealed(replicas, place, values)
         row = {**place, **values}
-        with self._state.connected() as connection:
+        with self._connected() as connection:
             dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
             connection.execute(
                 dialect.insert(replicas)
