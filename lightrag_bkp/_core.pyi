@@ -123,6 +123,9 @@ class Key:
     def slot(self) -> bytes | None:
         """Id of the slot a passphrase opened; None for a key file."""
     @property
+    def slot_digest(self) -> bytes | None:
+        """SHA-256 of that slot: it is known again by it, whatever somebody put beside it."""
+    @property
     def forged(self) -> str | None:
         """`<graph>/keys/<name>` of the first slot or removal that was there and that this key did not make."""
     def reveal(self) -> bytes:
@@ -131,10 +134,17 @@ class Key:
         """32 bytes that follow from it: for what the state database tells of snapshots."""
 
 def unlock_job(
-    storage_path: str, graph_id: str | None, create: bool, passphrase: bytes | None, key: bytes | Key | None, /
+    storage_path: str,
+    graph_id: str | None,
+    create: bool,
+    passphrase: bytes | None,
+    key: bytes | Key | None,
+    first: bytes | None = None,
+    /,
 ) -> Job:
-    """Result: Key. Either a passphrase or a key of 32 bytes. With `create` the storage path's first key is made in
-    `graph_id`, and all graphs get all slots. LockedError: it does not fit, or nothing here is sealed."""
+    """Result: Key. Either a passphrase or a key of 32 bytes. The slot of digest `first` is tried before others. With
+    `create` the storage path's first key is made in `graph_id`, and all graphs get all slots. LockedError: it does not
+    fit, or nothing here is sealed."""
 
 def key_slots_job(storage_path: str, key: Key | None, /) -> Job:
     """Result: list of (id of 16 bytes, kind 1 passphrase or 2 key file, created_ns), oldest first, and whether anything

@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import Any
 
-from . import _bridge, secret
+from . import _bridge, host_state, secret
 from .errors import InvalidInputError, LockedError, NotFoundError
 from .models import KeySlot, moment
 
@@ -129,7 +129,26 @@ class Keyring:
                 " path and is passed over: somebody has written there; remove the file"
             )
             logger.warning("event=key_object_forged concern=%r", self.forgery)
+        self._remember(key)
         return key
+
+    def _remember(self, key: _bridge.Key) -> None:
+        """Which slot opened, on this host: whoever puts others there then keeps it waiting for nothing."""
+        place = self._path()
+        file = host_state.file_of(place, ".slot")
+        if key.slot_digest is None or host_state.read(file) == key.slot_digest.hex() or host_state.is_temporary(place):
+            return
+        try:
+            host_state.write(file, key.slot_digest.hex(), place)
+        except OSError as error:
+            logger.info("event=slot_not_remembered path=%r file=%r error=%s", place, file, error)
+
+    def _opened_before(self) -> bytes | None:
+        try:
+            digest = bytes.fromhex(host_state.read(host_state.file_of(self._path(), ".slot")) or "")
+        except ValueError:
+            return None
+        return digest if len(digest) == 32 else None
 
     async def _needed(self) -> _bridge.Key:
         key = await self.key()
@@ -144,7 +163,8 @@ class Keyring:
         assert self._secret is not None
         known: Any = self._key
         words, key = (None, known) if known is not None else self._secret.read()
-        return _bridge.unlock_job(self._path(), graph_id, create, words, key)
+        first = None if words is None else self._opened_before()
+        return _bridge.unlock_job(self._path(), graph_id, create, words, key, first)
 
     def _path(self) -> str:
         """Behind any symlinks of its owner; the core itself follows none."""

@@ -7,11 +7,11 @@ Without anything in it, and on another device, it is not there. One that was emp
 is a new one; so is one of which nothing is remembered.
 """
 
-import binascii
 import logging
 import os
 
 from .errors import StorageError
+from .host_state import file_of, is_temporary, read, write
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -39,7 +39,7 @@ def require(storage_path: str, part: str = GRAPHS) -> None:
     known = _remembered(place)
     if known is None or known == _device(place):
         return
-    file = _file_of(place)
+    file = file_of(place)
     anew = "start again" if place in _unwritten else f"remove {file!r}"
     raise StorageError(
         f"{_KEPT[part]} were kept in the storage path {storage_path!r}, on another device, and it"
@@ -73,49 +73,18 @@ def _remember(place: str) -> None:
     if place in _seen:
         return
     _seen.add(place)
-    file, device = _file_of(place), _device(place)
-    if _read(file) == device or _is_temporary(place):
+    file, device = file_of(place), _device(place)
+    if read(file) == device or is_temporary(place):
         return
     try:
-        os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
-        written = f"{file}.{os.getpid()}"
-        with open(written, "wb") as lines:
-            lines.write(os.fsencode(f"{device}\n{place}\n"))
-        os.replace(written, file)
+        write(file, device, place)
     except OSError as error:
         _unwritten[place] = device
         logger.info("event=storage_not_remembered path=%r file=%r error=%s", place, file, error)
 
 
 def _remembered(place: str) -> str | None:
-    known = _read(_file_of(place)) or _unwritten.get(place)
+    known = read(file_of(place)) or _unwritten.get(place)
     if known is None:
         _seen.discard(place)  # once there is something again, it is remembered anew
     return known
-
-
-def _is_temporary(place: str) -> bool:
-    """What goes away by itself, and there is much of it."""
-    import tempfile  # slow to import, and seldom needed
-
-    temporary = os.path.realpath(tempfile.gettempdir())
-    return os.path.commonpath((place, temporary)) == temporary
-
-
-def _read(file: str) -> str | None:
-    """The device in the file's first line; None: there is no such file."""
-    try:
-        with open(file, "rb") as lines:
-            return lines.readline().decode("ascii", "replace").strip() or None
-    except OSError:
-        return None
-
-
-def _file_of(place: str) -> str:
-    """Where it is remembered, as the XDG Base Directory Specification says; nowhere, where this user has no home."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(home):
-        home = os.path.expanduser("~/.local/state")
-    path = os.fsencode(place)
-    name = b"%08x%s" % (binascii.crc32(path), path.replace(b"/", b"-")[-200:])  # people see which it is
-    return os.path.join(home if os.path.isabs(home) else os.devnull, "lightrag-bkp", os.fsdecode(name))

@@ -26,6 +26,13 @@ static PyObject *key_slot(PyObject *op, void *unused) {
     return PyBytes_FromStringAndSize((const char *)unlocked->slot, sizeof unlocked->slot);
 }
 
+static PyObject *key_slot_digest(PyObject *op, void *unused) {
+    (void)unused;
+    const lrb_unlocked *unlocked = &((key_object *)op)->unlocked;
+    if (!unlocked->by_slot) Py_RETURN_NONE;
+    return PyBytes_FromStringAndSize((const char *)unlocked->slot_digest, sizeof unlocked->slot_digest);
+}
+
 static PyObject *key_forged(PyObject *op, void *unused) {
     (void)unused;
     const char *name = ((key_object *)op)->unlocked.forged;
@@ -64,6 +71,8 @@ typedef struct keyring_work {
     uint8_t *secret;          /* a passphrase; NULL: none */
     lrb_passphrase passphrase;
     uint8_t slot_id[LRB_KEY_SLOT_ID_BYTES];
+    uint8_t first[LRB_DIGEST_BYTES];
+    bool has_first;
     lrb_unlocked unlocked;
     lrb_key_slot added;
     lrb_keyring_listing listing;
@@ -119,7 +128,7 @@ static PyObject *work_job(lrb_core *core, lrb_task_call call, keyring_work *self
 static int call_unlock(void *arg, lrb_worker *worker, lrb_err *err) {
     keyring_work *self = arg;
     (void)worker;
-    lrb_secret secret = {self->secret ? &self->passphrase : NULL, self->secret ? NULL : &self->key};
+    lrb_secret secret = {self->secret ? &self->passphrase : NULL, self->secret ? NULL : &self->key, self->has_first ? self->first : NULL};
     return lrb_keyring_unlock(self->names.at[0], graph_of(self), self->create, &secret, &self->unlocked, err);
 }
 
@@ -155,14 +164,17 @@ static bool take_secret(keyring_work *self, const lrb_core *core, const char *pa
 static PyObject *unlock_job(PyObject *module, PyObject *args) {
     lrb_core *core = lrb_py_core(module);
     PyObject *storage, *graph, *key;
-    const char *passphrase;
-    Py_ssize_t passphrase_bytes;
+    const char *passphrase, *first = NULL;
+    Py_ssize_t passphrase_bytes, first_bytes = 0;
     int create;
-    if (!PyArg_ParseTuple(args, "OOpz#O:unlock_job", &storage, &graph, &create, &passphrase, &passphrase_bytes, &key))
+    if (!PyArg_ParseTuple(args, "OOpz#O|z#:unlock_job", &storage, &graph, &create, &passphrase, &passphrase_bytes, &key, &first, &first_bytes))
         return NULL;
+    if (first && first_bytes != LRB_DIGEST_BYTES) return lrb_py_invalid(core, "unlock", "a slot's digest has 32 bytes");
     keyring_work *self = new_work(storage, graph);
     if (!self) return NULL;
     self->create = create;
+    self->has_first = first;
+    if (first) memcpy(self->first, first, sizeof self->first);
     if (take_secret(self, core, passphrase, passphrase_bytes, key))
         return work_job(core, call_unlock, self, convert_unlocked);
     release_work(self);
@@ -256,7 +268,7 @@ static PyObject *remove_slot_job(PyObject *module, PyObject *args) {
 
 PyMethodDef lrb_py_key_functions[] = {
     {"unlock_job", unlock_job, METH_VARARGS,
-     "unlock_job(storage_path, graph_id, create, passphrase, key, /)\n--\n\nResult: Key."},
+     "unlock_job(storage_path, graph_id, create, passphrase, key, first=None, /)\n--\n\nResult: Key."},
     {"key_slots_job", key_slots_job, METH_VARARGS,
      "key_slots_job(storage_path, key, /)\n--\n\nResult: list of (id, kind, created_ns), and whether anything is sealed."},
     {"add_passphrase_job", add_passphrase_job, METH_VARARGS,
@@ -278,6 +290,7 @@ static PyMethodDef methods[] = {
 };
 static PyGetSetDef properties[] = {
     {"slot", key_slot, NULL, "Id of the slot a passphrase opened, or None.", NULL},
+    {"slot_digest", key_slot_digest, NULL, "SHA-256 of that slot, or None.", NULL},
     {"forged", key_forged, NULL, "An object among the slots that this key did not make, or None.", NULL},
     {0},
 };

@@ -63,24 +63,27 @@ static int ask_logs(const lrb_key_store *r, const lrb_key *key, bool *holds, boo
 
 typedef struct candidate {
     const lrb_key_slot *slot;
+    bool first;  /* this host opened it before: whoever made the others has no part in that */
     bool closed; /* says a removal, of which nobody knows yet who made it */
     uint64_t work;
 } candidate;
 
 static int by_cost(const void *a, const void *b) {
     const candidate *x = a, *y = b;
+    if (x->first != y->first) return y->first - x->first;
     if (x->closed != y->closed) return x->closed - y->closed;
     if (x->work != y->work) return x->work < y->work ? -1 : 1;
     return x->slot < y->slot ? -1 : 1; /* as they were found: those of the own graph first */
 }
 
-static size_t find_candidates(const lrb_key_store *r, candidate *found) {
+static size_t find_candidates(const lrb_key_store *r, const uint8_t *opened, candidate *found) {
     size_t count = 0;
     for (size_t i = 0; i < r->count; i++) {
         const lrb_key_slot *slot = &r->objects[i];
         if (slot->kind != LRB_KEY_SLOT_PASSPHRASE) continue;
         uint64_t work = (UINT64_C(1) << slot->cost.log2_n) * slot->cost.r * slot->cost.p;
-        found[count++] = (candidate){slot, !lrb_key_store_is_open(r, slot), work};
+        bool first = opened && !memcmp(lrb_key_slot_digest(slot), opened, LRB_DIGEST_BYTES);
+        found[count++] = (candidate){slot, first, !lrb_key_store_is_open(r, slot), work};
     }
     if (count) qsort(found, count, sizeof *found, by_cost);
     return count;
@@ -133,6 +136,7 @@ static int try_all(const lrb_key_store *r, const candidate *all, size_t count, c
         out->by_slot &= fits;
         if (!out->by_slot) continue;
         memcpy(out->slot, all[i].slot->id, sizeof out->slot);
+        memcpy(out->slot_digest, lrb_key_slot_digest(all[i].slot), sizeof out->slot_digest);
         return LRB_OK;
     }
     return LRB_OK;
@@ -149,11 +153,11 @@ static int refuse(const lrb_key_store *r, const outcome *o, lrb_err *err) {
                        o->foreign ? "; a slot it opens is of another storage path" : "", r->problem[0] ? "; unreadable is " : "", r->problem, beyond);
 }
 
-int lrb_key_open_by_passphrase(const lrb_key_store *r, const lrb_passphrase *passphrase, lrb_unlocked *out, lrb_err *err) {
+int lrb_key_open_by_passphrase(const lrb_key_store *r, const lrb_secret *secret, lrb_unlocked *out, lrb_err *err) {
     outcome o = {0};
     candidate *all = lrb_alloc_zero(r->count, sizeof *all);
     if (!all) return lrb_err_nomem(err, "unlock");
-    int code = try_all(r, all, find_candidates(r, all), passphrase, out, &o, err);
+    int code = try_all(r, all, find_candidates(r, secret->first, all), secret->passphrase, out, &o, err);
     lrb_free(all);
     return code || out->by_slot ? code : refuse(r, &o, err);
 }

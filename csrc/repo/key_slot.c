@@ -205,6 +205,8 @@ int lrb_key_slot_open(const lrb_key_slot *slot, const lrb_passphrase *passphrase
     return LRB_OK;
 }
 
+const uint8_t *lrb_key_slot_digest(const lrb_key_slot *slot) { return slot->bytes + AT_DIGEST; }
+
 int lrb_key_slot_check(const lrb_key_slot *slot, const lrb_key *key, bool *genuine, lrb_err *err) {
     uint8_t expected[LRB_DIGEST_BYTES];
     int code = mac(key, slot->bytes, expected, err);

@@ -37,6 +37,9 @@ typedef struct lrb_key_slot {
     const char *graph;                 /* where a key store found it, whose name it is; NULL: not in one */
 } lrb_key_slot;
 
+/* SHA-256 of all that is in a slot, which its bytes end with: no other slot has it, whoever made that. */
+const uint8_t *lrb_key_slot_digest(const lrb_key_slot *slot);
+
 /* What a passphrase costs: about a tenth of a second and 32 MiB. */
 extern const lrb_scrypt_cost lrb_passphrase_cost;
 

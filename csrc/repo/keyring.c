@@ -67,6 +67,7 @@ static int create_first(lrb_key_store *r, const lrb_secret *secret, lrb_unlocked
     if (!code) code = lrb_key_store_put(r, r->own, &slot, &out->key, err);
     out->by_slot = secret->passphrase != NULL;
     memcpy(out->slot, slot.id, sizeof out->slot);
+    memcpy(out->slot_digest, lrb_key_slot_digest(&slot), sizeof out->slot_digest);
     return code;
 }
 
@@ -74,7 +75,7 @@ static int unlock(lrb_key_store *r, bool create, const lrb_secret *secret, lrb_u
     bool nothing_here;
     int code;
     if (lrb_key_store_has_slots(r))
-        code = secret->key ? lrb_key_open_by_key(r, secret->key, out, err) : lrb_key_open_by_passphrase(r, secret->passphrase, out, err);
+        code = secret->key ? lrb_key_open_by_key(r, secret->key, out, err) : lrb_key_open_by_passphrase(r, secret, out, err);
     else if ((code = without_slots(r, secret, &nothing_here, err))) return code;
     else if (!nothing_here) code = lrb_key_open_by_key(r, secret->key, out, err);
     else if (create && r->own) return create_first(r, secret, out, err);

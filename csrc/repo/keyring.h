@@ -18,12 +18,14 @@
 typedef struct lrb_secret { /* one of the two */
     const lrb_passphrase *passphrase;
     const lrb_key *key; /* what is in a key file */
+    const uint8_t *first; /* digest of the slot that this host opened last, to be tried before others; NULL: none known */
 } lrb_secret;
 
 typedef struct lrb_unlocked {
     lrb_key key;
     bool by_slot;                           /* a passphrase opened `slot` */
     uint8_t slot[LRB_KEY_SLOT_ID_BYTES];
+    uint8_t slot_digest[LRB_DIGEST_BYTES];
     char forged[200];                       /* "graph/keys/<name>" of the first object here that the key did not make; "": none */
 } lrb_unlocked;
 

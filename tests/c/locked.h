@@ -13,12 +13,12 @@ static fixture f;
 
 static inline int with_passphrase(const char *graph, bool create, const char *text, lrb_unlocked *out) {
     lrb_passphrase passphrase = {(const uint8_t *)text, strlen(text)};
-    lrb_secret secret = {&passphrase, NULL};
+    lrb_secret secret = {.passphrase = &passphrase};
     return lrb_keyring_unlock(f.storage, graph, create, &secret, out, &err);
 }
 
 static inline int with_key(const char *graph, bool create, const lrb_key *key, lrb_unlocked *out) {
-    lrb_secret secret = {NULL, key};
+    lrb_secret secret = {.key = key};
     return lrb_keyring_unlock(f.storage, graph, create, &secret, out, &err);
 }
 

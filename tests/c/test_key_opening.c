@@ -101,6 +101,32 @@ TEST(hostile_slots_ask_for_no_more_work_than_there_is) {
     fixture_close(&f);
 }
 
+/* More of them than there is work for, each cheaper than the true one, which besides seems removed: who has opened that once
+ * before asks for it alone. A passphrase it does not fit costs what it always did. */
+TEST(who_has_opened_a_slot_before_is_not_kept_out_by_others) {
+    static const lrb_scrypt_cost cheap = {1, 1, 1};
+    lrb_unlocked made, out;
+    lrb_key_slot hostile, slot = {0}, removal;
+    lrb_passphrase right = {(const uint8_t *)"right", 5};
+    fixture_open(&f);
+    CHECK_OK(sealed_graph("g", &made));
+    for (int i = 0; i < 300; i++) {
+        CHECK_OK(lrb_key_slot_new(&made.key, &(lrb_passphrase){(const uint8_t *)"?", 1}, cheap, i, &hostile, &err));
+        memcpy(hostile.bytes + 11, (uint8_t[]){14, 8, 1}, 3);
+        forge(&hostile);
+        CHECK_OK(put_in("g", &hostile, &made.key));
+    }
+    memcpy(slot.id, made.slot, sizeof slot.id);
+    CHECK_OK(lrb_key_slot_removal(&made.key, &slot, 5, &removal, &err));
+    forge(&removal);
+    CHECK_OK(put_in("g", &removal, &made.key));
+    lrb_secret secret = {.passphrase = &right, .first = made.slot_digest};
+    CHECK_OK(lrb_keyring_unlock(f.storage, "g", false, &secret, &out, &err));
+    CHECK(!memcmp(&out.key, &made.key, sizeof out.key) && out.forged[0]);
+    CHECK(!memcmp(out.slot_digest, made.slot_digest, sizeof out.slot_digest));
+    fixture_close(&f);
+}
+
 TEST(memory_running_out_is_survived) {
     lrb_unlocked made, out;
     lrb_key_store r;
@@ -113,7 +139,7 @@ TEST(memory_running_out_is_survived) {
     CHECK_OK(lrb_key_store_open(&r, f.storage, NULL, false, &err));
     for (int n = 0; code; n++) {
         lrb_mem_fail_after(n, false);
-        code = lrb_key_open_by_passphrase(&r, &(lrb_passphrase){(const uint8_t *)"right", 5}, &out, &err);
+        code = lrb_key_open_by_passphrase(&r, &(lrb_secret){.passphrase = &(lrb_passphrase){(const uint8_t *)"right", 5}}, &out, &err);
         if (!code) code = lrb_key_open_by_key(&r, &made.key, &out, &err);
         lrb_mem_fail_after(-1, false);
         CHECK(!code || code == LRB_E_NOMEM);
@@ -126,6 +152,7 @@ TEST(memory_running_out_is_survived) {
 int main(void) {
     RUN(a_removal_that_the_key_did_not_make_closes_nothing_and_is_named);
     RUN(hostile_slots_ask_for_no_more_work_than_there_is);
+    RUN(who_has_opened_a_slot_before_is_not_kept_out_by_others);
     RUN(memory_running_out_is_survived);
     return check_report();
 }

@@ -399,6 +399,35 @@ def test_a_removal_that_the_key_did_not_make_is_named_and_closes_nothing(
     assert "without the key it cannot be told" in without and "no passphrase opens it" not in without
 
 
+def test_slots_that_are_put_there_keep_out_nobody_who_was_there_before(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than anybody tries, each asking for half the work of the true one: it is known by its digest."""
+    storage, state = tmp_path / "storage", tmp_path / "state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
+    with sync.BackupManager(storage, passphrase="p") as manager:
+        manager.register_graph("g", folder).create_snapshot()
+        (slot,) = manager.list_key_slots()
+    keys = storage / "graphs/g/keys"
+    whole = (keys / slot.slot_id).read_bytes()
+    for _ in range(300):
+        name = os.urandom(16)
+        forged = whole[:11] + bytes((14, 8, 1)) + whole[14:16] + name + whole[32:64] + os.urandom(32) + whole[96:176]
+        (keys / name.hex()).write_bytes(forged + hashlib.sha256(forged).digest())
+    with sync.BackupManager(storage, passphrase="p") as manager:
+        assert len(manager.require_graph("g").list_snapshots()) == 1
+    (remembered,) = state.glob("lightrag-bkp/*.slot")
+    assert remembered.read_text().split()[0] == whole[176:].hex() and not remembered.parent.stat().st_mode & 0o077
+    remembered.write_text("nonsense")  # costs the others' time, and nothing else
+    shutil.rmtree(keys)
+    keys.mkdir()
+    (keys / slot.slot_id).write_bytes(whole)
+    with sync.BackupManager(storage, passphrase="p") as manager:
+        assert len(manager.require_graph("g").list_snapshots()) == 1
+    assert remembered.read_text().split()[0] == whole[176:].hex()
+
+
 def test_slots_that_are_all_of_another_storage_path_hide_nothing(tmp_path: Path, folder: Path) -> None:
     """What the key opens is its own, whatever lies in keys/; the next backup puts a right slot back."""
     one, two, kit = tmp_path / "one", tmp_path / "two", tmp_path / "kit"
