@@ -121,6 +121,7 @@ ASKS_FOR_NO_MEMORY = {
     "err": "fills what its caller gives it",
     "path": "looks at a text",
     "kdf": "the memory is OpenSSL's",
+    "fingerprint": "computes with its caller's sealer",
     "openssl": "the memory is OpenSSL's, which its test makes fail by another way",
     "litter": "lists, locks and unlinks",
     "pack_file": "writes a pack that is in memory already",

@@ -47,11 +47,26 @@ bool lrb_cpu_has_sha(void) {
     return sha && atomic_load_explicit(&limit, memory_order_relaxed) != LRB_CPU_PLAIN;
 }
 
+static bool find_clmul(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("ssse3");
+}
+
 #else
+
+#include <sys/auxv.h>
 
 lrb_cpu lrb_cpu_level(void) { return LRB_CPU_PLAIN; }
 bool lrb_cpu_has_sha(void) { return false; }
 
+#ifdef HWCAP_PMULL
+static bool find_clmul(void) { return getauxval(AT_HWCAP) & HWCAP_PMULL; }
+#else
+static bool find_clmul(void) { return false; }
 #endif
+
+#endif
+
+bool lrb_cpu_has_clmul(void) { return find_clmul() && atomic_load_explicit(&limit, memory_order_relaxed) != LRB_CPU_PLAIN; }
 
 void lrb_cpu_limit(lrb_cpu highest) { atomic_store_explicit(&limit, (int)highest, memory_order_relaxed); }

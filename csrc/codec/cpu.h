@@ -13,8 +13,9 @@ typedef enum lrb_cpu { LRB_CPU_PLAIN, LRB_CPU_AVX2, LRB_CPU_AVX512, LRB_CPU_LEVE
 
 lrb_cpu lrb_cpu_level(void); /* any thread; looked up once */
 bool lrb_cpu_has_sha(void);  /* x86's instructions for SHA-256 */
+bool lrb_cpu_has_clmul(void); /* multiplication without carries, with which OpenSSL computes GHASH as fast as memory is read */
 
-/* At most this level and, when PLAIN, no SHA instructions from now on; LRB_CPU_LEVELS: no limit. For tests. */
+/* At most this level and, when PLAIN, none of those instructions from now on; LRB_CPU_LEVELS: no limit. For tests. */
 void lrb_cpu_limit(lrb_cpu highest);
 
 #define LRB_BODY static inline __attribute__((always_inline))

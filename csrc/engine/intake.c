@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/wire.h"
+#include "codec/cpu.h"
 #include "engine/intake_private.h"
 #include "engine/pool.h"
 
@@ -29,6 +31,23 @@ lrb_open_item *lrb_intake_pop(lrb_queue *q) {
     return item;
 }
 
+void lrb_intake_drop(lrb_queue *q, const lrb_open_item *item) {
+    lrb_open_item **at = &q->first, *before = NULL;
+    while (*at && *at != item) {
+        before = *at;
+        at = &(*at)->next;
+    }
+    if (!*at) return;
+    *at = item->next;
+    if (q->last == item) q->last = before;
+}
+
+void lrb_intake_requeue(lrb_intake *intake, lrb_queue *q, lrb_open_item *item) {
+    pthread_mutex_lock(&intake->lock);
+    lrb_intake_push(q, item);
+    pthread_mutex_unlock(&intake->lock);
+}
+
 /* ---- making and freeing ---- */
 
 static int big_first(const void *a, const void *b) {
@@ -51,7 +70,9 @@ int lrb_intake_new(lrb_source *source, lrb_repo *repo, lrb_writer *writer, lrb_j
     intake->scratch = lrb_alloc_zero(LRB_POOL_MAX_THREADS, sizeof *intake->scratch);
     const uint8_t *seed = lrb_repo_vault(repo)->cut_seed;
     intake->cut_seed = lrb_get_u64(seed);
+    intake->tags_segments = lrb_cpu_has_clmul(); /* elsewhere they would take as long as the digest */
     int code = intake->notes && intake->order && intake->scratch ? lrb_chunker_init(&intake->chunker, seed, err) : lrb_err_nomem(err, "read the source");
+    if (!code) code = lrb_random_bytes(intake->tag_key, sizeof intake->tag_key, err);
     if (code) {
         lrb_intake_free(intake);
         return code;
@@ -70,12 +91,22 @@ int lrb_intake_new(lrb_source *source, lrb_repo *repo, lrb_writer *writer, lrb_j
     return LRB_OK;
 }
 
+/* What is known of every item goes. */
+static void forget_notes(lrb_intake *intake) {
+    size_t count = lrb_source_count(intake->source);
+    for (size_t i = 0; i < count; i++) lrb_free(intake->notes[i].tags);
+    memset(intake->notes, 0, count * sizeof *intake->notes);
+}
+
 void lrb_intake_free(lrb_intake *intake) {
     if (!intake) return;
+    for (lrb_open_item *item; (item = lrb_intake_pop(&intake->comparing));) lrb_intake_close_item(item);
     for (lrb_open_item *item; (item = lrb_intake_pop(&intake->digesting));) lrb_intake_close_item(item);
     for (lrb_open_item *item; (item = lrb_intake_pop(&intake->encoding));) lrb_intake_close_item(item);
     for (size_t i = 0; intake->scratch && i < LRB_POOL_MAX_THREADS; i++) lrb_intake_free_scratch(intake->scratch[i]);
     pthread_mutex_destroy(&intake->lock);
+    if (intake->notes) forget_notes(intake);
+    lrb_bytes_wipe(intake->tag_key, sizeof intake->tag_key);
     lrb_free(intake->scratch);
     lrb_free(intake->notes);
     lrb_free(intake->order);
@@ -83,8 +114,15 @@ void lrb_intake_free(lrb_intake *intake) {
 }
 
 void lrb_intake_offer(lrb_intake *intake, size_t position, const lrb_taken *previous, bool unread) {
+    lrb_free(intake->notes[position].tags);
     intake->notes[position] = (lrb_item_note){.taken = *previous, .offered = true, .unread = unread};
 }
+
+void lrb_intake_offer_tags(lrb_intake *intake, size_t position, lrb_tag *tags) { intake->notes[position].tags = tags; }
+
+uint8_t *lrb_intake_tag_key(lrb_intake *intake) { return intake->tag_key; }
+
+const lrb_tag *lrb_intake_tags(const lrb_intake *intake, size_t position) { return intake->notes[position].tags; }
 
 bool lrb_intake_is_unread(const lrb_intake *intake, size_t position) { return intake->notes[position].unread; }
 
@@ -97,7 +135,7 @@ void lrb_intake_counts(const lrb_intake *intake, uint64_t *reused, uint64_t *enc
 
 void lrb_intake_restart(lrb_intake *intake) {
     pthread_mutex_lock(&intake->lock); /* a thread that saw the last item finished may be about to look again */
-    memset(intake->notes, 0, lrb_source_count(intake->source) * sizeof *intake->notes);
+    forget_notes(intake);
     intake->started = intake->finished = 0;
     intake->reused = intake->encoded = 0;
     pthread_mutex_unlock(&intake->lock);
@@ -153,7 +191,7 @@ static int rely_on(lrb_intake *intake, lrb_worker *worker, const lrb_row *root, 
     *known = true;
     if (root->kind == LRB_CHUNK_NONE) return LRB_OK;
     lrb_repo_reader reader = {intake->repo, worker->coder};
-    lrb_recipe_walker *walker;
+    lrb_recipe_walker *walker = NULL;
     int code = lrb_recipe_walker_new(root, lrb_repo_fetch, &reader, &walker, err);
     bool done = false;
     if (!code) lrb_recipe_walker_limit(walker, size_bytes / LEAST_ROW_BYTES + LRB_NODE_MAX_ROWS);
@@ -269,6 +307,7 @@ static int begin_item(lrb_intake *intake, lrb_worker *worker, size_t position, l
         if ((code = lrb_intake_try_reuse(intake, worker, position, 0, &reused, err)) || reused) return code;
     }
     if (source->identity.size_bytes <= LRB_WORKER_INPUT_BYTES) return take_small_file(intake, worker, position, item, err);
+    if (intake->notes[position].tags && !intake->notes[position].unread) return lrb_intake_open_known(intake, worker, position, item, err);
     return lrb_intake_open_big(intake, position, item, err);
 }
 
@@ -288,19 +327,22 @@ static int begin_items(lrb_intake *intake, lrb_worker *worker, const size_t *pos
 /* One step's work, claimed under the lock. */
 typedef struct claim {
     lrb_open_item *encode, *digest[2];
+    lrb_segments compare;
     size_t positions[2], begin;
 } claim;
 
 /* Digests come first, and two of them at once: the largest items are not yet in anybody's hands until theirs is known. The
  * very largest has a thread to itself if it is digested at all: its one chain of blocks is what a backup of rewritten files
  * waits for, and beside another it takes a third longer. Where nothing is read, one thread goes through both faster than two
- * that wait for each other's locks. Then what is open is ended: its bytes are still in the page cache, and descriptors stay
+ * that wait for each other's locks. Then comes what may be what it was. Then what is open is ended: its bytes are still in the page cache, and descriptors stay
  * few. */
 static claim claim_work(lrb_intake *intake) {
     size_t count = lrb_source_count(intake->source);
     claim c = {.begin = 0};
     if ((c.digest[0] = lrb_intake_pop(&intake->digesting))) {
         c.digest[1] = lrb_intake_pop(&intake->digesting);
+    } else if ((c.compare = lrb_intake_claim_segments(intake)).item) {
+        return c;
     } else if ((c.encode = intake->encoding.first)) {
         c.encode->inside++;
     } else if (intake->started < count) {
@@ -317,13 +359,14 @@ int lrb_intake_step(lrb_intake *intake, lrb_worker *worker, lrb_step *next, lrb_
     pthread_mutex_lock(&intake->lock);
     claim c = claim_work(intake);
     *next = LRB_STEP_MORE;
-    if (!c.digest[0] && !c.encode && !c.begin) *next = intake->finished == lrb_source_count(intake->source) ? LRB_STEP_DONE : LRB_STEP_IDLE;
+    if (!c.digest[0] && !c.compare.item && !c.encode && !c.begin) *next = intake->finished == lrb_source_count(intake->source) ? LRB_STEP_DONE : LRB_STEP_IDLE;
     pthread_mutex_unlock(&intake->lock);
     int code = lrb_job_check(intake->job, err);
     if (c.encode) {
         int encoded = lrb_intake_encode_step(intake, worker, c.encode, err);
         return code ? code : encoded;
     }
+    if (c.compare.item) return lrb_intake_compare(intake, worker, c.compare, err);
     if (c.digest[0]) return lrb_intake_digest(intake, worker, c.digest, c.digest[1] ? 2 : 1, err);
     return code || !c.begin ? code : begin_items(intake, worker, c.positions, c.begin, err);
 }

@@ -1,7 +1,9 @@
 /* The intake: every item of a source is brought to "its digest and its recipe are known and all its chunks are stored".
  *
- * Each item ends in one of three ways: unchanged by identity (not read), unchanged by digest (read once, its previous recipe reused),
- * or encoded (read twice: digest pass, then cut, hashed and stored). A reused recipe counts only when every chunk it reaches is known
+ * Each item ends in one of three ways: unchanged by identity (not read), unchanged by its tags or its digest (read once, its previous
+ * recipe reused), or encoded (read twice: digest pass, then cut, hashed and stored). The tags of a big file's segments (codec/fingerprint.h)
+ * are compared by all threads and tell the same bytes without a digest; the first that differs sends the file to its digest pass,
+ * which makes them anew. A reused recipe counts only when every chunk it reaches is known
  * to the writer; otherwise the item is encoded. Items up to 1 MiB are read once and handled in one step. Bigger ones are digested
  * in slices by one thread at a time and encoded in batches by all: a batch is read and cut under the item's lock, because a cut depends on the one
  * before, and hashed and compressed outside it; finished batches enter the recipe in order. The big items come first, so that no
@@ -13,6 +15,7 @@
 #define LRB_ENGINE_INTAKE_H
 
 #include "codec/chunker.h"
+#include "codec/fingerprint.h"
 #include "engine/source.h"
 #include "engine/writer.h"
 #include "lightrag/row_check.h"
@@ -30,6 +33,11 @@ void lrb_intake_free(lrb_intake *intake);
 /* Before the first step: what an earlier snapshot says of item `position`. `unread`: the file is the same by identity, so it need not be read. */
 void lrb_intake_offer(lrb_intake *intake, size_t position, const lrb_taken *previous, bool unread);
 
+/* With an offer: the tags of those bytes, as many as a file of the item's size has segments, made with the intake's key. Taken over. */
+void lrb_intake_offer_tags(lrb_intake *intake, size_t position, lrb_tag *tags);
+/* Random at first; whoever offers tags puts theirs there before the first step. LRB_KEY_BYTES. */
+uint8_t *lrb_intake_tag_key(lrb_intake *intake);
+
 bool lrb_intake_is_unread(const lrb_intake *intake, size_t position);
 
 /* Before the first step: the rows of vector files are to be compared (lightrag/row_check.h) while they are encoded. */
@@ -39,6 +47,8 @@ void lrb_intake_compare_rows(lrb_intake *intake);
 int lrb_intake_step(lrb_intake *intake, lrb_worker *worker, lrb_step *next, lrb_err *err);
 
 const lrb_taken *lrb_intake_result(const lrb_intake *intake, size_t position);
+/* The tags of the same bytes; NULL when there are none. */
+const lrb_tag *lrb_intake_tags(const lrb_intake *intake, size_t position);
 /* What was seen of the rows of a vector file; NULL when they were not all compared, or one had a flaw. */
 const lrb_rows_seen *lrb_intake_rows_seen(const lrb_intake *intake, size_t position);
 /* Starts over because packs were lost: everything is read again, nothing is taken on trust. One thread, none inside a step. */

@@ -8,7 +8,7 @@
 #include "engine/intake_private.h"
 
 enum {
-    SLICE_BYTES = 4 << 20, /* digested per step */
+    SLICE_BYTES = 4 << 20, /* digested per step; two items' halves of the buffer are a segment each */
     BATCH_MAX_CHUNKS = 256 /* cut from one buffer; on average there are 16 or 64 */
 };
 
@@ -35,18 +35,13 @@ int lrb_intake_open_big(lrb_intake *intake, size_t position, lrb_open_item **out
     item->fd = -1;
     pthread_mutex_init(&item->lock, NULL);
     int code = lrb_source_open(intake->source, lrb_source_at(intake->source, position), &item->fd, err);
+    if (!code) code = lrb_intake_prepare_tags(intake, position, err);
     if (!code) code = lrb_digest_new(&item->digest, err);
     if (!code) code = lrb_digest_begin(item->digest, err);
     if (!code) code = lrb_vdb_new(intake->cut_seed, &item->vdb, err);
     if (code) lrb_intake_close_item(item);
     else *out = item;
     return code;
-}
-
-static void requeue(lrb_intake *intake, lrb_queue *q, lrb_open_item *item) {
-    pthread_mutex_lock(&intake->lock);
-    lrb_intake_push(q, item);
-    pthread_mutex_unlock(&intake->lock);
 }
 
 /* The digest is known: the previous recipe serves, or the item is handed to all threads for encoding. Takes the item over. */
@@ -65,7 +60,7 @@ static int digest_known(lrb_intake *intake, lrb_worker *worker, lrb_open_item *i
         if (!code) code = lrb_recipe_builder_new(lrb_intake_store_node, item, &item->recipe, err);
     }
     if (code || reused) lrb_intake_close_item(item);
-    else requeue(intake, &intake->encoding, item);
+    else lrb_intake_requeue(intake, &intake->encoding, item);
     return code;
 }
 
@@ -77,7 +72,7 @@ typedef struct piece {
     uint64_t end; /* of the slice */
 } piece;
 
-static int read_piece(lrb_intake *intake, piece *p, size_t room, lrb_err *err) {
+static int read_piece(lrb_intake *intake, lrb_worker *worker, piece *p, size_t room, lrb_err *err) {
     lrb_open_item *item = p->item;
     const lrb_source_item *source = lrb_source_at(intake->source, item->position);
     uint64_t left = p->end - item->digested;
@@ -87,6 +82,8 @@ static int read_piece(lrb_intake *intake, piece *p, size_t room, lrb_err *err) {
     if (p->count != wanted) return lrb_intake_changed(source, item->fd, err);
     if (!item->digested) item->form = lrb_records_recognise(p->bytes, p->count);
     item->digested_sum += lrb_place_sum(item->digested, p->bytes, p->count);
+    code = lrb_intake_tag(intake, worker, item->position, item->digested, p->bytes, p->count, err);
+    if (code) return code;
     item->digested += p->count;
     lrb_intake_count_half(item, p->count);
     return lrb_vdb_hopeful(item->vdb) ? lrb_vdb_feed(item->vdb, p->bytes, p->count, err) : LRB_OK;
@@ -105,7 +102,7 @@ static int digest_slices(lrb_intake *intake, lrb_worker *worker, piece *pieces, 
         int code = lrb_job_check(intake->job, err);
         more = false;
         for (size_t i = 0; !code && i < count; i++) {
-            code = read_piece(intake, &pieces[i], room, err);
+            code = read_piece(intake, worker, &pieces[i], room, err);
             more |= pieces[i].item->digested < pieces[i].end;
         }
         piece *a = &pieces[0], *b = &pieces[count - 1];
@@ -120,7 +117,7 @@ static int digest_slices(lrb_intake *intake, lrb_worker *worker, piece *pieces, 
 static int go_on(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, lrb_err *err) {
     uint8_t sha256[32];
     if (item->digested < lrb_source_at(intake->source, item->position)->identity.size_bytes) {
-        requeue(intake, &intake->digesting, item);
+        lrb_intake_requeue(intake, &intake->digesting, item);
         return LRB_OK;
     }
     int code = lrb_digest_finish(item->digest, sha256, err);
@@ -141,17 +138,6 @@ int lrb_intake_digest(lrb_intake *intake, lrb_worker *worker, lrb_open_item *con
 }
 
 /* ---- big items: encoding ---- */
-
-static void drop_from(lrb_queue *q, lrb_open_item *item) {
-    lrb_open_item **at = &q->first, *before = NULL;
-    while (*at && *at != item) {
-        before = *at;
-        at = &(*at)->next;
-    }
-    if (!*at) return;
-    *at = item->next;
-    if (q->last == item) q->last = before;
-}
 
 typedef struct cuts {
     uint64_t sequence, offset;
@@ -227,7 +213,7 @@ static void encode_as_bytes(lrb_open_item *item) {
     lrb_intake_uncount(item, item->counted_digested);
     item->cut_up = false;
     item->encoded_sum = 0;
-    requeue(item->intake, &item->intake->encoding, item);
+    lrb_intake_requeue(item->intake, &item->intake->encoding, item);
 }
 
 /* What was encoded is what was digested, and so one state of the file. */
@@ -285,7 +271,7 @@ int lrb_intake_encode_step(lrb_intake *intake, lrb_worker *worker, lrb_open_item
     pthread_mutex_lock(&intake->lock);
     if (last && !item->cut_up) {
         item->cut_up = true;
-        drop_from(&intake->encoding, item);
+        lrb_intake_drop(&intake->encoding, item);
     }
     over = --item->inside == 0 && item->cut_up;
     pthread_mutex_unlock(&intake->lock);

@@ -1,6 +1,6 @@
 /* The inside of an lrb_intake, shared by intake.c (which item next, small items), intake_big.c (items of more than one
- * buffer), intake_vectors.c (those of them that are vector files) and intake_rows.c (what is seen of their rows
- * meanwhile), and by nobody else.
+ * buffer), intake_compare.c (whether they are what they were), intake_vectors.c (those of them that are vector files) and
+ * intake_rows.c (what is seen of their rows meanwhile), and by nobody else.
  */
 #ifndef LRB_ENGINE_INTAKE_PRIVATE_H
 #define LRB_ENGINE_INTAKE_PRIVATE_H
@@ -45,7 +45,7 @@ typedef struct lrb_open_item {
     lrb_digest *digest;            /* until the digest is known */
     lrb_vdb *vdb;                  /* while the file may be a vector file; constant once it is encoded */
     pthread_mutex_t lock;          /* everything below */
-    uint64_t counted;              /* bytes counted as done */
+    uint64_t counted;              /* bytes counted as done; while it is compared, under the intake's lock */
     uint64_t counted_digested;     /* of them, by the digest pass */
     lrb_vector_item *vectors;      /* how it is encoded; NULL: as plain bytes */
     uint64_t encoded_sum;          /* of the bytes that were encoded so far: in the end those that were digested */
@@ -55,13 +55,16 @@ typedef struct lrb_open_item {
     lrb_recipe_builder *recipe;
     lrb_coder *coder;              /* of the thread that is adding rows */
     lrb_intake *intake;
-    unsigned inside;               /* threads working on a batch; under the intake's lock */
+    size_t compared;               /* segments given out for comparing; under the intake's lock */
+    bool differs;                  /* one of them is another, or could not be compared; under the intake's lock */
+    unsigned inside;               /* threads comparing, or working on a batch; under the intake's lock */
     bool cut_up;                   /* every byte was given out; under the intake's lock */
 } lrb_open_item;
 
 typedef struct lrb_item_note {
     lrb_taken taken;               /* what was offered, then what was found */
     bool offered, unread;
+    lrb_tag *tags;                 /* offered, then of what was digested; NULL: none. `taken` and they are of the same bytes */
     lrb_rows_seen rows;            /* rows 0: not compared, or with flaws */
 } lrb_item_note;
 
@@ -76,19 +79,22 @@ struct lrb_intake {
     lrb_job *job;
     lrb_chunker chunker;
     uint64_t cut_seed;             /* the same for cuts between records */
-    bool compares_rows;
+    bool compares_rows, tags_segments;
+    uint8_t tag_key[LRB_KEY_BYTES]; /* of all tags */
     lrb_item_note *notes;
     lrb_start_place *order;            /* in which items are begun */
     struct lrb_vector_scratch **scratch; /* by the number of the worker, each its thread's alone */
     pthread_mutex_t lock;          /* everything below */
     size_t started, finished;
-    lrb_queue digesting, encoding;     /* open items nobody digests right now; open items with bytes to cut */
+    lrb_queue comparing, digesting, encoding; /* open items with segments to compare; that nobody digests right now; with bytes to cut */
     uint64_t reused, encoded;
 };
 
 /* ---- intake.c ---- */
 void lrb_intake_push(lrb_queue *q, lrb_open_item *item);
 lrb_open_item *lrb_intake_pop(lrb_queue *q);
+void lrb_intake_drop(lrb_queue *q, const lrb_open_item *item); /* wherever it stands; nothing when it is not there */
+void lrb_intake_requeue(lrb_intake *intake, lrb_queue *q, lrb_open_item *item);
 /* Of a pass of two: an item that is digested and then encoded counts half its bytes in each. */
 void lrb_intake_count_half(lrb_open_item *item, uint64_t bytes);
 /* It begins anew: only `left` of its bytes still count. */
@@ -112,6 +118,21 @@ int lrb_intake_digest(lrb_intake *intake, lrb_worker *worker, lrb_open_item *con
 /* One batch of an item in the encoding queue; the caller has counted itself inside. */
 int lrb_intake_encode_step(lrb_intake *intake, lrb_worker *worker, lrb_open_item *item, lrb_err *err);
 void lrb_intake_close_item(lrb_open_item *item);
+
+/* ---- intake_compare.c ---- */
+typedef struct lrb_segments { /* of an item, to be compared */
+    lrb_open_item *item;
+    size_t first, end;
+} lrb_segments;
+/* Room for the tags of a file of this size, offered ones or others; none when it has none. */
+int lrb_intake_prepare_tags(lrb_intake *intake, size_t position, lrb_err *err);
+/* Of bytes that were digested, from the beginning of a segment to the end of one or of the file. */
+int lrb_intake_tag(lrb_intake *intake, lrb_worker *worker, size_t position, uint64_t offset, const uint8_t *bytes, size_t count, lrb_err *err);
+/* Opens an item whose tags were offered. *item: the one to be digested, or NULL while it may be what it was. */
+int lrb_intake_open_known(lrb_intake *intake, lrb_worker *worker, size_t position, lrb_open_item **item, lrb_err *err);
+/* Under the intake's lock: the next segments of an open item; item NULL when there are none. */
+lrb_segments lrb_intake_claim_segments(lrb_intake *intake);
+int lrb_intake_compare(lrb_intake *intake, lrb_worker *worker, lrb_segments segments, lrb_err *err);
 
 /* ---- intake_vectors.c ---- */
 /* All bytes were seen: the item is encoded as a vector file if it is one; else its lrb_vdb goes. */

@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "base/wire.h"
 
-enum { CLEAR_BYTES = 48, HEADER_MAX_BYTES = CLEAR_BYTES + LRB_SALT_BYTES, FRAME_HEAD_BYTES = 4, FIXED_BYTES = 2 + 5 * 8 + 32 + LRB_ROW_BYTES, NAME_ROOM = 64, BLOCK_BYTES = 64 << 10 };
-static const char MAGIC[8] = {'l', 'r', 'b', 's', 'r', 'c', 's', '2'};
+enum { CLEAR_BYTES = 48, HEADER_MAX_BYTES = CLEAR_BYTES + LRB_SALT_BYTES, FRAME_HEAD_BYTES = 4, FIXED_BYTES = 2 + 5 * 8 + 32 + LRB_ROW_BYTES + 4, NAME_ROOM = 64, BLOCK_BYTES = 64 << 10 };
+static const char MAGIC[8] = {'l', 'r', 'b', 's', 'r', 'c', 's', '3'};
 
 /* Labels are paths of any length: the name is their digest, of which a sealed repository lets nobody guess the path. */
 static int file_name(const lrb_vault *vault, const char *label, char out[NAME_ROOM], lrb_err *err) {
@@ -145,6 +145,7 @@ typedef struct record {
     size_t name_length;
     lrb_identity identity;
     lrb_taken taken;
+    size_t tags; /* which follow */
 } record;
 
 /* The record's name stays valid until the next call. */
@@ -159,8 +160,30 @@ static int next_record(stream *in, record *out, lrb_err *err) {
     out->identity = (lrb_identity){.device = lrb_get_u64(at), .inode = lrb_get_u64(at + 8), .size_bytes = lrb_get_u64(at + 16),
                                    .mtime_ns = (int64_t)lrb_get_u64(at + 24), .ctime_ns = (int64_t)lrb_get_u64(at + 32), .type = LRB_FILE_REGULAR};
     memcpy(out->taken.sha256, at + 40, 32);
+    out->tags = lrb_get_u32(at + 72 + LRB_ROW_BYTES);
+    if (out->tags && out->tags != lrb_segment_count(out->identity.size_bytes))
+        return lrb_err_set(err, LRB_E_DAMAGED, "read", "cache", "the source cache has tags that fit no file");
     in->at += FIXED_BYTES + out->name_length;
     return lrb_row_decode(at + 72, &out->taken.root, "cache", err);
+}
+
+/* The tags of a record; NULL: passes over them. */
+static int next_tags(stream *in, size_t count, lrb_tag *tags, lrb_err *err) {
+    for (size_t i = 0; i < count; i++) {
+        int code = fill(in, sizeof tags[i], err);
+        if (code) return code;
+        if (tags) memcpy(&tags[i], in->block + in->at, sizeof tags[i]);
+        in->at += sizeof tags[i];
+    }
+    return LRB_OK;
+}
+
+static int next_key(stream *in, lrb_intake *intake, lrb_err *err) {
+    int code = fill(in, LRB_KEY_BYTES, err);
+    if (code) return code;
+    if (intake) memcpy(lrb_intake_tag_key(intake), in->block + in->at, LRB_KEY_BYTES);
+    in->at += LRB_KEY_BYTES;
+    return LRB_OK;
 }
 
 static int compare_names(const record *r, const lrb_source_item *item) {
@@ -184,24 +207,36 @@ static int read_header(stream *in, const lrb_vault *vault, int64_t *observed_ns,
     return vault->sealed ? open_sealer(in, vault, err) : LRB_OK;
 }
 
+/* Offers what a record says of an item. Its tags follow in the stream. */
+static int offer(stream *in, const record *r, const lrb_identity *now, int64_t observed_ns, lrb_intake *intake, size_t position, lrb_err *err) {
+    lrb_intake_offer(intake, position, &r->taken, lrb_identity_same(now, &r->identity) && settled(&r->identity, observed_ns));
+    if (!r->tags || now->size_bytes != r->identity.size_bytes) return next_tags(in, r->tags, NULL, err);
+    lrb_tag *tags = lrb_alloc_zero(r->tags, sizeof *tags);
+    if (!tags) return lrb_err_nomem(err, "read the source cache");
+    int code = next_tags(in, r->tags, tags, err);
+    if (code) lrb_free(tags);
+    else lrb_intake_offer_tags(intake, position, tags);
+    return code;
+}
+
 /* Both lists are in name order: one walk. With `intake` NULL the records are only checked. */
 static int walk(stream *in, const lrb_vault *vault, lrb_source *source, lrb_intake *intake, lrb_err *err) {
     int64_t observed_ns;
     uint64_t records;
     int code = read_header(in, vault, &observed_ns, &records, err);
+    if (!code) code = next_key(in, intake, err);
     if (code) return code;
     size_t position = 0, count = lrb_source_count(source);
-    for (; records; records--) {
+    for (; !code && records; records--) {
         record r;
         if ((code = next_record(in, &r, err))) return code;
-        if (!intake) continue;
-        while (position < count && compare_names(&r, lrb_source_at(source, position)) > 0) position++;
-        if (position == count || compare_names(&r, lrb_source_at(source, position))) continue;
-        const lrb_identity *now = &lrb_source_at(source, position)->identity;
-        if (now->type == LRB_FILE_REGULAR)
-            lrb_intake_offer(intake, position, &r.taken, lrb_identity_same(now, &r.identity) && settled(&r.identity, observed_ns));
+        while (intake && position < count && compare_names(&r, lrb_source_at(source, position)) > 0) position++;
+        bool listed = intake && position < count && !compare_names(&r, lrb_source_at(source, position));
+        const lrb_identity *now = listed ? &lrb_source_at(source, position)->identity : NULL;
+        if (now && now->type == LRB_FILE_REGULAR) code = offer(in, &r, now, observed_ns, intake, position, err);
+        else code = next_tags(in, r.tags, NULL, err);
     }
-    return LRB_OK;
+    return code;
 }
 
 /* First the whole file is checked, then its records are believed. */
@@ -246,13 +281,34 @@ static bool worth_keeping(const lrb_source_item *item) {
     return item->identity.type == LRB_FILE_REGULAR && item->name_length <= UINT16_MAX;
 }
 
-static int write_record(stream *out, const lrb_source_item *item, const lrb_taken *taken, lrb_err *err) {
-    size_t length = FIXED_BYTES + item->name_length;
-    if (BLOCK_BYTES - out->used < length) {
-        int code = drain(out, err);
-        if (code) return code;
-    }
-    uint8_t *at = out->block + out->used;
+/* Room for `count` bytes that lie together. */
+static int take(stream *out, size_t count, uint8_t **at, lrb_err *err) {
+    int code = BLOCK_BYTES - out->used < count ? drain(out, err) : LRB_OK;
+    *at = out->block + out->used;
+    out->used += code ? 0 : count;
+    return code;
+}
+
+static int write_tags(stream *out, const lrb_tag *tags, size_t count, lrb_err *err) {
+    uint8_t *at;
+    int code = LRB_OK;
+    for (size_t i = 0; !code && i < count; i++)
+        if (!(code = take(out, sizeof tags[i], &at, err))) memcpy(at, &tags[i], sizeof tags[i]);
+    return code;
+}
+
+static int write_key(stream *out, lrb_intake *intake, lrb_err *err) {
+    uint8_t *at;
+    int code = take(out, LRB_KEY_BYTES, &at, err);
+    if (!code) memcpy(at, lrb_intake_tag_key(intake), LRB_KEY_BYTES);
+    return code;
+}
+
+static int write_record(stream *out, const lrb_source_item *item, const lrb_taken *taken, const lrb_tag *tags, lrb_err *err) {
+    size_t count = tags ? lrb_segment_count(item->identity.size_bytes) : 0;
+    uint8_t *at;
+    int code = take(out, FIXED_BYTES + item->name_length, &at, err);
+    if (code) return code;
     lrb_put_u16(at, (uint16_t)item->name_length);
     memcpy(at + 2, item->name, item->name_length);
     at += 2 + item->name_length;
@@ -263,8 +319,8 @@ static int write_record(stream *out, const lrb_source_item *item, const lrb_take
     lrb_put_u64(at + 32, (uint64_t)item->identity.ctime_ns);
     memcpy(at + 40, taken->sha256, 32);
     lrb_row_encode(&taken->root, at + 72);
-    out->used += length;
-    return LRB_OK;
+    lrb_put_u32(at + 72 + LRB_ROW_BYTES, (uint32_t)count);
+    return write_tags(out, tags, count, err);
 }
 
 static int write_header(stream *out, const lrb_vault *vault, int64_t observed_ns, uint64_t records, lrb_err *err) {
@@ -280,20 +336,22 @@ static int write_header(stream *out, const lrb_vault *vault, int64_t observed_ns
     return code ? code : write_next(out, head, header_bytes(vault), err);
 }
 
-static int write_cache(stream *out, const lrb_vault *vault, int64_t observed_ns, const lrb_source *source, const lrb_intake *intake, lrb_err *err) {
+static int write_cache(stream *out, const lrb_vault *vault, int64_t observed_ns, const lrb_source *source, lrb_intake *intake, lrb_err *err) {
     size_t count = lrb_source_count(source);
     uint64_t records = 0;
     for (size_t i = 0; i < count; i++) records += worth_keeping(lrb_source_at(source, i));
     int code = write_header(out, vault, observed_ns, records, err);
+    if (!code) code = write_key(out, intake, err);
     for (size_t i = 0; !code && i < count; i++)
-        if (worth_keeping(lrb_source_at(source, i))) code = write_record(out, lrb_source_at(source, i), lrb_intake_result(intake, i), err);
+        if (worth_keeping(lrb_source_at(source, i)))
+            code = write_record(out, lrb_source_at(source, i), lrb_intake_result(intake, i), lrb_intake_tags(intake, i), err);
     uint8_t digest[LRB_DIGEST_BYTES];
     if (!code) code = drain(out, err);
     if (!code) code = lrb_digest_finish(out->digest, digest, err);
     return code ? code : lrb_fs_write(out->fd, digest, sizeof digest, "cache", err);
 }
 
-void lrb_source_cache_save(lrb_repo *repo, const char *label, int64_t observed_ns, const lrb_source *source, const lrb_intake *intake) {
+void lrb_source_cache_save(lrb_repo *repo, const char *label, int64_t observed_ns, const lrb_source *source, lrb_intake *intake) {
     char name[NAME_ROOM], partial[NAME_ROOM + 48];
     lrb_err ignored; /* nothing but the next run's time is lost */
     int fd, cache = lrb_repo_cache_dir(repo);

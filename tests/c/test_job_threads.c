@@ -32,6 +32,47 @@ TEST(a_backup_stores_what_one_thread_stores) {
     fixture_close(&f);
 }
 
+/* Whether the big file's recipe was reused; the snapshot holds what the files do now. */
+static int back_up_again(fixture *f, lrb_repo *repo, const crew *c, bool *reused, lrb_err *err) {
+    lrb_source *source;
+    lrb_job *job;
+    lrb_backup_options options = fixture_options();
+    size_t items;
+    int code = fixture_list(f->source, &source, err);
+    if (!code) code = lrb_backup_new(repo, source, &options, &job, err);
+    if (code) return code;
+    code = crew_run(c, job, err);
+    *reused = !code && lrb_backup_result(job)->items_reused == 1;
+    lrb_job_free(job);
+    return code ? code : compare_all(f, repo, &items, err);
+}
+
+TEST(what_was_written_anew_is_compared_by_all_threads) {
+    enum { SIZE = (10 << 20) + 333 };
+    fixture f;
+    lrb_err err;
+    lrb_repo *repo;
+    crew c;
+    bool reused;
+    char path[512];
+    fixture_open(&f);
+    fixture_path(path, f.source, "big");
+    CHECK_OK(fixture_repo_open(f.storage, "g", true, &repo, &err));
+    crew_start(&c, 4, 4);
+    for (int again = 0; again < 2; again++) {
+        fixture_write(f.source, "big", SIZE, 1);
+        CHECK_OK(back_up_again(&f, repo, &c, &reused, &err));
+        CHECK(reused == again);
+    }
+    FILE *file = fopen(path, "rb+");
+    CHECK(!fseek(file, SIZE / 2, SEEK_SET) && fputs("another", file) >= 0 && !fclose(file));
+    CHECK_OK(back_up_again(&f, repo, &c, &reused, &err));
+    CHECK(!reused);
+    crew_stop(&c);
+    lrb_repo_close(repo);
+    fixture_close(&f);
+}
+
 TEST(verify_finds_what_one_thread_finds) {
     shelf s;
     lrb_err err;
@@ -76,6 +117,7 @@ TEST(prune_keeps_and_removes_what_one_thread_does) {
 
 static void run_all(void) {
     RUN(a_backup_stores_what_one_thread_stores);
+    RUN(what_was_written_anew_is_compared_by_all_threads);
     RUN(verify_finds_what_one_thread_finds);
     RUN(prune_keeps_and_removes_what_one_thread_does);
 }

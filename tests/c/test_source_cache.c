@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "check.h"
+#include "codec/cpu.h"
 #include "fixture.h"
 
 typedef struct scene {
@@ -43,6 +44,7 @@ static bool find_cache(scene *s) {
 }
 
 static int64_t failing = -1; /* which allocation of the loading fails */
+static bool tagged[2];       /* which items' tags the last loading offered */
 
 /* Loads the cache for a source listed now, into an intake of its own, and tells which items need not be read. */
 static int load(scene *s, const char *label, bool *found, bool unread[2], lrb_err *err) {
@@ -58,7 +60,7 @@ static int load(scene *s, const char *label, bool *found, bool unread[2], lrb_er
     lrb_mem_fail_after(failing, false);
     if (!code) code = lrb_source_cache_load(s->repo, label, source, intake, found, err);
     lrb_mem_fail_after(-1, false);
-    for (size_t i = 0; !code && i < 2; i++) unread[i] = lrb_intake_is_unread(intake, i);
+    for (size_t i = 0; !code && i < 2; i++) unread[i] = lrb_intake_is_unread(intake, i), tagged[i] = lrb_intake_tags(intake, i) != NULL;
     lrb_intake_free(intake);
     lrb_writer_free(writer);
     lrb_source_free(source);
@@ -99,6 +101,22 @@ TEST(a_time_that_was_set_back_does_not_hide_a_change) {
     close_scene(&s);
 }
 
+TEST(tags_are_offered_for_a_file_of_the_same_size_alone) {
+    enum { SIZE = (2 << 20) + 3 };
+    scene s;
+    lrb_err err;
+    bool found, unread[2];
+    CHECK_OK(open_scene(&s, &err));
+    fixture_write(s.f.source, "a", SIZE, 1);
+    CHECK_OK(fixture_backup(&s.f, s.repo, &s.outcome, &err));
+    for (int grown = -1; grown <= 1; grown++) {
+        fixture_write(s.f.source, "a", (size_t)(SIZE + grown), 2);
+        CHECK_OK(load(&s, "test", &found, unread, &err));
+        CHECK(found && tagged[0] == (!grown && lrb_cpu_has_clmul()) && !tagged[1]); /* "b" is small */
+    }
+    close_scene(&s);
+}
+
 TEST(every_flipped_or_missing_byte_means_no_cache) {
     scene s;
     lrb_err err;
@@ -126,7 +144,6 @@ TEST(every_flipped_or_missing_byte_means_no_cache) {
     close_scene(&s);
 }
 
-/* Its recipes may be of other bytes than its digests. */
 TEST(what_an_earlier_version_wrote_is_no_cache) {
     scene s;
     lrb_err err;
@@ -136,15 +153,15 @@ TEST(what_an_earlier_version_wrote_is_no_cache) {
     CHECK(find_cache(&s));
     FILE *file = fopen(s.cache, "rb+");
     size_t count = fread(bytes, 1, sizeof bytes, file);
-    CHECK(count > sizeof digest && count < sizeof bytes && !memcmp(bytes, "lrbsrcs2", 8));
-    for (char version = '1'; version <= '2'; version++) {
+    CHECK(count > sizeof digest && count < sizeof bytes && !memcmp(bytes, "lrbsrcs3", 8));
+    for (char version = '1'; version <= '3'; version++) {
         bytes[7] = (uint8_t)version;
         CHECK_OK(lrb_sha256(bytes, count - sizeof digest, digest, &err));
         memcpy(bytes + count - sizeof digest, digest, sizeof digest);
         rewind(file);
         CHECK(fwrite(bytes, 1, count, file) == count && !fflush(file));
         CHECK_OK(load(&s, "test", &found, unread, &err));
-        CHECK(found == (version == '2'));
+        CHECK(found == (version == '3'));
     }
     fclose(file);
     close_scene(&s);
@@ -203,6 +220,7 @@ static void run_all(void) {
     RUN(young_files_are_read_and_settled_ones_are_not);
     RUN(a_time_that_was_set_back_does_not_hide_a_change);
     RUN(every_flipped_or_missing_byte_means_no_cache);
+    RUN(tags_are_offered_for_a_file_of_the_same_size_alone);
 }
 
 int main(void) {

@@ -1,11 +1,11 @@
-/* cache/sources-*: a file nobody vouches for is offered wholly or ignored, and no file of another identity than the
- * recorded one is ever left unread. */
+/* cache/sources-*: a file nobody vouches for is offered wholly or ignored, no file of another identity than the recorded one is
+ * ever left unread, and none that is smaller than two segments gets tags. */
 #include "c/fixture.h"
 #include "engine/source_cache.h"
 #include "fuzz.h"
 
-enum { ITEMS = 3, AT_REPOSITORY = 16, HEADER_BYTES = 48, IDENTITY_BYTES = 40 };
-enum { RECORD_BYTES = 2 + IDENTITY_BYTES + LRB_DIGEST_BYTES + LRB_ROW_BYTES }; /* without the name */
+enum { ITEMS = 3, AT_REPOSITORY = 16, HEADER_BYTES = 48, IDENTITY_BYTES = 40, AT_RECORDS = HEADER_BYTES + LRB_KEY_BYTES };
+enum { RECORD_BYTES = 2 + IDENTITY_BYTES + LRB_DIGEST_BYTES + LRB_ROW_BYTES + 4 }; /* without name and tags */
 
 static const char label[] = "fuzz";
 static lrb_repo *repo;
@@ -32,7 +32,7 @@ static void make_scene(void) {
     MUST(!mkdir(path, 0755));
     fixture_write(path, "a", 10, 1);
     fixture_write(path, "b", 20, 2);
-    fixture_write(path, "c", 30, 3);
+    fixture_write(path, "c", 3 * LRB_SEGMENT_BYTES, 3);
     MUST_OK(fixture_list(path, &source, &err));
     MUST(lrb_source_count(source) == ITEMS);
     MUST_OK(lrb_repo_open(fuzz_directory(), "g", true, &repo, &err));
@@ -61,14 +61,17 @@ static void fix_identity(const uint8_t *name, size_t length, uint8_t *at) {
 }
 
 static void fix(uint8_t *bytes, size_t size) {
-    if (size < HEADER_BYTES + LRB_DIGEST_BYTES) return;
-    size_t end = size - LRB_DIGEST_BYTES, at = HEADER_BYTES;
+    if (size < AT_RECORDS + LRB_DIGEST_BYTES) return;
+    size_t end = size - LRB_DIGEST_BYTES, at = AT_RECORDS;
     memcpy(bytes + AT_REPOSITORY, lrb_repo_id(repo), LRB_REPO_ID_BYTES);
-    while (end - at >= RECORD_BYTES) {
+    while (at < end && end - at >= RECORD_BYTES) {
         size_t length = lrb_get_u16(bytes + at);
         if (end - at < RECORD_BYTES + length) break;
         fix_identity(bytes + at + 2, length, bytes + at + 2 + length);
+        size_t tags = lrb_get_u32(bytes + at + RECORD_BYTES + length - 4);
         at += RECORD_BYTES + length;
+        if (tags > (end - at) / LRB_TAG_BYTES) break;
+        at += tags * LRB_TAG_BYTES;
     }
     fuzz_seal(bytes, size);
 }
@@ -95,6 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     MUST_OK(lrb_source_cache_load(repo, label, source, intake, &found, &err));
     for (size_t i = 0; i < ITEMS; i++)
         if (lrb_intake_is_unread(intake, i)) MUST(found && recorded(bytes, size, lrb_source_at(source, i)));
+    for (size_t i = 0; i < ITEMS; i++)
+        if (lrb_intake_tags(intake, i)) MUST(found && lrb_source_at(source, i)->identity.size_bytes > LRB_SEGMENT_BYTES);
     lrb_intake_free(intake);
     lrb_free(bytes);
     return 0;

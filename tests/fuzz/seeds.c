@@ -452,7 +452,7 @@ static void seed_indexes(lrb_buf *b) {
     end(b, "index_file", "two_packs");
 }
 
-static void put_source(lrb_buf *b, const char *name, int64_t observed_ns) {
+static void put_source(lrb_buf *b, const char *name, int64_t observed_ns, uint32_t tags) {
     uint8_t row[LRB_ROW_BYTES];
     lrb_row root = item(name, LRB_FILE_REGULAR).root;
     MUST_OK(lrb_wire_u16(b, (uint16_t)strlen(name), &err));
@@ -462,13 +462,17 @@ static void put_source(lrb_buf *b, const char *name, int64_t observed_ns) {
     put(b, logbook_id(3, 's').bytes, 32);
     lrb_row_encode(&root, row);
     put(b, row, sizeof row);
+    MUST_OK(lrb_wire_u32(b, tags, &err));
+    put_zeros(b, 16 * tags);
 }
 
 static void seed_sources(lrb_buf *b, int64_t observed_ns, const char *name) {
-    put(b, "lrbsrcs2\1\0", 10), put_zeros(b, 22);
+    put(b, "lrbsrcs3\1\0", 10), put_zeros(b, 22);
     MUST_OK(lrb_wire_u64(b, (uint64_t)observed_ns, &err));
     MUST_OK(lrb_wire_u64(b, 3, &err));
-    put_source(b, "a", observed_ns), put_source(b, "aa", observed_ns), put_source(b, "c", observed_ns);
+    const uint32_t tags = observed_ns ? 3 : 0; /* of "c", whose size the target knows */
+    put_zeros(b, 32); /* the key */
+    put_source(b, "a", observed_ns, 0), put_source(b, "aa", observed_ns, 0), put_source(b, "c", observed_ns, tags);
     put_zeros(b, LRB_DIGEST_BYTES);
     end(b, "source_cache", name);
 }
