@@ -12,7 +12,7 @@
 /* ---- what libcurl asks while the probe is under way ---- */
 
 static void has_resolved(target *target) {
-    if (target->is_resolving) --*target->resolving;
+    if (target->is_resolving) target->group->prober->resolving--;
     target->is_resolving = false;
 }
 
@@ -129,7 +129,7 @@ static bool make_ready(target *target) {
            set_trust(target->easy, target) && set_request(target->easy, target);
 }
 
-int lrb_probe_begin(target *target, size_t *resolving, lrb_err *err) {
+int lrb_probe_begin(target *target, lrb_err *err) {
     if (!target->easy && !make_ready(target)) {
         lrb_probe_clear(target);
         return lrb_err_nomem(err, "probe");
@@ -140,9 +140,8 @@ int lrb_probe_begin(target *target, size_t *resolving, lrb_err *err) {
     target->refused = REFUSED_NOT;
     target->is_too_long = target->is_own_fault = false;
     target->begun_ns = lrb_clock_monotonic_ns();
-    target->resolving = resolving;
     target->is_resolving = target->is_name;
-    if (target->is_resolving) ++*resolving;
+    target->group->prober->resolving += target->is_resolving;
     target->is_under_way = true;
     return LRB_OK;
 }

@@ -58,7 +58,6 @@ typedef struct target {
     int64_t begun_ns;
     refusal refused;
     bool is_resolving, is_too_long, is_own_fault; /* the last: this process ran short of something */
-    size_t *resolving; /* the prober's count */
 } target;
 
 #define LRB_NOWHERE ((size_t)-1)
@@ -70,7 +69,7 @@ int64_t lrb_probe_target_phase_ns(const target *target);                        
 
 /* ---- probe.c ---- */
 /* Makes the request ready; adding it to a multi handle starts it. */
-int lrb_probe_begin(target *target, size_t *resolving, lrb_err *err);
+int lrb_probe_begin(target *target, lrb_err *err);
 /* Turns the end into a finding. NOMEM: this probe says nothing about the target. */
 int lrb_probe_judge(target *target, CURLcode result, lrb_finding *finding, lrb_err *err);
 void lrb_probe_end(target *target);   /* the easy handle must be out of its multi handle */
@@ -121,7 +120,7 @@ struct lrb_prober {
     target **targets; /* by id */
     size_t count, capacity;
     schedule schedule;
-    size_t resolving;
+    size_t resolving; /* targets whose names are looked up */
     uint64_t tickets, sweep, swept; /* given out; the last one for all targets; the last such that is answered */
     uint64_t next_sweep;            /* waits for `sweep` to end; 0: none does */
     size_t sweep_left;              /* targets that `sweep` waits for */

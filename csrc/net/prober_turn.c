@@ -106,7 +106,7 @@ static void begin(lrb_prober *prober, target *target) {
     lrb_schedule_remove(&prober->schedule, target);
     target->asked_by_probe = target->asked;
     target->asked_alone_by_probe = target->asked_alone;
-    if (lrb_probe_begin(target, &prober->resolving, &err)) {
+    if (lrb_probe_begin(target, &err)) {
         postpone(prober, target, RETRY_MS);
     } else if (curl_multi_add_handle(target->group->multi, target->easy) != CURLM_OK) {
         lrb_probe_end(target);
