@@ -17,7 +17,7 @@ from . import _bridge, arguments, config, state_place
 from . import replication_targets as targets
 from .errors import ConfigurationError, InvalidInputError, NotFoundError, RefusedError
 from .keyring import Keyring
-from .models import moment
+from .models import ProgressCallback, moment
 from .probing import Prober, TargetHealth, TargetStatus
 from .replication_targets import ReplicationTarget, resolve
 from .repository import GraphRepository
@@ -285,7 +285,12 @@ class GraphReplicator:
         return (await self._manager.check_target_health(target_id)).status
 
     async def replicate(
-        self, snapshot_id: str | None = None, target_id: str | None = None, *, patience_s: float = PATIENCE_S
+        self,
+        snapshot_id: str | None = None,
+        target_id: str | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+        progress: ProgressCallback | None = None,
     ) -> list[ReplicationLog]:
         """Brings the newest snapshot, those that are held, and the log to the targets: what each lacks, and nothing
         else. It is over when each has hashed everything and says so, or was given up.
@@ -295,6 +300,7 @@ class GraphReplicator:
             target_id: to one target; by default to all that are enabled, all at once.
             patience_s: how long to go on trying, and to wait for an answer, after the last thing that got through, in
                 seconds; 0: one try.
+            progress: called on the loop's thread, at most 10 times a second and when a target has everything.
 
         Returns:
             What became of it, by target; a target that fails is a result, and disturbs no other.
@@ -304,6 +310,7 @@ class GraphReplicator:
                 disabled. InvalidInputError: an argument cannot be used.
         """
         arguments.check_seconds(patience_s, "patience_s", MOST_PATIENCE_S)
+        arguments.check_progress(progress)
         asyncio.get_running_loop().run_in_executor(None, _load)  # beside what follows, and beside the host's loop
         chosen = await asyncio.to_thread(self._chosen, target_id)
         repository = self._manager._repository(self.graph_id)
@@ -315,8 +322,11 @@ class GraphReplicator:
                 f"graph {self.graph_id!r} has no snapshot {snapshot_id!r}: a listing names all", target=snapshot_id
             )
         courier = await asyncio.to_thread(self._manager._open_courier)
+        from .shipping.course import Watch
+
+        watch = None if progress is None else Watch(progress, len(chosen))
         return await asyncio.gather(
-            *(courier.bring(repository, _destination(one), snapshot_id, patience_s) for one in chosen)
+            *(courier.bring(repository, _destination(one), snapshot_id, patience_s, watch) for one in chosen)
         )
 
     def _chosen(self, target_id: str | None) -> list[ReplicationTarget]:

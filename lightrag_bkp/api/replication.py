@@ -135,7 +135,9 @@ async def replicate(
     replicator, asked = _replicator(context, graph_id), body or ReplicateBody()
 
     async def work(progress: ProgressCallback) -> Done:
-        logs = await replicator.replicate(asked.snapshot_id, asked.target_id, patience_s=asked.patience_s)
+        logs = await replicator.replicate(
+            asked.snapshot_id, asked.target_id, patience_s=asked.patience_s, progress=progress
+        )
         names = await asyncio.to_thread(_names, replicator)
         return _brought(graph_id, [_log(one, names) for one in logs])
 

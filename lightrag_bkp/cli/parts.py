@@ -166,7 +166,12 @@ class Replicator(Protocol):
     def list_targets(self) -> "list[ReplicationTarget]": ...
 
     def replicate(
-        self, snapshot_id: str | None = None, target_id: str | None = None, *, patience_s: float = ...
+        self,
+        snapshot_id: str | None = None,
+        target_id: str | None = None,
+        *,
+        patience_s: float = ...,
+        progress: "ProgressCallback | None" = None,
     ) -> "Coroutine[Any, Any, list[ReplicationLog]]": ...
 
 

@@ -58,7 +58,8 @@ def replicate(
             )
         targets = {one.target_id: one for one in replicator.list_targets()}
         only = None if chosen is None else chosen.target_id
-        logs = session.run(replicator.replicate(wanted, only, patience_s=patience))
+        with session.progress() as progress:
+            logs = session.run(replicator.replicate(wanted, only, patience_s=patience, progress=progress))
 
     def lines() -> list[str]:
         if not logs:

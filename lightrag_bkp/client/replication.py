@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self, TypedDict
 
 from ..errors import InvalidInputError, NotFoundError
+from ..models import ProgressCallback
 from ..probing import ProbeSettings, TargetHealth
 from ..replication_targets import ReplicationTarget
 from ..shipping.records import ReplicationLog
@@ -133,7 +134,12 @@ class RemoteReplicator:
         return [one for one in self._manager.list_targets() if one.target_id in linked]
 
     async def replicate(
-        self, snapshot_id: str | None = None, target_id: str | None = None, *, patience_s: float = _PATIENCE_S
+        self,
+        snapshot_id: str | None = None,
+        target_id: str | None = None,
+        *,
+        patience_s: float = _PATIENCE_S,
+        progress: ProgressCallback | None = None,
     ) -> list[ReplicationLog]:
         """As `GraphReplicator.replicate`."""
         named = {"snapshot_id": snapshot_id, "target_id": target_id}
@@ -141,7 +147,7 @@ class RemoteReplicator:
         async with self._connection.talk() as talk:
             if target_id is None and not any(one["enabled"] for one in await self._linked(talk)):
                 return []
-            found = await work(talk, f"{self._path}/replicate", body, telling=_NOT_REPLICATED)
+            found = await work(talk, f"{self._path}/replicate", body, progress, telling=_NOT_REPLICATED)
             return talk.read(list[ReplicationLog], found.get("replications"))
 
     async def _linked(self, talk: Talk) -> list[_Linked]:

@@ -11,7 +11,8 @@ class Progress:
     Attributes:
         phase: name of the step: "compare", "encode", "commit" of a snapshot; "plan", "write", "check" of a restore;
             "log", "needed", "packs", "items", "enter", "done" of a verification; "log", "list", "mark", "weigh",
-            "enter", "repack", "unlink", "tidy", "done" of a clean-up; "validate". "start" comes before any.
+            "enter", "repack", "unlink", "tidy", "done" of a clean-up; "validate"; "send", whose items are targets and
+            whose bytes are what they lacked and took. "start" comes before any.
         items_done, items_total: items. bytes_in, bytes_total: bytes read. bytes_stored: bytes written.
     """
 

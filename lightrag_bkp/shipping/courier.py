@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from ..errors import DamagedError, LightragBkpError, NotFoundError
 from ..repository import GraphRepository
 from ..turns import Turns
 from .cargo import Cargo
+from .course import Course, Watch
 from .ending import is_ending
 from .lag import of_this_log
 from .pace import TokenBucket
@@ -60,11 +61,10 @@ class _Journey:
     log_id: int
     timestamp: datetime
     begun: float
+    course: Course
     newest: str | None = None
     """What was sent where no snapshot was asked for."""
     sent_bytes: int = 0
-    reached: dict[str, int] = field(default_factory=dict)
-    """How far the target took each object, over all tries: only what goes beyond is progress."""
 
     def log(self, status: ReplicationStatus, message: str | None) -> ReplicationLog:
         return ReplicationLog(
@@ -99,12 +99,17 @@ class Courier:
         self._buckets: dict[tuple[str, float | None], TokenBucket] = {}
 
     async def bring(
-        self, repository: GraphRepository, destination: Destination, snapshot_id: str | None, patience_s: float
+        self,
+        repository: GraphRepository,
+        destination: Destination,
+        snapshot_id: str | None,
+        patience_s: float,
+        watch: Watch | None = None,
     ) -> ReplicationLog:
         """Brings a graph's newest state, or one snapshot and the log, to a target. Failures are results.
 
         Args:
-            patience_s: how long to go on trying after the last thing that got through.
+            patience_s: how long to go on trying after the last thing that got through. watch: is told how far it is.
 
         Raises:
             StateError: what happens cannot be noted.
@@ -115,10 +120,11 @@ class Courier:
         graph_id, target_id = repository.graph_id, destination.target_id
         status = ReplicationStatus.PENDING.value
         log_id = await asyncio.to_thread(self._table().begin, graph_id, target_id, snapshot_id, status, _us(now))
-        journey = _Journey(repository, destination, snapshot_id, log_id, now, time.monotonic())
+        journey = _Journey(repository, destination, snapshot_id, log_id, now, time.monotonic(), Course(watch))
         try:
             async with self._turn((graph_id, target_id), 1).turn():
                 said = await self._persist(journey, patience_s)
+                journey.course.arrived()
         except Refusal as refusal:
             await asyncio.to_thread(self._table().refused, graph_id, target_id, str(refusal))
             return await self._note(journey, ReplicationStatus.REFUSED, str(refusal))
@@ -173,7 +179,7 @@ class Courier:
             buckets = self._buckets_of(destination)
             async with Peer(destination.address, buckets, PACKS_AT_ONCE, patience_s=patience_s) as peer:
                 shipment = Shipment(
-                    cargo, repository.graph_id, peer, destination.address.api_key, destination.name, journey.reached
+                    cargo, repository.graph_id, peer, destination.address.api_key, destination.name, journey.course
                 )
                 chosen = _chosen(core, journey.snapshot_id)
                 journey.newest = next(iter(chosen), None)

@@ -20,6 +20,7 @@ from ..receiving.protocol import Acknowledgement
 from ..redaction import without_key
 from . import answers
 from .cargo import Cargo, Entry, Readable
+from .course import Course
 from .peer import Answer, Peer, Refusal, Setback
 
 T = TypeVar("T")
@@ -38,11 +39,11 @@ class Shipment:
 
     Args:
         label: what to call the target in logs.
-        reached: how far it took each object in earlier tries; written on here.
+        course: how far it took each object in earlier tries; written on here.
     """
 
     def __init__(
-        self, cargo: Cargo, graph_id: str, peer: Peer, api_key: str, label: str, reached: dict[str, int]
+        self, cargo: Cargo, graph_id: str, peer: Peer, api_key: str, label: str, course: Course
     ) -> None:
         self._cargo = cargo
         self._graph_id = graph_id
@@ -55,7 +56,7 @@ class Shipment:
             protocol.EPOCH_HEADER: str(self._head.epoch),
             protocol.REPOSITORY_HEADER: self._head.repository_id.hex(),
         }
-        self._reached = reached
+        self._course = course
         self._lacking = 0
         self.accepted_at: float | None = None
         """When something last got through for the first time, on the monotonic clock, so that whoever tries again knows
@@ -158,6 +159,8 @@ class Shipment:
         missing = dict.fromkeys(lost & sizes.keys(), 0) | await self._missing(objects)
         behind = sum(sizes[one] - offset for one, offset in missing.items() if one != name)
         listed = missing.pop(name, None)
+        for one, offset in missing.items():
+            self._course.lacks(one, sizes[one], offset)
         await self._send_packs([(one, sizes[one], offset) for one, offset in missing.items()], behind)
         if listed is not None:
             await self._send("needs", name, Readable(needs), len(needs), listed)
@@ -213,10 +216,7 @@ class Shipment:
             offset = reached
 
     def _count(self, name: str, upto: int) -> None:
-        """Something was taken. A target that asks for the same again and again gets no further."""
-        before = self._reached.get(name, 0)
-        if upto > before:
-            self._reached[name] = upto
+        if self._course.took(name, upto):
             self.accepted_at = time.monotonic()
             self._peer.moved()
 

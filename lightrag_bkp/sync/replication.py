@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from .. import replication
 from ..keyring import Keyring
+from ..models import ProgressCallback
 from ..probing import TargetHealth, TargetStatus
 from ..replication import PATIENCE_S, ReplicationLog, ReplicationTarget
 from .running import run
@@ -47,10 +48,15 @@ class GraphReplicator:
         return run(self.replicator.check_target_health(target_id))
 
     def replicate(
-        self, snapshot_id: str | None = None, target_id: str | None = None, *, patience_s: float = PATIENCE_S
+        self,
+        snapshot_id: str | None = None,
+        target_id: str | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+        progress: ProgressCallback | None = None,
     ) -> list[ReplicationLog]:
-        """As the original."""
-        return run(self.replicator.replicate(snapshot_id, target_id, patience_s=patience_s))
+        """As the original; `progress` is called on another thread."""
+        return run(self.replicator.replicate(snapshot_id, target_id, patience_s=patience_s, progress=progress))
 
     def get_replication_status(self) -> dict[str, Any]:
         """As the original."""

@@ -70,6 +70,10 @@ def test_a_snapshot_goes_to_another_instance_and_comes_back_from_there(world: Wo
     assert world.here.ask("PUT", f"/replication/graphs/alpha/targets/{target_id}").status == 204
     done = world.here.waited("POST", "/replication/graphs/alpha/replicate")
     assert done.status == 200 and done.document["ok"], done
+    operation = done.headers["operation-location"].removeprefix(PREFIX)
+    told = world.here.ask("GET", operation).document["progress"]
+    assert (told["phase"], told["items_done"], told["items_total"]) == ("send", 1, 1)
+    assert told["bytes_in"] == told["bytes_total"] > 0
     (status,) = world.here.ask("GET", "/replication/graphs/alpha/status").document["targets"]
     assert status["lag"] == {"entries": 0, "bytes": 0, "seconds": 0.0, "known": True}
     (log,) = world.here.ask("GET", "/replication/graphs/alpha/logs").document["logs"]

@@ -16,6 +16,7 @@ from support.toxiproxy import Toxiproxy
 from lightrag_bkp import BackupManager
 from lightrag_bkp.errors import NotFoundError, RefusedError
 from lightrag_bkp.limits import RecoverySettings
+from lightrag_bkp.models.progress import Progress
 from lightrag_bkp.recovering.health import HealthValidator
 from lightrag_bkp.replication import ReplicationManager, ReplicationStatus, ReplicationTarget
 
@@ -74,6 +75,26 @@ async def test_nothing_new_costs_little_and_refreshes_what_is_known(
     again = await complete(replicator)
     assert first.bytes > 3 * MIB and again.bytes < 4096
     assert replicator.get_replication_status()["targets"][0]["confirmed_at"] > confirmed
+
+
+async def test_who_watches_sees_how_far_it_is(
+    site: Site, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
+) -> None:
+    """Of all targets together, also where one of them had a part of it, and another one the rest."""
+    graph = await new_graph(backups, tmp_path / "source", size=4 * MIB)
+    there, away = site.target(), ReplicationTarget("away", "https://127.0.0.1:1", site.key)
+    replicator = sent_to(replication, "alpha", there, away)
+    site.link.spoil("limit_data", bytes=3 * MIB)
+    await replicator.replicate(target_id=there.target_id, patience_s=0)
+    site.link.heal()
+    held, seen = site.held_bytes("alpha"), list[Progress]()
+    assert held > 0
+    await replicator.replicate(patience_s=0, progress=seen.append)
+    last = seen[-1]
+    assert (last.phase, last.items_done, last.items_total) == ("send", 1, 2)
+    assert last.bytes_in == last.bytes_stored == last.bytes_total == graph.stats()["stored_bytes"] - held
+    assert all(one.bytes_in <= one.bytes_total for one in seen)
+    assert [one.bytes_in for one in seen] == sorted(one.bytes_in for one in seen)
 
 
 async def test_a_sealed_graph_goes_with_its_key_slots(site: Site, tmp_path: Path) -> None:
