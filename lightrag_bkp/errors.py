@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_DENIED = (numbers.EACCES, numbers.EPERM)
 _FULL = (numbers.ENOSPC, numbers.EDQUOT)
 
 
@@ -177,9 +176,27 @@ _OWNER_ADVICE = (
 )
 
 
+_ADVICE = {
+    numbers.EACCES: _OWNER_ADVICE,
+    numbers.EPERM: _OWNER_ADVICE,
+    numbers.ESTALE: ": it was replaced or removed on the file server; try again",
+    numbers.EMFILE: ": raise the limit of open files (ulimit -n)",
+    numbers.EFBIG: ": raise the limit on the size of files (ulimit -f), or use a file system that takes bigger ones",
+    numbers.EROFS: ": it is mounted read-only",
+    numbers.EIO: ": the device or the file server failed; the kernel's log (dmesg) may say how",
+    numbers.ENFILE: ": the whole machine has too many files open; close some, or raise fs.file-max",
+    numbers.EMLINK: ": the file system allows no more links, or directories, there; use one that does",
+    numbers.EXDEV: ": the two places are on different file systems, or mounts; use one that holds both",
+    numbers.ENAMETOOLONG: ": the file system takes no name or path so long; use a shorter one, or another file system",
+    numbers.ELOOP: ": a symbolic link where none is followed, or too many of them; name the place itself",
+    numbers.EBUSY: ": something uses it, or a file system is mounted there; try again when it is free",
+}
+"""What csrc/base/err.c says, and a test compares."""
+
+
 def advice_on(error: OSError) -> str:
     """What helps against a refusal, behind a colon, as the core says it; "" where nothing is known to."""
-    return _OWNER_ADVICE if error.errno in _DENIED else ""
+    return _ADVICE.get(error.errno or 0, "")
 
 
 def denied(path: str) -> PermissionError:

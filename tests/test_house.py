@@ -169,6 +169,25 @@ def test_error_codes_and_exception_classes_agree() -> None:
         assert issubclass(getattr(errors, class_name), errors.LightragBkpError)
 
 
+def test_core_and_python_advise_alike() -> None:
+    """What the system refuses is refused to both: one sentence for each number."""
+    import errno
+
+    from lightrag_bkp import errors
+
+    told = re.search(r"advice_for_errno\(int.*?default:", (CSRC / "base/err.c").read_text(), re.S)
+    assert told
+    advised: dict[int, str] = {}
+    waiting: list[str] = []
+    for name, text in re.findall(r'case (\w+):|return "(.*)";', told.group()):
+        waiting += [name] if name else []
+        while text and waiting:
+            advised[getattr(errno, waiting.pop())] = text
+    assert len(advised) > 10
+    assert {number: errors.advice_on(OSError(number, "")) for number in advised} == advised
+    assert not errors.advice_on(OSError(errno.EINVAL, ""))
+
+
 def test_a_python_function_fits_on_a_page() -> None:
     """With its docstring, sixty lines."""
     functions = [

@@ -57,8 +57,15 @@ static const char *advice_for_errno(int sys_errno) {
     case EPERM: return ": check owner and mode, and those of its parent directories (what root made, others may not read: run as one user)";
     case ESTALE: return ": it was replaced or removed on the file server; try again";
     case EMFILE: return ": raise the limit of open files (ulimit -n)";
-    case EFBIG: return ": raise the limit on the size of files (ulimit -f), or store on a file system that takes bigger ones";
+    case EFBIG: return ": raise the limit on the size of files (ulimit -f), or use a file system that takes bigger ones";
     case EROFS: return ": it is mounted read-only";
+    case EIO: return ": the device or the file server failed; the kernel's log (dmesg) may say how";
+    case ENFILE: return ": the whole machine has too many files open; close some, or raise fs.file-max";
+    case EMLINK: return ": the file system allows no more links, or directories, there; use one that does";
+    case EXDEV: return ": the two places are on different file systems, or mounts; use one that holds both";
+    case ENAMETOOLONG: return ": the file system takes no name or path so long; use a shorter one, or another file system";
+    case ELOOP: return ": a symbolic link where none is followed, or too many of them; name the place itself";
+    case EBUSY: return ": something uses it, or a file system is mounted there; try again when it is free";
     default: return "";
     }
 }

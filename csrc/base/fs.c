@@ -344,8 +344,10 @@ int lrb_fs_sync_dir(int dir_fd, const char *name, lrb_err *err) {
 
 /* ---- names ---- */
 
-static int unsupported(lrb_err *err, int sys_errno, const char *op, const char *target, const char *message) {
-    int code = lrb_err_set(err, LRB_E_UNSUPPORTED, op, target, "%s", message);
+static int unsupported(int dir_fd, const char *name, int sys_errno, const char *op, const char *message, lrb_err *err) {
+    char place[sizeof err->target];
+    bool known = name[0] != '/' && lrb_fs_place(dir_fd, name, place, sizeof place);
+    int code = lrb_err_set(err, LRB_E_UNSUPPORTED, op, known ? place : name, "%s", message);
     err->sys_errno = sys_errno;
     return code;
 }
@@ -355,7 +357,7 @@ int lrb_fs_link(int from_dir, const char *from, int to_dir, const char *to, lrb_
     switch (errno) {
     case EPERM:
     case EOPNOTSUPP:
-    case ENOSYS: return unsupported(err, errno, "link", to, "the file system refused a hard link; use one with them");
+    case ENOSYS: return unsupported(to_dir, to, errno, "link", "the file system refused a hard link; use one with them", err);
     default: return lrb_fs_refused_at(to_dir, to, errno, "link", err);
     }
 }
@@ -373,7 +375,7 @@ int lrb_fs_exchange(int a_dir, const char *a, int b_dir, const char *b, lrb_err 
     case ENOSYS:
     case EINVAL:
     case EBUSY:
-    case EXDEV: return unsupported(err, errno, "exchange", b, "the file system could not exchange the two names");
+    case EXDEV: return unsupported(b_dir, b, errno, "exchange", "the file system could not exchange the two names", err);
     default: return lrb_fs_refused_at(b_dir, b, errno, "exchange", err);
     }
 }

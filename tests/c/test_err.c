@@ -75,8 +75,17 @@ TEST(refusals_say_what_to_do) {
     lrb_err err;
     lrb_err_sys(&err, EACCES, "open", "f");
     CHECK(strstr(err.message, "Permission denied") && strstr(err.message, "check owner and mode"));
-    lrb_err_sys(&err, ESTALE, "open", "f");
-    CHECK(strstr(err.message, "try again"));
+    static const struct {
+        int sys_errno;
+        const char *advice;
+    } table[] = {
+        {ESTALE, "try again"}, {EIO, "dmesg"}, {EMLINK, "no more links"}, {EXDEV, "one that holds both"}, {ENAMETOOLONG, "a shorter one"},
+        {ELOOP, "name the place itself"}, {ENFILE, "fs.file-max"}, {EBUSY, "when it is free"}, {EROFS, "read-only"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        lrb_err_sys(&err, table[i].sys_errno, "open", "f");
+        CHECK(strstr(err.message, strerror(table[i].sys_errno)) == err.message && strstr(err.message, table[i].advice));
+    }
 }
 
 TEST(clear_leaves_nothing) {

@@ -422,6 +422,7 @@ TEST(a_link_never_replaces) {
     CHECK_FAILS(lrb_fs_link(dir, "none", dir, "c", &err), LRB_E_NOT_FOUND);
     CHECK_OK(lrb_fs_make_dir(dir, "d", 0750, &err));
     CHECK_FAILS(lrb_fs_link(dir, "d", dir, "e", &err), LRB_E_UNSUPPORTED);
+    CHECK(err.target[0] == '/' && strstr(err.target, "/e")); /* an entry's number alone would not say which log */
 }
 
 TEST(a_rename_replaces) {
