@@ -3,7 +3,8 @@
 Sealed are the columns of `_COVERED`; in the clear stay times, kinds, states, sizes, graph ids, who asked, and the names
 and addresses of targets. The key follows from the storage path's own and never from a file beside the database. While
 that one cannot be had (nothing is stored yet, or the secret is missing or wrong) a key of this process takes its place:
-then nobody else reads what was written, and nothing is written in the clear.
+then nobody else reads what was written, and nothing is written in the clear. Once it can be had the same process seals
+that anew with it.
 
 A sealed text is `_MARK` and base64 of what `sealing` makes; it is bound to its table, column and the row's own facts.
 """
@@ -15,6 +16,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,6 +55,8 @@ class Cover:
         self._is_needed: bool | None = None
         self._key: bytes | None = None
         self._not_before = 0.0
+        self.used_own_key = False
+        """Whether anything was sealed with the key of this process."""
 
     def holds(self, file: str) -> bool:
         """Whether a file lies in the storage path that is sealed, and its key is here."""
@@ -78,7 +82,9 @@ class Cover:
         """Values for columns of a row of which `row` says what they are bound to, as they are stored."""
         if not self._seals():
             return dict(values)
-        key, covered = self.storage_key() or _OWN_KEY, _COVERED[table][0]
+        known, covered = self.storage_key(), _COVERED[table][0]
+        self.used_own_key |= known is None
+        key = known or _OWN_KEY
         return {
             name: _sealed(key, value, _place(table, name, row)) if name in covered and value is not None else value
             for name, value in values.items()
@@ -104,6 +110,21 @@ class Cover:
                 connection.execute(sa.update(table).where(where).values(self.sealed(table, row, clear)))
                 changed += 1
         return changed
+
+    def seal_own_anew(self, connection: sa.Connection) -> None:
+        """Seals with the storage path's key what this process sealed with its own, so that others can read it."""
+        for table, (names, _) in _COVERED.items():
+            marked = sa.or_(*(_begins(table.c[name]) for name in names))
+            for found in connection.execute(sa.select(table).where(marked)).all():
+                row = dict(found._mapping)
+                own = {}
+                for name in names:
+                    with suppress(InvalidTag, ValueError):
+                        if _is_sealed(row[name]):
+                            own[name] = _unsealed(_OWN_KEY, row[name], _place(table, name, row))
+                if own:
+                    where = sa.and_(*(one == row[one.name] for one in table.primary_key))
+                    connection.execute(sa.update(table).where(where).values(self.sealed(table, row, own)))
 
     def _seals(self) -> bool:
         if self._is_needed is None:

@@ -298,14 +298,19 @@ class State:
             self._is_current = True
 
     def _cover_old(self, engine: sa.Engine) -> None:
-        """Seals what an earlier version, or one before there was a key, stored in the clear in a sealed storage path.
-        Other databases are not ours to rewrite: others share them. Who only reads must be able to do so on a full or
+        """Seals what an earlier version, or one before there was a key, stored in the clear in a sealed storage path,
+        and anew what this process sealed before it had the key. Other databases are not ours to rewrite but for the
+        latter: others share them. Who only reads must be able to do so on a full or
         read-only disk, too: then it is the next start's matter.
         """
-        if self._is_covered or self._file is None or not self.cover.holds(self._file):
+        if self._is_covered or self.cover.storage_key() is None:
             return  # perhaps not yet
         try:
-            self._seal_old(engine)
+            if self.cover.used_own_key:
+                with self._lock, engine.begin() as connection:
+                    self.cover.seal_own_anew(connection)
+            if self._file is not None and self.cover.holds(self._file):
+                self._seal_old(engine)
         except (SQLAlchemyError, sqlite3.Error) as error:
             logger.warning("event=state_not_sealed file=%r error=%r", self._file, str(error).splitlines()[0])
         self._is_covered = True
