@@ -60,24 +60,19 @@ def replicate(
         only = None if chosen is None else chosen.target_id
         with session.progress() as progress:
             logs = session.run(replicator.replicate(wanted, only, patience_s=patience, progress=progress))
-
-    def lines() -> list[str]:
-        if not logs:
-            return ["all targets of this graph are disabled"]
-        rows = (
-            (
-                targets[log.target_id].name,
-                log.status.value,
-                size(log.bytes),
-                f"{log.seconds:.1f} s",
-                log.error_message or "",
-            )
-            for log in logs
-        )
-        return [*table(("TARGET", "STATUS", "SENT", "TOOK", "REASON"), rows)]
-
-    session.answer(lambda: {"replications": [_document(targets[log.target_id], log) for log in logs]}, lines)
+    done = [_document(targets[log.target_id], log) for log in logs]
+    session.answer(lambda: {"replications": done}, lambda: _lines(done))
     return 0 if all(log.status is ReplicationStatus.COMPLETED for log in logs) else 1
+
+
+def _lines(done: list[dict[str, Any]]) -> list[str]:
+    if not done:
+        return ["all targets of this graph are disabled"]
+    rows = (
+        (one["name"], one["status"], size(one["bytes"]), f"{one['seconds']:.1f} s", one["error_message"] or "")
+        for one in done
+    )
+    return [*table(("TARGET", "STATUS", "SENT", "TOOK", "REASON"), rows)]
 
 
 def send_new(session: Session, backup: "Manager", graph: str) -> list[dict[str, Any]]:
