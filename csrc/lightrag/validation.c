@@ -267,9 +267,11 @@ static bool claim_reading(lrb_validation *v, task *t) {
     for (int kind = 0; kind < LRB_VECTOR_KINDS; kind++) {
         lrb_file *file = &v->files[LRB_ROLE_RELATION_VECTORS + kind];
         if (file->state != LRB_FILE_READ) continue;
-        *t = (task){.kind = COMPARE_ROWS, .file = file};
-        lrb_claim_rows(file, &t->first, &t->count);
-        if (t->count) return true;
+        task rows = {.kind = COMPARE_ROWS, .file = file};
+        lrb_claim_rows(file, &rows.first, &rows.count);
+        if (!rows.count) continue;
+        *t = rows;
+        return true;
     }
     return false;
 }

@@ -391,6 +391,41 @@ TEST(what_cannot_be_read_is_no_finding) {
     lrb_validation_free(v);
 }
 
+/* ---- a second thread ---- */
+
+typedef struct meanwhile { /* what another thread finds while one file is being read for the first time */
+    lrb_validation *v;
+    lrb_bytes bytes;
+    lrb_validation_state state;
+    unsigned steps; /* 0: not yet */
+} meanwhile;
+
+static int read_meanwhile(const lrb_bytes *self, void *thread, uint64_t offset, void *into, size_t room, size_t *got, lrb_err *error) {
+    meanwhile *m = self->arg;
+    int code = LRB_OK;
+    for (bool first = !m->steps; !code && first && m->state == LRB_VALIDATION_MORE && m->steps < 1000; m->steps++)
+        code = lrb_validation_step(m->v, thread, &m->state, error);
+    return code ? code : m->bytes.read(&m->bytes, thread, offset, into, room, got, error);
+}
+
+TEST(whoever_finds_only_others_work_left_is_told_so) {
+    for (int slow = 0; slow < SMALL_FILES; slow++) {
+        meanwhile m = {.state = LRB_VALIDATION_MORE};
+        lrb_bytes bytes[SMALL_FILES];
+        bool taken;
+        CHECK_OK(lrb_validation_new(&PLAIN, &m.v, &err));
+        for (int i = 0; i < SMALL_FILES; i++) {
+            bytes[i] = lrb_bytes_of_memory(SMALL_GRAPH[i].text, strlen(SMALL_GRAPH[i].text));
+            if (i == slow) m.bytes = bytes[i], bytes[i] = (lrb_bytes){read_meanwhile, &m, m.bytes.length};
+            CHECK_OK(lrb_validation_add(m.v, SMALL_GRAPH[i].name, &bytes[i], &taken, &err));
+        }
+        CHECK_OK(step_to_the_end(m.v, &err));
+        CHECK(m.steps && m.state == LRB_VALIDATION_IDLE);
+        CHECK(lrb_report_verdict(lrb_validation_report(m.v)) == LRB_VERDICT_USABLE);
+        lrb_validation_free(m.v);
+    }
+}
+
 int main(void) {
     RUN(the_small_graph_is_usable);
     RUN(what_is_missing_is_said_where_others_need_it);
@@ -408,5 +443,6 @@ int main(void) {
     RUN(every_failing_allocation_is_survived);
     RUN(rows_another_reader_compared_are_left_alone_where_they_are_the_same);
     RUN(what_cannot_be_read_is_no_finding);
+    RUN(whoever_finds_only_others_work_left_is_told_so);
     return check_report();
 }
