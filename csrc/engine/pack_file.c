@@ -30,15 +30,13 @@ int lrb_pack_file_begin(lrb_repo *repo, lrb_pack_builder *builder, lrb_digest *d
     return code;
 }
 
-int lrb_pack_file_settle(lrb_repo *repo, lrb_pack_file *file, lrb_err *err) {
+int lrb_pack_file_sync(const lrb_pack_file *file, lrb_err *err) { return lrb_fs_sync_data(file->fd, file->tmp_name, err); }
+
+int lrb_pack_file_name(lrb_repo *repo, lrb_pack_file *file, lrb_err *err) {
     char name[2 * LRB_DIGEST_BYTES + 1];
     lrb_hex(file->ref.id.bytes, sizeof file->ref.id.bytes, name);
-    int code = lrb_fs_sync_data(file->fd, file->tmp_name, err);
-    if (!code) code = lrb_fs_rename(lrb_repo_tmp_dir(repo), file->tmp_name, lrb_repo_packs_dir(repo), name, err);
-    if (code) {
-        lrb_pack_file_discard(repo, file);
-        return code;
-    }
+    int code = lrb_fs_rename(lrb_repo_tmp_dir(repo), file->tmp_name, lrb_repo_packs_dir(repo), name, err);
+    if (code) return code;
     lrb_fs_close(file->fd);
     file->fd = -1;
     return LRB_OK;
@@ -55,7 +53,10 @@ void lrb_pack_file_discard(lrb_repo *repo, lrb_pack_file *file) {
 int lrb_pack_file_write(lrb_repo *repo, lrb_pack_builder *builder, lrb_digest *digest, lrb_pack_ref *ref, lrb_err *err) {
     lrb_pack_file file;
     int code = lrb_pack_file_begin(repo, builder, digest, &file, err);
-    if (!code) code = lrb_pack_file_settle(repo, &file, err);
-    if (!code) *ref = file.ref;
+    if (code) return code;
+    code = lrb_pack_file_sync(&file, err);
+    if (!code) code = lrb_pack_file_name(repo, &file, err);
+    if (code) lrb_pack_file_discard(repo, &file);
+    else *ref = file.ref;
     return code;
 }

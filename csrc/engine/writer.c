@@ -13,7 +13,7 @@ enum {
     MAX_REOPENED = 8    /* own packs whose rows are kept for looking up repeated chunks; only when sealed */
 };
 
-typedef enum own_status { OWN_FILLING, OWN_WRITING, OWN_WRITTEN, OWN_SETTLED, OWN_LOST } own_status;
+typedef enum own_status { OWN_FILLING, OWN_WRITING, OWN_WRITTEN, OWN_SYNCING, OWN_SETTLED, OWN_LOST } own_status;
 
 /* One pack of this run, from its first chunk on. */
 typedef struct own_pack {
@@ -29,7 +29,8 @@ struct lrb_writer {
     pthread_mutex_t lock;
     own_pack *packs;
     uint32_t count, room, filling; /* filling: position of the open pack, or LRB_NO_PACK */
-    uint32_t unsettled;
+    uint32_t unsettled, syncing; /* packs WRITTEN; packs SYNCING, each in a thread that does not hold the lock */
+    pthread_cond_t synced;       /* one less is SYNCING */
     lrb_pack_builder *spare;
     lrb_index index;           /* this run's chunks; pack = position in packs */
     bool *relied;              /* by position in the repository's state */
@@ -48,6 +49,7 @@ int lrb_writer_new(lrb_repo *repo, lrb_job *job, lrb_writer **out, lrb_err *err)
     writer->filling = LRB_NO_PACK;
     lrb_index_init(&writer->index);
     pthread_mutex_init(&writer->lock, NULL);
+    pthread_cond_init(&writer->synced, NULL);
     *out = writer;
     return LRB_OK;
 }
@@ -70,6 +72,7 @@ void lrb_writer_free(lrb_writer *writer) {
     lrb_free(writer->packs);
     lrb_free(writer->relied);
     lrb_free(writer->refs);
+    pthread_cond_destroy(&writer->synced);
     pthread_mutex_destroy(&writer->lock);
     lrb_free(writer);
 }
@@ -208,15 +211,29 @@ static int write_pack(lrb_writer *writer, uint32_t position, lrb_pack_builder *b
     return code;
 }
 
-/* Settles the oldest written packs until at most `allowed` are unsettled. The lock is held, also while the disk works: a thread that
- * needs it now would only pile up more unwritten data. */
+/* The lock is held, but while the disk works: others look up, append and write meanwhile. Until the pack has its name it is read by
+ * the one in tmp/. */
+static int settle(lrb_writer *writer, uint32_t position, lrb_err *err) {
+    lrb_pack_file file = writer->packs[position].file; /* the list may move */
+    writer->packs[position].status = OWN_SYNCING;
+    writer->unsettled--;
+    writer->syncing++;
+    pthread_mutex_unlock(&writer->lock);
+    int code = lrb_pack_file_sync(&file, err);
+    pthread_mutex_lock(&writer->lock);
+    own_pack *pack = &writer->packs[position];
+    if (!code) code = lrb_pack_file_name(writer->repo, &pack->file, err);
+    if (code) lrb_pack_file_discard(writer->repo, &pack->file);
+    pack->status = code ? OWN_LOST : OWN_SETTLED;
+    writer->syncing--;
+    pthread_cond_broadcast(&writer->synced);
+    return code;
+}
+
+/* Settles the oldest written packs until at most `allowed` are unsettled, beside one a thread. The lock is held. */
 static int settle_down_to(lrb_writer *writer, uint32_t allowed, lrb_err *err) {
     for (uint32_t i = 0; i < writer->count && writer->unsettled > allowed; i++) {
-        own_pack *pack = &writer->packs[i];
-        if (pack->status != OWN_WRITTEN) continue;
-        int code = lrb_pack_file_settle(writer->repo, &pack->file, err);
-        pack->status = code ? OWN_LOST : OWN_SETTLED;
-        writer->unsettled--;
+        int code = writer->packs[i].status == OWN_WRITTEN ? settle(writer, i, err) : LRB_OK;
         if (code) return code;
     }
     return LRB_OK;
@@ -304,8 +321,10 @@ int lrb_writer_flush(lrb_writer *writer, lrb_coder *coder, lrb_err *err) {
     int code = last ? write_pack(writer, position, last, lrb_coder_digest(coder), err) : LRB_OK;
     pthread_mutex_lock(&writer->lock);
     if (!code) code = settle_down_to(writer, 0, err);
+    while (writer->syncing) pthread_cond_wait(&writer->synced, &writer->lock);
+    bool any = writer->count;
     pthread_mutex_unlock(&writer->lock);
-    if (!code && writer->count) code = lrb_fs_sync(lrb_repo_packs_dir(writer->repo), "packs", err);
+    if (!code && any) code = lrb_fs_sync(lrb_repo_packs_dir(writer->repo), "packs", err);
     return code;
 }
 

@@ -30,7 +30,9 @@ TEST(a_pack_gets_its_name_when_it_is_durable) {
     lrb_hex(file.ref.id.bytes, 32, name);
     snprintf(path, sizeof path, "%s/graphs/g/packs/%s", f.storage, name);
     CHECK(access(path, F_OK) != 0);
-    CHECK_OK(lrb_pack_file_settle(repo, &file, &err));
+    CHECK_OK(lrb_pack_file_sync(&file, &err));
+    CHECK(access(path, F_OK) != 0);
+    CHECK_OK(lrb_pack_file_name(repo, &file, &err));
     CHECK(stat(path, &st) == 0 && (uint64_t)st.st_size == file.ref.size_bytes && (st.st_mode & 0777) == 0440);
     CHECK_OK(lrb_pack_open(lrb_repo_packs_dir(repo), &file.ref.id, file.ref.size_bytes, lrb_repo_vault(repo), &pack, &err));
     CHECK_OK(lrb_pack_read(pack, 0, f.worker.coder, true, &f.worker.content, &err));

@@ -2,6 +2,7 @@
 #include "engine/writer.h"
 
 #include <dirent.h>
+#include <pthread.h>
 
 #include "base/mem.h"
 #include "check.h"
@@ -280,7 +281,63 @@ TEST(every_failing_allocation_is_survived) {
     CHECK(failed > 20);
 }
 
+enum { WRITERS = 4, ROUNDS = 25 };
+
+typedef struct crowd {
+    scene *s;
+    lrb_worker worker;
+    unsigned number;
+    int failed;
+} crowd;
+
+/* Puts what only this thread has and what all have, and has it made durable at once: others look up and append meanwhile. */
+static void *put_and_flush(void *arg) {
+    crowd *c = arg;
+    lrb_err err;
+    lrb_id id;
+    bool added;
+    for (unsigned i = 0; i < ROUNDS && !c->failed; i++) {
+        fixture_fill(c->worker.input, 3000, 1000 * c->number + i);
+        c->failed = lrb_writer_put(c->s->writer, c->worker.coder, LRB_CHUNK_RAW, 0, c->worker.input, 3000, &id, &added, &err);
+        if (!c->failed && !added) c->failed = LRB_E_INTERNAL;
+        fixture_fill(c->worker.input, 3000, 100000 + i);
+        if (!c->failed) c->failed = lrb_writer_put(c->s->writer, c->worker.coder, LRB_CHUNK_RAW, 0, c->worker.input, 3000, &id, &added, &err);
+        if (!c->failed) c->failed = lrb_writer_flush(c->s->writer, c->worker.coder, &err);
+    }
+    return NULL;
+}
+
+TEST(others_write_while_a_pack_becomes_durable) {
+    scene s;
+    lrb_err err;
+    lrb_id id;
+    bool added;
+    crowd crowds[WRITERS];
+    pthread_t threads[WRITERS];
+    CHECK_OK(open_scene(&s, &err));
+    for (unsigned i = 0; i < WRITERS; i++) {
+        crowds[i] = (crowd){.s = &s, .number = i + 1};
+        CHECK_OK(lrb_worker_init(&crowds[i].worker, 0, &err));
+        CHECK(!pthread_create(&threads[i], NULL, put_and_flush, &crowds[i]));
+    }
+    for (unsigned i = 0; i < WRITERS; i++) {
+        pthread_join(threads[i], NULL);
+        lrb_worker_clear(&crowds[i].worker);
+    }
+    for (unsigned i = 0; i < WRITERS; i++) CHECK(!crowds[i].failed);
+    CHECK(files_in(&s, "tmp") == 0); /* whoever flushed has waited for what others had begun */
+    CHECK_OK(commit(&s, &err));
+    lrb_writer_free(s.writer);
+    CHECK_OK(lrb_writer_new(s.repo, &s.job, &s.writer, &err));
+    for (unsigned i = 0; i < WRITERS * ROUNDS; i++) {
+        CHECK_OK(put(&s, 1000 * (i / ROUNDS + 1) + i % ROUNDS, 3000, &id, &added, &err));
+        CHECK(!added);
+    }
+    close_scene(&s);
+}
+
 static void run_all(void) {
+    RUN(others_write_while_a_pack_becomes_durable);
     RUN(every_failing_allocation_is_survived);
     RUN(a_chunk_is_stored_once_wherever_its_pack_is);
     RUN(nothing_uncommitted_is_left_in_tmp);
