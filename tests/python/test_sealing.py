@@ -257,7 +257,7 @@ def test_many_equal_files_are_stored_once(tmp_path: Path) -> None:
 
 
 def test_flipped_bytes_are_found_in_sealed_objects_too(tmp_path: Path, folder: Path) -> None:
-    """Every byte: tests/c/test_pack.c and test_entry.c."""
+    """Every byte: tests/c/test_pack_sealed.c and test_entry.c."""
     whole, storage, key = tmp_path / "whole", tmp_path / "storage", key_file(tmp_path / "key")
     sync.BackupManager(whole, key_file=key).register_graph("g", folder).create_snapshot()
     objects = [*(whole / "graphs/g/packs").iterdir(), whole / "graphs/g/log/00000000000000000001"]
