@@ -138,7 +138,7 @@ async def _send(storage: str, count: int, receivers: list[tuple[str, ...]]) -> F
     async def watch() -> None:
         nonlocal threads
         while True:
-            threads = max(threads, len(os.listdir("/proc/self/task")))
+            threads = max(threads, os.stat("/proc/self/task").st_nlink - 2)  # listing them takes ten times as long
             await asyncio.sleep(_LOOK_S)
 
     watching = asyncio.create_task(watch())

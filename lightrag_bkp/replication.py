@@ -7,9 +7,7 @@ keys in it are sealed. How copies are sent is `shipping/`, and what both sides a
 import asyncio
 import os
 import threading
-from contextlib import suppress
 from dataclasses import replace
-from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -89,7 +87,7 @@ class ReplicationManager:
         return Shipments(self._state)
 
     def _open_courier(self) -> "Courier":
-        """Loads what sends, which takes its time."""
+        """Loads what sends, which takes a tenth of a second and more."""
         try:
             from .shipping.courier import Courier
         except ModuleNotFoundError as error:
@@ -311,7 +309,6 @@ class GraphReplicator:
         """
         arguments.check_seconds(patience_s, "patience_s", MOST_PATIENCE_S)
         arguments.check_progress(progress)
-        asyncio.get_running_loop().run_in_executor(None, _load)  # beside what follows, and beside the host's loop
         chosen = await asyncio.to_thread(self._chosen, target_id)
         repository = self._manager._repository(self.graph_id)
         core = await repository.require()
@@ -375,12 +372,6 @@ class GraphReplicator:
             "reason": "" if health is None else health.reason,
             "checked_at": None if health is None or health.checked_at is None else health.checked_at.isoformat(),
         }
-
-
-def _load() -> None:
-    """Begins what `ReplicationManager._open_courier` waits for."""
-    with suppress(ModuleNotFoundError):
-        import_module(".shipping.courier", __package__)
 
 
 def _missing(error: ModuleNotFoundError) -> ConfigurationError:

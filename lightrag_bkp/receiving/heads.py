@@ -18,6 +18,30 @@ _MOST_WAITING = 4
 """Requests that a sender may make before it has read the answers to those before."""
 
 
+class _Whole:
+    """A transport that sends the head of an answer along with the first of its body: apart, each is a packet and wakes
+    the sender."""
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._head is None and self._cycle.response_started:
+            self._head = data
+            return
+        self._transport.write((self._head or b"") + data)
+        if self._head:
+            self._head = b""
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection's.
 
@@ -60,6 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Its line and headers are here."""
         self._is_in_head = False
         super().on_headers_complete()
+        self.cycle.transport = _Whole(self.cycle)  # type: ignore[assignment]  # it is written to, closed, and asked
         self.scope["extensions"] = self._offer(self.cycle)
         told = dict(self.headers)
         if b"transfer-encoding" in told:

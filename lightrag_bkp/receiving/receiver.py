@@ -69,6 +69,8 @@ class Receiver:
         self.instance_id = _instance_id(self.root)
         self.room = Room(self.root, self.settings.min_free_bytes)
         self._thinned: dict[str, float] = {}
+        self._place: shelf.State | None = None
+        """State of the file that tells whose directory this is, when it was read last."""
         _forget_what_a_restart_may_have_torn(self)
 
     def check_place(self) -> None:
@@ -77,9 +79,14 @@ class Receiver:
         Raises:
             StorageError: its directory is not the one that was opened.
         """
-        if shelf.read(os.path.join(self.root, INSTANCE_FILE)) != self.instance_id.encode():
+        path = os.path.join(self.root, INSTANCE_FILE)
+        found = shelf.state_of(path)
+        if found is not None and found == self._place:
+            return
+        if shelf.read(path) != self.instance_id.encode():
             said = f"the replicas in {self.root!r} are not the ones that were opened there: is their disk not mounted?"
             raise StorageError(said + " Mount it; to begin anew there, start again", op="open", target=self.root)
+        self._place = found
 
     # ---- questions ----
 

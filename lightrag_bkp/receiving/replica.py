@@ -94,10 +94,7 @@ class Replica:
 
     def check_status(self) -> None:
         """As `status`, which is read again once it was written again."""
-        try:
-            found = shelf.state(os.stat(self._at("replica", "status")))
-        except FileNotFoundError:
-            return
+        found = shelf.state_of(self._at("replica", "status"))
         if found != self._sound_status:
             self.status()
             self._sound_status = found

@@ -57,6 +57,14 @@ def state(found: os.stat_result) -> State:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def state_of(path: str) -> State | None:
+    """`state` of a file; None when it is not there."""
+    try:
+        return state(os.stat(path))
+    except FileNotFoundError:
+        return None
+
+
 def make_directories(path: str) -> None:
     """Makes what is missing of a path; each new name is durable before anything is put below it."""
     if os.path.isdir(path):

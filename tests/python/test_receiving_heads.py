@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -81,3 +82,16 @@ def test_a_message_of_unknown_length_ends_its_connection(there: Listening) -> No
 
 def test_what_is_no_http_is_refused(there: Listening) -> None:
     assert answers(there, b"\x16\x03\x01 hello\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+def test_an_answer_is_one_packet(there: Listening) -> None:
+    """Its head by itself would wake the sender for nothing."""
+    segments_at = 152  # tcpi_data_segs_in, of linux/tcp.h
+    with socket.create_connection(("127.0.0.1", there.port), timeout=20) as connection:
+        for count in (1, 2):
+            connection.sendall(b"GET " + PATH + b" HTTP/1.1\r\n\r\n")
+            found = b""
+            while not found.endswith(b"}"):
+                found += connection.recv(65536)
+            said = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            assert struct.unpack_from("I", said, segments_at) == (count,)
