@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from ..errors import DamagedError, LightragBkpError, NotFoundError
 from ..repository import GraphRepository
 from ..turns import Turns
 from .cargo import Cargo
+from .claim import claimed
 from .course import Course, Watch
 from .ending import is_ending
 from .lag import of_this_log
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 GRAPHS_AT_ONCE = 2
 """To one target; with PACKS_AT_ONCE of each that is as many requests as a receiver takes of one key."""
+_CLAIMED_AGAIN_S = 1.0
+"""How long to wait for another process that is at it, before the next look."""
+_OPEN = (ReplicationStatus.PENDING, ReplicationStatus.RUNNING)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 logger = logging.getLogger("lightrag_bkp")
@@ -65,6 +69,9 @@ class _Journey:
     newest: str | None = None
     """What was sent where no snapshot was asked for."""
     sent_bytes: int = 0
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    is_over: bool = False
+    """What became of it was noted: a note that a thread was told before comes too late."""
 
     def log(self, status: ReplicationStatus, message: str | None) -> ReplicationLog:
         return ReplicationLog(
@@ -166,37 +173,45 @@ class Courier:
         and what it signed.
         """
         destination, repository = journey.destination, journey.repository
+        place = (repository.storage_path, repository.graph_id, destination.target_id)
+        async with self._turn(destination.target_id, GRAPHS_AT_ONCE).turn():
+            with claimed(*place) as other:
+                if other is not None:
+                    said = f"graph {repository.graph_id!r} is being sent to {destination.name} by {other}"
+                    raise _Moved(Setback(said, _CLAIMED_AGAIN_S), None)
+                return await self._send(journey, patience_s)
+
+    async def _send(self, journey: _Journey, patience_s: float | None) -> tuple[int, str]:
+        destination, repository = journey.destination, journey.repository
         if destination.address.api_key is None:
             raise Refusal(
                 f"target {destination.name} has no API key: add it again with one made there for this instance"
             )
-        async with self._turn(destination.target_id, GRAPHS_AT_ONCE).turn():
-            await self._note(journey, ReplicationStatus.RUNNING, None)
-            core = await repository.require()
-            if core.damage is not None:
-                raise DamagedError(f"nothing is sent of a damaged log: {core.damage}", target=repository.graph_id)
-            cargo, reach = Cargo(core), await self._reach(core, journey)
-            buckets = self._buckets_of(destination)
-            async with Peer(destination.address, buckets, PACKS_AT_ONCE, patience_s=patience_s) as peer:
-                shipment = Shipment(
-                    cargo, repository.graph_id, peer, destination.address.api_key, destination.name, journey.course
-                )
-                chosen = _chosen(core, journey.snapshot_id)
-                journey.newest = next(iter(chosen), None)
-                try:
-                    lacking = 0 if reach is None else cargo.bytes_since(reach + 1)
-                    said, text = await shipment.run(chosen, lacking)
-                    return said.number if reach is None else reach, text
-                except Setback as setback:
-                    raise _Moved(setback, shipment.accepted_at) from None
-                except NotFoundError as gone:
-                    if journey.snapshot_id is not None and core.snapshot(journey.snapshot_id) is None:
-                        raise
-                    raise _Moved(
-                        Setback(f"it was pruned while it was sent, and is looked at anew: {gone}"), None
-                    ) from None
-                finally:
-                    journey.sent_bytes += peer.sent_bytes
+        await self._note(journey, ReplicationStatus.RUNNING, None)
+        core = await repository.require()
+        if core.damage is not None:
+            raise DamagedError(f"nothing is sent of a damaged log: {core.damage}", target=repository.graph_id)
+        cargo, reach = Cargo(core), await self._reach(core, journey)
+        buckets = self._buckets_of(destination)
+        async with Peer(destination.address, buckets, PACKS_AT_ONCE, patience_s=patience_s) as peer:
+            shipment = Shipment(
+                cargo, repository.graph_id, peer, destination.address.api_key, destination.name, journey.course
+            )
+            chosen = _chosen(core, journey.snapshot_id)
+            journey.newest = next(iter(chosen), None)
+            try:
+                lacking = 0 if reach is None else cargo.bytes_since(reach + 1)
+                said, text = await shipment.run(chosen, lacking)
+                return said.number if reach is None else reach, text
+            except Setback as setback:
+                raise _Moved(setback, shipment.accepted_at) from None
+            except NotFoundError as gone:
+                if journey.snapshot_id is not None and core.snapshot(journey.snapshot_id) is None:
+                    raise
+                said_so = f"it was pruned while it was sent, and is looked at anew: {gone}"
+                raise _Moved(Setback(said_so), None) from None
+            finally:
+                journey.sent_bytes += peer.sent_bytes
 
     async def _reach(self, core: _bridge.Repository, journey: _Journey) -> int | None:
         """The entry up to which the target will have everything; None: the log's last. A snapshot that newer ones have
@@ -228,8 +243,11 @@ class Courier:
         self, journey: _Journey, status: ReplicationStatus, message: str | None, table: "Shipments | None" = None
     ) -> ReplicationLog:
         log = journey.log(status, message)
-        table = table or self._table()
-        table.note(journey.log_id, log.snapshot_id, status.value, message, log.bytes, log.seconds)
+        with journey.writing:
+            if not journey.is_over:
+                noted = table or self._table()
+                noted.note(journey.log_id, log.snapshot_id, status.value, message, log.bytes, log.seconds)
+            journey.is_over |= status not in _OPEN
         return log
 
     def _complete(self, journey: _Journey, number: int, text: str) -> ReplicationLog:

@@ -5,6 +5,7 @@ what arrived is not sent again.
 import asyncio
 import hashlib
 import logging
+import os
 import shutil
 import time
 from contextlib import ExitStack
@@ -23,13 +24,19 @@ from support.toxiproxy import Link, Toxiproxy
 from lightrag_bkp import BackupManager
 from lightrag_bkp.probing import ProbeSettings
 from lightrag_bkp.replication import ReplicationManager, ReplicationStatus, ReplicationTarget
+from lightrag_bkp.shipping import courier
 
 # ---- spoilt lines ----
 
 
 async def test_a_line_cut_at_every_tenth_of_a_pack_loses_no_more_than_a_part(
-    site: Site, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
+    site: Site,
+    backups: BackupManager,
+    replication: ReplicationManager,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(courier, "PACKS_AT_ONCE", 1)  # connections: what is cut counts the bytes of each by itself
     size = 7 * MIB  # in one pack
     for tenth in range(1, 10):
         name = f"cut{tenth}"
@@ -85,16 +92,22 @@ async def test_a_slow_line_delays_nobody_else(
     assert by_name["quick"].seconds < by_name["slow"].seconds and by_name["slow"].seconds > 2
 
 
-async def test_two_senders_of_one_graph_do_no_harm(
+async def test_of_two_senders_of_one_graph_one_waits_and_nothing_goes_twice(
     site: Site, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
 ) -> None:
-    """Every request may come twice."""
-    await new_graph(backups, tmp_path / "source", size=6 * MIB)
+    graph = await new_graph(backups, tmp_path / "source", size=6 * MIB)
     target = site.target()
     first = sent_to(replication, "alpha", target)
     second = ReplicationManager(storage_path=tmp_path / "here").get_graph_replicator("alpha")
-    done = await asyncio.gather(first.replicate(), second.replicate())
+    site.link.spoil("bandwidth", rate=3000)  # KB/s
+    going = asyncio.ensure_future(first.replicate())
+    await until(lambda: site.held_bytes("alpha") > 0)
+    at_once = await try_once(second)
+    assert at_once.status is ReplicationStatus.FAILED and at_once.bytes == 0
+    assert f"graph 'alpha' is being sent to there by process {os.getpid()} of " in str(at_once.error_message)
+    done = [*await asyncio.gather(second.replicate(), going)]
     assert [logs[0].status.value for logs in done] == ["COMPLETED"] * 2, done
+    assert sum(logs[0].bytes for logs in done) < graph.stats()["stored_bytes"] + 2 * OVERHEAD, done
     assert fingerprint(await site.brought_back("alpha")) == fingerprint(tmp_path / "source")
 
 
