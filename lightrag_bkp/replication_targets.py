@@ -36,13 +36,13 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ReplicationTarget:
     """Another instance that copies can be sent to.
 
     Attributes:
         name: for people. base_url: https://host:port, with the path below which its server is mounted.
-        api_key: made for this instance there; never part of a `repr`.
+        api_key: made for this instance there; never part of a `repr`, nor of `vars()`, which a target has none of.
         enabled: whether copies go there. created_at: aware, UTC. target_id: what it is known by.
         connection: how it may be connected to, and what is asked of it.
 

@@ -110,9 +110,17 @@ static int read_capabilities(const lrb_answer *answer, capabilities *said, lrb_e
 
 /* ---- judging ---- */
 
+/* Our receiver knows the key, which was made for something else. Others say 403 to a wrong one. */
+static bool is_for_something_else(const lrb_answer *answer) {
+    static const char code[] = "\"OTHER_SCOPE\"";
+    return answer->http_status == 403 && answer->body_bytes && memmem(answer->body, answer->body_bytes, code, sizeof code - 1);
+}
+
 static void judge_stranger(const lrb_answer *answer, lrb_finding *finding) {
     long status = answer->http_status;
-    if (status == 401 || status == 403)
+    if (is_for_something_else(answer))
+        lrb_finding_say(finding, LRB_TARGET_DEGRADED, "this key may not replicate (HTTP 403): give this target one that was made there for that (key add)");
+    else if (status == 401 || status == 403)
         lrb_finding_say(finding, LRB_TARGET_DEGRADED, "it %s (HTTP %ld)",
                         answer->with_key ? "refuses the API key: give this target the key made for it there"
                                          : "wants an API key: give this target the key made for it there",

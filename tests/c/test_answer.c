@@ -43,6 +43,8 @@ static const struct {
     {200, "{" GOOD ",\"x\":[[[[[[[[[[[[]]]]]]]]]]]]}", LRB_TARGET_DEGRADED, "cannot receive"},
     {401, "{" GOOD "}", LRB_TARGET_DEGRADED, "refuses the API key"},
     {403, "", LRB_TARGET_DEGRADED, "refuses the API key"},
+    {403, "{\"code\":\"OTHER_SCOPE\"}", LRB_TARGET_DEGRADED, "this key may not replicate"},
+    {401, "{\"code\":\"OTHER_SCOPE\"}", LRB_TARGET_DEGRADED, "refuses the API key"},
     {302, "", LRB_TARGET_DEGRADED, "not followed"},
     {404, "{\"detail\":\"Not Found\"}", LRB_TARGET_DEGRADED, "cannot receive"},
     {429, "", LRB_TARGET_DEGRADED, "busy"},

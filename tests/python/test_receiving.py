@@ -19,6 +19,7 @@ import lightrag_bkp
 from lightrag_bkp.errors import DamagedError
 from lightrag_bkp.probing import Prober, ProbeSettings, TargetStatus
 from lightrag_bkp.receiving import protocol
+from lightrag_bkp.receiving.here import open_keys
 from lightrag_bkp.receiving.inspection import inspect
 from lightrag_bkp.receiving.replica import Replica
 from lightrag_bkp.receiving.retention import Rules, thin
@@ -420,11 +421,13 @@ async def test_the_prober_finds_it_healthy_and_says_so_of_a_wrong_key(program: P
     settings = ProbeSettings(period=3600, connect=20, total=20, slow=0, ca_file=there.authority.ca)
     prober.set("right", there.url, new_key(program), settings)
     prober.set("wrong", there.url, "another", settings)
-    right, wrong = await prober.check("right"), await prober.check("wrong")
+    prober.set("reader", there.url, open_keys(program.storage).add("reader", "read")[1], settings)
+    right, wrong, reader = [await prober.check(one) for one in ("right", "wrong", "reader")]
     prober.stop()
     assert right.status is TargetStatus.HEALTHY, right.reason
     assert right.instance_id == (program.storage / "replicas" / "instance_id").read_text()
     assert wrong.status is TargetStatus.DEGRADED and "refuses the API key" in wrong.reason
+    assert reader.status is TargetStatus.DEGRADED and reader.reason.startswith("this key may not replicate (HTTP 403)")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

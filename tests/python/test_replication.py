@@ -1,8 +1,10 @@
 """Replication targets: kept on SQLite and on PostgreSQL alike, their keys sealed, their health asked for."""
 
 import asyncio
+import copy
 import json
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -203,7 +205,8 @@ def test_a_target_is_made_as_one_would_think() -> None:
     with pytest.raises(InvalidInputError):
         replace(made, created_at=datetime(2026, 1, 1))
     assert ReplicationTarget("a", "b").target_id != ReplicationTarget("a", "b").target_id
-    assert KEY not in repr(made) and KEY not in str(made)
+    assert KEY not in repr(made) and KEY not in str(made) and not hasattr(made, "__dict__")
+    assert copy.deepcopy(made) == pickle.loads(pickle.dumps(made)) == made
 
 
 # ---- graphs ----
