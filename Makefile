@@ -139,7 +139,7 @@ fuzz: $(VENV)/.packages ## fuzz every parser of stored bytes (FUZZ_SECONDS=60 ea
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/fuzz $(BUILD)/fuzz
 
 fuzz-seeds: $(BUILD)/asan/core.a ## write the inputs anew that fuzzing starts from (tests/fuzz/corpus)
-	@$(CC) $(C_FLAGS) $(ASAN) -Itests -Itests/fuzz tests/fuzz/seeds.c $< -o $(BUILD)/asan/seeds $(C_LIBS)
+	@$(CC) $(C_FLAGS) $(ASAN) -Itests -Itests/fuzz $(wildcard tests/fuzz/seeds*.c) $< -o $(BUILD)/asan/seeds $(C_LIBS)
 	@$(BUILD)/asan/seeds tests/fuzz/corpus
 
 clean: ## remove what was built
