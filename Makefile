@@ -11,7 +11,7 @@ CORE_C     := $(sort $(wildcard csrc/*/*.c))
 ENGINE_C   := $(filter-out csrc/py/%,$(CORE_C))
 HEADERS    := $(wildcard csrc/*/*.h csrc/*/*.def)
 C_TESTS    := $(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/test_*.c)))
-HARM       := $(addprefix tests/faults/,seam.c disk.c world.c power.c)
+HARM       := $(addprefix tests/faults/,seam.c disk.c world.c world_trees.c world_restore.c world_judge.c power.c)
 REPLAYS    := $(patsubst tests/fuzz/fuzz_%.c,replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CC         ?= gcc
 C_FLAGS    := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-trapping-math -fno-math-errno -Wall -Wextra -Wno-format-truncation -Werror -g -O1 -fno-omit-frame-pointer -Icsrc
