@@ -277,7 +277,9 @@ def publish_stop_after(changes: int, /) -> None:
     """For tests: see csrc/engine/publish.h."""
 
 def verify_job(repo: Repository, snapshot_id: str | None, level: int, mark: bool, /) -> Job:
-    """level 1 catalogue, 2 digests. Result: (list of (object, message), findings in all, objects, chunks, bytes)."""
+    """level 1 catalogue, 2 digests. Result: (list of (object, message), findings in all, objects, chunks, bytes, list
+    of what was found before).
+    """
 
 def validate_source_job(source: Source, *, workspace: str = "", embedding_dim: int = 0, partial: bool = False) -> Job:
     """Takes the sealed source over. Result: the report as JSON text (csrc/lightrag/report.h)."""

@@ -17,6 +17,7 @@ logger = logging.getLogger("lightrag_bkp")
 _PHASES = {1: "log", 2: "needed", 3: "packs", 4: "items", 5: "enter", 6: "done"}
 _PACK_NAME = re.compile("[0-9a-f]{64}")
 _STRAY = "it is no pack, and nothing of the graph is in it: move it away"
+_BEFORE = "this was found before, and what snapshots lack by it is said for itself"
 _MAX_NOTES = 1000
 _CORE_LEVELS = {VerifyLevel.CATALOGUE: 1, VerifyLevel.DIGESTS: 2}
 
@@ -56,8 +57,9 @@ async def _look(
 ) -> VerifyOutcome:
     core = await repository.require()
     job = _bridge.verify_job(core, snapshot.backup_id if snapshot else None, _CORE_LEVELS[level], True)
-    found, count, objects, chunks, bytes_read = await _bridge.run(job, progress, phases=_PHASES)
-    findings, notes = tuple(Finding(*pair) for pair in found), await asyncio.to_thread(_strays, core.path)
+    found, count, objects, chunks, bytes_read, before = await _bridge.run(job, progress, phases=_PHASES)
+    findings, strays = tuple(Finding(*pair) for pair in found), await asyncio.to_thread(_strays, core.path)
+    notes = (*(Finding(pack, f"{said}; {_BEFORE}") for pack, said in before), *strays)
     nowhere: tuple[Finding, ...] = ()
     if level is VerifyLevel.DIGESTS:  # 0.1 ms for each snapshot, as much as a catalogue takes for all of it
         nowhere = await asyncio.to_thread(_nowhere, core, snapshot, findings)

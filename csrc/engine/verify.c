@@ -26,6 +26,7 @@ typedef struct verify {
     lrb_verify_level level;
     bool mark;
     lrb_findings findings;
+    lrb_findings notes;        /* of packs that were entered as damaged before */
 
     pthread_mutex_t lock;      /* for all below */
     lrb_verify_phase phase;
@@ -171,16 +172,17 @@ static int still_there(verify *self, uint32_t position, bool *there, lrb_err *er
     return LRB_OK;
 }
 
-/* A pack that is already entered as damaged is no news: what it costs, the items' findings say. */
+/* A pack that is already entered as damaged is noted only: what it costs, the items' findings say. */
 static int report_pack(verify *self, const lrb_pack_check *check, pack_record *record, lrb_err *err) {
     lrb_finding finding;
-    if (record->known.status == LRB_PACK_DAMAGED || record->reported) return LRB_OK;
+    if (record->reported) return LRB_OK;
     record->reported = true;
-    record->rotten = !check->refused && !lrb_pack_check_is_newer(check);
+    bool known = record->known.status == LRB_PACK_DAMAGED;
+    record->rotten = !known && !check->refused && !lrb_pack_check_is_newer(check);
     snprintf(finding.object, sizeof finding.object, "packs/");
     lrb_hex(record->known.id.bytes, LRB_DIGEST_BYTES, finding.object + 6);
     lrb_pack_check_message(check, finding.message, sizeof finding.message);
-    return lrb_findings_add(&self->findings, finding.object, finding.message, err);
+    return lrb_findings_add(known ? &self->notes : &self->findings, finding.object, finding.message, err);
 }
 
 /* Under the lock. */
@@ -412,6 +414,7 @@ static void free_verify(lrb_job *job) {
     lrb_chain_free(self->chain);
     lrb_reach_free(self->reach);
     lrb_findings_clear(&self->findings);
+    lrb_findings_clear(&self->notes);
     pthread_mutex_destroy(&self->lock);
     lrb_free(self);
 }
@@ -432,6 +435,7 @@ int lrb_verify_new(lrb_repo *repo, const char *snapshot_id, lrb_verify_level lev
     self->phase = LRB_VERIFY_LOG;
     atomic_store_explicit(&self->job.counters.phase, LRB_VERIFY_LOG, memory_order_relaxed);
     lrb_findings_init(&self->findings);
+    lrb_findings_init(&self->notes);
     lrb_marks_init(&self->bad);
     lrb_marks_init(&self->newer);
     pthread_mutex_init(&self->lock, NULL);
@@ -445,6 +449,14 @@ size_t lrb_verify_finding_count(const lrb_job *job) {
 
 const lrb_finding *lrb_verify_finding_at(const lrb_job *job, size_t position) {
     return &((const verify *)job)->findings.list[position];
+}
+
+size_t lrb_verify_note_count(const lrb_job *job) {
+    return ((const verify *)job)->notes.count;
+}
+
+const lrb_finding *lrb_verify_note_at(const lrb_job *job, size_t position) {
+    return &((const verify *)job)->notes.list[position];
 }
 
 void lrb_verify_totals(const lrb_job *job, uint64_t *objects, uint64_t *chunks, uint64_t *bytes, uint64_t *findings) {

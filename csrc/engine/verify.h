@@ -37,6 +37,9 @@ int lrb_verify_new(lrb_repo *repo, const char *snapshot_id, lrb_verify_level lev
                    lrb_err *err);
 size_t lrb_verify_finding_count(const lrb_job *job);      /* at most LRB_VERIFY_MAX_FINDINGS */
 const lrb_finding *lrb_verify_finding_at(const lrb_job *job, size_t position);
+/* Packs that were entered as damaged before, and still are: no news, and what it costs the findings say. */
+size_t lrb_verify_note_count(const lrb_job *job);
+const lrb_finding *lrb_verify_note_at(const lrb_job *job, size_t position);
 /* *objects: log entries and packs looked at; *chunks: decoded; *bytes: read. */
 void lrb_verify_totals(const lrb_job *job, uint64_t *objects, uint64_t *chunks, uint64_t *bytes, uint64_t *findings);
 

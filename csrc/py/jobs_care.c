@@ -8,11 +8,12 @@
 
 /* ---- verify ---- */
 
-static PyObject *findings(const lrb_job *job) {
-    size_t count = lrb_verify_finding_count(job);
+typedef const lrb_finding *found_at(const lrb_job *job, size_t position);
+
+static PyObject *rows_of(const lrb_job *job, size_t count, found_at *at) {
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list && i < count; i++) {
-        const lrb_finding *finding = lrb_verify_finding_at(job, i);
+        const lrb_finding *finding = at(job, i);
         PyObject *row = Py_BuildValue("(NN)", lrb_py_text(finding->object), lrb_py_text(finding->message));
         if (!row || PyList_SetItem(list, (Py_ssize_t)i, row)) Py_CLEAR(list);
     }
@@ -23,8 +24,9 @@ static PyObject *convert_verified(const lrb_core *core, lrb_job *job, PyObject *
     (void)core, (void)handle;
     uint64_t objects, chunks, bytes, found;
     lrb_verify_totals(job, &objects, &chunks, &bytes, &found);
-    return Py_BuildValue("(NKKKK)", findings(job), (unsigned long long)found, (unsigned long long)objects,
-                         (unsigned long long)chunks, (unsigned long long)bytes);
+    return Py_BuildValue("(NKKKKN)", rows_of(job, lrb_verify_finding_count(job), lrb_verify_finding_at),
+                         (unsigned long long)found, (unsigned long long)objects, (unsigned long long)chunks,
+                         (unsigned long long)bytes, rows_of(job, lrb_verify_note_count(job), lrb_verify_note_at));
 }
 
 static PyObject *verify_job(PyObject *module, PyObject *args) {
@@ -128,7 +130,8 @@ static PyObject *needs_job(PyObject *module, PyObject *args) {
 PyDoc_STRVAR(
     verify_doc,
     "verify_job(repo, snapshot_id, level, mark, /)\n--\n\n"
-    "level 1 catalogue, 2 digests. Result: (list of (object, message), findings in all, objects, chunks, bytes).");
+    "level 1 catalogue, 2 digests. Result: (list of (object, message), findings in all, objects, chunks, bytes, list of\n"
+    "what was found before).");
 PyDoc_STRVAR(prune_doc,
              "prune_job(repo, *, wait_ns, dry_run=False, repack=True, dropped=())\n--\n\n"
              "A dry run takes the snapshots in dropped for dropped. Result: dict of what was done.");

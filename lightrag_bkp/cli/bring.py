@@ -151,7 +151,7 @@ def _damage(outcome: VerifyOutcome, what: str) -> list[str]:
 
 
 def _notes(outcome: VerifyOutcome) -> list[str]:
-    return [f"no damage, but strange: {shown(one.object)}: {one.message}" for one in outcome.notes]
+    return [f"no new damage: {shown(one.object)}: {one.message}" for one in outcome.notes]
 
 
 def _agreed(session: Session, backup_id: str, goal: str) -> bool:

@@ -30,8 +30,9 @@ class VerifyOutcome:
     """What a verification saw.
 
     Attributes:
-        level: how deep it went. findings: what is wrong; capped, `finding_count` is not. notes: what is strange and
-            does no harm, such as a file among the packs that is none.
+        level: how deep it went. findings: what is wrong; capped, `finding_count` is not. notes: what is no new
+            damage: a file among the packs that is none, a pack that was found damaged before. What snapshots lack by
+            that is among the findings.
         objects, chunks, bytes_read: how much was looked at; of a drill the items, and the bytes that came back.
         seconds: how long it took.
         verdict: of a drill, what the graph that came back is good for; None for a plain directory.

@@ -152,7 +152,7 @@ static inline bool spoil_chunk(shelf *s, uint32_t position, lrb_chunk_kind kind)
 
 typedef struct report {
     lrb_finding *findings;
-    size_t count;
+    size_t count, notes;
     uint64_t objects, chunks, bytes, total;
 } report;
 
@@ -166,6 +166,7 @@ static inline int run_verify(shelf *s, const char *id, lrb_verify_level level, b
     code = job->err.code;
     if (!code) {
         out->count = lrb_verify_finding_count(job);
+        out->notes = lrb_verify_note_count(job);
         out->findings = calloc(out->count + 1, sizeof *out->findings);
         for (size_t i = 0; i < out->count; i++) out->findings[i] = *lrb_verify_finding_at(job, i);
         lrb_verify_totals(job, &out->objects, &out->chunks, &out->bytes, &out->total);

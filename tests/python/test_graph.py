@@ -100,6 +100,8 @@ async def test_verify_finds_a_flipped_byte_and_the_next_snapshot_heals(
     healed = await graph.create_snapshot()
     await graph.restore_snapshot(healed.backup_id, tmp_path / "target")
     assert (tmp_path / "target" / DOC_STATUS).read_bytes() == (graph_dir / DOC_STATUS).read_bytes()
+    again = await graph.verify_snapshot()
+    assert again.ok and [note.object for note in again.notes] == [f"packs/{pack.name}"], "it is still there"
 
 
 async def test_one_line_is_logged_per_operation(
