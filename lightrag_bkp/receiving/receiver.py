@@ -15,6 +15,7 @@ from typing import Any
 from .. import __version__
 from ..errors import DamagedError, LightragBkpError, StorageError
 from . import shelf
+from .holdings import Head
 from .keys import BOOT_FILE, INSTANCE_FILE, KeyRing, ReceiveKey, now_us
 from .protocol import (
     BODY_BYTES,
@@ -28,13 +29,15 @@ from .protocol import (
 )
 from .quarantine import Part
 from .refusal import Refusal
-from .replica import MOST_RECEIPTS, Head, Replica
+from .replica import Replica
 from .replicas import DEFAULT_SILENT_S, Replicas, lag
 from .retention import Rules, thin
 from .room import Room
 
 DEFAULT_MIN_FREE_BYTES = 256 << 20
 THINNED_S = 3600.0
+_MOST_RECEIPTS = 1024
+"""In an answer."""
 logger = logging.getLogger("lightrag_bkp")
 _MOST_NUMBER = (1 << 64) - 1
 
@@ -127,7 +130,7 @@ class Receiver:
             "sha256": head.sha256.hex(),
             "receipts": [
                 {"number": one.number, "needs": one.needs, "received_us": one.received_us}
-                for one in receipts[-MOST_RECEIPTS:]
+                for one in receipts[-_MOST_RECEIPTS:]
             ],
             "packs": len(packs),
             "bytes": sum(packs.values()),
