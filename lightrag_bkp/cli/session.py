@@ -283,7 +283,9 @@ class Session:
         import gc
         import signal
 
-        gc.enable()
+        if not gc.isenabled():
+            gc.freeze()  # what the start made, which the first search would go through
+            gc.enable()
         caught: list[int] = []
 
         async def watched() -> T:
