@@ -203,6 +203,8 @@ int lrb_pack_check_step(lrb_pack_check *check, const lrb_job *job, lrb_worker *w
     return code;
 }
 
+uint64_t lrb_pack_check_left(const lrb_pack_check *check) { return check->known.size_bytes - check->hashed; }
+
 bool lrb_pack_check_is_newer(const lrb_pack_check *check) { return check->problem.code == LRB_E_UNSUPPORTED; }
 
 void lrb_pack_check_message(const lrb_pack_check *check, char *out, size_t room) {

@@ -36,6 +36,7 @@ int lrb_pack_check_new(lrb_repo *repo, uint32_t position, const lrb_state_pack *
 void lrb_pack_check_free(lrb_pack_check *check);
 /* Errors are the machine's; what is wrong with the pack is in the struct once *done. */
 int lrb_pack_check_step(lrb_pack_check *check, const lrb_job *job, lrb_worker *worker, bool *done, lrb_err *err);
+uint64_t lrb_pack_check_left(const lrb_pack_check *check); /* bytes of the file not read yet */
 /* Whether its only problem is that a newer version wrote it: its bytes have its name, and it is not damaged. */
 bool lrb_pack_check_is_newer(const lrb_pack_check *check);
 /* One sentence about a pack with a problem. */

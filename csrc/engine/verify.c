@@ -51,7 +51,10 @@ typedef struct verify {
     unsigned walks;            /* begun anew because the log had grown */
 } verify;
 
-enum { MAX_WALKS = 100 };
+enum {
+    MAX_WALKS = 100,
+    LAST_PACKS = 8 /* that are checked in step: more than there are threads, where there are few */
+};
 
 static const char *chosen(const verify *self) {
     return self->snapshot_id[0] ? self->snapshot_id : NULL;
@@ -202,9 +205,23 @@ static int note_pack(verify *self, const lrb_pack_check *check, bool there, lrb_
     return code || !there ? code : report_pack(self, check, record, err);
 }
 
-/* A check to work on, or *out NULL when all are begun and in other threads' hands, or done. Under the lock. */
+/* Takes the check out of those parked of which the most is left. NULL: none is parked. */
+static lrb_pack_check *take_longest(verify *self) {
+    uint32_t longest = 0;
+    if (!self->parked_count) return NULL;
+    for (uint32_t i = 1; i < self->parked_count; i++)
+        if (lrb_pack_check_left(self->parked[i]) > lrb_pack_check_left(self->parked[longest])) longest = i;
+    lrb_pack_check *taken = self->parked[longest];
+    self->parked[longest] = self->parked[--self->parked_count];
+    return taken;
+}
+
+/* A check to work on, or *out NULL when all are begun and in other threads' hands, or done. Packs are finished before others
+ * are begun, but for the last ones: those are begun at once and go on in step, so that no thread is left alone with one that
+ * it began as the others ended. Under the lock. */
 static int take_check(verify *self, lrb_pack_check **out, lrb_err *err) {
-    *out = self->parked_count ? self->parked[--self->parked_count] : NULL;
+    bool last = self->pack_count - self->next_pack <= LAST_PACKS;
+    *out = last ? NULL : take_longest(self);
     while (!*out && self->next_pack < self->pack_count) {
         uint32_t position = self->next_pack++;
         const pack_record *record = &self->packs[position];
@@ -212,6 +229,7 @@ static int take_check(verify *self, lrb_pack_check **out, lrb_err *err) {
         bool digests = self->level == LRB_VERIFY_DIGESTS || record->known.status == LRB_PACK_DAMAGED;
         return lrb_pack_check_new(self->repo, position, &record->known, digests, self->only, out, err);
     }
+    if (!*out) *out = take_longest(self);
     return LRB_OK;
 }
 

@@ -35,6 +35,41 @@ TEST(a_sound_repository_has_no_findings) {
     shelf_close(&s);
 }
 
+/* More of them than are checked in step at the end. */
+TEST(each_of_many_packs_is_checked_once) {
+    enum { PACKS = 11 };
+    shelf s;
+    lrb_err err;
+    report r;
+    char path[512];
+    uint64_t bytes = 0;
+    shelf_open(&s);
+    for (uint32_t i = 0; i < PACKS; i++) {
+        fixture_write(s.f.source, "file", (i + 1) * (100 << 10), i + 1);
+        shelf_backup(&s, NULL);
+    }
+    for (uint32_t i = 0; i < PACKS; i++) {
+        shelf_pack(&s, i, path);
+        bytes += file_size(path);
+    }
+    CHECK_OK(run_verify(&s, NULL, CATALOGUE, false, &r, &err));
+    uint64_t log_bytes = r.bytes;
+    report_free(&r);
+    CHECK_OK(run_verify(&s, NULL, DIGESTS, false, &r, &err));
+    CHECK(r.total == 0 && r.objects == PACKS + 1 + PACKS && r.bytes == log_bytes + bytes);
+    report_free(&r);
+    for (uint32_t i = 0; i < PACKS; i++) {
+        shelf_pack(&s, i, path);
+        flip_byte(path, file_size(path) / 2);
+        shelf_reopen(&s);
+        CHECK_OK(run_verify(&s, NULL, DIGESTS, false, &r, &err));
+        CHECK(report_find(&r, "packs/"));
+        report_free(&r);
+        flip_byte(path, file_size(path) / 2);
+    }
+    shelf_close(&s);
+}
+
 TEST(an_empty_repository_has_no_findings) {
     shelf s;
     shelf_open(&s);
@@ -342,6 +377,7 @@ TEST(running_out_of_memory_is_survived) {
 
 static void run_all(void) {
     RUN(a_sound_repository_has_no_findings);
+    RUN(each_of_many_packs_is_checked_once);
     RUN(an_empty_repository_has_no_findings);
     RUN(an_unknown_snapshot_is_an_error);
     RUN(every_flipped_byte_of_a_pack_is_found);
