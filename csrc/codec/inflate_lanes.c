@@ -62,7 +62,7 @@ static size_t rounds_left(const lrb_lane *lane) {
  * In a round a lane takes in bytes once and then SYMBOLS_A_ROUND codes, of together at most 55 bits. */
 LRB_BODY unsigned run_rounds(lrb_lane *const *lanes, const int count, size_t rounds) {
     uint64_t held[LRB_LANES], kept_held[LRB_LANES];
-    uint32_t bits[LRB_LANES], kept_bits[LRB_LANES], seen[LRB_LANES];
+    uint32_t bits[LRB_LANES], kept_bits[LRB_LANES], entry[LRB_LANES];
     const uint8_t *at[LRB_LANES];
     const uint16_t *table[LRB_LANES];
     uint8_t *out[LRB_LANES];
@@ -85,21 +85,19 @@ LRB_BODY unsigned run_rounds(lrb_lane *const *lanes, const int count, size_t rou
             bits[k] |= 56;
             kept_held[k] = held[k];
             kept_bits[k] = bits[k];
-            seen[k] = 0;
         }
 #pragma GCC unroll 5
         for (int n = 0; n < SYMBOLS_A_ROUND; n++) {
 #pragma GCC unroll 4
             for (int k = 0; k < count; k++) {
-                uint32_t entry = table[k][held[k] & MASK];
-                out[k][done + n] = (uint8_t)(entry >> 8);
-                held[k] >>= entry & 0x3F;
-                bits[k] -= entry;
-                seen[k] |= entry;
+                entry[k] = table[k][held[k] & MASK];
+                out[k][done + n] = (uint8_t)(entry[k] >> 8);
+                held[k] >>= entry[k] & 0x3F;
+                bits[k] -= entry[k];
             }
         }
 #pragma GCC unroll 4
-        for (int k = 0; k < count; k++) met |= (seen[k] & LRB_SPECIAL) << k;
+        for (int k = 0; k < count; k++) met |= (entry[k] & LRB_SPECIAL) << k;
     }
     met /= LRB_SPECIAL;
 #pragma GCC unroll 4

@@ -33,7 +33,7 @@ typedef struct lrb_huffman {
 } lrb_huffman;
 
 /* What the next LRB_TABLE_BITS bits say: a literal, in the high byte, and in the low 6 bits the length of its code; or
- * LRB_SPECIAL, that the code has to be read. */
+ * LRB_SPECIAL, that the code has to be read. Its length is 0: who takes it stays where it is, and meets it again. */
 enum { LRB_SPECIAL = 0x40 };
 
 typedef struct lrb_bits {
