@@ -126,8 +126,9 @@ torture: $(VENV)/.built ## processes killed, stopped and lied to while they do e
 	@PYTHONPATH=tests:tests/compat $(PY) -m torture --minutes $(or $(MINUTES),5) $(addprefix --seed ,$(SEED)) --work $(BUILD)/torture
 
 AARCH64_TESTS := test_f16 test_ordered test_float_env test_base64 test_inflate test_canonical test_corrections test_radix \
-	test_distances test_residual test_planes test_vectors test_digest
-test-aarch64: ## the codec's C tests built for aarch64, under qemu-user: the stored bytes are the same
+	test_distances test_residual test_planes test_vectors test_digest test_fingerprint test_chunker test_vdb test_vdb_group \
+	test_vdb_parts test_records test_cut test_recipe test_vector_items test_intake test_rewritten
+test-aarch64: ## C tests of what decides the stored bytes, built for aarch64, under qemu-user: they are the same
 	@scripts/test-aarch64 $(BUILD)/aarch64 $(AARCH64_TESTS)
 
 COVERING := $(addprefix $(BUILD)/cov/,$(C_TESTS) $(REPLAYS) test_refusals test_between)
