@@ -41,8 +41,8 @@ def write(file: str, line: str, place: str) -> None:
 
 
 def is_temporary(place: str) -> bool:
-    """What goes away by itself, and there is much of it: nothing is written about it."""
-    import tempfile  # slow to import, and seldom needed
-
-    temporary = os.path.realpath(tempfile.gettempdir())
+    """What goes away by itself, and there is much of it: nothing is written about it. Asks the environment alone:
+    `tempfile` tries to write, and raises where that is not allowed anywhere.
+    """
+    temporary = os.path.realpath(os.environ.get("TMPDIR") or "/tmp")
     return os.path.commonpath((place, temporary)) == temporary

@@ -33,8 +33,12 @@ def require(storage_path: str, part: str = GRAPHS) -> None:
         StorageError: something was there, and its device is not.
     """
     place = os.path.realpath(os.path.join(storage_path, part))
-    if _has_something(place):
-        _remember(place)
+    try:
+        device = _device_of_something(place)
+    except OSError:
+        return  # whoever opens it says why; nothing is learnt of where it lies
+    if device is not None:
+        _remember(place, device)
         return
     known = _remembered(place)
     if known is None or known == _device(place):
@@ -50,30 +54,36 @@ def require(storage_path: str, part: str = GRAPHS) -> None:
     )
 
 
-def _has_something(place: str) -> bool:
-    """True also where that cannot be told: whoever opens it says why."""
+def _device_of_something(place: str) -> str | None:
+    """The device of a directory that has something in it; None: nothing is there.
+
+    Raises:
+        OSError: that cannot be told.
+    """
     try:
-        with os.scandir(place) as entries:
-            return next(entries, None) is not None
+        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
+        return None
+    try:
+        with os.scandir(fd) as entries:
+            return None if next(entries, None) is None else str(os.fstat(fd).st_dev)
+    finally:
+        os.close(fd)
 
 
 def _device(place: str) -> str:
-    """Of the place, or of where it would be made."""
+    """Of a place without anything in it, or of where it would be made."""
     while not os.path.exists(place):
         place = os.path.dirname(place)
     return str(os.stat(place).st_dev)
 
 
-def _remember(place: str) -> None:
+def _remember(place: str, device: str) -> None:
     """Also when the device has another number than before: after a restart of the machine it may."""
     if place in _seen:
         return
     _seen.add(place)
-    file, device = file_of(place), _device(place)
+    file = file_of(place)
     if read(file) == device or is_temporary(place):
         return
     try:

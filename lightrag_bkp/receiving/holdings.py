@@ -213,8 +213,10 @@ def head_of(frame: frames.EntryFrame) -> Head:
 
 
 def _files(directory: str, shape: "re.Pattern[str]") -> dict[str, int]:
+    """Names and sizes; of what is removed meanwhile nothing, and of all else everything."""
     try:
-        with os.scandir(directory) as entries:
-            return {one.name: one.stat(follow_symlinks=False).st_size for one in entries if shape.fullmatch(one.name)}
+        names = [name for name in os.listdir(directory) if shape.fullmatch(name)]
     except FileNotFoundError:
         return {}
+    sizes = ((name, shelf.size_of(os.path.join(directory, name))) for name in names)
+    return {name: size for name, size in sizes if size is not None}

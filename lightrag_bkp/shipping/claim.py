@@ -18,7 +18,9 @@ _NAME_BYTES = 1024
 
 @contextmanager
 def claimed(storage_path: str, graph_id: str, target_id: str) -> Iterator[str | None]:
-    """Claims it until the block ends. Yields who has it instead; None: nobody, or nothing can be written there."""
+    """Claims it until the block ends. Yields who has it instead; None: nobody, or nothing can be written or locked
+    there.
+    """
     try:
         fd = _opened(storage_path, graph_id, target_id)
     except OSError:
@@ -29,7 +31,8 @@ def claimed(storage_path: str, graph_id: str, target_id: str) -> Iterator[str | 
         yield None if is_ours else _owner(fd)
     finally:
         if is_ours:
-            fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor, too
+            with suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor, too
         os.close(fd)
 
 
@@ -42,10 +45,13 @@ def _opened(storage_path: str, graph_id: str, target_id: str) -> int:
 
 
 def _locked(fd: int) -> bool:
+    """Also where the file system has no locks: nobody would ever be seen to let go there."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:
+        return True
     with suppress(OSError):  # a full disk takes no name, and has a lock all the same
         os.ftruncate(fd, os.pwrite(fd, processes.name().encode(), 0))
     return True

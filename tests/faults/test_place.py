@@ -90,6 +90,18 @@ def test_a_storage_without_locks_works(tmp_path: Path, source: Path, trouble: Tr
     assert contents(tmp_path / "target") == contents(source)
 
 
+CLAIM = """
+from lightrag_bkp.shipping.claim import claimed
+with claimed(sys.argv[1], "g", "t") as other:
+    assert other is None, other
+"""
+
+
+@pytest.mark.parametrize("refused", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF])
+def test_a_storage_without_locks_keeps_nobody_from_sending(tmp_path: Path, trouble: Trouble, refused: int) -> None:
+    trouble.run(CLAIM, tmp_path, root=tmp_path, at="lock::0", do=f"refuse={refused}", always=1)
+
+
 # ---- a small disk ----
 
 FILLED = """

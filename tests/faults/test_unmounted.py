@@ -31,6 +31,8 @@ def run(*words):
 def mount():
     run("mount", "--bind", kept, disk)
 
+LOOK = "import sys; from lightrag_bkp import presence; presence.require(sys.argv[1])"
+
 def unmount():
     run("umount", "--lazy", disk)
 
@@ -101,6 +103,42 @@ cli(*take)
 @BELOW
 def test_the_next_command_begins_nothing_below_the_mount_point(tmp_path: Path, below: str) -> None:
     script_in_a_namespace(COMMANDS, tmp_path, below)
+
+
+LOOKS = """
+from lightrag_bkp import presence
+
+def look(*unprivileged):
+    run(*unprivileged, sys.executable, "-c", LOOK, storage)
+
+(storage / "graphs" / "notes").mkdir(parents=True)
+look()
+# As of a file server that answers no more: neither what is there can be read, nor which device it is on.
+root.chmod(0)
+look("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+root.chmod(0o755)
+unmount()
+fails(presence.require, str(storage))
+"""
+
+
+@BELOW
+def test_nothing_is_learnt_from_a_place_that_cannot_be_read(tmp_path: Path, below: str) -> None:
+    script_in_a_namespace(LOOKS, tmp_path, below)
+
+
+WRITES_NOTHING = """
+import resource
+BackupManager(storage).register_graph("notes", source).create_snapshot()
+os.environ["XDG_STATE_HOME"] = str(root / "another")
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+run(sys.executable, "-c", LOOK, storage)
+"""
+
+
+def test_where_nothing_can_be_written_what_is_there_is_found(tmp_path: Path) -> None:
+    """Not even a file in a directory for temporary ones, which is looked for to leave out what lies there."""
+    script_in_a_namespace(WRITES_NOTHING, tmp_path, "storage")
 
 
 # ---- one process, for days ----

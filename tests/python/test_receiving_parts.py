@@ -2,6 +2,8 @@
 
 import hashlib
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -15,6 +17,7 @@ from support.receiving import opened
 from lightrag_bkp.receiving import frames
 from lightrag_bkp.receiving.app import ReceiveApplication
 from lightrag_bkp.receiving.here import open_receiver
+from lightrag_bkp.receiving.holdings import Holdings
 from lightrag_bkp.receiving.protocol import BASE_PATH
 from lightrag_bkp.receiving.serve import is_loopback, listening_on, parse_listen
 from lightrag_bkp.sync import BackupManager
@@ -98,3 +101,30 @@ def test_no_answer_waits_for_its_beginning_to_be_acknowledged(host: str) -> None
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+COME_AND_GO = """
+import os, sys
+while True:
+    for name in sys.argv[1:]:
+        os.close(os.open(name, os.O_CREAT))
+    for name in sys.argv[1:]:
+        os.unlink(name)
+"""
+
+
+def test_what_is_removed_while_a_replica_is_listed_hides_nothing_else(tmp_path: Path) -> None:
+    """A verification would look at no pack and say that all is well."""
+    packs = tmp_path / "packs"
+    packs.mkdir()
+    kept, passing = ([hashlib.sha256(b"%s%d" % (of, i)).hexdigest() for i in range(64)] for of in (b"kept", b"gone"))
+    for name in kept:
+        (packs / name).touch()
+    listed = Holdings(str(tmp_path), "alpha")
+    with subprocess.Popen([sys.executable, "-c", COME_AND_GO, *passing], cwd=packs) as busy:
+        try:
+            while not set(passing) & set(listed.packs()):
+                assert busy.poll() is None
+            assert all(set(kept) <= set(listed.packs()) for _ in range(300))
+        finally:
+            busy.kill()

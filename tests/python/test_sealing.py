@@ -405,7 +405,7 @@ def test_slots_that_are_put_there_keep_out_nobody_who_was_there_before(
     """More of them than anybody tries, each asking for half the work of the true one: it is known by its digest."""
     storage, state = tmp_path / "storage", tmp_path / "state"
     monkeypatch.setenv("XDG_STATE_HOME", str(state))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "elsewhere"))
     with sync.BackupManager(storage, passphrase="p") as manager:
         manager.register_graph("g", folder).create_snapshot()
         (slot,) = manager.list_key_slots()
