@@ -5,7 +5,10 @@ what they spare, and nothing else.
 """
 
 import binascii
+import logging
 import os
+
+logger = logging.getLogger("lightrag_bkp")
 
 
 def file_of(place: str, suffix: str = "") -> str:
@@ -18,31 +21,36 @@ def file_of(place: str, suffix: str = "") -> str:
     return os.path.join(home if os.path.isabs(home) else os.devnull, "lightrag-bkp", os.fsdecode(name) + suffix)
 
 
-def read(file: str) -> str | None:
-    """The file's first line; None: there is no such file, or nothing in it."""
+def recall(place: str, suffix: str = "") -> str | None:
+    """What was remembered of a place; None: nothing."""
     try:
-        with open(file, "rb") as lines:
+        with open(file_of(place, suffix), "rb") as lines:
             return lines.readline().decode("ascii", "replace").strip() or None
     except OSError:
         return None
 
 
-def write(file: str, line: str, place: str) -> None:
-    """Writes the line, and the place behind it for who looks; whole or not at all.
+def remember(place: str, line: str, suffix: str = "") -> bool:
+    """Writes a line about a place into its file, whole or not at all; False: it cannot be written, as the log says.
 
-    Raises:
-        OSError: it cannot be written.
+    Nothing is written about what goes away by itself, and there is much of it: what lies among temporary files.
     """
-    os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
+    if recall(place, suffix) == line or _is_temporary(place):
+        return True
+    file = file_of(place, suffix)
     written = f"{file}.{os.getpid()}"
-    with open(written, "wb") as lines:
-        lines.write(os.fsencode(f"{line}\n{place}\n"))
-    os.replace(written, file)
+    try:
+        os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
+        with open(written, "wb") as lines:
+            lines.write(os.fsencode(f"{line}\n{place}\n"))  # the place for who looks
+        os.replace(written, file)
+    except OSError as error:
+        logger.info("event=place_not_remembered path=%r file=%r error=%s", place, file, error)
+        return False
+    return True
 
 
-def is_temporary(place: str) -> bool:
-    """What goes away by itself, and there is much of it: nothing is written about it. Asks the environment alone:
-    `tempfile` tries to write, and raises where that is not allowed anywhere.
-    """
+def _is_temporary(place: str) -> bool:
+    """Asks the environment alone: `tempfile` tries to write, and raises where that is not allowed anywhere."""
     temporary = os.path.realpath(os.environ.get("TMPDIR") or "/tmp")
     return os.path.commonpath((place, temporary)) == temporary

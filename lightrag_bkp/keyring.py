@@ -14,6 +14,8 @@ from .models import KeySlot, moment
 logger = logging.getLogger("lightrag_bkp")
 
 _KINDS = {1: "passphrase", 2: "key file"}
+_SLOT = ".slot"
+"""Which slot opened is remembered on this host: whoever puts others there then keeps it waiting for nothing."""
 
 
 class Keyring:
@@ -129,23 +131,13 @@ class Keyring:
                 " path and is passed over: somebody has written there; remove the file"
             )
             logger.warning("event=key_object_forged concern=%r", self.forgery)
-        self._remember(key)
+        if key.slot_digest is not None:
+            host_state.remember(self._path(), key.slot_digest.hex(), _SLOT)
         return key
-
-    def _remember(self, key: _bridge.Key) -> None:
-        """Which slot opened, on this host: whoever puts others there then keeps it waiting for nothing."""
-        place = self._path()
-        file = host_state.file_of(place, ".slot")
-        if key.slot_digest is None or host_state.read(file) == key.slot_digest.hex() or host_state.is_temporary(place):
-            return
-        try:
-            host_state.write(file, key.slot_digest.hex(), place)
-        except OSError as error:
-            logger.info("event=slot_not_remembered path=%r file=%r error=%s", place, file, error)
 
     def _opened_before(self) -> bytes | None:
         try:
-            digest = bytes.fromhex(host_state.read(host_state.file_of(self._path(), ".slot")) or "")
+            digest = bytes.fromhex(host_state.recall(self._path(), _SLOT) or "")
         except ValueError:
             return None
         return digest if len(digest) == 32 else None

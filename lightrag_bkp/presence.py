@@ -7,13 +7,10 @@ Without anything in it, and on another device, it is not there. One that was emp
 is a new one; so is one of which nothing is remembered.
 """
 
-import logging
 import os
 
 from .errors import StorageError
-from .host_state import file_of, is_temporary, read, write
-
-logger = logging.getLogger("lightrag_bkp")
+from .host_state import file_of, recall, remember
 
 GRAPHS, REPLICAS = "graphs", "replicas"
 _KEPT = {GRAPHS: "snapshots", REPLICAS: "replicas"}
@@ -83,18 +80,12 @@ def _remember(place: str, device: str) -> None:
     if place in _seen:
         return
     _seen.add(place)
-    file = file_of(place)
-    if read(file) == device or is_temporary(place):
-        return
-    try:
-        write(file, device, place)
-    except OSError as error:
+    if not remember(place, device):
         _unwritten[place] = device
-        logger.info("event=storage_not_remembered path=%r file=%r error=%s", place, file, error)
 
 
 def _remembered(place: str) -> str | None:
-    known = read(file_of(place)) or _unwritten.get(place)
+    known = recall(place) or _unwritten.get(place)
     if known is None:
         _seen.discard(place)  # once there is something again, it is remembered anew
     return known

@@ -24,10 +24,17 @@ def is_gone(name: str) -> bool | None:
     return True  # this host was started anew since
 
 
+def boot() -> str:
+    """Which start of this host it is; "" where a sandbox does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
 def _place() -> str:
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        boot = file.read().strip()
-    return f"{os.uname().nodename}/{boot}/{os.readlink('/proc/self/ns/pid')}"
+    return f"{os.uname().nodename}/{boot()}/{os.readlink('/proc/self/ns/pid')}"
 
 
 def _parts(place: str) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import __version__
+from .. import __version__, processes
 from ..errors import DamagedError, LightragBkpError, StorageError
 from . import shelf
 from .holdings import Head
@@ -312,7 +312,7 @@ def _instance_id(root: str) -> str:
 def _forget_what_a_restart_may_have_torn(receiver: Receiver) -> None:
     """After a power cut the length of a file may be more than was written of it."""
     path = os.path.join(receiver.root, BOOT_FILE)
-    boot = shelf.read("/proc/sys/kernel/random/boot_id") or b""
+    boot = processes.boot().encode()
     if shelf.read(path) == boot:
         return
     for _, replica in receiver.replicas.all():
