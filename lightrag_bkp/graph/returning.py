@@ -3,12 +3,12 @@
 import asyncio
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from .. import arguments
 from ..errors import InvalidInputError, NotFoundError, refusals_named
 from ..models import BackupSnapshot, ProgressCallback, RestoreOutcome
 from ..restoring import staging
+from ..restoring.request import Request
 from ..restoring.target import refuse_blocked
 from .known import KnownGraph, root_of
 
@@ -61,7 +61,7 @@ class Returning(KnownGraph):
         arguments.check_progress(progress)
         only = arguments.check_items(items)
         snapshot = await self._require(snapshot_id)
-        return await self._bring(
+        request = Request(
             snapshot,
             target_dir,
             items=only,
@@ -71,7 +71,10 @@ class Returning(KnownGraph):
             replace=replace,
             allow_unusable=allow_unusable,
             progress=progress,
+            rag=self.rag,
+            server_url=self.server_url,
         )
+        return await self._bring(request)
 
     async def restore_snapshot(self, snapshot_id: str, target_dir: str | os.PathLike[str]) -> bool:
         """As `restore`: returns True, or raises what `restore` raises."""
@@ -121,7 +124,7 @@ class Returning(KnownGraph):
         only = arguments.check_items(items)
         snapshot = await self._require(snapshot_id)
         home = await self._home(snapshot)
-        return await self._bring(
+        request = Request(
             snapshot,
             home,
             items=only,
@@ -132,14 +135,15 @@ class Returning(KnownGraph):
             replace=replace,
             allow_unusable=allow_unusable,
             progress=progress,
+            rag=self.rag,
+            server_url=self.server_url,
         )
+        return await self._bring(request)
 
-    async def _bring(self, snapshot: BackupSnapshot, target_dir: str, **how: Any) -> RestoreOutcome:
-        """Restores; `how` is the rest of a `restore.Request`, but for what the graph knows itself."""
+    async def _bring(self, request: Request) -> RestoreOutcome:
         from ..restoring import restore
 
-        request = restore.Request(snapshot, target_dir, rag=self.rag, server_url=self.server_url, **how)
-        with refusals_named(target_dir, "restore"):
+        with refusals_named(request.target_dir, "restore"):
             return await restore.restore(self._repository, request)
 
     async def _home(self, snapshot: BackupSnapshot) -> str:

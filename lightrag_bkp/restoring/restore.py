@@ -24,11 +24,9 @@ from ..errors import (
     RefusedError,
 )
 from ..models import (
-    BackupSnapshot,
     Consistency,
     ItemType,
     Listing,
-    ProgressCallback,
     RestoreAction,
     RestoredItem,
     RestoreOutcome,
@@ -38,6 +36,7 @@ from ..repository import GraphRepository
 from ..sources import files, serving, trees
 from ..verdicts import Verdict
 from .handover import Done, Handover, hand_over
+from .request import Request
 from .safety import keep_present
 from .staging import (
     CREATE,
@@ -64,28 +63,6 @@ logger = logging.getLogger("lightrag_bkp")
 
 _ACTIONS = {CREATE: RestoreAction.CREATE, REPLACE: RestoreAction.REPLACE, SAME: RestoreAction.SAME}
 _TYPES = {FILE: ItemType.FILE, DIRECTORY: ItemType.DIRECTORY, SYMLINK: ItemType.SYMLINK}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to restore, where to and how; see `GraphBackup.restore`.
-
-    `rag` is the graph's running LightRAG, or None; `server_url` that of another process which may have it open;
-    `keep_uploads`: other uploads of the same name stay; `allow_unusable`: an unusable graph may replace what is there.
-    """
-
-    snapshot: BackupSnapshot
-    target_dir: str | os.PathLike[str]
-    items: Sequence[str] | None = None
-    dry_run: bool = False
-    workspace: str | None = None
-    input_dir: str | None = None
-    replace: bool = False
-    keep_uploads: bool = False
-    allow_unusable: bool = False
-    progress: ProgressCallback | None = None
-    rag: Any = None
-    server_url: str | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..sources import files
 from ..sources.trees import is_inside
 from ..verdicts import Verdict
 from . import restore
+from .request import Request
 from .target import layout_of
 
 _ANOTHER = f"name another one, scratch_dir of [recovery] in lightrag-bkp.toml or {RECOVERY_VARIABLES['scratch_dir']}"
@@ -56,11 +57,11 @@ async def bring_back(
         What `restore.restore` raises: then it did not come back. StorageError: no scratch directory can be made.
     """
     async with _scratch(scratch_dir) as place:
-        request = restore.Request(snapshot, place, allow_unusable=True, progress=progress)
+        request = Request(snapshot, str(place), allow_unusable=True, progress=progress)
         started = time.monotonic()
         restored = await restore.restore(repository, request)
         restored_s, started = time.monotonic() - started, time.monotonic()
-        again = await restore.restore(repository, restore.Request(snapshot, place, dry_run=True))
+        again = await restore.restore(repository, Request(snapshot, str(place), dry_run=True))
         problems = [f"{one.name} is not what was restored" for one in again.changed]
         verdict = await _judge(place, await asyncio.to_thread(lambda: snapshot.facts), problems)
         judged_s = time.monotonic() - started

@@ -12,7 +12,8 @@ from ..errors import NotFoundError
 from ..models import BackupSnapshot, RestoreOutcome
 from ..repository import GraphRepository
 from .handover import take_away
-from .restore import Request, finish, restore, works_at
+from .request import Request
+from .restore import finish, restore, works_at
 from .staging import Staging
 
 
