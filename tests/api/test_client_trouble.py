@@ -1,17 +1,14 @@
 """A server that is away, is another one than was meant, or means harm: one sentence, and the key stays here."""
 
 import asyncio
-import json
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.answering import Answer, Asked, answer, answering
 from support.authority import Authority
 from support.program import Program
 
@@ -20,48 +17,7 @@ from lightrag_bkp.client.connection import PREFIX, Connection
 from lightrag_bkp.errors import LightragBkpError, OperationCancelled, ServerError
 
 KEY = "a-key-nobody-may-read"
-Serve = Callable[[str, str, dict[str, str]], tuple[int, bytes, dict[str, str]] | None]
-"""What is answered to method, path below the prefix, and headers; None: the connection is closed."""
 GRAPHS = {"graphs": [], "next": None}
-
-
-def answer(document: object, status: int = 200, **headers: str) -> tuple[int, bytes, dict[str, str]]:
-    return status, document if isinstance(document, bytes) else json.dumps(document).encode(), headers
-
-
-@contextmanager
-def answering(serve: Serve, context: ssl.SSLContext | None = None) -> Iterator[str]:
-    """The address of something that answers like this."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_any(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            said = serve(self.command, self.path.removeprefix(PREFIX), dict(self.headers))
-            if said is None:
-                self.close_connection = True
-                return
-            status, body, headers = said
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_PUT = do_DELETE = handle_any
-
-        def log_message(self, format: str, *args: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http{'s' if context else ''}://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture
@@ -82,48 +38,38 @@ def sentence(program: Program, url: str, *words: str, code: int = 1) -> str:
 
 
 def test_a_server_without_our_routes(there: Program) -> None:
-    with answering(lambda *_: answer({"detail": "Not Found"}, 404)) as url:
+    with answering(answer({"detail": "Not Found"}, 404)) as url:
         assert "has no routes of lightrag-bkp: start it with lightrag-bkp-server" in sentence(there, url)
 
 
 @pytest.mark.parametrize(("status", "detail"), [(403, "API Key required"), (401, "Invalid token. Please login again.")])
 def test_a_key_that_is_not_the_servers(there: Program, status: int, detail: str) -> None:
-    with answering(lambda *_: answer({"detail": detail}, status)) as url:
+    with answering(answer({"detail": detail}, status)) as url:
         said = sentence(there, url)
     assert said.startswith(f"{url} refuses: {detail}; set LIGHTRAG_API_KEY to the server's key")
 
 
 def test_the_key_comes_from_a_file_and_never_from_an_argument(there: Program) -> None:
-    seen: list[str | None] = []
-
-    def serve(method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
-        seen.append(headers.get("X-API-Key"))
-        return answer(GRAPHS)
-
+    seen: list[Asked] = []
     (there.directory / "key").write_text(f"{KEY}\n")
     there.environ["LIGHTRAG_API_KEY"] = "another-key"
-    with answering(serve) as url:
+    with answering(answer(GRAPHS), seen=seen) as url:
         words = ("list", "--server", url, "--server-key-file", "key", "-v")
         ran = there.bare(*words)
-        assert ran.out == "no snapshots\n" and KEY not in ran.err and seen == [KEY]
+        assert ran.out == "no snapshots\n" and KEY not in ran.err
         (there.directory / "key").write_text("line\nbreak\n")
         assert "cannot be sent" in there.bare(*words, code=2).err
         assert "No such file" in there.bare(*words[:4], "none", code=2).err
-    assert seen == [KEY]
+    assert [asked.headers["X-API-Key"] for asked in seen] == [KEY]
 
 
 @pytest.mark.parametrize("pasted", ["", "/", PREFIX, f"{PREFIX}/", f"/proxied{PREFIX}"])
 def test_the_path_of_the_routes_may_be_part_of_the_address(there: Program, pasted: str) -> None:
-    seen: list[str] = []
-
-    def serve(method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
-        seen.append(path)
-        return answer(GRAPHS)
-
-    with answering(serve) as url:
+    seen: list[Asked] = []
+    with answering(answer(GRAPHS), seen=seen) as url:
         assert there.bare("--server", url + pasted, "list").out == "no snapshots\n"
     prefix = pasted.removesuffix("/").removesuffix(PREFIX)
-    assert seen[0].startswith(f"{prefix}{PREFIX}/backup/graphs".removeprefix(PREFIX))
+    assert seen[0].path.startswith(f"{prefix}{PREFIX}/backup/graphs")
 
 
 def test_nobody_is_there(there: Program) -> None:
@@ -186,34 +132,29 @@ for _ in range(90):
     ids=["html", "nothing", "deep", "nested", "number", "text", "member"],
 )
 def test_an_answer_of_another_shape(there: Program, body: object, said: str) -> None:
-    with answering(lambda *_: answer(body)) as url:
+    with answering(answer(body)) as url:
         found = sentence(there, url)
     assert f"{url} answers something else than a lightrag-bkp of this version: {said};" in found
 
 
 def test_an_answer_without_an_end_is_cut_off(there: Program) -> None:
     body = b'{"graphs": "' + b"x" * (65 << 20) + b'"}'
-    with answering(lambda *_: answer(body)) as url:
+    with answering(answer(body)) as url:
         assert "answers something else" in sentence(there, url)
 
 
 def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else(there: Program) -> None:
-    seen: list[str] = []
-
-    def elsewhere(method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
-        seen.append(path)
-        return answer(GRAPHS)
-
-    with answering(elsewhere) as other:
+    seen: list[Asked] = []
+    with answering(answer(GRAPHS), seen=seen) as other:
         there.environ |= {"http_proxy": other, "https_proxy": other}
-        with answering(lambda *_: answer({}, 307, Location=f"{other}/")) as url:
+        with answering(answer({}, 307, Location=f"{other}/")) as url:
             assert "nothing is followed" in sentence(there, url)
     assert seen == []
 
 
 def test_a_key_that_is_said_back_is_not_shown(there: Program) -> None:
     problem = {"code": "BUSY", "detail": f"the key {KEY} is busy\x1b[2J", "target": KEY}
-    with answering(lambda *_: answer(problem, 409)) as url:
+    with answering(answer(problem, 409)) as url:
         found = sentence(there, url, code=4)
     assert "the key [key] is busy\\x1b[2J" in found
 
@@ -232,23 +173,23 @@ async def test_what_gets_lost_is_asked_again_and_done_once() -> None:
     keys: list[str] = []
     looks: list[str] = []
 
-    def serve(method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]] | None:
-        if method == "POST":
-            keys.append(headers["Idempotency-Key"])
+    def serve(asked: Asked) -> Answer | None:
+        if asked.method == "POST":
+            keys.append(asked.headers["Idempotency-Key"])
             return None if len(keys) == 1 else answer(SNAPSHOT, 202)
-        looks.append(path)
+        looks.append(asked.path)
         if len(looks) < 6:
             return None if len(looks) % 2 else answer({"detail": "Bad Gateway"}, 502)
         return answer(SNAPSHOT | {"state": "succeeded", "result": {"done": True}})
 
     with answering(serve) as url:
         assert await work(url) == {"done": True}
-    assert len(keys) == 2 and len(set(keys)) == 1 and set(looks) == {f"/operations/{'0' * 32}"}
+    assert len(keys) == 2 and len(set(keys)) == 1 and set(looks) == {f"{PREFIX}/operations/{'0' * 32}"}
 
 
 async def test_a_server_that_stays_away_is_named_with_the_operation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "PATIENCE_S", 0.3)
-    away = answering(lambda method, *_: answer(SNAPSHOT, 202) if method == "POST" else None)
+    away = answering(lambda asked: answer(SNAPSHOT, 202) if asked.method == "POST" else None)
     with away as url, pytest.raises(ServerError) as lost:
         await work(url)
     wanted = f"operation {'0' * 32} may go on there: GET {url}{PREFIX}/operations/{'0' * 32} says what became of it"
@@ -267,7 +208,7 @@ async def test_a_server_that_stays_away_is_named_with_the_operation(monkeypatch:
     ],
 )
 async def test_how_work_ends(operation: dict[str, object], kind: str, said: str) -> None:
-    there = answering(lambda *_: answer(SNAPSHOT | operation, 202))
+    there = answering(answer(SNAPSHOT | operation, 202))
     with there as url, pytest.raises(LightragBkpError, match=said) as ended:
         await work(url)
     assert type(ended.value).__name__ == kind
@@ -276,10 +217,12 @@ async def test_how_work_ends(operation: dict[str, object], kind: str, said: str)
 async def test_work_is_cancelled_with_whoever_waits_for_it() -> None:
     ended = threading.Event()
 
-    def serve(method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
-        if method == "DELETE":
+    def serve(asked: Asked) -> Answer:
+        if asked.method == "DELETE":
             ended.set()
-        return answer(SNAPSHOT | ({"state": "cancelled"} if ended.is_set() else {}), 202 if method != "GET" else 200)
+        return answer(
+            SNAPSHOT | ({"state": "cancelled"} if ended.is_set() else {}), 202 if asked.method != "GET" else 200
+        )
 
     with answering(serve) as url:
         waiting = asyncio.create_task(work(url))

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import json
 import os
 import shutil
 import socket
@@ -10,12 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import check, graphs, pins, server
+from support.answering import Answer, Asked, answer, answering
 from support.beside import beside
 
 from lightrag_bkp import validation
@@ -173,36 +172,13 @@ async def test_a_server_that_is_not_there_is_an_error_not_a_lower_rung(graph_dir
 
 @pytest.mark.parametrize("key", ["key\n", "two\nlines", "schl\u00fcssel", "\x00"])
 async def test_a_key_that_cannot_be_sent_is_named(graph_dir: Path, key: str) -> None:
-    with answering(200) as (url, seen), pytest.raises(ConfigurationError, match="LIGHTRAG_API_KEY holds a line break"):
+    seen: list[Asked] = []
+    with (
+        answering(answer(b""), seen=seen) as url,
+        pytest.raises(ConfigurationError, match="LIGHTRAG_API_KEY holds a line break"),
+    ):
         await cut(graph_dir, server_url=url, api_key=key)
     assert seen == []
-
-
-@contextmanager
-def answering(code: int, body: bytes = b"", **headers: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Something that is no LightRAG: one answer for every path. Yields its address and the headers it is sent."""
-    seen: list[dict[str, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            seen.append(dict(self.headers))
-            self.send_response(code)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            """Keeps quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as service:
-        thread = threading.Thread(target=service.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{service.server_port}", seen
-        finally:
-            service.shutdown()
-            thread.join()
 
 
 async def test_a_server_that_is_always_busy_leaves_what_fits_together(graph_dir: Path) -> None:
@@ -213,7 +189,7 @@ async def test_a_server_that_is_always_busy_leaves_what_fits_together(graph_dir:
         return outside.Judgement(found.verdict, "" if found.usable else found.said, {"judged": True})
 
     busy = b'{"busy": true, "job_name": "indexing", "docs": 9, "cur_batch": 2, "core_version": "1.5.7"}'
-    with answering(200, busy) as (url, _):
+    with answering(answer(busy)) as url:
         taken = await cut(graph_dir, server_url=url, judge=judge)
         assert (taken.consistency, taken.verdict) == ("validated", "usable")
         assert taken.facts == {"server_unverified": True, "lightrag_version": "1.5.7", "judged": True}
@@ -249,7 +225,7 @@ async def test_a_server_that_is_always_busy_leaves_what_fits_together(graph_dir:
     ],
 )
 async def test_answers_that_are_not_lightrags_are_errors(graph_dir: Path, code: int, body: bytes, message: str) -> None:
-    with answering(code, body) as (url, _), pytest.raises(ServerError, match=message):
+    with answering(answer(body, code)) as url, pytest.raises(ServerError, match=message):
         await cut(graph_dir, server_url=url)
 
 
@@ -279,16 +255,16 @@ async def test_no_look_is_begun_that_would_end_behind_the_deadline(graph_dir: Pa
     assert time.monotonic() - started < 3.5
 
 
-def health(directory: Path | str, **configuration: Any) -> bytes:
+def health(directory: Path | str, **configuration: Any) -> Answer:
     """An idle server's answer, to /health and to the pipeline's status alike."""
-    return json.dumps({"busy": False, "working_directory": str(directory), "configuration": configuration}).encode()
+    return answer({"busy": False, "working_directory": str(directory), "configuration": configuration})
 
 
 async def test_a_server_of_these_files_is_verified(graph_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(graph_dir)
     for named in (graph_dir, tmp_path / "link"):
         for configuration in ({"workspace": None}, {"storage_workspaces": {"kv_storage": None}}):
-            with answering(200, health(named, **configuration)) as (url, _):
+            with answering(health(named, **configuration)) as url:
                 taken = await cut(graph_dir, server_url=url)
             assert (taken.consistency, taken.facts) == ("settled", {})
             taken.value.close()
@@ -296,7 +272,7 @@ async def test_a_server_of_these_files_is_verified(graph_dir: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("named", ["", "rag_storage", "/nowhere/on/this/host", "/nul\0"])
 async def test_a_server_that_cannot_be_compared_is_noted(graph_dir: Path, named: str) -> None:
-    with answering(200, health(named, workspace="")) as (url, _):
+    with answering(health(named, workspace="")) as url:
         taken = await cut(graph_dir, server_url=url)
     assert (taken.consistency, taken.facts) == ("settled", {"server_unverified": True})
     taken.value.close()
@@ -304,7 +280,7 @@ async def test_a_server_that_cannot_be_compared_is_noted(graph_dir: Path, named:
 
 async def test_a_server_of_another_directory_is_refused(graph_dir: Path, tmp_path: Path) -> None:
     with (
-        answering(200, health(tmp_path, workspace="")) as (url, _),
+        answering(health(tmp_path, workspace="")) as url,
         pytest.raises(InvalidInputError, match=rf"of '{tmp_path}', not workspace '' of '{graph_dir}': name the server"),
     ):
         await cut(graph_dir, server_url=url)
@@ -313,7 +289,7 @@ async def test_a_server_of_another_directory_is_refused(graph_dir: Path, tmp_pat
 @pytest.mark.parametrize("named", ["", "/nowhere/on/this/host"])
 async def test_a_server_of_another_workspace_is_refused(graph_dir: Path, named: str) -> None:
     with (
-        answering(200, health(named or graph_dir, workspace="other")) as (url, _),
+        answering(health(named or graph_dir, workspace="other")) as url,
         pytest.raises(InvalidInputError, match=r"serves workspace 'other' of .*, not workspace ''"),
     ):
         await cut(graph_dir, server_url=url)
@@ -321,20 +297,22 @@ async def test_a_server_of_another_workspace_is_refused(graph_dir: Path, named: 
 
 async def test_a_workspace_is_known_by_its_sanitised_name_as_well(graph_dir: Path) -> None:
     shutil.copytree(graph_dir, graph_dir / "my_space")
-    with answering(200, health(graph_dir, workspace="my-space")) as (url, _):
+    with answering(health(graph_dir, workspace="my-space")) as url:
         taken = await cut(graph_dir, "my_space", server_url=url)
     assert "server_unverified" not in taken.facts
     taken.value.close()
 
 
 async def test_a_key_is_not_carried_to_another_origin(graph_dir: Path) -> None:
+    seen: list[Asked] = []
+    asked: list[Asked] = []
     with (
-        answering(200, b"{}") as (elsewhere, seen),
-        answering(302, Location=f"{elsewhere}/health") as (url, asked),
+        answering(answer({}), seen=seen) as elsewhere,
+        answering(answer(b"", 302, Location=f"{elsewhere}/health"), seen=asked) as url,
         pytest.raises(ServerError, match="redirects to another origin"),
     ):
         await cut(graph_dir, server_url=url, api_key="secret")
-    assert asked[0]["X-Api-Key"] == "secret"
+    assert asked[0].headers["X-Api-Key"] == "secret"
     assert seen == []
 
 

@@ -1,6 +1,5 @@
 """Files are not replaced under a LightRAG server: how one is seen, and what is said then."""
 
-import json
 import os
 import shutil
 import signal
@@ -9,10 +8,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from support.answering import answer, answering
 from support.program import Program
 
 import lightrag_bkp
@@ -119,35 +118,12 @@ def test_a_failover_is_refused_before_anything_is_replaced(
     assert "all graphs are back" in program("recovery", "failover", point, "--yes").out
 
 
-@contextmanager
-def saying(working_dir: Path, workspace: str) -> Iterator[str]:
-    """The address of something that says of itself what a LightRAG server with this directory does."""
-    health = {"working_directory": str(working_dir), "configuration": {"workspace": workspace}}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps(health).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 @pytest.mark.parametrize(("workspace", "refused"), [("", True), ("team", False)])
 def test_a_server_that_is_named_is_asked(
     program: Program, graph: GraphBackup, graph_dir: Path, workspace: str, refused: bool
 ) -> None:
-    with saying(graph_dir, workspace) as url:
+    health = {"working_directory": str(graph_dir), "configuration": {"workspace": workspace}}
+    with answering(answer(health)) as url:
         known = BackupManager(program.storage).register_graph("kept", graph_dir, server_url=url)
         if refused:
             with pytest.raises(RefusedError, match=f"for the LightRAG server at {url} has it open"):
