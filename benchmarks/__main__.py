@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import inside, machine, measure, report, sealing, tools, vectors
 from .cases import CASES, Bench
+from .choosing import among
 from .data import ROOT, Shape, Sources
 
 _ROOM_PER_SOURCE = 20
@@ -42,13 +43,12 @@ def main() -> int:
 
 def _measure(arguments: argparse.Namespace, work: Path, sources: Sources, results: report.Results) -> frozenset[str]:
     """Fills `results`; returns the names of the peers that took part."""
-    wanted = tuple(arguments.tools.split(","))
-    found = tools.find(wanted, arguments.peers.resolve(), work / "tools", sources.place)
+    found = tools.find(arguments.tools, arguments.peers.resolve(), work / "tools", sources.place)
     results.tools = [tool.version() for tool in found]
     present = {type(tool) for tool in found}
-    results.missing = [name for name in wanted if tools.KINDS[name] not in present]
+    results.missing = [name for name in arguments.tools if tools.KINDS[name] not in present]
     load = machine.load()
-    chosen = [case for case in CASES if arguments.only is None or case.name in arguments.only.split(",")]
+    chosen = [case for case in CASES if arguments.only is None or case.name in arguments.only]
     try:
         bench = Bench(sources, found, arguments.runs, work / "target", _say)
         bench.prepare(chosen)
@@ -152,8 +152,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--size-mb", type=float, default=600, help="size of the source, in 10^6 bytes (default 600)")
     parser.add_argument("--dim", type=int, default=1024, help="components of a vector (default 1024)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each case (default 3)")
-    parser.add_argument("--only", metavar="CASE,...", help="only these: " + ", ".join(case.name for case in CASES))
-    parser.add_argument("--tools", metavar="TOOL,...", default=",".join(tools.KINDS), help="default %(default)s")
+    cases = [case.name for case in CASES]
+    parser.add_argument("--only", type=among(cases), metavar="CASE,...", help="only these: " + ", ".join(cases))
+    all_tools = ",".join(tools.KINDS)
+    parser.add_argument(
+        "--tools", type=among(tools.KINDS), metavar="TOOL,...", default=all_tools, help="default %(default)s"
+    )
     parser.add_argument("--snapshots", type=int, default=10_000, help="snapshots to list (default 10000)")
     parser.add_argument("--brief", action="store_true", help="without other dimensions and the codec by itself")
     parser.add_argument("--no-install", dest="install", action="store_false", help="do not install missing peers")

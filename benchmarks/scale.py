@@ -17,6 +17,7 @@ from pathlib import Path
 
 from . import inside, machine, measure, probes
 from . import shipping as shipping_sites
+from .choosing import among
 from .data import ROOT
 from .measure import Command, Usage
 from .report import Bar
@@ -376,7 +377,9 @@ def _write_files(directory: Path, count: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description="Measures this program at scale.")
-    parser.add_argument("--only", metavar="PART,...", default=",".join(PARTS), help="default %(default)s")
+    parser.add_argument(
+        "--only", type=among(PARTS), metavar="PART,...", default=",".join(PARTS), help="default %(default)s"
+    )
     parser.add_argument("--fraction", type=float, default=1.0, help="of the full sizes (default 1)")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench-scale", help="where to work")
     arguments = parser.parse_args()
@@ -384,7 +387,7 @@ def main() -> int:
     work.mkdir(parents=True, exist_ok=True)
     measure.compile_program()
     print(*machine.lines(work), f"load of the last 1 / 5 minutes: {machine.load()}", sep="\n", end="\n\n")
-    for found in run(work, arguments.only.split(","), arguments.fraction):
+    for found in run(work, arguments.only, arguments.fraction):
         print(found.line() if isinstance(found, Bar) else f"  {found}", flush=True)
     return 0
 

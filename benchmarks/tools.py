@@ -245,7 +245,7 @@ KINDS: dict[str, type[Tool]] = {"ours": Ours, "cp": Copy, "restic": Restic, "bor
 """Every tool by its name on the command line."""
 
 
-def find(names: tuple[str, ...], peers: Path, directory: Path, source: Path) -> list[Tool]:
+def find(names: list[str], peers: Path, directory: Path, source: Path) -> list[Tool]:
     """The tools of these names that are there, each in a directory of its own below `directory`.
 
     Args:

@@ -69,6 +69,14 @@ def test_an_unchanged_source_adds_little_and_a_changed_one_more(small_run: Small
     assert added["prune"] < 0
 
 
+@pytest.mark.parametrize("words", [("benchmarks", "--tools"), ("benchmarks", "--only"), ("benchmarks.scale", "--only")])
+def test_a_name_that_is_none_is_said_with_those_that_are(words: tuple[str, str]) -> None:
+    command = [sys.executable, "-m", *words, "nonsense"]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert f"argument {words[1]}: 'nonsense' is none of " in done.stderr.splitlines()[-1]
+
+
 def test_a_restored_byte_that_differs_is_found(tmp_path: Path) -> None:
     for name, content in (("expected", b"one"), ("equal", b"one"), ("other", b"0ne"), ("longer", b"one more")):
         (tmp_path / name / "deep").mkdir(parents=True)
