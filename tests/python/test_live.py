@@ -29,17 +29,11 @@ def stamps(directory: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in directory.iterdir()}
 
 
-async def until_busy(rag: Any) -> None:
-    status = await shared_storage.get_namespace_data("pipeline_status", workspace=rag.workspace)
-    while not status["busy"]:  # noqa: ASYNC110 - LightRAG has no event for it
-        await asyncio.sleep(0.005)
-
-
 @asynccontextmanager
 async def ingesting(rag: Any, first: int, count: int) -> AsyncIterator[asyncio.Task[None]]:
     """Documents are taken in during the block, and have been at its end."""
     task = asyncio.create_task(graphs.insert_documents(rag, first, count))
-    await until_busy(rag)
+    await graphs.until_busy(rag)
     yield task
     await task
 
@@ -129,7 +123,7 @@ async def test_a_hundred_cuts_during_parallel_ingestion(tmp_path: Path) -> None:
             await rag.apipeline_process_enqueue_documents()
 
         feeding, running = asyncio.create_task(feed()), asyncio.create_task(run())
-        await until_busy(rag)
+        await graphs.until_busy(rag)
         while len(copies) < wanted:
             cut = await live.cut(rag, pinning(directory))
             copy = await asyncio.to_thread(pins.copy_out, cut.value, tmp_path / f"cut-{len(copies)}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from lightrag import QueryParam
-from support import check, graphs
+from support import check, graphs, standins
 from support.points import GRAPH, again, items
 
 from lightrag_bkp import BackupManager, GraphBackup
@@ -446,11 +446,27 @@ async def test_a_point_of_sealed_graphs_is_sealed(directories: dict[str, Path], 
 
 
 @pytest.fixture
-async def running(directories: dict[str, Path], tmp_path: Path) -> AsyncIterator[dict[str, Any]]:
+def model_answers() -> asyncio.Event:
+    """Set; while it is not, the model of `running` lets everybody wait."""
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
+@pytest.fixture
+async def running(
+    directories: dict[str, Path], tmp_path: Path, model_answers: asyncio.Event
+) -> AsyncIterator[dict[str, Any]]:
     """Both graphs open in this process, as workspaces of their own."""
+    answer = standins.language_model()
+
+    async def model(*words: Any, **options: Any) -> str:
+        await model_answers.wait()
+        return await answer(*words, **options)
+
     rags: dict[str, Any] = {}
     for graph_id in ("sales", "support"):
-        rags[graph_id] = await graphs.open_rag(tmp_path / "live", graph_id)
+        rags[graph_id] = await graphs.open_rag(tmp_path / "live", graph_id, llm_model_func=model)
         await graphs.insert_documents(rags[graph_id], 0, 2)
     yield rags
     for rag in rags.values():
@@ -475,7 +491,9 @@ async def test_failover_of_running_graphs(running: dict[str, Any], tmp_path: Pat
         assert check.findings(tmp_path / "live", graph_id) == []
 
 
-async def test_a_busy_graph_rolls_the_others_back_in_memory_too(running: dict[str, Any], tmp_path: Path) -> None:
+async def test_a_busy_graph_rolls_the_others_back_in_memory_too(
+    running: dict[str, Any], model_answers: asyncio.Event, tmp_path: Path
+) -> None:
     manager = BackupManager(tmp_path / "storage")
     for graph_id, rag in running.items():
         manager.register_graph(graph_id, rag=rag)
@@ -483,9 +501,11 @@ async def test_a_busy_graph_rolls_the_others_back_in_memory_too(running: dict[st
     point = await recovery.create_recovery_point(list(running))
     assert await recovery.validate_recovery_point(point.checkpoint_id)
     await graphs.insert_documents(running["sales"], 100, 1)
+    model_answers.clear()
     ingestion = asyncio.create_task(graphs.insert_documents(running["support"], 100, 6))
-    await asyncio.sleep(0.05)
+    await graphs.until_busy(running["support"])
     outcome = await recovery.failover(point.checkpoint_id)
+    model_answers.set()
     await ingestion
     assert (outcome.ok, outcome.rolled_back) == (False, True)
     assert "at work" in outcome.error

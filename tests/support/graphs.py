@@ -5,6 +5,7 @@ LightRAG keeps its key-value stores in module globals, by workspace. Objects tha
 process therefore need different workspaces, and `closed` forgets the globals only when the last one closes.
 """
 
+import asyncio
 import itertools
 import logging
 import random
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lightrag import LightRAG
-from lightrag.kg.shared_storage import finalize_share_data
+from lightrag.kg.shared_storage import finalize_share_data, get_namespace_data
 from lightrag.utils import EmbeddingFunc, Tokenizer
 
 from .standins import ByteTokenizer, embedding_model, language_model
@@ -89,6 +90,13 @@ async def insert_documents(rag: LightRAG, first: int, count: int, *, entities: i
     await rag.ainsert(
         [document(n, entities=entities) for n in numbers], file_paths=[f"report-{n}.txt" for n in numbers]
     )
+
+
+async def until_busy(rag: LightRAG) -> None:
+    """Waits until the pipeline is at work."""
+    status = await get_namespace_data("pipeline_status", workspace=rag.workspace)
+    while not status["busy"]:  # noqa: ASYNC110 - LightRAG has no event for it
+        await asyncio.sleep(0.005)
 
 
 async def build_pipeline_graph(
