@@ -62,6 +62,7 @@ $(TOOLS)/toxiproxy-server: scripts/test-tools | $(VENV)/.installed
 STUBTEST = $(PY) -m mypy.stubtest lightrag_bkp._core lightrag_bkp._probe
 lint: $(VENV)/.built ## ruff, mypy --strict, the stub against the core, and the C core without a warning
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet . || { $(PY) -m ruff format --diff --quiet .; exit 1; }
 	@$(PY) -m mypy & types=$$!; $(STUBTEST) >/dev/null || $(STUBTEST); stub=$$?; wait $$types && exit $$stub
 
 BENCH ?= peers scale

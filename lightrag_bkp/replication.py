@@ -104,9 +104,7 @@ class ReplicationManager:
                 f" {config.CONFIG_FILE}, or pass one (--storage)",
                 target=config.STORAGE_VARIABLE,
             )
-        return self._repositories.setdefault(
-            graph_id, GraphRepository(self.place.storage_path, graph_id, self.keyring)
-        )
+        return self._repositories.setdefault(graph_id, GraphRepository(self.place.storage_path, graph_id, self.keyring))
 
     def register_target(self, target: ReplicationTarget) -> bool:
         """Keeps a target. Returns False when there is one of this id.
@@ -350,9 +348,7 @@ class GraphReplicator:
         heard for an hour, and `seconds` grow.
         """
         found = self.list_targets()
-        core = (
-            None if self._manager.place.storage_path is None else self._manager._repository(self.graph_id).open_now()
-        )
+        core = None if self._manager.place.storage_path is None else self._manager._repository(self.graph_id).open_now()
         replicas = self._manager._shipments.replicas(self.graph_id)
         return {
             "graph_id": self.graph_id,

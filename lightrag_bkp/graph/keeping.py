@@ -225,9 +225,7 @@ async def change_hold(graph: Keeping, op: Literal["hold", "release"], snapshot_i
     core = await graph._repository.require()
     make_job = _bridge.hold_job if op == "hold" else _bridge.release_job
     changed = bool(await _bridge.run(make_job(core, snapshot.backup_id, holder)))
-    logger.info(
-        "event=%s graph=%s id=%s holder=%r changed=%s", op, graph.graph_id, snapshot.backup_id, holder, changed
-    )
+    logger.info("event=%s graph=%s id=%s holder=%r changed=%s", op, graph.graph_id, snapshot.backup_id, holder, changed)
     return changed
 
 

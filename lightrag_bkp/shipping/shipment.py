@@ -42,9 +42,7 @@ class Shipment:
         course: how far it took each object in earlier tries; written on here.
     """
 
-    def __init__(
-        self, cargo: Cargo, graph_id: str, peer: Peer, api_key: str, label: str, course: Course
-    ) -> None:
+    def __init__(self, cargo: Cargo, graph_id: str, peer: Peer, api_key: str, label: str, course: Course) -> None:
         self._cargo = cargo
         self._graph_id = graph_id
         self._peer = peer

@@ -61,9 +61,7 @@ def plain(keep: Callable[[Path], Kept], tmp_path: Path) -> Kept:
 
 
 @pytest.fixture
-def graph(
-    keep: Callable[[Path], Kept], built_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Kept:
+def graph(keep: Callable[[Path], Kept], built_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
     """A graph of LightRAG. How long its files must have been at rest is the matter of test_outside."""
     monkeypatch.setattr(outside, "REST_S", 0.05)
     return keep(Path(shutil.copytree(built_graph, tmp_path / "rag_storage")))

@@ -28,9 +28,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_ends_the_work_on_the_server(
-    tmp_path: Path, web: Web, number: signal.Signals, code: int
-) -> None:
+def test_an_interrupt_ends_the_work_on_the_server(tmp_path: Path, web: Web, number: signal.Signals, code: int) -> None:
     there = Program(tmp_path, {"LIGHTRAG_API_KEY": KEY})
     known = {one["operation_id"] for one in operations_of(web)}
     with there.started("--server", web.url, "snapshot", "endless") as process:
