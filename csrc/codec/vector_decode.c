@@ -13,12 +13,12 @@ typedef struct head {
     lrb_distances_form form; /* width 0: the values are as they are */
 } head;
 
-/* Where reading and writing stand. */
+/* Where reading and writing of one stored form stand. */
 typedef struct reader {
     lrb_vector_coder *coder;
     lrb_view in;
-    uint32_t dim, rows;
-    bool known; /* the halves are */
+    uint32_t dim, rows, first;     /* first: which of the coder's streams is that of its first row */
+    size_t plane_bytes;            /* as they are stored */
     const uint8_t *heads, *planes; /* planes: of the next row that is split */
     uint8_t *lengths, *values, *streams, *end;
 } reader;
@@ -54,9 +54,11 @@ static bool read_whole_stream(reader *r, size_t count) {
     return stream != NULL;
 }
 
-/* Puts the streams where they belong. What they hold follows, unless it is known from encoding them. */
-static bool read_streams(reader *r) {
-    lrb_stream *streams = (lrb_stream *)(void *)r->coder->streams.data;
+static lrb_stream *streams_of(const reader *r) { return (lrb_stream *)(void *)r->coder->streams.data + r->first; }
+
+/* Puts the streams where they belong. What they hold is known from encoding them, or they are to be inflated. */
+static bool read_streams(reader *r, bool known) {
+    lrb_stream *streams = streams_of(r);
     for (uint32_t i = 0; i < r->rows; i++) {
         head h = head_of(r, i);
         bool split = h.stream_bytes == LRB_VECTOR_SPLIT;
@@ -64,11 +66,10 @@ static bool read_streams(reader *r) {
         if (count > (size_t)(r->end - r->streams)) return false;
         if (!(split ? read_split_stream(r) : read_whole_stream(r, count))) return false;
         lrb_put_u32(r->lengths + 4 * (size_t)i, (uint32_t)count);
-        if (!r->known)
-            streams[i] = (lrb_stream){r->streams, count, r->coder->halves.data + 2 * (size_t)r->dim * i, false};
+        uint8_t *halves = r->coder->halves.data + 2 * (size_t)r->dim * (r->first + i);
+        if (!known) streams[i] = (lrb_stream){r->streams, count, halves, false};
         r->streams += count;
     }
-    if (!r->known) lrb_inflate_many(r->coder->inflater, streams, r->rows, 2 * (size_t)r->dim);
     return r->streams == r->end;
 }
 
@@ -92,7 +93,7 @@ static bool read_values_as_they_are(reader *r, uint8_t *values) {
 }
 
 static bool read_all_values(reader *r) {
-    const lrb_stream *streams = (const lrb_stream *)(const void *)r->coder->streams.data;
+    const lrb_stream *streams = streams_of(r);
     for (uint32_t i = 0; i < r->rows; i++) {
         head h = head_of(r, i);
         uint8_t *values = r->values + 4 * (size_t)r->dim * i;
@@ -100,14 +101,32 @@ static bool read_all_values(reader *r) {
         if (!h.form.width && !read_values_as_they_are(r, values)) return false;
         if (h.form.width && (!streams[i].good || !read_values(r, &h, streams[i].out, values))) return false;
     }
-    return true;
+    return !r->in.left;
 }
 
 /* ---- the whole ---- */
 
+/* Looks at the front of a stored form, and lays its content out. False: it is none. */
+static bool begin(reader *r, lrb_vector_coder *coder, const lrb_vectors_stored *stored, uint32_t dim) {
+    lrb_vectors_shape shape;
+    lrb_err ignored;
+    *r = (reader){.coder = coder, .in = lrb_view_of(stored->bytes, stored->count), .dim = dim};
+    r->rows = lrb_view_u32(&r->in);
+    r->plane_bytes = lrb_view_u32(&r->in);
+    if (r->in.bad || lrb_vectors_shape_of(dim, r->rows, 0, &shape, &ignored) || shape.total > stored->expected) return false;
+    r->heads = lrb_view_bytes(&r->in, LRB_VECTOR_HEAD_BYTES * (size_t)r->rows);
+    if (!r->heads) return false;
+    lrb_put_u32(stored->out, r->rows);
+    r->lengths = stored->out + shape.lengths;
+    r->values = stored->out + shape.values;
+    r->streams = stored->out + shape.streams;
+    r->end = stored->out + stored->expected;
+    return true;
+}
+
 /* The high bytes of all rows that are split. What they take is bounded by the content that is expected. */
-static int read_planes(reader *r, size_t stored, size_t expected, bool *good, lrb_err *err) {
-    size_t split = 0;
+static int read_planes(reader *r, size_t expected, bool *good, lrb_err *err) {
+    size_t split = 0, stored = r->plane_bytes;
     for (uint32_t i = 0; i < r->rows; i++) split += head_of(r, i).stream_bytes == LRB_VECTOR_SPLIT;
     size_t bytes = split * r->dim;
     const uint8_t *planes = lrb_view_bytes(&r->in, stored);
@@ -120,40 +139,45 @@ static int read_planes(reader *r, size_t stored, size_t expected, bool *good, lr
     return code == LRB_E_NOMEM ? code : LRB_OK;
 }
 
-static int read_all(reader *r, uint8_t *out, size_t expected, bool *good, lrb_err *err) {
-    lrb_vectors_shape shape;
-    r->rows = lrb_view_u32(&r->in);
-    size_t plane_bytes = lrb_view_u32(&r->in);
-    *good = false;
-    if (r->in.bad || lrb_vectors_shape_of(r->dim, r->rows, 0, &shape, err) || shape.total > expected) return LRB_OK;
-    r->heads = lrb_view_bytes(&r->in, LRB_VECTOR_HEAD_BYTES * (size_t)r->rows);
-    if (!r->heads) return LRB_OK;
-    int code = r->known ? LRB_OK : lrb_vector_coder_rows(r->coder, r->dim, r->rows, err);
-    if (!code) code = read_planes(r, plane_bytes, expected, good, err);
+static int read_all(reader *readers, const lrb_vectors_stored *stored, size_t count, bool known, bool *good, lrb_err *err) {
+    lrb_vector_coder *coder = readers->coder;
+    uint32_t dim = readers->dim, rows = readers[count - 1].first + readers[count - 1].rows;
+    int code = known ? LRB_OK : lrb_vector_coder_rows(coder, dim, rows, err);
+    *good = true;
+    for (size_t i = 0; !code && *good && i < count; i++) {
+        code = read_planes(&readers[i], stored[i].expected, good, err);
+        *good = !code && *good && read_streams(&readers[i], known);
+    }
     if (code || !*good) return code;
-    lrb_put_u32(out, r->rows);
-    r->lengths = out + shape.lengths;
-    r->values = out + shape.values;
-    r->streams = out + shape.streams;
-    r->end = out + expected;
-    *good = read_streams(r) && read_all_values(r) && !r->in.left;
+    if (!known) lrb_inflate_many(coder->inflater, (lrb_stream *)(void *)coder->streams.data, rows, 2 * (size_t)dim);
+    for (size_t i = 0; *good && i < count; i++) *good = read_all_values(&readers[i]);
     return LRB_OK;
 }
 
-int lrb_vectors_decode_with(lrb_vector_coder *coder, const void *stored, size_t count, uint32_t dim, bool known,
-                            uint8_t *out, size_t expected, lrb_err *err) {
-    bool good = false;
-    if (!dim || dim > LRB_VECTORS_MAX_DIM)
-        return lrb_err_set(err, LRB_E_DAMAGED, "decode vectors", "", "a vector chunk had dimension %u", (unsigned)dim);
-    reader r = {.coder = coder, .in = lrb_view_of(stored, count), .dim = dim, .known = known};
+static int decode(lrb_vector_coder *coder, const lrb_vectors_stored *stored, size_t count, uint32_t dim, bool known, lrb_err *err) {
+    reader readers[LRB_VECTORS_MANY];
+    bool good = dim && dim <= LRB_VECTORS_MAX_DIM;
+    if (!good) return lrb_err_set(err, LRB_E_DAMAGED, "decode vectors", "", "a vector chunk had dimension %u", (unsigned)dim);
+    for (size_t i = 0; good && i < count; i++) {
+        good = begin(&readers[i], coder, &stored[i], dim);
+        if (i) readers[i].first = readers[i - 1].first + readers[i - 1].rows;
+    }
     lrb_float_env env = lrb_float_env_begin();
-    int code = read_all(&r, out, expected, &good, err);
+    int code = good ? read_all(readers, stored, count, known, &good, err) : LRB_OK;
     lrb_float_env_end(env);
     if (code || good) return code;
     return lrb_err_set(err, LRB_E_DAMAGED, "decode vectors", "", "the stored form of a vector chunk was not one");
 }
 
+int lrb_vectors_decode_known(lrb_vector_coder *coder, const lrb_vectors_stored *stored, uint32_t dim, lrb_err *err) {
+    return decode(coder, stored, 1, dim, true, err);
+}
+
+int lrb_vectors_decode_many(lrb_vector_coder *coder, const lrb_vectors_stored *stored, size_t count, uint32_t dim, lrb_err *err) {
+    return decode(coder, stored, count, dim, false, err);
+}
+
 int lrb_vectors_decode(lrb_vector_coder *coder, const void *stored, size_t count, uint32_t dim, uint8_t *out,
                        size_t expected, lrb_err *err) {
-    return lrb_vectors_decode_with(coder, stored, count, dim, false, out, expected, err);
+    return decode(coder, &(lrb_vectors_stored){stored, count, out, expected}, 1, dim, false, err);
 }

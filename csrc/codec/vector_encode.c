@@ -138,7 +138,7 @@ static int check_inverse(lrb_vector_coder *coder, const void *content, size_t co
                          size_t written, lrb_err *err) {
     int code = lrb_vector_coder_room(&coder->inverse, count, err);
     if (code) return code;
-    code = lrb_vectors_decode_with(coder, stored, written, dim, true, coder->inverse.data, count, err);
+    code = lrb_vectors_decode_known(coder, &(lrb_vectors_stored){stored, written, coder->inverse.data, count}, dim, err);
     if (code == LRB_E_NOMEM || (!code && memcmp(coder->inverse.data, content, count) == 0)) return code;
     return lrb_err_set(err, LRB_E_INTERNAL, "encode vectors", "", "a vector chunk did not decode to its content");
 }

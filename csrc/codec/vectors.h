@@ -62,4 +62,16 @@ const lrb_stream *lrb_vectors_inflated(const lrb_vector_coder *coder, uint32_t r
 int lrb_vectors_decode(lrb_vector_coder *coder, const void *stored, size_t count, uint32_t dim, uint8_t *out,
                        size_t expected, lrb_err *err);
 
+typedef struct lrb_vectors_stored {
+    const void *bytes;
+    size_t count;
+    uint8_t *out; /* its content, of so many bytes */
+    size_t expected;
+} lrb_vectors_stored;
+enum { LRB_VECTORS_MANY = 64 };
+
+/* Several of one dim, at least one and at most LRB_VECTORS_MANY, whose rows are inflated side by side: faster than one chunk
+ * after the other, which has three rows as a rule. DAMAGED when any of them is: which one, decoding them alone tells. */
+int lrb_vectors_decode_many(lrb_vector_coder *coder, const lrb_vectors_stored *stored, size_t count, uint32_t dim, lrb_err *err);
+
 #endif

@@ -42,9 +42,8 @@ int lrb_vector_coder_rows(lrb_vector_coder *coder, uint32_t dim, uint32_t rows, 
 /* Inflates all streams, for which there is room. */
 void lrb_vector_coder_inflate(lrb_vector_coder *coder, const lrb_vectors *vectors);
 
-/* Decodes. With `known`, the coder's streams and halves are those of this very content, from encoding it, and no stream is
+/* Decodes what was encoded just now: the coder's streams and halves are those of this very content, and no stream is
  * inflated again. */
-int lrb_vectors_decode_with(lrb_vector_coder *coder, const void *stored, size_t count, uint32_t dim, bool known,
-                            uint8_t *out, size_t expected, lrb_err *err);
+int lrb_vectors_decode_known(lrb_vector_coder *coder, const lrb_vectors_stored *stored, uint32_t dim, lrb_err *err);
 
 #endif

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 
 enum {
+    RUN_CHUNKS = 32,
     STEP_BYTES = 1 << 20,   /* of content */
+    RUN_BYTES = 256 << 10,  /* of content that is decoded together */
     PIECE_BYTES = 256 << 10 /* of the file: what a piece holds is decoded from it, and both fit the near caches */
 };
 
@@ -148,21 +150,48 @@ static int compare_ids(lrb_pack_check *check, lrb_worker *worker, batch *b, lrb_
     return code;
 }
 
-static int decode_chunk(lrb_pack_check *check, uint32_t ordinal, lrb_worker *worker, batch *b, lrb_err *err) {
-    uint32_t length = check->pack->rows[ordinal].content_length;
-    int code = LRB_OK;
-    if (b->count == LRB_CHUNK_IDS_MAX || (b->count && worker->content.length + length > STEP_BYTES))
-        code = compare_ids(check, worker, b, err);
-    if (code) return code;
-    code = lrb_pack_read_more(check->pack, ordinal, worker->coder, &worker->content, err);
+/* Chunks that are decoded together. */
+typedef struct run {
+    uint32_t ordinals[RUN_CHUNKS];
+    size_t count, bytes;
+} run;
+
+static void add(lrb_pack_check *check, batch *b, uint32_t ordinal, size_t end) {
+    b->ordinals[b->count] = ordinal;
+    b->ends[b->count++] = end;
     check->chunks++;
+}
+
+static int decode_chunk(lrb_pack_check *check, uint32_t ordinal, lrb_worker *worker, batch *b, lrb_err *err) {
+    int code = lrb_pack_read_more(check->pack, ordinal, worker->coder, &worker->content, err);
     if (!code) {
-        b->ordinals[b->count] = ordinal;
-        b->ends[b->count++] = worker->content.length;
+        add(check, b, ordinal, worker->content.length);
         return LRB_OK;
     }
+    check->chunks++;
     if ((code = note(check, err)) || (code = compare_ids(check, worker, b, err))) return code;
     return note_bad(check, ordinal, err);
+}
+
+/* All of the run, or, when something is wrong with any, one by one: what is wrong is said of each. */
+static int decode_run(lrb_pack_check *check, const run *r, lrb_worker *worker, batch *b, lrb_err *err) {
+    bool fits = b->count + r->count <= LRB_CHUNK_IDS_MAX && worker->content.length + r->bytes <= STEP_BYTES;
+    int code = fits || !b->count ? LRB_OK : compare_ids(check, worker, b, err);
+    if (code) return code;
+    size_t end = worker->content.length;
+    code = lrb_pack_read_many(check->pack, r->ordinals, r->count, worker->coder, &worker->content, err);
+    if (code == LRB_E_NOMEM) return code;
+    if (code) {
+        lrb_err_clear(err);
+        code = LRB_OK;
+        for (size_t i = 0; !code && i < r->count; i++) code = decode_chunk(check, r->ordinals[i], worker, b, err);
+        return code;
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        end += check->pack->rows[r->ordinals[i]].content_length;
+        add(check, b, r->ordinals[i], end);
+    }
+    return LRB_OK;
 }
 
 /* Whether the next chunk lies within what was read of the file. */
@@ -172,16 +201,28 @@ static bool next_was_read(const lrb_pack_check *check) {
     return row->offset + (uint64_t)row->stored_length <= check->hashed;
 }
 
+static void take_run(lrb_pack_check *check, run *r) {
+    r->count = r->bytes = 0;
+    while (r->count < RUN_CHUNKS && next_was_read(check)) {
+        size_t length = check->pack->rows[check->next].content_length;
+        if (r->count && r->bytes + length > RUN_BYTES) return;
+        uint32_t ordinal = check->next++;
+        if (check->only && !lrb_marks_has(check->only, (lrb_place){check->position, ordinal})) continue;
+        r->ordinals[r->count++] = ordinal;
+        r->bytes += length;
+    }
+}
+
 static int decode_chunks(lrb_pack_check *check, const lrb_job *job, lrb_worker *worker, batch *b, lrb_err *err) {
     int code = LRB_OK;
     size_t decoded = 0;
+    run r;
     lrb_buf_empty(&worker->content);
     while (!code && next_was_read(check) && decoded < STEP_BYTES) {
-        uint32_t ordinal = check->next++;
-        if (check->only && !lrb_marks_has(check->only, (lrb_place){check->position, ordinal})) continue;
-        code = decode_chunk(check, ordinal, worker, b, err);
+        take_run(check, &r);
+        if (r.count) code = decode_run(check, &r, worker, b, err);
         if (!code) code = lrb_job_check(job, err);
-        decoded += check->pack->rows[ordinal].content_length;
+        decoded += r.bytes;
     }
     return code ? code : compare_ids(check, worker, b, err);
 }

@@ -197,6 +197,39 @@ int lrb_chunk_decode(lrb_coder *coder, const lrb_vault *vault, const lrb_stored 
     return code ? code : lrb_chunk_check_id(&stored->id, &id, target, err);
 }
 
+/* Vector chunks of one dim, to be decoded together. */
+typedef struct vector_run {
+    lrb_vectors_stored stored[LRB_VECTORS_MANY];
+    size_t count;
+    uint32_t dim;
+} vector_run;
+
+static int decode_run(lrb_coder *coder, vector_run *run, const char *target, lrb_err *err) {
+    int code = run->count ? lrb_vectors_decode_many(coder->vectors, run->stored, run->count, run->dim, err) : LRB_OK;
+    run->count = 0;
+    return code ? lrb_err_context(err, "%s", target) : LRB_OK;
+}
+
+int lrb_chunk_decode_many(lrb_coder *coder, const lrb_stored *stored, uint8_t *const *outs, size_t count, const char *target,
+                          lrb_err *err) {
+    vector_run run = {.count = 0};
+    int code = LRB_OK;
+    for (size_t i = 0; !code && i < count; i++) {
+        const lrb_stored *s = &stored[i];
+        if (s->codec != LRB_CODEC_VECTOR) {
+            code = lrb_chunk_decode(coder, NULL, s, false, outs[i], target, err);
+            continue;
+        }
+        char prefix[17];
+        lrb_id_prefix(&s->id, prefix);
+        code = check_shape(s, prefix, target, err);
+        if (!code && (run.count == LRB_VECTORS_MANY || s->dim != run.dim)) code = decode_run(coder, &run, target, err);
+        run.dim = s->dim;
+        if (!code) run.stored[run.count++] = (lrb_vectors_stored){s->bytes, s->stored_length, outs[i], s->content_length};
+    }
+    return code ? code : decode_run(coder, &run, target, err);
+}
+
 int lrb_chunk_check_id(const lrb_id *stored, const lrb_id *computed, const char *target, lrb_err *err) {
     char prefix[17];
     if (!lrb_id_compare(computed, stored)) return LRB_OK;

@@ -61,6 +61,11 @@ int lrb_chunk_encode(lrb_coder *coder, const lrb_id *id, lrb_chunk_kind kind, ui
 int lrb_chunk_decode(lrb_coder *coder, const lrb_vault *vault, const lrb_stored *stored, bool check_id, void *out,
                      const char *target, lrb_err *err);
 
+/* Decodes several, at most LRB_CHUNK_IDS_MAX, each to its place, without a look at their ids; vectors of neighbours together
+ * (vectors.h). When any cannot be decoded the answer says that of one of them, and of the others nothing. */
+int lrb_chunk_decode_many(lrb_coder *coder, const lrb_stored *stored, uint8_t *const *outs, size_t count, const char *target,
+                          lrb_err *err);
+
 /* DAMAGED unless the id computed from a chunk's content is the one it is stored under. */
 int lrb_chunk_check_id(const lrb_id *stored, const lrb_id *computed, const char *target, lrb_err *err);
 

@@ -442,13 +442,14 @@ static int read_stored(const lrb_pack *pack, const lrb_pack_row *row, uint8_t *r
     return LRB_OK;
 }
 
-int lrb_pack_take(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_stored *stored, lrb_err *err) {
-    if (ordinal >= pack->count)
-        return lrb_err_set(err, LRB_E_INVALID, "read a chunk", pack->label, "the pack has no chunk %u", ordinal);
+static int no_such_chunk(const lrb_pack *pack, uint32_t ordinal, lrb_err *err) {
+    return lrb_err_set(err, LRB_E_INVALID, "read a chunk", pack->label, "the pack has no chunk %u", ordinal);
+}
+
+/* To `room`, which is for the row's stored bytes. */
+static int take_to(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, uint8_t *room, lrb_stored *stored, lrb_err *err) {
     const lrb_pack_row *row = &pack->rows[ordinal];
-    uint8_t *room = NULL;
-    int code = lrb_coder_room(coder, row->stored_length, &room, err);
-    if (!code) code = read_stored(pack, row, room, err);
+    int code = read_stored(pack, row, room, err);
     if (!code && pack->vault->sealed) code = unseal_chunk(pack, ordinal, coder, room, err);
     *stored = (lrb_stored){
         .id = row->id,
@@ -460,6 +461,13 @@ int lrb_pack_take(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_
         .bytes = room,
     };
     return code;
+}
+
+int lrb_pack_take(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_stored *stored, lrb_err *err) {
+    if (ordinal >= pack->count) return no_such_chunk(pack, ordinal, err);
+    uint8_t *room = NULL;
+    int code = lrb_coder_room(coder, pack->rows[ordinal].stored_length, &room, err);
+    return code ? code : take_to(pack, ordinal, coder, room, stored, err);
 }
 
 static int read_behind(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, bool check_id, lrb_buf *content,
@@ -475,6 +483,31 @@ static int read_behind(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder,
 
 int lrb_pack_read_more(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_buf *content, lrb_err *err) {
     return read_behind(pack, ordinal, coder, false, content, err);
+}
+
+int lrb_pack_read_many(const lrb_pack *pack, const uint32_t *ordinals, size_t count, lrb_coder *coder, lrb_buf *content,
+                       lrb_err *err) {
+    lrb_stored stored[LRB_CHUNK_IDS_MAX];
+    uint8_t *outs[LRB_CHUNK_IDS_MAX], *room = NULL;
+    size_t stored_bytes = 0, content_bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (ordinals[i] >= pack->count) return no_such_chunk(pack, ordinals[i], err);
+        stored_bytes += pack->rows[ordinals[i]].stored_length;
+        content_bytes += pack->rows[ordinals[i]].content_length;
+    }
+    int code = lrb_coder_room(coder, stored_bytes, &room, err);
+    if (!code) code = lrb_buf_reserve(content, content_bytes + 1, err); /* no content has a place, too */
+    if (code) return code;
+    uint8_t *out = content->data + content->length;
+    for (size_t i = 0; !code && i < count; i++) {
+        code = take_to(pack, ordinals[i], coder, room, &stored[i], err);
+        outs[i] = out;
+        room += pack->rows[ordinals[i]].stored_length;
+        out += stored[i].content_length;
+    }
+    if (!code) code = lrb_chunk_decode_many(coder, stored, outs, count, pack->label, err);
+    if (!code) content->length += content_bytes;
+    return code;
 }
 
 int lrb_pack_read(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, bool check_id, lrb_buf *content,

@@ -96,6 +96,10 @@ int lrb_pack_parse(const uint8_t *bytes, size_t count, const lrb_vault *vault, c
 int lrb_pack_take(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_stored *stored, lrb_err *err);
 /* Reads and decodes chunk `ordinal` behind what is in `content` already, without a look at its id. */
 int lrb_pack_read_more(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_buf *content, lrb_err *err);
+/* The same of several chunks, at most LRB_CHUNK_IDS_MAX, which is faster than one by one. After a failure, which may be that
+ * of any of them, nothing is behind what was there. */
+int lrb_pack_read_many(const lrb_pack *pack, const uint32_t *ordinals, size_t count, lrb_coder *coder, lrb_buf *content,
+                       lrb_err *err);
 /* Reads and decodes chunk `ordinal` into `content` (emptied first). */
 int lrb_pack_read(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, bool check_id, lrb_buf *content,
                   lrb_err *err);

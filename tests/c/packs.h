@@ -77,20 +77,32 @@ static inline int add_samples(lrb_pack_builder *b, unsigned count) {
     return code;
 }
 
+/* All chunks, one by one and several at a time. */
 static inline int compare_samples(const lrb_pack *pack) {
     uint8_t content[300];
-    lrb_buf read;
+    uint32_t ordinals[LRB_CHUNK_IDS_MAX];
+    lrb_buf read, many;
+    size_t at = 0;
     lrb_buf_init(&read, LRB_CONTENT_MAX_BYTES);
+    lrb_buf_init(&many, LRB_CONTENT_MAX_BYTES);
     int code = LRB_OK;
+    for (unsigned i = 0; !code && i < pack->count; i += LRB_CHUNK_IDS_MAX) {
+        uint32_t count = pack->count - i < LRB_CHUNK_IDS_MAX ? pack->count - i : LRB_CHUNK_IDS_MAX;
+        for (uint32_t k = 0; k < count; k++) ordinals[k] = i + k;
+        code = lrb_pack_read_many(pack, ordinals, count, coder, &many, &err);
+    }
     for (unsigned i = 0; !code && i < pack->count; i++) {
         sample_fill(content, sizeof content, i);
         if (i % 2) memset(content, 'x', 200);
         code = lrb_pack_read(pack, i, coder, true, &read, &err);
         bool same = read.length == i % sizeof content && !(read.length && memcmp(read.data, content, read.length));
+        same = same && read.length <= many.length - at && !(read.length && memcmp(read.data, many.data + at, read.length));
+        at += read.length;
         if (!code && !same)
             code = lrb_err_set(&err, LRB_E_INTERNAL, "compare", "", "chunk %u was another", i);
     }
     lrb_buf_clear(&read);
+    lrb_buf_clear(&many);
     return code;
 }
 

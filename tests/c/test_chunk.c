@@ -124,6 +124,38 @@ TEST(vectors_have_a_codec_of_their_own) {
     CHECK_FAILS(decode(&bad), LRB_E_DAMAGED);
 }
 
+/* Vectors of two dims among others: each comes to its place, and what is wrong with any is told. */
+TEST(many_are_decoded_as_each) {
+    enum { COUNT = 7, ROOM = 8000 };
+    static uint8_t contents[COUNT][ROOM], forms[COUNT][ROOM];
+    lrb_stored many[COUNT];
+    uint8_t *outs[COUNT];
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint32_t dim = i == 3 ? 0 : i < 5 ? 500 : 400, rows = 3, count = 4 + 4 * rows + 4 * rows * dim + rows;
+        lrb_chunk_kind kind = dim ? LRB_CHUNK_VECTORS : LRB_CHUNK_RAW;
+        contents[i][0] = (uint8_t)rows;
+        for (uint32_t k = 0; k < rows; k++) contents[i][4 + 4 * k] = 1;
+        contents[i][count - 1] = (uint8_t)i;
+        CHECK_OK(lrb_chunk_id(coder, NULL, kind, dim, contents[i], count, &many[i].id, &err));
+        lrb_id id = many[i].id;
+        CHECK_OK(lrb_chunk_encode(coder, &id, kind, dim, contents[i], count, &many[i], &err));
+        memcpy(forms[i], many[i].bytes, many[i].stored_length);
+        many[i].bytes = forms[i];
+        outs[i] = decoded + ROOM * i;
+    }
+    CHECK_OK(lrb_chunk_decode_many(coder, many, outs, COUNT, "packs/test", &err));
+    for (size_t i = 0; i < COUNT; i++) CHECK(!memcmp(outs[i], contents[i], many[i].content_length));
+    for (size_t i = 0; i < COUNT; i++) {
+        many[i].stored_length--;
+        CHECK_FAILS(lrb_chunk_decode_many(coder, many, outs, COUNT, "packs/test", &err), LRB_E_DAMAGED);
+        many[i].stored_length++;
+        lrb_chunk_kind kind = many[i].kind;
+        many[i].kind = LRB_CHUNK_RECORDS;
+        CHECK_FAILS(lrb_chunk_decode_many(coder, many, outs, COUNT, "packs/test", &err), LRB_E_UNSUPPORTED);
+        many[i].kind = kind;
+    }
+}
+
 TEST(ids_of_many_are_those_of_each) {
     lrb_content contents[LRB_CHUNK_IDS_MAX];
     lrb_id ids[LRB_CHUNK_IDS_MAX], one;
@@ -239,6 +271,7 @@ int main(void) {
     RUN(what_no_reader_could_read_is_not_written);
     RUN(unknown_kinds_and_codecs_are_refused_by_name);
     RUN(vectors_have_a_codec_of_their_own);
+    RUN(many_are_decoded_as_each);
     RUN(ids_of_many_are_those_of_each);
     RUN(lengths_that_do_not_fit_are_damage);
     RUN(flipped_bits_never_come_back_as_content);

@@ -46,6 +46,9 @@ TEST(chunks_come_back_from_a_file) {
     lrb_buf_init(&none, 10);
     CHECK_FAILS(lrb_pack_read(pack, 1000, coder, true, &none, &err), LRB_E_INVALID);
     CHECK_FAILS(lrb_pack_read(pack, 100, coder, true, &none, &err), LRB_E_LIMIT);
+    CHECK_FAILS(lrb_pack_read_many(pack, (uint32_t[]){1, 1000}, 2, coder, &none, &err), LRB_E_INVALID);
+    CHECK_FAILS(lrb_pack_read_many(pack, (uint32_t[]){5, 6}, 2, coder, &none, &err), LRB_E_LIMIT);
+    CHECK(!none.length);
     lrb_buf_clear(&none);
     lrb_pack_close(pack);
     lrb_pack_builder_clear(&b);
@@ -136,6 +139,8 @@ static int build_write_and_read(void) {
     if (!code) code = write_file(&name, b.bytes.data, b.bytes.length);
     if (!code) code = lrb_pack_open(dir, &name, 0, &repository, &pack, &err);
     if (!code) code = lrb_pack_read(pack, 0, coder, true, &content, &err);
+    lrb_buf_clear(&content);
+    if (!code) code = lrb_pack_read_many(pack, (uint32_t[]){1, 0}, 2, coder, &content, &err);
     lrb_pack_close(pack);
     lrb_buf_clear(&content);
     lrb_pack_builder_clear(&b);

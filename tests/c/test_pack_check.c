@@ -91,6 +91,35 @@ TEST(rotten_chunks_are_listed) {
     shelf_close(&s);
 }
 
+/* Small ones, which are decoded together: those that are rotten are told from their neighbours all the same. */
+TEST(rotten_chunks_are_told_from_their_neighbours) {
+    enum { SMALL = 200, SMALL_BYTES = 3000 };
+    shelf s;
+    lrb_err err;
+    lrb_pack_check *check;
+    bundle b;
+    uint8_t bytes[SMALL_BYTES];
+    char path[512], message[320];
+    static const uint32_t rotten[] = {0, 31, 32, 33, 99, SMALL - 1};
+    shelf_open(&s);
+    bundle_begin(&b, &s);
+    for (uint64_t i = 0; i < SMALL; i++) {
+        fixture_fill(bytes, sizeof bytes, i);
+        if (i % 3) memset(bytes, 'x', SMALL_BYTES - 500); /* compressed: what is rotten cannot be decoded, or is another content */
+        bundle_add(&b, LRB_CHUNK_RAW, bytes, sizeof bytes);
+    }
+    for (size_t i = 0; i < sizeof rotten / sizeof *rotten; i++) b.builder.bytes.data[b.builder.rows[rotten[i]].offset + 20] ^= 1;
+    bundle_end(&b, true);
+    shelf_pack(&s, 0, path);
+    CHECK_OK(check_pack(&s, true, NULL, &check, &err));
+    CHECK(check->problem.code == LRB_E_DAMAGED && check->chunks == SMALL && check->bytes == file_size(path));
+    CHECK(check->bad_count == sizeof rotten / sizeof *rotten && !memcmp(check->bad, rotten, sizeof rotten));
+    lrb_pack_check_message(check, message, sizeof message);
+    CHECK(strstr(message, "6 of its 200 chunks"));
+    lrb_pack_check_free(check);
+    shelf_close(&s);
+}
+
 TEST(damage_beside_the_chunks_is_the_digests_matter) {
     shelf s;
     lrb_err err;
@@ -208,6 +237,7 @@ TEST(running_out_of_memory_is_no_finding) {
 int main(void) {
     RUN(a_sound_pack_has_no_problem);
     RUN(rotten_chunks_are_listed);
+    RUN(rotten_chunks_are_told_from_their_neighbours);
     RUN(damage_beside_the_chunks_is_the_digests_matter);
     RUN(a_missing_cut_or_foreign_pack_is_unreadable);
     RUN(a_newer_pack_is_told_from_a_flipped_version);

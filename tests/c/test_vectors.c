@@ -176,11 +176,55 @@ TEST(what_streams_hold_is_the_same_encoded_or_inflated) {
     CHECK(!written && !lrb_vectors_inflated(coder, 4));
 }
 
+enum { MANY = 6 };
+
+/* Contents of 1 to MANY rows, encoded one behind the other: their stored forms, with a place for each content in `back`. */
+static bool encode_many(uint32_t dim, lrb_vectors_stored many[MANY], uint8_t *contents) {
+    lrb_err err;
+    size_t at = 0, out = 0;
+    for (uint32_t i = 0; i < MANY; i++) {
+        size_t written, count = make_content(dim, i + 1, 1, 90 + i);
+        if (lrb_vectors_encode(coder, content, count, dim, stored + at, sizeof stored - at, &written, &err) || !written) return false;
+        memcpy(contents + out, content, count);
+        many[i] = (lrb_vectors_stored){stored + at, written, back + out, count};
+        at += written;
+        out += count;
+    }
+    return true;
+}
+
+TEST(many_are_decoded_as_each_and_damage_of_any_is_told) {
+    static uint8_t contents[ROOM];
+    lrb_vectors_stored many[MANY];
+    lrb_err err;
+    CHECK(encode_many(64, many, contents));
+    size_t total = (size_t)(many[MANY - 1].out - back) + many[MANY - 1].expected;
+    for (size_t count = 1; count <= MANY; count++) {
+        memset(back, 0xAA, total);
+        CHECK_OK(lrb_vectors_decode_many(coder, many, count, 64, &err));
+        size_t made = (size_t)(many[count - 1].out - back) + many[count - 1].expected;
+        CHECK(!memcmp(back, contents, made) && (made == total || back[made] == 0xAA));
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        many[i].count--;
+        CHECK_FAILS(lrb_vectors_decode_many(coder, many, MANY, 64, &err), LRB_E_DAMAGED);
+        many[i].count++;
+        many[i].expected++;
+        CHECK_FAILS(lrb_vectors_decode_many(coder, many, MANY, 64, &err), LRB_E_DAMAGED);
+        many[i].expected--;
+    }
+    CHECK_OK(lrb_vectors_decode_many(coder, many, MANY, 64, &err));
+    CHECK(!memcmp(back, contents, total));
+    CHECK_FAILS(lrb_vectors_decode_many(coder, many, MANY, 0, &err), LRB_E_DAMAGED);
+    CHECK_FAILS(lrb_vectors_decode_many(coder, many, MANY, 65, &err), LRB_E_DAMAGED);
+}
+
 TEST(failed_allocations_are_told) {
     lrb_err err;
     size_t written, count = make_content(64, 3, 1, 11);
     lrb_vectors vectors;
     const lrb_stream *streams;
+    lrb_vectors_stored twice[2];
     int code = LRB_E_NOMEM;
     for (int64_t n = 0; code && n < 50; n++) {
         lrb_vector_coder *made = NULL;
@@ -189,6 +233,8 @@ TEST(failed_allocations_are_told) {
         if (!code) code = lrb_vectors_open(content, count, 64, &vectors, &err);
         if (!code) code = lrb_vectors_inflate(made, &vectors, &streams, &err);
         if (!code) code = lrb_vectors_encode(made, content, count, 64, stored, sizeof stored, &written, &err);
+        for (size_t i = 0; !code && i < 2; i++) twice[i] = (lrb_vectors_stored){stored, written, back + i * count, count};
+        if (!code) code = lrb_vectors_decode_many(made, twice, 2, 64, &err);
         lrb_mem_fail_after(-1, false);
         CHECK(code == LRB_OK || code == LRB_E_NOMEM);
         lrb_vector_coder_free(made);
@@ -207,6 +253,7 @@ int main(void) {
     RUN(every_flip_is_damage_or_stays_in_its_room);
     RUN(the_stored_form_never_changes);
     RUN(what_streams_hold_is_the_same_encoded_or_inflated);
+    RUN(many_are_decoded_as_each_and_damage_of_any_is_told);
     RUN(failed_allocations_are_told);
     lrb_vector_coder_free(coder);
     return check_report();

@@ -36,6 +36,20 @@ static void open_content(const uint8_t *content, size_t count, uint32_t dim) {
     encode_again(content, count, dim);
 }
 
+/* Beside itself it gives the same answer and content. */
+static void decode_twice(const uint8_t *stored, size_t count, uint32_t dim, size_t expected, int answer, const uint8_t *content) {
+    uint8_t *first = lrb_alloc(expected), *second = lrb_alloc(expected);
+    lrb_err err;
+    MUST(first && second);
+    lrb_vectors_stored both[] = {{stored, count, first, expected}, {stored, count, second, expected}};
+    int code = lrb_vectors_decode_many(coder, both, 2, dim, &err);
+    must_be_an_answer(code, &err);
+    MUST(!code == !answer);
+    if (!code) MUST(!memcmp(first, content, expected) && !memcmp(second, content, expected));
+    lrb_free(first);
+    lrb_free(second);
+}
+
 static void decode(const uint8_t *stored, size_t count, uint32_t dim, size_t expected) {
     uint8_t *content = lrb_alloc(expected);
     lrb_err err;
@@ -43,6 +57,7 @@ static void decode(const uint8_t *stored, size_t count, uint32_t dim, size_t exp
     int code = lrb_vectors_decode(coder, stored, count, dim, content, expected, &err);
     must_be_an_answer(code, &err);
     if (!code) open_content(content, expected, dim);
+    decode_twice(stored, count, dim, expected, code, content);
     lrb_free(content);
 }
 
