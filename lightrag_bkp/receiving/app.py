@@ -167,7 +167,8 @@ class ReceiveApplication:
         return 200, await self._in_thread(self.receiver.missing, request.replica, await request.body.read())
 
     async def _part(self, request: _Request) -> Answer:
-        kind, part = await self._in_thread(self._admit_part, request)
+        admitted = self._follows(request)
+        kind, part = await self._in_thread(self._admit_part, request) if admitted is None else admitted
         buffer = self._buffers.take()
         content = await request.body.read_into(buffer)
         held, complete, made = await self._in_thread(self._take_part, request.replica, kind, part, content, buffer)
@@ -204,9 +205,7 @@ class ReceiveApplication:
     def _admit_part(self, request: _Request) -> tuple[str, Part]:
         """The same of the object it is a part of. Returns its kind, and the part without its content."""
         length, is_begun = self._check_sender(request)
-        kind, part = _announced(request)
-        if part.offset + length > part.size:
-            raise Refusal(422, "BAD_LENGTH", "the part ends behind the object it is a part of")
+        kind, part = _announced(request, length)
         if not is_begun:
             request.replica.require_head()
         held = request.replica.quarantine.held(request.name)
@@ -214,13 +213,29 @@ class ReceiveApplication:
         self.receiver.room.ask(request.key.name, left, taken, request.key.quota_bytes)
         return kind, part
 
+    def _follows(self, request: _Request) -> tuple[str, Part] | None:
+        """`_admit_part` of one that follows on what came a moment ago, by what is in memory: no thread is waited for. A
+        doubt is no refusal but None, and that one's business.
+        """
+        replica, key = request.replica, request.key
+        head, held = replica.recent_head(), replica.quarantine.known(request.name)
+        if head is None or held is None:
+            return None
+        try:
+            epoch, repository = _sender(request)
+            length = request.body.declared()
+            kind, part = _announced(request, length)
+        except Refusal:
+            return None
+        is_senders = epoch >= head.epoch and repository == head.repository_id.hex()
+        if not is_senders or part.offset != held:
+            return None
+        is_room = self.receiver.room.has(key.name, part.size - held, length, key.quota_bytes)
+        return (kind, part) if is_room else None
+
     def _check_sender(self, request: _Request) -> tuple[int, bool]:
         """Epoch and repository. Returns the body's length, and whether there is a replica."""
-        repository = request.headers.get(protocol.REPOSITORY_HEADER.lower(), "")
-        if not _REPOSITORY.fullmatch(repository):
-            raise Refusal(422, "BAD_NAME", f"the header {protocol.REPOSITORY_HEADER} must be 32 lower-case hex digits")
-        epoch = decimal(request.headers, protocol.EPOCH_HEADER)
-        is_begun = self.receiver.check_epoch(request.replica, epoch, repository)
+        is_begun = self.receiver.check_epoch(request.replica, *_sender(request))
         return request.body.declared(), is_begun
 
 
@@ -233,8 +248,16 @@ def _shown_key(scope: Message) -> str:
     return keys.pop().decode("latin-1") if keys else ""
 
 
-def _announced(request: _Request) -> tuple[str, Part]:
-    """An object's kind, and the part without its content, by what the headers say."""
+def _sender(request: _Request) -> tuple[int, str]:
+    """The epoch and the repository a request is of."""
+    repository = request.headers.get(protocol.REPOSITORY_HEADER.lower(), "")
+    if not _REPOSITORY.fullmatch(repository):
+        raise Refusal(422, "BAD_NAME", f"the header {protocol.REPOSITORY_HEADER} must be 32 lower-case hex digits")
+    return decimal(request.headers, protocol.EPOCH_HEADER), repository
+
+
+def _announced(request: _Request, length: int) -> tuple[str, Part]:
+    """An object's kind, and the part of this length without its content, by what the headers say."""
     kind = request.headers.get(protocol.KIND_HEADER.lower(), "")
     if kind not in OBJECT_CEILINGS:
         raise Refusal(422, "BAD_NAME", f"the header {protocol.KIND_HEADER} must be {' or '.join(OBJECT_CEILINGS)}")
@@ -246,6 +269,8 @@ def _announced(request: _Request) -> tuple[str, Part]:
     if not 0 < size <= OBJECT_CEILINGS[kind]:
         said = f"a {kind} of {size} bytes is announced, and {OBJECT_CEILINGS[kind]} are allowed"
         raise Refusal(413, "TOO_LONG", said)
+    if offset + length > size:
+        raise Refusal(422, "BAD_LENGTH", "the part ends behind the object it is a part of")
     return kind, Part(request.name, size, offset, digest)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .protocol import KEY_SLOT_NAME, SHA256_HEX, decode_needs
 from .quarantine import Quarantine
 from .records import Receipt
 from .refusal import Refusal
+from .room import RECENT_S
 
 _NUMBER = re.compile(r"[0-9]{20}", re.ASCII)
 
@@ -44,6 +46,7 @@ class Holdings:
         self._lock = threading.Lock()
         self._head: Head | None = None
         self._sound_status: shelf.State | None = None
+        self._sound_at = -RECENT_S
 
     @property
     def exists(self) -> bool:
@@ -85,10 +88,17 @@ class Holdings:
 
     def check_status(self) -> None:
         """As `status`, which is read again once it was written again."""
-        found = shelf.state_of(self._at("replica", "status"))
+        asked_at, found = time.monotonic(), shelf.state_of(self._at("replica", "status"))
         if found != self._sound_status:
             self.status()
             self._sound_status = found
+        self._sound_at = asked_at
+
+    def recent_head(self) -> Head | None:
+        """The last entry of a replica that was asked for its head and status a moment ago; None: ask again. Waits for
+        nothing.
+        """
+        return self._head if time.monotonic() - self._sound_at < RECENT_S else None
 
     def receipts(self) -> list[Receipt]:
         """All, in the log's order.

@@ -57,6 +57,12 @@ class Quarantine:
         """How many bytes of an object are here."""
         return shelf.size_of(self.path(sha256)) or 0
 
+    def known(self, sha256: str) -> int | None:
+        """The same of an object under way here, as it was when its last part was put down; waits for nothing."""
+        with self._lock:
+            found = self._running.get(sha256)
+        return None if found is None else found[0][2]
+
     @contextmanager
     def locked(self, sha256: str) -> Iterator[int]:
         """A descriptor of the object's file, which is made; one thread of one process has it at a time."""

@@ -7,6 +7,8 @@ import time
 from . import trial
 from .refusal import no_room
 
+RECENT_S = 1.0
+"""So long what a disk said is believed while the parts of an object follow each other."""
 _STALE_S = 30.0
 
 
@@ -22,6 +24,8 @@ class Room:
         self._min_free_bytes = min_free_bytes
         self._lock = threading.Lock()
         self._used: dict[str, tuple[float, int]] = {}
+        self._free = (-RECENT_S, 0)
+        """When the file system was asked, and what it said, less what was taken since."""
 
     def free_bytes(self) -> int:
         """What senders may still fill."""
@@ -34,18 +38,37 @@ class Room:
         Raises:
             Refusal: they have not.
         """
-        free = self.free_bytes()
+        asked_at, free = time.monotonic(), self.free_bytes()
         if announced > free:
             raise no_room(f"{announced} bytes are announced, and {free} are free at the receiver")
-        if quota_bytes is None:
-            return
         with self._lock:
+            self._free = asked_at, free - taken
+            if quota_bytes is None:
+                return
             used = self._count(sender)
             if used + announced > quota_bytes:
                 raise no_room(
                     f"{announced} bytes are announced, and {max(quota_bytes - used, 0)} are left of the quota"
                 )
             self._used[sender] = (self._used[sender][0], used + taken)
+
+    def has(self, sender: str, announced: int, taken: int, quota_bytes: int | None) -> bool:
+        """`ask`, where memory is enough to say yes. False: ask that; nothing was counted. Waits for nothing."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            now, (asked_at, free) = time.monotonic(), self._free
+            counted_at, used = self._used.get(sender, (-_STALE_S, 0))
+            if now - asked_at >= RECENT_S or announced > free:
+                return False
+            if quota_bytes is not None:
+                if now - counted_at >= _STALE_S or used + announced > quota_bytes:
+                    return False
+                self._used[sender] = counted_at, used + taken
+            self._free = asked_at, free - taken
+            return True
+        finally:
+            self._lock.release()
 
     def forget(self, sender: str) -> None:
         """Has what a sender has stored counted again at its next question: something that was taken did not stay."""

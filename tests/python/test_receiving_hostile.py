@@ -26,6 +26,7 @@ from support.receiving import Listening, Sender, new_key, opened, receiving
 from lightrag_bkp.receiving import protocol
 from lightrag_bkp.receiving.body import SILENT_S
 from lightrag_bkp.receiving.here import open_keys
+from lightrag_bkp.receiving.keys import INSTANCE_FILE
 from lightrag_bkp.receiving.protocol import BASE_PATH, BODY_BYTES
 from lightrag_bkp.sync import BackupManager
 
@@ -320,6 +321,45 @@ def test_a_quota_counts_each_byte_of_an_object_once(host: Host) -> None:
             "PUT", f"/objects/{size:064x}", part, Content_Digest=protocol.content_digest(part), **told
         )
         assert answer[0] == status, answer
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "code"),
+    [
+        ({"Lrb_Repository": "ab" * 16}, 409, "OTHER_REPOSITORY"),
+        ({"Lrb_Kind": "nothing"}, 422, "BAD_NAME"),
+        ({"Upload_Offset": 2000}, 416, "OFFSET"),
+        ({"Upload_Length": 1500}, 422, "BAD_LENGTH"),
+        ({"Upload_Length": 2_000_000}, 507, "NO_ROOM"),
+        ({"Content_Digest": protocol.content_digest(b"another")}, 400, "DAMAGED_PART"),
+    ],
+)
+def test_a_part_that_follows_at_once_is_judged_like_the_first(
+    host: Host, changed: dict[str, object], status: int, code: str
+) -> None:
+    """What was asked of the disk a moment ago is not asked again, and says no to nobody else."""
+    sender = host.sender(quota_bytes=1_500_000)
+    sender.append(range(1))
+    name, pack = pack_of(host, sender)
+    assert sender.part(name, pack[:1000], 0, 1_000_000)[0] == 200
+    told: dict[str, object] = {"Upload_Offset": 1000, "Upload_Length": 1_000_000, "Lrb_Kind": "pack"}
+    told |= {"Content_Digest": protocol.content_digest(pack[1000:2000])}
+    refused, said = sender.write("PUT", f"/objects/{name}", pack[1000:2000], **told | changed)
+    assert (refused, said["code"]) == (status, code)
+    assert sender.write("PUT", f"/objects/{name}", pack[1000:2000], **told) == (
+        200,
+        {"offset": 2000, "complete": False},
+    )
+
+
+def test_a_part_that_follows_at_once_is_not_put_below_another_mount(host: Host, sender: Sender) -> None:
+    name, pack = pack_of(host, sender)
+    assert sender.part(name, pack[:1000], 0, len(pack))[0] == 200
+    instance = host.program.storage / "replicas" / INSTANCE_FILE
+    instance.rename(instance.with_suffix(".away"))
+    assert sender.part(name, pack[1000:2000], 1000, len(pack))[0] == 503
+    instance.with_suffix(".away").rename(instance)
+    assert sender.part(name, pack[1000:2000], 1000, len(pack)) == (200, {"offset": 2000, "complete": False})
 
 
 # ---- bodies ----

@@ -19,6 +19,7 @@ from lightrag_bkp.receiving.app import ReceiveApplication
 from lightrag_bkp.receiving.here import open_receiver
 from lightrag_bkp.receiving.holdings import Holdings
 from lightrag_bkp.receiving.protocol import BASE_PATH
+from lightrag_bkp.receiving.room import Room
 from lightrag_bkp.receiving.serve import is_loopback, listening_on, parse_listen
 from lightrag_bkp.sync import BackupManager
 
@@ -59,6 +60,20 @@ def test_no_bytes_by_chance_are_a_pack(begin: bytes, end: bytes, size: int, seal
 @given(st.binary(max_size=300))
 def test_no_bytes_by_chance_are_a_key_slot(stored: bytes) -> None:
     assert not frames.is_key_slot(stored, bytes(16))
+
+
+def test_room_that_is_remembered_grows_less_and_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room(str(tmp_path), 0)
+    assert not room.has("tokyo", 1, 1, None), "nobody has asked the disk"
+    monkeypatch.setattr(room, "free_bytes", lambda: 1000)
+    room.ask("tokyo", 1000, 400, None)
+    assert [room.has("tokyo", announced, 100, None) for announced in (601, 600, 501, 500)] == [False, True, False, True]
+    room.ask("tokyo", 1, 1, 50)
+    assert [room.has("tokyo", announced, 30, 50) for announced in (50, 49, 30, 19)] == [False, True, False, True]
+    monkeypatch.setattr("lightrag_bkp.receiving.room.RECENT_S", 0.0)
+    assert not room.has("tokyo", 1, 1, None)
 
 
 @pytest.mark.parametrize("prefix", ["", "/below"])
