@@ -55,7 +55,7 @@ class BackupManager:
         key_file: str | os.PathLike[str] | None = None,
     ) -> None:
         configured = config.load()
-        settings = configured if storage_path is None else config.Settings(secret=config.named_secret())
+        settings = configured if storage_path is None else config.Settings(secret=secret.from_environment(os.environ))
         chosen = settings.storage_path if storage_path is None else arguments.check_path(storage_path, "storage_path")
         if chosen is None:
             raise ConfigurationError(

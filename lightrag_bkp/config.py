@@ -154,15 +154,6 @@ def load(environ: Mapping[str, str] | None = None, directory: str | os.PathLike[
     return Settings(**values, origin=origin)
 
 
-def named_secret(environ: Mapping[str, str] | None = None) -> Secret | None:
-    """The passphrase or key file the environment names: it holds for every storage path, wherever that comes from.
-
-    Raises:
-        ConfigurationError: it names more than one.
-    """
-    return from_environment(os.environ if environ is None else environ)
-
-
 def parse_graphs(text: str, directory: Path) -> tuple[GraphSettings, ...]:
     """Reads `name=dir[:workspace],...`. A colon counts only when no '/' follows it."""
     graphs: dict[str, GraphSettings] = {}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from . import _bridge, presence
 from .arguments import is_graph_id
@@ -178,12 +178,10 @@ class GraphRepository:
         opened.close()
         return kept
 
-    def snapshots(
-        self, core: _bridge.Repository, policy: RetentionPolicy, now: datetime | None = None
-    ) -> list[BackupSnapshot]:
+    def snapshots(self, core: _bridge.Repository, policy: RetentionPolicy) -> list[BackupSnapshot]:
         """All snapshots in the log's order (oldest first), each with what the policy says of it."""
         rows = core.snapshots()
-        reasons = scan(rows, policy, now)
+        reasons = scan(rows, policy)
         return [self.snapshot(core, row, reason) for row, reason in zip(rows, reasons, strict=True)]
 
     def snapshot(self, core: _bridge.Repository, row: _bridge.SnapshotRow, reason: str = "") -> BackupSnapshot:
@@ -259,6 +257,15 @@ def read_body(core: _bridge.Repository, backup_id: str) -> SnapshotBody:
         skipped=tuple(SkippedItem(name, reason) for name, reason in skipped),
         facts=stored_object(facts, "facts", backup_id),
     )
+
+
+def read_facts(core: _bridge.Repository, backup_id: str) -> dict[str, Any]:
+    """Where and how a snapshot was taken; reads packs.
+
+    Raises:
+        NotFoundError, DamagedError: as `read_body`.
+    """
+    return stored_object(core.facts(backup_id), "facts", backup_id)
 
 
 def _item(row: _bridge.ItemRow) -> Item:

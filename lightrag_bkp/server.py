@@ -12,7 +12,6 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from . import config, served, sync
@@ -39,12 +38,8 @@ def gunicorn() -> int:
     return _run("lightrag-bkp-gunicorn", "run_with_gunicorn")
 
 
-def mount(offer: Callable[[Any, Any, Any], None] | None = None) -> None:
-    """Makes every application that LightRAG's server builds in this process one with the routes.
-
-    Args:
-        offer: adds them to (application, its LightRAG, LightRAG's options); `offer_routes` unless another is given.
-    """
+def mount() -> None:
+    """Makes every application that LightRAG's server builds in this process one with the routes."""
     server: Any = importlib.import_module("lightrag.api.lightrag_server")
     make_app, make_rag = server.create_app, server.LightRAG
     _log_with_lightrag()
@@ -68,7 +63,7 @@ def mount(offer: Callable[[Any, Any, Any], None] | None = None) -> None:
                 f" itself, or set {SERVER_VARIABLES['enabled']}=false",
                 target="lightrag",
             )
-        (offer or offer_routes)(app, made[0], options)
+        offer_routes(app, made[0], options)
         return app
 
     server.create_app = create_app

@@ -4,7 +4,6 @@ A report is one JSON object (csrc/lightrag/report.h); a snapshot keeps it in its
 """
 
 import enum
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -121,16 +120,15 @@ class Validation:
                 yield f"  remedy: {one.remedy}"
 
 
-def parse(report: str | Mapping[str, Any], seconds: float = 0.0) -> Validation:
+def parse(report: Mapping[str, Any]) -> Validation:
     """The core's report, which is also what a snapshot stores, as a `Validation`.
 
     Raises:
         ValueError: it is none.
     """
-    raw = json.loads(report) if isinstance(report, str) else report
     try:
         return Validation(
-            Verdict(raw["verdict"]),
+            Verdict(report["verdict"]),
             tuple(
                 GraphFinding(
                     int(one["invariant"]),
@@ -141,10 +139,9 @@ def parse(report: str | Mapping[str, Any], seconds: float = 0.0) -> Validation:
                     int(one["count"]),
                     tuple(map(str, one["ids"])),
                 )
-                for one in raw["findings"]
+                for one in report["findings"]
             ),
-            {str(name): int(count) for name, count in raw["amounts"].items()},
-            seconds,
+            {str(name): int(count) for name, count in report["amounts"].items()},
         )
     except (KeyError, TypeError, AttributeError) as wrong:
         raise ValueError(f"no report of a validation: {wrong}") from None

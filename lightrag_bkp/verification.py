@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from . import _bridge
 from .errors import DamagedError, InvalidInputError, NotFoundError, UnsupportedError, refusals_named
-from .models import BackupSnapshot, Finding, ProgressCallback, VerifyLevel, VerifyOutcome, stored_object
-from .repository import GraphRepository
+from .models import BackupSnapshot, Finding, ProgressCallback, VerifyLevel, VerifyOutcome
+from .repository import GraphRepository, read_facts
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -79,7 +79,7 @@ def _goes_nowhere(core: _bridge.Repository, backup_id: str) -> Finding | None:
     from .restoring.target import stored_layout  # loaded with what restores, see _drill
 
     try:
-        stored_layout(stored_object(core.facts(backup_id), "facts", backup_id))
+        stored_layout(read_facts(core, backup_id))
     except NotFoundError:  # dropped meanwhile
         return None
     except (DamagedError, InvalidInputError, UnsupportedError) as error:

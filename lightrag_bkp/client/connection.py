@@ -25,7 +25,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 PREFIX = API_PATH
-PAGE_SIZE = 200
+_PAGE_SIZE = 200
 _MOST_PAGES = 10_000
 _AGAIN_S = (0.1, 0.5)
 """How long to wait before the tries after the first, in seconds."""
@@ -171,7 +171,7 @@ class Talk:
         """As `Connection.strange`."""
         return self._connection.strange(said)
 
-    async def pages(self, path: str, name: str, kind: type[V], page_size: int = PAGE_SIZE) -> list[V]:
+    async def pages(self, path: str, name: str, kind: type[V]) -> list[V]:
         """All members of a listing.
 
         Raises:
@@ -183,7 +183,7 @@ class Talk:
             number += 1
             if number > _MOST_PAGES:
                 raise self.strange("its listing has no end")
-            document = await self.ask("GET", path, query={"page": str(number), "page_size": str(page_size)})
+            document = await self.ask("GET", path, query={"page": str(number), "page_size": str(_PAGE_SIZE)})
             members = self.read(list[Any], document.get(name))
             found += [self.read(kind, one) for one in members]
             more = document.get("next") is not None and bool(members)

@@ -10,15 +10,8 @@ from typing import Literal
 from .. import _bridge, arguments, validation, verification
 from ..errors import ConflictError, InvalidInputError
 from ..holders import point_of
-from ..models import (
-    ProgressCallback,
-    PruneOutcome,
-    RetentionPolicy,
-    VerifyLevel,
-    VerifyOutcome,
-    stored_object,
-)
-from ..repository import EXPIRED, scan
+from ..models import ProgressCallback, PruneOutcome, RetentionPolicy, VerifyLevel, VerifyOutcome
+from ..repository import EXPIRED, read_facts, scan
 from ..verdicts import Validation
 from .known import KnownGraph
 
@@ -146,7 +139,7 @@ class Keeping(KnownGraph):
         arguments.check_progress(progress)
         snapshot = await self._require(snapshot_id)
         core = await self._repository.require()
-        facts = stored_object(await asyncio.to_thread(core.facts, snapshot.backup_id), "facts", snapshot.backup_id)
+        facts = await asyncio.to_thread(read_facts, core, snapshot.backup_id)
         return await validation.validate_snapshot(core, snapshot, facts, embedding_dim=dim, progress=progress)
 
     async def prune(

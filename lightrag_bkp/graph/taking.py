@@ -7,7 +7,8 @@ from typing import Any
 
 from .. import arguments, capture
 from ..errors import ConflictError, DamagedError, NotFoundError, refusals_named
-from ..models import BackupSnapshot, Consistency, ProgressCallback, stored_object
+from ..models import BackupSnapshot, Consistency, ProgressCallback
+from ..repository import read_facts
 from ..restoring import staging
 from .known import LATEST, KnownGraph, root_of
 
@@ -127,8 +128,7 @@ class Taking(KnownGraph):
         if core is None or newest is None:
             return None
         try:
-            text = await asyncio.to_thread(core.facts, newest.backup_id)
-            facts = stored_object(text, "facts", newest.backup_id)
+            facts = await asyncio.to_thread(read_facts, core, newest.backup_id)
         except (DamagedError, NotFoundError):
             return None
         source_dir, workspace, input_dir = (facts.get(name) for name in ("source_dir", "workspace", "input_dir"))

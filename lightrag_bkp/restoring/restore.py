@@ -30,9 +30,8 @@ from ..models import (
     RestoreAction,
     RestoredItem,
     RestoreOutcome,
-    stored_object,
 )
-from ..repository import GraphRepository
+from ..repository import GraphRepository, read_facts
 from ..sources import files, serving, trees
 from ..verdicts import Verdict
 from .handover import Done, Handover, hand_over
@@ -132,7 +131,7 @@ async def _restore(repository: GraphRepository, request: Request) -> RestoreOutc
     started = time.monotonic()
     snapshot = request.snapshot
     core = await repository.require()
-    facts = stored_object(await asyncio.to_thread(core.facts, snapshot.backup_id), "facts", snapshot.backup_id)
+    facts = await asyncio.to_thread(read_facts, core, snapshot.backup_id)
     this = _Restore(repository, request, facts, layout_of(facts, request.target_dir, request.workspace))
     await asyncio.to_thread(_refuse, this)
     made_dirs = missing_levels(this.layout.root)

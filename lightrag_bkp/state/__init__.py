@@ -9,9 +9,9 @@ from .database import State, StoredTarget
 from .events import Events, NewEvent, StoredEvent
 from .operations import NewOperation, Operations, StoredOperation
 from .receive_keys import ReceiveKeys, StoredKey
-from .shipments import MOST_LOGS, Shipments, StoredLog, StoredReplica
+from .shipments import Shipments, StoredLog, StoredReplica
 
 __all__ = [
-    "MOST_LOGS", "Events", "NewEvent", "NewOperation", "Operations", "ReceiveKeys", "Shipments", "State", "StoredEvent",
+    "Events", "NewEvent", "NewOperation", "Operations", "ReceiveKeys", "Shipments", "State", "StoredEvent",
     "StoredKey", "StoredLog", "StoredOperation", "StoredReplica", "StoredTarget",
 ]  # fmt: skip

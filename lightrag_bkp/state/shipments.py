@@ -127,7 +127,7 @@ class Shipments:
                 change = sa.update(replication_logs).where(replication_logs.c.log_id.in_(dead), _is_open())
                 connection.execute(change.values(self._sealed(graph_id, {"status": ended, "error_message": message})))
 
-    def logs(self, graph_id: str, target_id: str | None = None, most: int = MOST_LOGS) -> list[StoredLog]:
+    def logs(self, graph_id: str, target_id: str | None = None) -> list[StoredLog]:
         """The newest attempts of a graph, the newest first."""
         if self._state.is_absent:
             return []
@@ -135,7 +135,7 @@ class Shipments:
         if target_id is not None:
             query = query.where(replication_logs.c.target_id == target_id)
         with self._connected() as connection:
-            rows = connection.execute(query.order_by(replication_logs.c.log_id.desc()).limit(most)).all()
+            rows = connection.execute(query.order_by(replication_logs.c.log_id.desc()).limit(MOST_LOGS)).all()
         return [StoredLog(**self._cover.opened(replication_logs, row)) for row in rows]
 
     def replicas(self, graph_id: str) -> dict[str, StoredReplica]:
