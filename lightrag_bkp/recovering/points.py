@@ -62,7 +62,7 @@ class RecoveryPoint:
         validated: what the newest validation or drill said; False before the first.
         validation_timestamp: when that was.
         snapshots: what is brought back, by graph. level: how deep the newest validation went, or None.
-        replication: what was known of replicas when it was made; {} when none were configured.
+        replication: what is written down of replicas; nothing, {}, by this version.
     """
 
     checkpoint_id: str

@@ -15,7 +15,7 @@ from .points import PointStore, Record, RecoveryPoint, unreadable
 def of(backup: BackupManager, store: PointStore) -> dict[str, Any]:
     """As `DisasterRecoveryManager.get_recovery_status` says."""
     points, failed = store.points()
-    records = {point.checkpoint_id: store.records(point.checkpoint_id) for point in points}
+    records = _records_of(store, points)
     past = _failovers(records)
     waiting = unsettled(past, _graphs_of(points))
     died = waiting[-1] if waiting and not store.under_way() else None
@@ -36,18 +36,24 @@ def of(backup: BackupManager, store: PointStore) -> dict[str, Any]:
 
 def unsettled_failovers(store: PointStore) -> list[PastFailover]:
     """Of all points that can be read: those that are half done, oldest first."""
-    points, _ = store.points()
-    records = {point.checkpoint_id: store.records(point.checkpoint_id) for point in points}
-    return unsettled(_failovers(records), _graphs_of(points))
+    return unsettled(*_past(store))
 
 
 def settled_by(store: PointStore, checkpoint_id: str) -> list[PastFailover]:
     """Failovers that would be half done if there were no records of this point."""
-    points, _ = store.points()
-    records = {point.checkpoint_id: store.records(point.checkpoint_id) for point in points}
-    past, graphs = _failovers(records), _graphs_of(points)
+    past, graphs = _past(store)
     without = unsettled([one for one in past if one.checkpoint_id != checkpoint_id], graphs)
     return [one for one in without if one not in unsettled(past, graphs)]
+
+
+def _past(store: PointStore) -> tuple[list[PastFailover], dict[str, tuple[str, ...]]]:
+    """The failovers of all points that can be read, and the graphs of each point."""
+    points, _ = store.points()
+    return _failovers(_records_of(store, points)), _graphs_of(points)
+
+
+def _records_of(store: PointStore, points: list[RecoveryPoint]) -> dict[str, list[Record]]:
+    return {point.checkpoint_id: store.records(point.checkpoint_id) for point in points}
 
 
 def _failovers(records: dict[str, list[Record]]) -> list[PastFailover]:
