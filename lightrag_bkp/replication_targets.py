@@ -7,20 +7,19 @@ import socket
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from . import _bridge, arguments
 from .errors import InvalidInputError, NotFoundError
 from .limits import check_rate
-from .models import moment
+from .models import microseconds, moment
 from .probing import NOWHERE, ProbeSettings, unusable
 
 if TYPE_CHECKING:
     from .state import StoredTarget
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_NAME = 200
 _PATH = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%(?!2[Ff])[0-9A-Fa-f]{2})+)*", re.ASCII)
 _NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -203,10 +202,15 @@ def stored(target: ReplicationTarget) -> "StoredTarget":
     """As the database keeps it."""
     from .state import StoredTarget
 
-    created_us = (target.created_at - _EPOCH) // timedelta(microseconds=1)
     told = {name: value for name, value in asdict(target.connection).items() if value != getattr(ProbeSettings(), name)}
     return StoredTarget(
-        target.target_id, target.name, target.base_url, target.api_key, target.enabled, created_us, json.dumps(told)
+        target.target_id,
+        target.name,
+        target.base_url,
+        target.api_key,
+        target.enabled,
+        microseconds(target.created_at),
+        json.dumps(told),
     )
 
 

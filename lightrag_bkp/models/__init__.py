@@ -17,6 +17,7 @@ from .snapshot import ItemType as ItemType
 from .snapshot import SkippedItem as SkippedItem
 from .snapshot import SnapshotBody as SnapshotBody
 from .snapshot import age_of as age_of
+from .snapshot import microseconds as microseconds
 from .snapshot import moment as moment
 from .snapshot import same_body as same_body
 from .snapshot import stored_object as stored_object

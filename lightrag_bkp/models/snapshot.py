@@ -121,6 +121,11 @@ def moment(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=ns // 1000)
 
 
+def microseconds(at: datetime) -> int:
+    """Microseconds since 1970 of an aware time."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
 def age_of(at: datetime, now: datetime) -> timedelta | None:
     """How old something is that claims a time; None for a time yet to come, which says nothing of its age. Clocks of
     two hosts differ a little.

@@ -14,11 +14,12 @@ import time
 import traceback
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .. import _bridge
 from ..errors import DamagedError, LightragBkpError, NotFoundError
+from ..models import microseconds
 from ..repository import GraphRepository
 from ..turns import Turns
 from .cargo import Cargo
@@ -40,7 +41,6 @@ GRAPHS_AT_ONCE = 2
 _CLAIMED_AGAIN_S = 1.0
 """How long to wait for another process that is at it, before the next look."""
 _OPEN = (ReplicationStatus.PENDING, ReplicationStatus.RUNNING)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -126,7 +126,9 @@ class Courier:
         now = datetime.now(UTC)
         graph_id, target_id = repository.graph_id, destination.target_id
         status = ReplicationStatus.PENDING.value
-        log_id = await asyncio.to_thread(self._table().begin, graph_id, target_id, snapshot_id, status, _us(now))
+        log_id = await asyncio.to_thread(
+            self._table().begin, graph_id, target_id, snapshot_id, status, microseconds(now)
+        )
         journey = _Journey(repository, destination, snapshot_id, log_id, now, time.monotonic(), Course(watch))
         try:
             async with self._turn((graph_id, target_id), 1).turn():
@@ -254,7 +256,7 @@ class Courier:
         place = (journey.repository.graph_id, journey.destination.target_id)
         ended, message = ReplicationStatus.FAILED.value, "its process ended; a later attempt brought everything"
         with self._table().at_once() as table:
-            table.acknowledged(*place, number, text, _us(datetime.now(UTC)))
+            table.acknowledged(*place, number, text, microseconds(datetime.now(UTC)))
             table.overtake(journey.log_id, *place, ended, message)
             return self._write(journey, ReplicationStatus.COMPLETED, None, table)
 
@@ -286,7 +288,3 @@ def _unexpected(journey: _Journey, error: Exception) -> str:
         journey.repository.graph_id, journey.destination.name, type(error).__name__, place,
     )  # fmt: skip
     return f"sending to {journey.destination.name} ended in an unexpected {type(error).__name__} at {place}"
-
-
-def _us(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
