@@ -1,17 +1,15 @@
 """What the fixtures of `pytest_plugin` do; imported when a test asks for one."""
 
-import fcntl
 import inspect
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import sync
+from . import locking, sync
 from .validation import validate_directory
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ class Shelf:
         """Fills a new directory with the graph of this name, which `build` makes when it is not there yet."""
         graph = self._manager.register_graph(name)
         if graph.get_snapshot("latest") is None:
-            with self._alone(name):
+            with locking.alone(self._directory / f"{name}.lock"):  # other workers may be building it
                 if graph.get_snapshot("latest") is None:
                     self._build(graph, build, workspace)
         graph.unpack("latest", directory / workspace)
@@ -49,16 +47,6 @@ class Shelf:
             taken.register_graph(graph.graph_id, scratch, workspace=workspace).create_snapshot(on_busy="crash")
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-
-    @contextmanager
-    def _alone(self, name: str) -> Iterator[None]:
-        """Keeps other workers from building the same graph meanwhile."""
-        fd = os.open(self._directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
 
 
 async def _finished(built: Awaitable[object]) -> object:

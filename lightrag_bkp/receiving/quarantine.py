@@ -4,13 +4,13 @@ A part is written only once it has come as a whole, so the length of a file says
 after the receiver was killed. After a restart of the machine it need not be so: then the quarantine is emptied.
 """
 
-import fcntl
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from .. import locking
 from .._bridge import Sha256
 from . import blocks, shelf
 from .protocol import Digest
@@ -67,14 +67,10 @@ class Quarantine:
     def locked(self, sha256: str) -> Iterator[int]:
         """A descriptor of the object's file, which is made; one thread of one process has it at a time."""
         while True:
-            fd = os.open(self.path(sha256), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX)
+            with locking.opened(self.path(sha256)) as fd, locking.awaited(fd):
                 if self._is_still(fd, sha256):
                     yield fd
                     return
-            finally:
-                os.close(fd)
 
     def take(self, fd: int, part: Part, content: bytes | memoryview) -> int:
         """Puts a part behind what is there, unless it is there already. Returns how many bytes are there then.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from .. import locking
 from ..errors import DamagedError
 from ..sources.trees import sync_directory
 from . import frames, shelf, trial
@@ -45,7 +46,7 @@ class Replica(Holdings):
     @contextmanager
     def writing(self) -> Iterator[None]:
         """One at a time appends, or removes."""
-        with shelf.alone(self._at("replica", "lock")):
+        with locking.alone(self._at("replica", "lock")):
             yield
 
     def note(self, **changed: Any) -> dict[str, Any]:

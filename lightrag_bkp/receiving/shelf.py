@@ -1,6 +1,5 @@
 """Small files of a replica, put down so that they are whole after a power cut or not there at all."""
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -79,17 +78,6 @@ def make_directory(path: str) -> None:
     """Makes one unless it is there; its name is durable once the directory above was synced."""
     with suppress(FileExistsError):
         os.mkdir(path, DIRECTORY_MODE)
-
-
-@contextmanager
-def alone(lock_path: str) -> Iterator[None]:
-    """One thread of one process at a time; the others wait."""
-    fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ the loss of any database, and every process sees the same.
 """
 
 import asyncio
-import fcntl
 import json
 import os
 import secrets
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from .. import _bridge, presence
+from .. import _bridge, locking, presence
 from ..arguments import check_text, is_graph_id
 from ..errors import Busy, DamagedError, ForeignObjectError, InvalidInputError, LightragBkpError, LockedError
 from ..holders import holder_of
@@ -178,15 +177,10 @@ class PointStore:
         self._resolved()
         os.makedirs(os.path.join(self.storage_path, DIRECTORY), mode=0o750, exist_ok=True)
         path = os.path.join(self.storage_path, DIRECTORY, _LOCK)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Busy(f"another failover is under way: {what} when it is done", op=what, target=path) from None
+        with locking.opened(path) as fd, locking.tried(fd) as is_ours:
+            if not is_ours:
+                raise Busy(f"another failover is under way: {what} when it is done", op=what, target=path)
             yield
-        finally:
-            os.close(fd)
 
     def under_way(self) -> bool:
         """Whether a failover is under way in some process."""

@@ -4,13 +4,12 @@ It saves bytes, and nothing rests on it: a receiver takes every request twice wi
 file with its owner's name in it, and ends with the process, whatever ends that.
 """
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
-from .. import presence, processes
+from .. import locking, presence, processes
 
 _PLACE = os.path.join("state", "sending")
 _NAME_BYTES = 1024
@@ -21,40 +20,27 @@ def claimed(storage_path: str, graph_id: str, target_id: str) -> Iterator[str | 
     """Claims it until the block ends. Yields who has it instead; None: nobody, or nothing can be written or locked
     there.
     """
-    try:
-        fd = _opened(storage_path, graph_id, target_id)
-    except OSError:
-        yield None
-        return
-    is_ours = _locked(fd)
-    try:
-        yield None if is_ours else _owner(fd)
-    finally:
-        if is_ours:
-            with suppress(OSError):
-                fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor, too
-        os.close(fd)
+    with ExitStack() as held:
+        other = None
+        with suppress(OSError):
+            fd = held.enter_context(locking.opened(_file(storage_path, graph_id, target_id)))
+            if held.enter_context(locking.tried(fd)):
+                _sign(fd)
+            else:
+                other = _owner(fd)
+        yield other
 
 
-def _opened(storage_path: str, graph_id: str, target_id: str) -> int:
+def _file(storage_path: str, graph_id: str, target_id: str) -> str:
     presence.require(storage_path)
     directory = os.path.join(os.path.realpath(storage_path), _PLACE)
     os.makedirs(directory, mode=0o750, exist_ok=True)
-    name = hashlib.sha256(f"{graph_id}/{target_id}".encode()).hexdigest()[:32]
-    return os.open(os.path.join(directory, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    return os.path.join(directory, hashlib.sha256(f"{graph_id}/{target_id}".encode()).hexdigest()[:32])
 
 
-def _locked(fd: int) -> bool:
-    """Also where the file system has no locks: nobody would ever be seen to let go there."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+def _sign(fd: int) -> None:
     with suppress(OSError):  # a full disk takes no name, and has a lock all the same
         os.ftruncate(fd, os.pwrite(fd, processes.name().encode(), 0))
-    return True
 
 
 def _owner(fd: int) -> str | None:
@@ -63,4 +49,6 @@ def _owner(fd: int) -> str | None:
     if processes.is_gone(name):
         return None
     place, _, process = name.partition(" ")
+    if not process:
+        return "another process"  # that has not said its name yet, or had no room to
     return f"process {process.partition(' ')[0]} of {place.partition('/')[0]}"

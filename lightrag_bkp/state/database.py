@@ -6,7 +6,6 @@ statements became is.
 
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import sqlite3
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
-from .. import presence
+from .. import locking, presence
 from ..errors import ConfigurationError, StateError
 from ..keyring import Keyring
 from .cover import Cover
@@ -334,12 +333,8 @@ class State:
                 connection.execute(sa.text("SELECT pg_advisory_lock(:number)"), {"number": _LOCK_NUMBER})
                 yield
             return
-        fd = os.open(f"{self._file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        with locking.alone(f"{self._file}.lock"):
             yield
-        finally:
-            os.close(fd)
 
     def _migrate(self, engine: sa.Engine) -> None:
         from alembic import command

@@ -95,11 +95,25 @@ from lightrag_bkp.shipping.claim import claimed
 with claimed(sys.argv[1], "g", "t") as other:
     assert other is None, other
 """
+FAILOVER = """
+from lightrag_bkp.sync import DisasterRecoveryManager
+storage, source = map(Path, sys.argv[1:])
+manager = BackupManager(storage)
+manager.register_graph("g", source)
+recovery = DisasterRecoveryManager(manager)
+point = recovery.create_recovery_point(["g"]).checkpoint_id
+(source / "small").write_text("lost")
+recovery.failover(point)
+assert (source / "small").read_text() == "here"
+"""
 
 
 @pytest.mark.parametrize("refused", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF])
-def test_a_storage_without_locks_keeps_nobody_from_sending(tmp_path: Path, trouble: Trouble, refused: int) -> None:
-    trouble.run(CLAIM, tmp_path, root=tmp_path, at="lock::0", do=f"refuse={refused}", always=1)
+def test_a_storage_without_locks_keeps_nobody_out(tmp_path: Path, source: Path, trouble: Trouble, refused: int) -> None:
+    """Neither from sending nor from a failover."""
+    storage, plan = tmp_path / "storage", {"at": "lock::0", "do": f"refuse={refused}", "always": 1}
+    trouble.run(FAILOVER, storage, source, root=storage, **plan)
+    trouble.run(CLAIM, storage, root=storage, **plan)
 
 
 # ---- a small disk ----
