@@ -104,7 +104,7 @@ $(BUILD)/$(1)/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(wildcard tests
 	@$(CC) $(C_FLAGS) $(2) -Itests -DLRB_CORPUS='"tests/fuzz/corpus/$$*"' \
 		$$< tests/fuzz/replay.c $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
 endef
-$(BUILD)/%/test_prober: MORE_LIBS := -lcurl # alone: it brings some thirty libraries along
+$(BUILD)/%/test_prober $(BUILD)/%/test_prober_wakings: MORE_LIBS := -lcurl # alone: it brings some thirty libraries along
 $(eval $(call sanitized,asan,$(ASAN)))
 $(eval $(call sanitized,tsan,$(TSAN)))
 $(eval $(call sanitized,plain,-O2 -Wno-maybe-uninitialized))

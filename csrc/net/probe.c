@@ -72,6 +72,8 @@ static bool set_connection(CURL *easy, target *target) {
     SET(CURLOPT_OPENSOCKETDATA, target);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)target->connect_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)target->total_ms);
+    /* Where a name may have a second address libcurl looks at each new connection once more, 200 ms later. */
+    if (!target->is_name) SET(CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, (long)target->total_ms);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L); /* else giving up on a name waits until its lookup ends */
     SET(CURLOPT_DNS_CACHE_TIMEOUT, target->is_name ? 0L : -1L); /* each new connection asks anew, where there is a name to ask for */
