@@ -15,6 +15,11 @@
 
 enum { LRB_SEGMENT_BYTES = 512 << 10, LRB_SEGMENTS_MAX = 1 << 20 };
 
+/* Numbers for what is tagged under the same key beside segments: two parts of a section of a vector file, whatever its place
+ * (engine/intake_known.c). Two different ones of a part have one tag for fewer than one key in 2^103, for none has more
+ * than 2^28 bytes. */
+enum { LRB_TAG_OF_RECORDS = LRB_SEGMENTS_MAX, LRB_TAG_OF_ROWS };
+
 typedef struct lrb_tag { uint8_t bytes[LRB_TAG_BYTES]; } lrb_tag;
 
 /* How many segments a file has, the last of which may be shorter; 0 for one of more than LRB_SEGMENTS_MAX, half a TiB. */

@@ -70,17 +70,36 @@ static int run(lrb_sealer *sealer, uint8_t *bytes, size_t count) {
     return count <= INT_MAX && (!count || EVP_CipherUpdate(sealer->context, bytes, &length, bytes, (int)count));
 }
 
-int lrb_sealer_seal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
-                    uint8_t *bytes, size_t count, uint8_t tag[LRB_TAG_BYTES], lrb_err *err) {
+static int get_tag(lrb_sealer *sealer, uint8_t tag[LRB_TAG_BYTES]) {
     uint8_t nothing[LRB_TAG_BYTES];
     int length;
-    if (begin(sealer, 1, number, associated, associated_bytes) && run(sealer, bytes, count) &&
-        EVP_CipherFinal_ex(sealer->context, nothing, &length) &&
-        EVP_CIPHER_CTX_ctrl(sealer->context, EVP_CTRL_AEAD_GET_TAG, LRB_TAG_BYTES, tag))
-        return LRB_OK;
+    return EVP_CipherFinal_ex(sealer->context, nothing, &length) &&
+           EVP_CIPHER_CTX_ctrl(sealer->context, EVP_CTRL_AEAD_GET_TAG, LRB_TAG_BYTES, tag);
+}
+
+/* The context may hold anything after a failure. */
+static int settle(lrb_sealer *sealer, int done, lrb_err *err) {
+    if (done) return LRB_OK;
     sealer->scheduled = false;
     return refused(err, "seal");
 }
+
+int lrb_sealer_seal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
+                    uint8_t *bytes, size_t count, uint8_t tag[LRB_TAG_BYTES], lrb_err *err) {
+    int done = begin(sealer, 1, number, associated, associated_bytes) && run(sealer, bytes, count) && get_tag(sealer, tag);
+    return settle(sealer, done, err);
+}
+
+int lrb_sealer_tag_begin(lrb_sealer *sealer, uint32_t number, lrb_err *err) {
+    return settle(sealer, begin(sealer, 1, number, NULL, 0), err);
+}
+
+int lrb_sealer_tag_add(lrb_sealer *sealer, const void *bytes, size_t count, lrb_err *err) {
+    int length;
+    return settle(sealer, count <= INT_MAX && (!count || EVP_CipherUpdate(sealer->context, NULL, &length, bytes, (int)count)), err);
+}
+
+int lrb_sealer_tag_end(lrb_sealer *sealer, uint8_t tag[LRB_TAG_BYTES], lrb_err *err) { return settle(sealer, get_tag(sealer, tag), err); }
 
 int lrb_sealer_unseal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
                       uint8_t *bytes, size_t count, const uint8_t tag[LRB_TAG_BYTES], lrb_err *err) {

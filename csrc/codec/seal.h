@@ -27,6 +27,11 @@ void lrb_sealer_set_key(lrb_sealer *sealer, const uint8_t key[LRB_KEY_BYTES]);
 /* bytes[count] become ciphertext of the same length, and `tag` is filled in. */
 int lrb_sealer_seal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
                     uint8_t *bytes, size_t count, uint8_t tag[LRB_TAG_BYTES], lrb_err *err);
+/* The tag of bytes that come in pieces and are not sealed themselves: that of lrb_sealer_seal with all of them as associated
+ * data and nothing to seal. Begin, add..., end; nothing else in between. */
+int lrb_sealer_tag_begin(lrb_sealer *sealer, uint32_t number, lrb_err *err);
+int lrb_sealer_tag_add(lrb_sealer *sealer, const void *bytes, size_t count, lrb_err *err);
+int lrb_sealer_tag_end(lrb_sealer *sealer, uint8_t tag[LRB_TAG_BYTES], lrb_err *err);
 /* The way back. DAMAGED when bytes, tag, number or associated data are not those that were sealed under this key: the
  * bytes are then zeros. */
 int lrb_sealer_unseal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,

@@ -31,6 +31,9 @@ typedef struct lrb_vectors_shape {
     size_t lengths, values, streams, total;
 } lrb_vectors_shape;
 
+/* In front of the values. */
+static inline size_t lrb_vectors_head_bytes(uint32_t rows) { return 4 + 4 * (size_t)rows; }
+
 /* LIMIT when a content of this shape would be too large; INVALID for a dim or a number of rows out of range. */
 int lrb_vectors_shape_of(uint32_t dim, uint32_t rows, size_t streams_bytes, lrb_vectors_shape *out, lrb_err *err);
 

@@ -94,7 +94,10 @@ int lrb_intake_new(lrb_source *source, lrb_repo *repo, lrb_writer *writer, lrb_j
 /* What is known of every item goes. */
 static void forget_notes(lrb_intake *intake) {
     size_t count = lrb_source_count(intake->source);
-    for (size_t i = 0; i < count; i++) lrb_free(intake->notes[i].tags);
+    for (size_t i = 0; i < count; i++) {
+        lrb_free(intake->notes[i].tags);
+        lrb_free(intake->notes[i].sections.tags);
+    }
     memset(intake->notes, 0, count * sizeof *intake->notes);
 }
 
@@ -115,14 +118,21 @@ void lrb_intake_free(lrb_intake *intake) {
 
 void lrb_intake_offer(lrb_intake *intake, size_t position, const lrb_taken *previous, bool unread) {
     lrb_free(intake->notes[position].tags);
+    lrb_free(intake->notes[position].sections.tags);
     intake->notes[position] = (lrb_item_note){.taken = *previous, .offered = true, .unread = unread};
 }
 
 void lrb_intake_offer_tags(lrb_intake *intake, size_t position, lrb_tag *tags) { intake->notes[position].tags = tags; }
 
+void lrb_intake_offer_sections(lrb_intake *intake, size_t position, lrb_section_tags sections) {
+    intake->notes[position].sections = sections;
+}
+
 uint8_t *lrb_intake_tag_key(lrb_intake *intake) { return intake->tag_key; }
 
 const lrb_tag *lrb_intake_tags(const lrb_intake *intake, size_t position) { return intake->notes[position].tags; }
+
+const lrb_section_tags *lrb_intake_sections(const lrb_intake *intake, size_t position) { return &intake->notes[position].sections; }
 
 bool lrb_intake_is_unread(const lrb_intake *intake, size_t position) { return intake->notes[position].unread; }
 
@@ -262,6 +272,8 @@ static int take_bytes(lrb_intake *intake, lrb_worker *worker, size_t position, s
         if ((code = lrb_intake_try_reuse(intake, worker, position, 0, &reused, err)) || reused) return code;
     }
     memcpy(note->taken.sha256, sha256, sizeof sha256);
+    lrb_free(note->sections.tags);
+    note->sections = (lrb_section_tags){.sections = 0};
     if ((code = encode_whole(intake, worker, count, &note->taken.root, err))) return code;
     lrb_intake_finished(intake, position, 0, false);
     return LRB_OK;

@@ -3,13 +3,15 @@
  * Each item ends in one of three ways: unchanged by identity (not read), unchanged by its tags or its digest (read once, its previous
  * recipe reused), or encoded (read twice: digest pass, then cut, hashed and stored). The tags of a big file's segments (codec/fingerprint.h)
  * are compared by all threads and tell the same bytes without a digest; the first that differs sends the file to its digest pass,
- * which makes them anew. A reused recipe counts only when every chunk it reaches is known
+ * which makes them anew. A section of a vector file whose records and canonical rows have the tags of one that the file had
+ * before is not cut, hashed and compared again: its chunks are in the previous recipe. A reused recipe counts only when every chunk it reaches is known
  * to the writer; otherwise the item is encoded. Items up to 1 MiB are read once and handled in one step. Bigger ones are digested
  * in slices by one thread at a time and encoded in batches by all: a batch is read and cut under the item's lock, because a cut depends on the one
  * before, and hashed and compressed outside it; finished batches enter the recipe in order. The big items come first, so that no
  * thread is left with a long digest at the end.
  *
- * Memory: a batch per thread, and per open item a digest, a recipe builder and at most a batch's rows per thread; some 100 bytes per item.
+ * Memory: a batch per thread, and per open item a digest, a recipe builder and at most a batch's rows per thread; some 100 bytes per item; the rows of
+ * the previous recipe of vector files that are encoded.
  */
 #ifndef LRB_ENGINE_INTAKE_H
 #define LRB_ENGINE_INTAKE_H
@@ -25,6 +27,13 @@ typedef struct lrb_taken { /* what is known of one item */
     lrb_row root;
 } lrb_taken;
 
+/* The tags of a vector file's sections, in order: of the records and of the canonical rows of each. */
+typedef struct lrb_section_tags {
+    lrb_tag *tags;   /* two for each section */
+    size_t sections; /* 0: there are none */
+    bool clear;      /* all rows were compared, and clear (lightrag/row_check.h) */
+} lrb_section_tags;
+
 typedef struct lrb_intake lrb_intake;
 
 int lrb_intake_new(lrb_source *source, lrb_repo *repo, lrb_writer *writer, lrb_job *job, lrb_intake **out, lrb_err *err);
@@ -35,6 +44,8 @@ void lrb_intake_offer(lrb_intake *intake, size_t position, const lrb_taken *prev
 
 /* With an offer: the tags of those bytes, as many as a file of the item's size has segments, made with the intake's key. Taken over. */
 void lrb_intake_offer_tags(lrb_intake *intake, size_t position, lrb_tag *tags);
+/* With an offer: the same of the sections of a vector file, of whatever size it was. Taken over. */
+void lrb_intake_offer_sections(lrb_intake *intake, size_t position, lrb_section_tags sections);
 /* Random at first; whoever offers tags puts theirs there before the first step. LRB_KEY_BYTES. */
 uint8_t *lrb_intake_tag_key(lrb_intake *intake);
 
@@ -49,6 +60,7 @@ int lrb_intake_step(lrb_intake *intake, lrb_worker *worker, lrb_step *next, lrb_
 const lrb_taken *lrb_intake_result(const lrb_intake *intake, size_t position);
 /* The tags of the same bytes; NULL when there are none. */
 const lrb_tag *lrb_intake_tags(const lrb_intake *intake, size_t position);
+const lrb_section_tags *lrb_intake_sections(const lrb_intake *intake, size_t position);
 /* What was seen of the rows of a vector file; NULL when they were not all compared, or one had a flaw. */
 const lrb_rows_seen *lrb_intake_rows_seen(const lrb_intake *intake, size_t position);
 /* Starts over because packs were lost: everything is read again, nothing is taken on trust. One thread, none inside a step. */

@@ -56,7 +56,7 @@ static int digest_known(lrb_intake *intake, lrb_worker *worker, lrb_open_item *i
         memcpy(note->taken.sha256, sha256, 32);
         lrb_digest_free(item->digest);
         item->digest = NULL;
-        code = lrb_intake_begin_vectors(item, err);
+        code = lrb_intake_begin_vectors(item, worker, err);
         if (!code) code = lrb_recipe_builder_new(lrb_intake_store_node, item, &item->recipe, err);
     }
     if (code || reused) lrb_intake_close_item(item);
@@ -235,6 +235,7 @@ static int end_item(lrb_open_item *item, lrb_worker *worker, lrb_err *err) {
     int code = check_same_bytes(item, err);
     if (!code && item->vectors) code = lrb_intake_end_vectors(item, worker, err);
     if (!code && item->vectors) lrb_intake_note_rows(item, &intake->notes[position].rows);
+    if (!code) code = lrb_intake_note_sections(item, &intake->notes[position].sections, err);
     if (!code) code = lrb_recipe_builder_finish(item->recipe, &intake->notes[position].taken.root, err);
     uint64_t counted = item->counted;
     lrb_intake_close_item(item);

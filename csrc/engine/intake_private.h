@@ -1,6 +1,7 @@
 /* The inside of an lrb_intake, shared by intake.c (which item next, small items), intake_big.c (items of more than one
- * buffer), intake_compare.c (whether they are what they were), intake_vectors.c (those of them that are vector files) and
- * intake_rows.c (what is seen of their rows meanwhile), and by nobody else.
+ * buffer), intake_compare.c (whether they are what they were), intake_vectors.c (those of them that are vector files),
+ * intake_section.c (one section of those), intake_known.c (which is as it was) and intake_rows.c (what is seen of their rows
+ * meanwhile), and by nobody else.
  */
 #ifndef LRB_ENGINE_INTAKE_PRIVATE_H
 #define LRB_ENGINE_INTAKE_PRIVATE_H
@@ -23,12 +24,22 @@ typedef struct lrb_section_rows { /* what a section of a vector file became */
     lrb_row *rows;                 /* texts, each with its vectors behind it */
     uint32_t count;
     lrb_row correction;
+    lrb_tag tags[2];               /* of the records and of the canonical rows */
 } lrb_section_rows;
+
+typedef struct lrb_known_sections { /* what a vector file became before; constant */
+    const lrb_tag *tags;           /* of the note */
+    size_t count;                  /* 0: nothing is known */
+    uint32_t *sizes;               /* records of each, */
+    size_t *ends;                  /* and where its rows end in `rows` */
+    lrb_row *rows;
+} lrb_known_sections;
 
 typedef struct lrb_vector_item { /* a vector file, while it is encoded; under the item's lock */
     size_t next;                   /* the section to give out next, */
     uint64_t data_at, first_row;   /* where it begins in the file and in the matrix */
     uint64_t matrix_at;            /* constant */
+    lrb_known_sections known;
     bool given_up;                 /* something is not as LightRAG writes it: plain bytes after all */
     bool flawed;                   /* a row has a flaw, or none are compared */
     uint64_t rows_seen, places;    /* rows compared so far, and where they stand */
@@ -65,6 +76,7 @@ typedef struct lrb_item_note {
     lrb_taken taken;               /* what was offered, then what was found */
     bool offered, unread;
     lrb_tag *tags;                 /* offered, then of what was digested; NULL: none. `taken` and they are of the same bytes */
+    lrb_section_tags sections;     /* the same of a vector file's sections */
     lrb_rows_seen rows;            /* rows 0: not compared, or with flaws */
 } lrb_item_note;
 
@@ -136,7 +148,7 @@ int lrb_intake_compare(lrb_intake *intake, lrb_worker *worker, lrb_segments segm
 
 /* ---- intake_vectors.c ---- */
 /* All bytes were seen: the item is encoded as a vector file if it is one; else its lrb_vdb goes. */
-int lrb_intake_begin_vectors(lrb_open_item *item, lrb_err *err);
+int lrb_intake_begin_vectors(lrb_open_item *item, lrb_worker *worker, lrb_err *err);
 /* Encodes the next section; *last: none was left. */
 int lrb_intake_encode_section(lrb_open_item *item, lrb_worker *worker, bool *last, lrb_err *err);
 /* What the bytes that belong to no section sum up to. */
@@ -144,7 +156,16 @@ uint64_t lrb_intake_sum_frame(const lrb_open_item *item);
 /* Puts the rows of all sections into the recipe. */
 int lrb_intake_end_vectors(lrb_open_item *item, lrb_worker *worker, lrb_err *err);
 void lrb_intake_drop_vectors(lrb_open_item *item);
+
+/* ---- intake_section.c ---- */
 void lrb_intake_free_scratch(struct lrb_vector_scratch *scratch);
+
+/* ---- intake_known.c ---- */
+/* Reads what the item became before; without tags of its sections, or when that cannot be read, nothing is known. */
+int lrb_intake_recall(lrb_open_item *item, lrb_worker *worker, lrb_err *err);
+void lrb_intake_forget(lrb_known_sections *known);
+/* The file was encoded, as a vector file or not: the tags that were made replace those that were offered. */
+int lrb_intake_note_sections(const lrb_open_item *item, lrb_section_tags *out, lrb_err *err);
 
 /* ---- intake_rows.c ---- */
 typedef struct lrb_rows_comparison { /* of a section */
@@ -155,6 +176,8 @@ typedef struct lrb_rows_comparison { /* of a section */
  * begins in the file; `encoded`: the worker's coder encoded the content just now. */
 int lrb_intake_compare_group(lrb_rows_comparison *c, const lrb_vdb_group *group, uint64_t row, uint64_t at, const lrb_content *content,
                              bool encoded, lrb_worker *worker, lrb_err *err);
+/* The same without comparing: they are as they were when they were found clear. */
+void lrb_intake_take_rows(lrb_rows_comparison *c, const lrb_vdb_record *records, uint32_t count, uint64_t row, uint64_t at);
 /* The file was encoded as a vector file: notes what was seen, if that is all of its rows. */
 void lrb_intake_note_rows(const lrb_open_item *item, lrb_rows_seen *seen);
 

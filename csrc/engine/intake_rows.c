@@ -19,12 +19,20 @@ int lrb_intake_compare_group(lrb_rows_comparison *c, const lrb_vdb_group *group,
     for (uint32_t i = 0; !code && c->on && i < group->count; i++) {
         const lrb_vdb_record *record = &group->records[i];
         const uint8_t *numbers = group->rows + 4 * (size_t)group->dim * i;
-        c->on = streams[i].good && lrb_row_check(numbers, streams[i].out, group->dim) == LRB_ROW_FLAWS;
+        c->on = streams[i].good && lrb_row_clear(numbers, streams[i].out, group->dim);
         c->places += lrb_row_place(row + i, at + record->text_bytes, record->payload_bytes);
         c->rows++;
         at += record->text_bytes + record->payload_bytes;
     }
     return code;
+}
+
+void lrb_intake_take_rows(lrb_rows_comparison *c, const lrb_vdb_record *records, uint32_t count, uint64_t row, uint64_t at) {
+    for (uint32_t i = 0; c->on && i < count; i++) {
+        c->places += lrb_row_place(row + i, at + records[i].text_bytes, records[i].payload_bytes);
+        c->rows++;
+        at += records[i].text_bytes + records[i].payload_bytes;
+    }
 }
 
 void lrb_intake_note_rows(const lrb_open_item *item, lrb_rows_seen *seen) {

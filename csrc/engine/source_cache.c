@@ -7,9 +7,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/wire.h"
+#include "lightrag/vdb.h"
 
-enum { CLEAR_BYTES = 48, HEADER_MAX_BYTES = CLEAR_BYTES + LRB_SALT_BYTES, FRAME_HEAD_BYTES = 4, FIXED_BYTES = 2 + 5 * 8 + 32 + LRB_ROW_BYTES + 4, NAME_ROOM = 64, BLOCK_BYTES = 64 << 10 };
-static const char MAGIC[8] = {'l', 'r', 'b', 's', 'r', 'c', 's', '3'};
+enum { CLEAR_BYTES = 48, HEADER_MAX_BYTES = CLEAR_BYTES + LRB_SALT_BYTES, FRAME_HEAD_BYTES = 4, FIXED_BYTES = 2 + 5 * 8 + 32 + LRB_ROW_BYTES + 4 + 5, NAME_ROOM = 64, BLOCK_BYTES = 64 << 10 };
+static const char MAGIC[8] = {'l', 'r', 'b', 's', 'r', 'c', 's', '4'};
 
 /* Labels are paths of any length: the name is their digest, of which a sealed repository lets nobody guess the path. */
 static int file_name(const lrb_vault *vault, const char *label, char out[NAME_ROOM], lrb_err *err) {
@@ -145,7 +146,8 @@ typedef struct record {
     size_t name_length;
     lrb_identity identity;
     lrb_taken taken;
-    size_t tags; /* which follow */
+    size_t tags, sections; /* which follow, two tags for each section */
+    bool clear;
 } record;
 
 /* The record's name stays valid until the next call. */
@@ -161,7 +163,9 @@ static int next_record(stream *in, record *out, lrb_err *err) {
                                    .mtime_ns = (int64_t)lrb_get_u64(at + 24), .ctime_ns = (int64_t)lrb_get_u64(at + 32), .type = LRB_FILE_REGULAR};
     memcpy(out->taken.sha256, at + 40, 32);
     out->tags = lrb_get_u32(at + 72 + LRB_ROW_BYTES);
-    if (out->tags && out->tags != lrb_segment_count(out->identity.size_bytes))
+    out->sections = lrb_get_u32(at + 76 + LRB_ROW_BYTES);
+    out->clear = at[80 + LRB_ROW_BYTES];
+    if ((out->tags && out->tags != lrb_segment_count(out->identity.size_bytes)) || out->sections > lrb_vdb_max_sections(out->identity.size_bytes))
         return lrb_err_set(err, LRB_E_DAMAGED, "read", "cache", "the source cache has tags that fit no file");
     in->at += FIXED_BYTES + out->name_length;
     return lrb_row_decode(at + 72, &out->taken.root, "cache", err);
@@ -207,15 +211,27 @@ static int read_header(stream *in, const lrb_vault *vault, int64_t *observed_ns,
     return vault->sealed ? open_sealer(in, vault, err) : LRB_OK;
 }
 
+/* *copy: NULL when there are none, or they are not wanted. */
+static int copy_tags(stream *in, size_t count, bool wanted, lrb_tag **copy, lrb_err *err) {
+    *copy = NULL;
+    if (!count || !wanted) return next_tags(in, count, NULL, err);
+    lrb_tag *tags = lrb_alloc_zero(count, sizeof *tags);
+    if (!tags) return lrb_err_nomem(err, "read the source cache");
+    int code = next_tags(in, count, tags, err);
+    if (code) lrb_free(tags);
+    else *copy = tags;
+    return code;
+}
+
 /* Offers what a record says of an item. Its tags follow in the stream. */
 static int offer(stream *in, const record *r, const lrb_identity *now, int64_t observed_ns, lrb_intake *intake, size_t position, lrb_err *err) {
     lrb_intake_offer(intake, position, &r->taken, lrb_identity_same(now, &r->identity) && settled(&r->identity, observed_ns));
-    if (!r->tags || now->size_bytes != r->identity.size_bytes) return next_tags(in, r->tags, NULL, err);
-    lrb_tag *tags = lrb_alloc_zero(r->tags, sizeof *tags);
-    if (!tags) return lrb_err_nomem(err, "read the source cache");
-    int code = next_tags(in, r->tags, tags, err);
-    if (code) lrb_free(tags);
-    else lrb_intake_offer_tags(intake, position, tags);
+    bool same_size = now->size_bytes == r->identity.size_bytes;
+    lrb_tag *tags, *sections;
+    int code = copy_tags(in, r->tags, same_size, &tags, err);
+    if (!code && tags) lrb_intake_offer_tags(intake, position, tags);
+    if (!code) code = copy_tags(in, 2 * r->sections, true, &sections, err);
+    if (!code && sections) lrb_intake_offer_sections(intake, position, (lrb_section_tags){sections, r->sections, r->clear});
     return code;
 }
 
@@ -234,7 +250,7 @@ static int walk(stream *in, const lrb_vault *vault, lrb_source *source, lrb_inta
         bool listed = intake && position < count && !compare_names(&r, lrb_source_at(source, position));
         const lrb_identity *now = listed ? &lrb_source_at(source, position)->identity : NULL;
         if (now && now->type == LRB_FILE_REGULAR) code = offer(in, &r, now, observed_ns, intake, position, err);
-        else code = next_tags(in, r.tags, NULL, err);
+        else code = next_tags(in, r.tags + 2 * r.sections, NULL, err);
     }
     return code;
 }
@@ -304,7 +320,10 @@ static int write_key(stream *out, lrb_intake *intake, lrb_err *err) {
     return code;
 }
 
-static int write_record(stream *out, const lrb_source_item *item, const lrb_taken *taken, const lrb_tag *tags, lrb_err *err) {
+static int write_record(stream *out, lrb_intake *intake, const lrb_source_item *item, size_t position, lrb_err *err) {
+    const lrb_taken *taken = lrb_intake_result(intake, position);
+    const lrb_tag *tags = lrb_intake_tags(intake, position);
+    const lrb_section_tags *sections = lrb_intake_sections(intake, position);
     size_t count = tags ? lrb_segment_count(item->identity.size_bytes) : 0;
     uint8_t *at;
     int code = take(out, FIXED_BYTES + item->name_length, &at, err);
@@ -320,7 +339,10 @@ static int write_record(stream *out, const lrb_source_item *item, const lrb_take
     memcpy(at + 40, taken->sha256, 32);
     lrb_row_encode(&taken->root, at + 72);
     lrb_put_u32(at + 72 + LRB_ROW_BYTES, (uint32_t)count);
-    return write_tags(out, tags, count, err);
+    lrb_put_u32(at + 76 + LRB_ROW_BYTES, (uint32_t)sections->sections);
+    at[80 + LRB_ROW_BYTES] = sections->clear;
+    code = write_tags(out, tags, count, err);
+    return code ? code : write_tags(out, sections->tags, 2 * sections->sections, err);
 }
 
 static int write_header(stream *out, const lrb_vault *vault, int64_t observed_ns, uint64_t records, lrb_err *err) {
@@ -343,8 +365,7 @@ static int write_cache(stream *out, const lrb_vault *vault, int64_t observed_ns,
     int code = write_header(out, vault, observed_ns, records, err);
     if (!code) code = write_key(out, intake, err);
     for (size_t i = 0; !code && i < count; i++)
-        if (worth_keeping(lrb_source_at(source, i)))
-            code = write_record(out, lrb_source_at(source, i), lrb_intake_result(intake, i), lrb_intake_tags(intake, i), err);
+        if (worth_keeping(lrb_source_at(source, i))) code = write_record(out, intake, lrb_source_at(source, i), i, err);
     uint8_t digest[LRB_DIGEST_BYTES];
     if (!code) code = drain(out, err);
     if (!code) code = lrb_digest_finish(out->digest, digest, err);

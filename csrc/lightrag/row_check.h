@@ -19,7 +19,11 @@ typedef enum lrb_row_flaw { LRB_ROW_NOT_FINITE, LRB_ROW_NORM, LRB_ROW_VECTOR, LR
  * with. LRB_ROW_FLAWS: nothing is wrong. Never VECTOR, which only the caller knows. */
 lrb_row_flaw lrb_row_check(const uint8_t *row, const uint8_t *halves, size_t dim);
 
-typedef struct lrb_rows_seen { /* of a vector file whose rows were all compared, and nothing was wrong with any */
+/* That nothing is wrong by a margin: nor is it with any other row of the same canonical one (codec/canonical.h), which is
+ * longer or shorter by 2^-12 at most and points elsewhere by less than one part in 10^5. */
+bool lrb_row_clear(const uint8_t *row, const uint8_t *halves, size_t dim);
+
+typedef struct lrb_rows_seen { /* of a vector file whose rows were all compared, and all of them clear */
     uint64_t rows;
     uint64_t matrix_at; /* in the file, as are places */
     uint64_t places;    /* sum of lrb_row_place over all rows, in any order */

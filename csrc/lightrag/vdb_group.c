@@ -70,7 +70,8 @@ static bool decode_payloads(const lrb_vdb_group *group, const lrb_vectors_shape 
     return stream == end;
 }
 
-static int make_canonical(const lrb_vdb_group *group, uint32_t first, uint8_t *values, uint8_t *scratch, lrb_buf *corrections, lrb_err *err) {
+int lrb_vdb_group_canonical(const lrb_vdb_group *group, uint32_t first, uint8_t *values, uint8_t *scratch, lrb_buf *corrections,
+                            lrb_err *err) {
     size_t row_bytes_of_matrix = 4 * (size_t)group->dim;
     int code = LRB_OK;
     for (uint32_t i = 0; !code && i < group->count; i++) {
@@ -93,7 +94,7 @@ int lrb_vdb_group_encode(const lrb_vdb_group *group, uint32_t first, uint8_t *sc
     uint8_t *at = content->data + content->length;
     lrb_put_u32(at, group->count);
     *fits = decode_payloads(group, &shape, at);
-    if (*fits) code = make_canonical(group, first, at + shape.values, scratch, corrections, err);
+    if (*fits) code = lrb_vdb_group_canonical(group, first, at + shape.values, scratch, corrections, err);
     if (*fits && !code) content->length += shape.total;
     return code;
 }

@@ -41,6 +41,10 @@ typedef struct lrb_vdb_group {
 int lrb_vdb_group_encode(const lrb_vdb_group *group, uint32_t first, uint8_t *scratch, lrb_buf *content, lrb_buf *corrections,
                          bool *fits, lrb_err *err);
 
+/* The rows alone: canonical ones to values[count * 4 * dim], and their corrections. Records and data are not looked at. */
+int lrb_vdb_group_canonical(const lrb_vdb_group *group, uint32_t first, uint8_t *values, uint8_t *scratch, lrb_buf *corrections,
+                            lrb_err *err);
+
 /* How many bytes of the file the texts from record `first` on and the payloads of `vectors` take. */
 uint64_t lrb_vdb_group_bytes(const lrb_vdb_texts *texts, uint32_t first, const lrb_vectors *vectors);
 /* Writes them; exactly that many. `text` is where the text of record `first` begins. */

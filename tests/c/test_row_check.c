@@ -42,6 +42,17 @@ TEST(length_and_direction_have_limits) {
     }
 }
 
+TEST(what_is_clear_is_so_by_a_margin) {
+    for (double off = -1.5e-3; off <= 1.5e-3; off += 1e-5) {
+        turned(1 + off, acos(0.9995));
+        CHECK(!lrb_row_clear(row, halves, DIM) || check() == LRB_ROW_FLAWS);
+        if (fabs(fabs(off) - 9e-4) > 1e-5) CHECK(lrb_row_clear(row, halves, DIM) == (fabs(off) < 9e-4));
+        turned(1, acos(0.9991 + off / 3));
+        CHECK(!lrb_row_clear(row, halves, DIM) || check() == LRB_ROW_FLAWS);
+        if (fabs(off) > 3e-5) CHECK(lrb_row_clear(row, halves, DIM) == (off > 0));
+    }
+}
+
 TEST(what_is_not_finite_comes_first) {
     static const uint32_t odd[] = {0x7F800000, 0xFF800000, 0x7FC00000, 0x7F800001};
     for (size_t at = 0; at < DIM; at++)
@@ -89,6 +100,7 @@ TEST(sums_of_places_tell_an_exchange) {
 
 int main(void) {
     RUN(length_and_direction_have_limits);
+    RUN(what_is_clear_is_so_by_a_margin);
     RUN(what_is_not_finite_comes_first);
     RUN(places_differ_in_each_of_their_parts);
     RUN(sums_of_places_tell_an_exchange);

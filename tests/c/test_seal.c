@@ -42,6 +42,26 @@ static int open_message(message *m) {
     return lrb_sealer_unseal(sealer, m->number, m->associated, sizeof m->associated, m->bytes, sizeof m->bytes, m->tag, &err);
 }
 
+TEST(pieces_have_the_tag_of_the_whole) {
+    static const size_t cuts[] = {1, 15, 16, 17, 64, 4096, 9999};
+    static uint8_t bytes[10000];
+    uint8_t key[LRB_KEY_BYTES] = {3}, nothing[1], whole[LRB_TAG_BYTES], pieces[LRB_TAG_BYTES];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * i >> 3);
+    lrb_sealer_set_key(sealer, key);
+    CHECK_OK(lrb_sealer_seal(sealer, 5, bytes, sizeof bytes, nothing, 0, whole, &err));
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        CHECK_OK(lrb_sealer_tag_begin(sealer, 5, &err));
+        for (size_t at = 0; at < sizeof bytes; at += cuts[i])
+            CHECK_OK(lrb_sealer_tag_add(sealer, bytes + at, sizeof bytes - at < cuts[i] ? sizeof bytes - at : cuts[i], &err));
+        CHECK_OK(lrb_sealer_tag_end(sealer, pieces, &err));
+        CHECK(!memcmp(pieces, whole, sizeof whole));
+    }
+    CHECK_OK(lrb_sealer_tag_begin(sealer, 6, &err));
+    CHECK_OK(lrb_sealer_tag_add(sealer, bytes, sizeof bytes, &err));
+    CHECK_OK(lrb_sealer_tag_end(sealer, pieces, &err));
+    CHECK(memcmp(pieces, whole, sizeof whole));
+}
+
 TEST(what_was_sealed_comes_back) {
     message m = sealed_message();
     CHECK(m.bytes[0] != 0 || m.bytes[1] != 1 || m.bytes[2] != 2);
@@ -99,6 +119,7 @@ TEST(memory_running_out_is_told) {
 int main(void) {
     if (lrb_sealer_new(&sealer, &err)) return 1;
     RUN(known_messages_are_sealed_as_published);
+    RUN(pieces_have_the_tag_of_the_whole);
     RUN(what_was_sealed_comes_back);
     RUN(every_flipped_bit_anywhere_is_seen_and_leaves_nothing);
     RUN(a_key_may_change_and_come_back_between_messages);

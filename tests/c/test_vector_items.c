@@ -141,20 +141,6 @@ TEST(a_record_that_goes_stores_its_neighbours_only) {
     bench_close(&b);
 }
 
-/* Loads and saves the file as LightRAG does: every row divided by its length. */
-static void restart(vector_file *f, size_t count) {
-    static uint8_t rows[1000 * 1024 * 4];
-    size_t row_bytes = 4 * (size_t)f->dim;
-    for (size_t i = 0; i < count; i++) {
-        static float row[VECTOR_MAX_DIM];
-        vector_row(i, f->dim, row);
-        lrb_row_normalise((const uint8_t *)row, f->dim, rows + row_bytes * i);
-    }
-    f->bytes.length = f->matrix_at;
-    vector_put_base64(f, rows, row_bytes * count);
-    vector_put_text(f, f->end);
-}
-
 TEST(a_restart_stores_corrections_only) {
     bench b;
     bench_open(&b);
@@ -162,7 +148,7 @@ TEST(a_restart_stores_corrections_only) {
     put_file(&b, "vdb", f->bytes.data, f->bytes.length);
     bench_backup(&b);
     unsigned vectors = count_chunks(&b, LRB_CHUNK_VECTORS);
-    restart(f, 1000);
+    vector_file_restart(f);
     replace_file(&b, "vdb", f);
     bench_backup(&b);
     CHECK(comes_back(&b));

@@ -15,6 +15,8 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "codec/base64.h"
+#include "codec/canonical.h"
 
 enum { VECTOR_MAX_DIM = 3072, VECTOR_FILE_MAX_BYTES = 64 << 20 };
 
@@ -134,6 +136,17 @@ static inline vector_file vector_file_of(uint32_t dim, size_t count) {
     for (size_t i = 0; i < count; i++) numbers[i] = i;
     vector_file_make(&f, numbers, count);
     return f;
+}
+
+/* What LightRAG makes of the matrix when it loads the file. */
+static inline void vector_file_restart(vector_file *f) {
+    size_t rows_bytes, chars = f->bytes.length - f->matrix_at - strlen(f->end);
+    uint8_t *rows = lrb_alloc(lrb_base64_decoded_bound(chars));
+    char *matrix = (char *)f->bytes.data + f->matrix_at;
+    if (!rows || !lrb_base64_decode(matrix, chars, rows, &rows_bytes)) fprintf(stderr, "the test's file is none\n"), exit(2);
+    for (size_t at = 0; at < rows_bytes; at += 4 * (size_t)f->dim) lrb_row_normalise(rows + at, f->dim, rows + at);
+    lrb_base64_encode(rows, rows_bytes, matrix);
+    lrb_free(rows);
 }
 
 #endif

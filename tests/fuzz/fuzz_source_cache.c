@@ -5,7 +5,7 @@
 #include "fuzz.h"
 
 enum { ITEMS = 3, AT_REPOSITORY = 16, HEADER_BYTES = 48, IDENTITY_BYTES = 40, AT_RECORDS = HEADER_BYTES + LRB_KEY_BYTES };
-enum { RECORD_BYTES = 2 + IDENTITY_BYTES + LRB_DIGEST_BYTES + LRB_ROW_BYTES + 4 }; /* without name and tags */
+enum { RECORD_BYTES = 2 + IDENTITY_BYTES + LRB_DIGEST_BYTES + LRB_ROW_BYTES + 4 + 5 }; /* without name and tags */
 
 static const char label[] = "fuzz";
 static lrb_repo *repo;
@@ -68,7 +68,7 @@ static void fix(uint8_t *bytes, size_t size) {
         size_t length = lrb_get_u16(bytes + at);
         if (end - at < RECORD_BYTES + length) break;
         fix_identity(bytes + at + 2, length, bytes + at + 2 + length);
-        size_t tags = lrb_get_u32(bytes + at + RECORD_BYTES + length - 4);
+        size_t tags = lrb_get_u32(bytes + at + RECORD_BYTES + length - 9) + 2 * (size_t)lrb_get_u32(bytes + at + RECORD_BYTES + length - 5);
         at += RECORD_BYTES + length;
         if (tags > (end - at) / LRB_TAG_BYTES) break;
         at += tags * LRB_TAG_BYTES;
@@ -100,6 +100,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (lrb_intake_is_unread(intake, i)) MUST(found && recorded(bytes, size, lrb_source_at(source, i)));
     for (size_t i = 0; i < ITEMS; i++)
         if (lrb_intake_tags(intake, i)) MUST(found && lrb_source_at(source, i)->identity.size_bytes > LRB_SEGMENT_BYTES);
+    for (size_t i = 0; i < ITEMS; i++) {
+        const lrb_section_tags *sections = lrb_intake_sections(intake, i);
+        MUST(!sections->sections == !sections->tags && (found || !sections->tags));
+        if (sections->tags) MUST(memmem(bytes, size, sections->tags, 2 * sections->sections * sizeof *sections->tags)); /* they are the file's */
+    }
     lrb_intake_free(intake);
     lrb_free(bytes);
     return 0;

@@ -169,7 +169,7 @@ static void seed_indexes(lrb_buf *b) {
     end(b, "index_file", "two_packs");
 }
 
-static void put_source(lrb_buf *b, const char *name, int64_t observed_ns, uint32_t tags) {
+static void put_source(lrb_buf *b, const char *name, int64_t observed_ns, uint32_t tags, uint32_t sections) {
     uint8_t row[LRB_ROW_BYTES];
     lrb_row root = item(name, LRB_FILE_REGULAR).root;
     MUST_OK(lrb_wire_u16(b, (uint16_t)strlen(name), &err));
@@ -180,16 +180,18 @@ static void put_source(lrb_buf *b, const char *name, int64_t observed_ns, uint32
     lrb_row_encode(&root, row);
     put(b, row, sizeof row);
     MUST_OK(lrb_wire_u32(b, tags, &err));
-    put_zeros(b, 16 * tags);
+    MUST_OK(lrb_wire_u32(b, sections, &err));
+    put(b, "\1", 1); /* its rows were clear */
+    put_zeros(b, 16 * tags + 32 * sections);
 }
 
 static void seed_sources(lrb_buf *b, int64_t observed_ns, const char *name) {
-    put(b, "lrbsrcs3\1\0", 10), put_zeros(b, 22);
+    put(b, "lrbsrcs4\1\0", 10), put_zeros(b, 22);
     MUST_OK(lrb_wire_u64(b, (uint64_t)observed_ns, &err));
     MUST_OK(lrb_wire_u64(b, 3, &err));
     const uint32_t tags = observed_ns ? 3 : 0; /* of "c", whose size the target knows */
     put_zeros(b, 32); /* the key */
-    put_source(b, "a", observed_ns, 0), put_source(b, "aa", observed_ns, 0), put_source(b, "c", observed_ns, tags);
+    put_source(b, "a", observed_ns, 0, 0), put_source(b, "aa", observed_ns, 0, 1), put_source(b, "c", observed_ns, tags, 2);
     put_zeros(b, LRB_DIGEST_BYTES);
     end(b, "source_cache", name);
 }
