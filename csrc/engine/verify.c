@@ -78,20 +78,19 @@ static int step_log(lrb_verify *self, lrb_worker *worker, bool *done, lrb_err *e
     return lrb_target_list(self->repo, worker->coder, chosen(self), &self->targets, &self->target_count, err);
 }
 
-/* ---- walking, for NEEDED and ITEMS ---- */
+/* ---- walking, for NEEDED, PACKS and ITEMS ---- */
 
-static int begin_walk(lrb_verify *self, const lrb_marks *bad, lrb_err *err) {
+static int begin_walk(lrb_verify *self, lrb_err *err) {
     self->walk_at = lrb_repo_begin_read(self->repo)->last_number;
     lrb_repo_end_read(self->repo);
-    int code = lrb_reach_new(self->repo, bad, &self->reach, err);
-    if (!code && bad) lrb_reach_add_up(self->reach);
+    int code = lrb_reach_new(self->repo, self->phase == LRB_VERIFY_ITEMS ? &self->bad : NULL, &self->reach, err);
+    if (!code) lrb_reach_add_up(self->reach);
     return code;
 }
 
 /* One step of the walk over all targets. *ended: the target whose walk is complete now. */
 static int walk(lrb_verify *self, lrb_worker *worker, bool *done, const lrb_target **ended, lrb_err *err) {
-    const lrb_marks *bad = self->phase == LRB_VERIFY_ITEMS ? &self->bad : NULL;
-    int code = self->reach ? LRB_OK : begin_walk(self, bad, err);
+    int code = self->reach ? LRB_OK : begin_walk(self, err);
     *ended = NULL;
     *done = self->next_target == self->target_count;
     if (code || *done) return code;
@@ -107,9 +106,24 @@ static int walk(lrb_verify *self, lrb_worker *worker, bool *done, const lrb_targ
     return LRB_OK;
 }
 
-static int step_needed(lrb_verify *self, lrb_worker *worker, bool *done, lrb_err *err) {
+static lrb_loss loss_of(lrb_verify *self) {
+    return (lrb_loss){self->repo, &self->job, self->reach, &self->bad, &self->newer, &self->findings};
+}
+
+/* One step of the walk before anything is known of packs. When all of them are found whole, and here nothing is missing, it
+ * has said all there is to say of the items. */
+static int walk_early(lrb_verify *self, lrb_worker *worker, bool *done, lrb_err *err) {
     const lrb_target *ended;
+    bool lost = false;
     int code = walk(self, worker, done, &ended, err);
+    lrb_loss loss = loss_of(self);
+    if (!code && ended) code = lrb_loss_any(&loss, worker, ended, &lost, err);
+    if (lost) self->lacks = true;
+    return code;
+}
+
+static int step_needed(lrb_verify *self, lrb_worker *worker, bool *done, lrb_err *err) {
+    int code = walk_early(self, worker, done, err);
     if (code || !*done) return code;
     self->only = lrb_reach_live(self->reach);
     for (uint32_t i = 0; i < self->pack_count; i++)
@@ -143,7 +157,7 @@ static int step_items(lrb_verify *self, lrb_worker *worker, bool *done, lrb_err 
     const lrb_target *ended;
     bool lost = false, moved;
     int code = walk(self, worker, done, &ended, err);
-    lrb_loss loss = {self->repo, &self->job, self->reach, &self->bad, &self->newer, &self->findings};
+    lrb_loss loss = loss_of(self);
     if (!code && ended) code = lrb_loss_any(&loss, worker, ended, &lost, err);
     if (code || !lost || !still_exists(self, ended, &moved)) return code;
     if (moved && self->walks < MAX_WALKS) {
@@ -201,17 +215,24 @@ static int step_for_one(lrb_verify *self, lrb_worker *worker, bool *over, lrb_er
     switch (self->phase) {
     case LRB_VERIFY_LOG: return step_log(self, worker, over, err);
     case LRB_VERIFY_NEEDED: return step_needed(self, worker, over, err);
+    case LRB_VERIFY_PACKS: return walk_early(self, worker, over, err);
     case LRB_VERIFY_ITEMS: return step_items(self, worker, over, err);
     case LRB_VERIFY_ENTER: return step_enter(self, err);
-    case LRB_VERIFY_PACKS:
     case LRB_VERIFY_OVER: break;
     }
     return LRB_OK;
 }
 
+static lrb_verify_phase phase_after(const lrb_verify *self) {
+    if (self->phase == LRB_VERIFY_LOG && !chosen(self)) return LRB_VERIFY_PACKS;
+    if (self->phase == LRB_VERIFY_PACKS && !self->lacks && !self->bad.pack_count) return LRB_VERIFY_ENTER;
+    return self->phase + 1;
+}
+
 /* Under the lock. */
 static void next_phase(lrb_verify *self, lrb_step *next) {
-    self->phase = self->phase == LRB_VERIFY_LOG && !chosen(self) ? LRB_VERIFY_PACKS : self->phase + 1;
+    if (self->phase == LRB_VERIFY_NEEDED) self->walked = true;
+    self->phase = phase_after(self);
     atomic_store_explicit(&self->job.counters.phase, self->phase, memory_order_relaxed);
     if (self->phase == LRB_VERIFY_PACKS) lrb_verify_count_packs(self);
     if (self->phase == LRB_VERIFY_ITEMS) {
@@ -229,7 +250,8 @@ static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) 
     if (code) return code;
     pthread_mutex_lock(&self->lock);
     *next = LRB_STEP_MORE;
-    if (self->phase == LRB_VERIFY_PACKS) {
+    bool packs = self->phase == LRB_VERIFY_PACKS;
+    if (packs && (self->walked || self->busy)) { /* before that one thread walks, and the others look at packs */
         code = lrb_verify_step_packs(self, worker, next, &over, err);
     } else if (self->busy || self->phase == LRB_VERIFY_OVER) {
         *next = LRB_STEP_IDLE;
@@ -239,6 +261,8 @@ static int step(lrb_job *job, lrb_worker *worker, lrb_step *next, lrb_err *err) 
         code = step_for_one(self, worker, &over, err);
         pthread_mutex_lock(&self->lock);
         self->busy = false;
+        if (packs && over) self->walked = true;
+        if (packs) over = false; /* that is for the packs to say */
     }
     if (!code && over) next_phase(self, next);
     pthread_mutex_unlock(&self->lock);

@@ -24,8 +24,8 @@ typedef struct lrb_finding {
 typedef enum lrb_verify_phase {
     LRB_VERIFY_LOG = 1, /* the log is re-read */
     LRB_VERIFY_NEEDED,  /* which packs and chunks the snapshot needs */
-    LRB_VERIFY_PACKS,   /* they are looked at, by all threads; all else is work for one */
-    LRB_VERIFY_ITEMS,   /* what the damage costs */
+    LRB_VERIFY_PACKS,   /* they are looked at, by all threads, while one walks the lists; all else is work for one */
+    LRB_VERIFY_ITEMS,   /* what the damage costs; only when something is damaged or missing */
     LRB_VERIFY_ENTER,   /* rotten packs are entered in the log */
     LRB_VERIFY_OVER
 } lrb_verify_phase;

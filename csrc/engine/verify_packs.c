@@ -100,7 +100,7 @@ int lrb_verify_step_packs(lrb_verify *self, lrb_worker *worker, lrb_step *next, 
     int code = take_check(self, &check, err);
     if (code) return code;
     if (!check) {
-        if (self->checking) *next = LRB_STEP_IDLE;
+        if (self->checking || self->busy) *next = LRB_STEP_IDLE;
         else *over = !widen(self);
         return LRB_OK;
     }

@@ -27,7 +27,7 @@ typedef struct lrb_verify {
 
     pthread_mutex_t lock;      /* for all below */
     lrb_verify_phase phase;
-    bool busy;                 /* a thread is inside a phase for one */
+    bool busy;                 /* a thread is inside a phase for one, or walks beside those that look at packs */
     unsigned checking;         /* threads inside a pack check */
     lrb_pack_check **parked;   /* begun checks nobody works on; room for one per pack */
     uint32_t parked_count;
@@ -44,6 +44,8 @@ typedef struct lrb_verify {
     lrb_target *targets;
     size_t target_count, next_target;
     bool walking;
+    bool walked;               /* once, before or beside the packs */
+    bool lacks;                /* that walk found something missing */
     uint64_t walk_at;          /* the log's last entry when the walk began */
     unsigned walks;            /* begun anew because the log had grown */
 } lrb_verify;
