@@ -131,7 +131,11 @@ class Holdings:
 
     def last_number(self) -> int | None:
         """Of the last entry, whole or not; None: there is none."""
-        return max(self._numbers(self._at("log")), default=None)
+        return max(self.entry_numbers(), default=None)
+
+    def entry_numbers(self) -> list[int]:
+        """Of the entries here, whole or not, in the log's order."""
+        return self._numbers(self._at("log"))
 
     def has_receipt(self, number: int) -> bool:
         """Whether the snapshot of this entry is complete here."""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import DamagedError
@@ -36,33 +37,38 @@ def inspect(replica: Replica, *, send_again: bool = False) -> Inspected:
             while there is a sender: what is left of a rotten pack can still be read by a restore, and is not while it
             lies there. What its sender said last is written anew, from the log, where it cannot be read.
     """
-    last = replica.last_number()
-    findings = list(_chain(replica, -1 if last is None else last))
+    entries = replica.entry_numbers()
+    findings = list(_chain(replica, entries))
     is_log_whole = not findings
     findings += _status(replica)
     packs = sorted(replica.packs().items())
     rotten = {name: wrong for name, _ in packs if (wrong := _pack(replica, name)) is not None}
     numbers = replica.receipt_numbers()
     for number in numbers:
-        findings += _receipt(replica, number, frozenset(rotten) if is_log_whole else None)
+        findings += _unless_let_go(replica, number, frozenset(rotten) if is_log_whole else None)
     findings += [(f"packs/{name}", wrong) for name, wrong in rotten.items()]
     if send_again:
         _put_aside(replica, rotten)
         if is_log_whole:
             _mend_status(replica)
     size = sum(size for _, size in packs)
-    return Inspected(tuple(findings), 0 if last is None else last + 1, len(numbers), len(packs), size)
+    return Inspected(tuple(findings), len(entries), len(numbers), len(packs), size)
 
 
-def _chain(replica: Replica, last: int) -> Iterator[tuple[str, str]]:
+def _chain(replica: Replica, numbers: list[int]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the entries that are there, and with what is between them: a name may say any number."""
     previous: bytes | None = bytes(32)
-    for number in range(last + 1):
+    expected = 0
+    for number in numbers:
         path = replica.entry_path(number)
         name = f"log/{os.path.basename(path)}"
         stored = shelf.read(path)
-        if stored is None:
-            yield name, "the log entry is missing"
+        if number != expected or stored is None:
+            more = f", and all before {number}" if number > expected + 1 else ""
+            yield f"log/{expected:020}", f"the log entry is missing{more}"
             previous = None
+        expected = number + 1
+        if stored is None:
             continue
         try:
             frame = frames.read_entry(stored)
@@ -91,6 +97,18 @@ def _mend_status(replica: Replica) -> None:
         except DamagedError:
             path = os.path.join(replica.directory, "replica", "status")
             shelf.replace(path, b"{}", replica.quarantine.directory)
+
+
+def _unless_let_go(replica: Replica, number: int, rotten: frozenset[str] | None) -> list[tuple[str, str]]:
+    """As `_receipt`; nothing of one that was let go meanwhile (`retention`), before what it named went."""
+    path = replica.receipt_path(number)
+    try:
+        found = list(_receipt(replica, number, rotten))
+    except FileNotFoundError:
+        if os.path.exists(path):
+            raise
+        return []
+    return found if os.path.exists(path) else []
 
 
 def _receipt(replica: Replica, number: int, rotten: frozenset[str] | None) -> Iterator[tuple[str, str]]:
@@ -125,11 +143,14 @@ def _receipt(replica: Replica, number: int, rotten: frozenset[str] | None) -> It
 
 
 def _pack(replica: Replica, name: str) -> str | None:
+    """What is wrong with a pack; None also of one that was removed meanwhile: receipts tell whether it is missed."""
     digest = hashlib.sha256()
     try:
         with open(replica.pack_path(name), "rb", buffering=0) as file:
             while piece := file.read(_PIECE):
                 digest.update(piece)
+    except FileNotFoundError:
+        return None
     except OSError as error:
         return f"the pack cannot be read: {error.strerror}"
     return None if digest.hexdigest() == name else "the pack is not what its name says: it is damaged"
@@ -145,5 +166,6 @@ def _put_aside(replica: Replica, rotten: Iterable[str]) -> None:
     paths = [path for path in lists if not _is_what_its_name_says(shelf.read(path), os.path.basename(path))]
     for path in [*map(replica.pack_path, rotten), *paths]:
         shelf.make_directories(replica.rotten_directory)
-        os.replace(path, os.path.join(replica.rotten_directory, os.path.basename(path)))
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            os.replace(path, os.path.join(replica.rotten_directory, os.path.basename(path)))
         sync_directory(os.path.dirname(path))

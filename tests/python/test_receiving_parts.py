@@ -17,8 +17,9 @@ from support.receiving import opened
 from lightrag_bkp.receiving import frames
 from lightrag_bkp.receiving.app import ReceiveApplication
 from lightrag_bkp.receiving.here import open_receiver
-from lightrag_bkp.receiving.holdings import Holdings
+from lightrag_bkp.receiving.inspection import inspect
 from lightrag_bkp.receiving.protocol import BASE_PATH
+from lightrag_bkp.receiving.replica import Replica
 from lightrag_bkp.receiving.room import Room
 from lightrag_bkp.receiving.serve import is_loopback, listening_on, parse_listen
 from lightrag_bkp.sync import BackupManager
@@ -119,27 +120,41 @@ def test_no_answer_waits_for_its_beginning_to_be_acknowledged(host: str) -> None
 
 
 COME_AND_GO = """
-import os, sys
+import hashlib, os
+packs = {hashlib.sha256(b"%d" % i).hexdigest(): b"%d" % i for i in range(64)}
 while True:
-    for name in sys.argv[1:]:
-        os.close(os.open(name, os.O_CREAT))
-    for name in sys.argv[1:]:
-        os.unlink(name)
+    for name, content in packs.items():
+        with open("new", "wb") as file:
+            file.write(content)
+        os.replace("new", os.path.join("packs", name))
+    for name in packs:
+        os.unlink(os.path.join("packs", name))
 """
 
 
-def test_what_is_removed_while_a_replica_is_listed_hides_nothing_else(tmp_path: Path) -> None:
-    """A verification would look at no pack and say that all is well."""
-    packs = tmp_path / "packs"
-    packs.mkdir()
-    kept, passing = ([hashlib.sha256(b"%s%d" % (of, i)).hexdigest() for i in range(64)] for of in (b"kept", b"gone"))
-    for name in kept:
-        (packs / name).touch()
-    listed = Holdings(str(tmp_path), "alpha")
-    with subprocess.Popen([sys.executable, "-c", COME_AND_GO, *passing], cwd=packs) as busy:
+def test_a_replica_is_inspected_beside_a_clean_up(tmp_path: Path) -> None:
+    """What is removed meanwhile hides nothing else, so that no pack is left out, and is no finding either."""
+    kept = {hashlib.sha256(b"kept %d" % i).hexdigest(): b"kept %d" % i for i in range(64)}
+    (tmp_path / "packs").mkdir()
+    for name, content in kept.items():
+        (tmp_path / "packs" / name).write_bytes(content)
+    replica = Replica(str(tmp_path), "alpha")
+    with subprocess.Popen([sys.executable, "-c", COME_AND_GO], cwd=tmp_path) as busy:
         try:
-            while not set(passing) & set(listed.packs()):
+            while len(replica.packs()) == len(kept):
                 assert busy.poll() is None
-            assert all(set(kept) <= set(listed.packs()) for _ in range(300))
+            for _ in range(100):
+                found = inspect(replica)
+                assert found.packs >= len(kept) and found.ok, found
         finally:
             busy.kill()
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, ""), (10**20 - 1, f", and all before {10**20 - 1}")])
+def test_an_entry_of_any_number_is_inspected(tmp_path: Path, number: int, said: str) -> None:
+    """A name says any number: what is there is read, and not all that could be."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / f"{number:020}").write_bytes(b"no entry")
+    missing, damaged = inspect(Replica(str(tmp_path), "alpha")).findings
+    assert missing == (f"log/{0:020}", f"the log entry is missing{said}")
+    assert damaged[0] == f"log/{number:020}" and "damaged" in damaged[1]
