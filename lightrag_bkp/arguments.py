@@ -12,14 +12,15 @@ from .errors import InvalidInputError
 from .models import ProgressCallback, RetentionPolicy
 
 MAX_RETENTION_DAYS = 365_000
+GRAPH_ID = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
+"""What can name a graph."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_GRAPH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 def is_graph_id(name: str) -> bool:
     """Whether this can name a graph."""
-    return _GRAPH_ID.fullmatch(name) is not None
+    return re.fullmatch(GRAPH_ID, name) is not None
 
 
 def check_graph_id(graph_id: str) -> str:

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
-GRAPH_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
+from .. import arguments
+
+GRAPH_ID = f"^{arguments.GRAPH_ID}$"
 GraphId = Annotated[str, Path(pattern=GRAPH_ID, description="Name of the graph.")]
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ..arguments import is_graph_id
 from ..errors import DamagedError, LightragBkpError
 from . import protocol
 from .blocks import Buffers
@@ -36,7 +37,6 @@ BROKEN_S = 60
 
 logger = logging.getLogger("lightrag_bkp")
 
-_GRAPH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _REPOSITORY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -341,7 +341,7 @@ def _route(method: str, path: str, key: ReceiveKey) -> tuple[Handler, str, str]:
         if method not in handlers:
             raise Refusal(405, "NO_SUCH_REQUEST", f"{method} means nothing here")
         graph, name = found.groupdict().get("graph"), found.groupdict().get("name", "")
-        if graph is not None and not _GRAPH.fullmatch(graph):
+        if graph is not None and not is_graph_id(graph):
             raise Refusal(422, "BAD_NAME", "a graph id has 1 to 128 letters, digits, '_', '.' and '-'")
         if shape is not None and not shape.fullmatch(name):
             raise Refusal(422, "BAD_NAME", _SAID_OF_NAMES[shape])
