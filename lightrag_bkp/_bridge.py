@@ -16,76 +16,62 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import _core, config
-from ._core import (
-    ERROR_TABLE,
-    FORMAT_VERSION,
-    KEEP_EXACT,
-    KEEP_LINKED,
-    KEEP_NOTHING,
-    KEEP_SAME,
-    PUBLISH_EXCHANGE,
-    PUBLISH_JOURNAL,
-    PUBLISH_RENAME,
-    RETENTION_REASONS,
-    Job,
-    Key,
-    Repository,
-    Restored,
-    Sha256,
-    Source,
-    add_passphrase_job,
-    adler32,
-    backup_job,
-    drop_job,
-    file_system,
-    free_bytes,
-    hold_job,
-    key_slots_job,
-    mem_count,
-    mem_fail_after,
-    needs_job,
-    open_job,
-    plan_job,
-    point_append,
-    point_delete,
-    point_read,
-    prune_job,
-    publish_abandon,
-    publish_choose,
-    publish_commit_job,
-    publish_finish_job,
-    publish_half_done,
-    publish_pending,
-    publish_stage,
-    publish_stop_after,
-    reclaim_litter,
-    refresh_job,
-    release_job,
-    remove_slot_job,
-    retention_scan,
-    stage_job,
-    unlock_job,
-    validate_snapshot_job,
-    validate_source_job,
-    verify_job,
-)
+from ._core import ERROR_TABLE as ERROR_TABLE
+from ._core import FORMAT_VERSION as FORMAT_VERSION
+from ._core import KEEP_EXACT as KEEP_EXACT
+from ._core import KEEP_LINKED as KEEP_LINKED
+from ._core import KEEP_NOTHING as KEEP_NOTHING
+from ._core import KEEP_SAME as KEEP_SAME
+from ._core import PUBLISH_EXCHANGE as PUBLISH_EXCHANGE
+from ._core import PUBLISH_JOURNAL as PUBLISH_JOURNAL
+from ._core import PUBLISH_RENAME as PUBLISH_RENAME
+from ._core import RETENTION_REASONS as RETENTION_REASONS
+from ._core import Job as Job
+from ._core import Key as Key
+from ._core import Repository as Repository
+from ._core import Restored as Restored
+from ._core import Sha256 as Sha256
+from ._core import Source as Source
+from ._core import add_passphrase_job as add_passphrase_job
+from ._core import adler32 as adler32
+from ._core import backup_job as backup_job
+from ._core import drop_job as drop_job
+from ._core import file_system as file_system
+from ._core import free_bytes as free_bytes
+from ._core import hold_job as hold_job
+from ._core import key_slots_job as key_slots_job
+from ._core import mem_count as mem_count
+from ._core import mem_fail_after as mem_fail_after
+from ._core import needs_job as needs_job
+from ._core import open_job as open_job
+from ._core import plan_job as plan_job
+from ._core import point_append as point_append
+from ._core import point_delete as point_delete
+from ._core import point_read as point_read
+from ._core import prune_job as prune_job
+from ._core import publish_abandon as publish_abandon
+from ._core import publish_choose as publish_choose
+from ._core import publish_commit_job as publish_commit_job
+from ._core import publish_finish_job as publish_finish_job
+from ._core import publish_half_done as publish_half_done
+from ._core import publish_pending as publish_pending
+from ._core import publish_stage as publish_stage
+from ._core import publish_stop_after as publish_stop_after
+from ._core import reclaim_litter as reclaim_litter
+from ._core import refresh_job as refresh_job
+from ._core import release_job as release_job
+from ._core import remove_slot_job as remove_slot_job
+from ._core import retention_scan as retention_scan
+from ._core import stage_job as stage_job
+from ._core import unlock_job as unlock_job
+from ._core import validate_snapshot_job as validate_snapshot_job
+from ._core import validate_source_job as validate_source_job
+from ._core import verify_job as verify_job
 from .errors import CORE_ERRORS, InvalidInputError, LightragBkpError
 from .models import Progress, ProgressCallback
 
 if TYPE_CHECKING:
-    from ._probe import Prober
-
-__all__ = [
-    "ERROR_TABLE", "FORMAT_VERSION", "KEEP_EXACT", "KEEP_LINKED", "KEEP_NOTHING", "KEEP_SAME", "PUBLISH_EXCHANGE",
-    "PUBLISH_JOURNAL", "PUBLISH_RENAME", "RETENTION_REASONS", "ItemRow", "Job", "Key", "ProbeRow", "Prober",
-    "Repository", "Restored", "Sha256", "SnapshotRow", "Source", "add_passphrase_job", "address_reach", "adler32",
-    "backup_job", "drop_job", "file_system", "free_bytes", "hold_job", "key_slots_job", "mem_count", "mem_fail_after",
-    "needs_job", "open_job", "plan_job", "point_append", "point_delete", "point_read", "prune_job", "publish_abandon",
-    "publish_choose", "publish_commit_job", "publish_finish_job", "publish_half_done", "publish_pending",
-    "publish_stage", "publish_stop_after", "reclaim_litter", "refresh_job", "release_job", "remove_slot_job",
-    "retention_scan", "run", "run_blocking", "stage_job", "start_prober", "unlock_job", "validate_snapshot_job",
-    "validate_source_job", "verify_job",
-]  # fmt: skip
+    from ._probe import Prober as Prober
 
 SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]
 """id, entry number, created_ns, size_bytes, stored_bytes, item_count, data_hash (32 bytes), consistency, verdict,
