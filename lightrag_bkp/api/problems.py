@@ -34,6 +34,7 @@ RETRY_S = {429: 1, 503: 5}
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _Row = tuple[int, str, str]
 
+_INVALID: _Row = (422, "invalid", "The request cannot be used")
 _INTERNAL: _Row = (500, "internal", "Internal error")
 _NO_ROOM: _Row = (507, "no-room", "No room is left")
 _STORAGE: _Row = (502, "storage", "The storage refused")
@@ -108,7 +109,7 @@ TABLE: tuple[tuple[type[BaseException], _Row], ...] = (
     (errors.UnsupportedError, (412, "unsupported", "It cannot be done here")),
     (errors.IncompleteSourceError, (412, "incomplete-source", "Part of the graph is not in files here")),
     (errors.LimitError, (422, "limit", "A ceiling was reached")),
-    (errors.InvalidInputError, (422, "invalid", "The request cannot be used")),
+    (errors.InvalidInputError, _INVALID),
     (errors.DamagedError, (500, "damaged", "What is stored is damaged")),
     (errors.ForeignObjectError, (500, "foreign", "What is stored belongs elsewhere")),
     (errors.ServerError, (502, "server", "The LightRAG server refused")),
@@ -121,7 +122,7 @@ TABLE: tuple[tuple[type[BaseException], _Row], ...] = (
 """The first row whose class an error is of says what it becomes; any other error is a bug."""
 
 _HTTP: dict[int, _Row] = {
-    400: (422, "invalid", "The request cannot be used"),  # a body that is no JSON is one, however it is none
+    400: _INVALID,  # a body that is no JSON is one, however it is none
     401: (401, "unauthenticated", "Who asks is not known"),
     403: (403, "forbidden", "Not allowed"),
     404: (404, "not-found", "Not found"),
@@ -129,16 +130,9 @@ _HTTP: dict[int, _Row] = {
     413: (413, "too-large", "The body is too large"),
 }
 
-
-_SAID = {
-    401: "Who asks is not known",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Not a method of this path",
+_SAID = {status: title for status, _, title in _HTTP.values()} | {
     409: "Somebody else is at work, or it exists already",
     412: "What must be so first is not",
-    413: "The body is too large",
-    422: "The request cannot be used",
     429: "Too many requests: come again after Retry-After",
     500: "What is stored is damaged, or an internal error",
     502: "The storage, a target or another server refused",
@@ -321,4 +315,4 @@ def _unusable(error: RequestValidationError, instance: str) -> dict[str, Any]:
         for one in error.errors()
     ]
     said = "; ".join(f"{one['field']}: {one['message']}" for one in found)
-    return _document((422, "invalid", "The request cannot be used"), said, instance, "INVALID") | {"errors": found}
+    return _document(_INVALID, said, instance, "INVALID") | {"errors": found}
