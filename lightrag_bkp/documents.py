@@ -1,4 +1,6 @@
-"""JSON documents: snapshots as the public members of `BackupSnapshot`, times in ISO 8601."""
+"""JSON documents for the program and the HTTP API: snapshots as the public members of `BackupSnapshot`, targets of
+copies, and what became of sending. Times in ISO 8601.
+"""
 
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -8,6 +10,7 @@ from .models import Listing
 
 if TYPE_CHECKING:
     from .models import BackupSnapshot
+    from .replication import ReplicationLog, ReplicationTarget
 
 
 def snapshot_document(one: "BackupSnapshot", *, body: bool = False) -> dict[str, Any]:
@@ -54,3 +57,29 @@ def tags(one: "BackupSnapshot") -> dict[str, Any] | None:
 def members(value: Any) -> dict[str, Any]:
     """The members of a dataclass by their names; those of members stay what they are."""
     return {member.name: getattr(value, member.name) for member in fields(value)}
+
+
+def target_document(target: "ReplicationTarget") -> dict[str, Any]:
+    """An instance copies can go to, without its key."""
+    return {
+        "target_id": target.target_id,
+        "name": target.name,
+        "base_url": target.base_url,
+        "enabled": target.enabled,
+        "created_at": target.created_at.isoformat(),
+    }
+
+
+def replication_document(log: "ReplicationLog", name: str | None) -> dict[str, Any]:
+    """What became of an attempt to send; `name` is its target's."""
+    return {
+        "target_id": log.target_id,
+        "name": name,
+        "snapshot_id": log.snapshot_id,
+        "status": log.status.value,
+        "is_there": log.status.value == "COMPLETED",
+        "error_message": log.error_message,
+        "timestamp": log.timestamp.isoformat(),
+        "bytes": log.bytes,
+        "seconds": log.seconds,
+    }

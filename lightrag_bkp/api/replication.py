@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from ..documents import replication_document, target_document
 from ..errors import ConflictError, NotFoundError, RefusedError
 from ..models import ProgressCallback
 from ..probing import ProbeSettings, TargetHealth
-from ..replication import GraphReplicator, ReplicationLog, ReplicationManager, ReplicationStatus, ReplicationTarget
+from ..replication import GraphReplicator, ReplicationLog, ReplicationManager, ReplicationTarget
 from ..replication_targets import TARGET_ID, unknown_target
 from .auth import Admin, Operator, Reader
 from .context import Ctx, root_of
@@ -45,19 +46,19 @@ async def add_target(context: Ctx, caller: Admin, request: Request, body: Target
     async with context.audited("target_add", caller, target=target.target_id, detail=target.name):
         await asyncio.to_thread(_register, manager, target)
     location = f"{root_of(request)}/replication/targets/{target.target_id}"
-    return PlainJSON(_document(target), 201, {"Location": location})
+    return PlainJSON(target_document(target), 201, {"Location": location})
 
 
 @router.get("/targets", response_model=TargetsAnswer, responses=documented())
 def list_targets(context: Ctx, caller: Reader, paged: Paged) -> Response:
     """All targets, oldest first."""
-    return PlainJSON(paged.of("targets", context.require_replication().list_targets(), _document))
+    return PlainJSON(paged.of("targets", context.require_replication().list_targets(), target_document))
 
 
 @router.get("/targets/{target_id}", response_model=TargetAnswer, responses=documented(404))
 def show_target(context: Ctx, caller: Reader, target_id: TargetId) -> Response:
     """One target."""
-    return PlainJSON(_document(context.require_replication().require_target(target_id)))
+    return PlainJSON(target_document(context.require_replication().require_target(target_id)))
 
 
 @router.patch("/targets/{target_id}", response_model=TargetAnswer, responses=documented(404, 409))
@@ -69,7 +70,7 @@ async def change_target(context: Ctx, caller: Admin, target_id: TargetId, body: 
     named = ", ".join(sorted(body.model_fields_set))
     async with context.audited("target_change", caller, target=target_id, detail=named):
         changed = await asyncio.to_thread(_change, manager, target_id, body)
-    return PlainJSON(_document(changed))
+    return PlainJSON(target_document(changed))
 
 
 @router.delete("/targets/{target_id}", status_code=204, response_class=Response, responses=documented(404))
@@ -215,14 +216,8 @@ def _brought(graph_id: str, replications: list[dict[str, Any]]) -> Done:
 # ---- documents ----
 
 
-def _document(target: ReplicationTarget) -> dict[str, Any]:
-    return {
-        "target_id": target.target_id,
-        "name": target.name,
-        "base_url": target.base_url,
-        "enabled": target.enabled,
-        "created_at": target.created_at.isoformat(),
-    }
+def _log(log: ReplicationLog, names: dict[str, str]) -> dict[str, Any]:
+    return replication_document(log, names.get(log.target_id)) | {"graph_id": log.graph_id}
 
 
 def _seen(target: ReplicationTarget, health: TargetHealth) -> dict[str, Any]:
@@ -234,19 +229,4 @@ def _seen(target: ReplicationTarget, health: TargetHealth) -> dict[str, Any]:
         "last": health.last.value,
         "checked_at": health.checked_at and health.checked_at.isoformat(),
         "since": health.since and health.since.isoformat(),
-    }
-
-
-def _log(log: ReplicationLog, names: dict[str, str]) -> dict[str, Any]:
-    return {
-        "target_id": log.target_id,
-        "name": names.get(log.target_id),
-        "graph_id": log.graph_id,
-        "snapshot_id": log.snapshot_id,
-        "status": log.status.value,
-        "is_there": log.status is ReplicationStatus.COMPLETED,
-        "error_message": log.error_message,
-        "timestamp": log.timestamp.isoformat(),
-        "bytes": log.bytes,
-        "seconds": log.seconds,
     }

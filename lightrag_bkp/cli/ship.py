@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..documents import replication_document
 from ..errors import InvalidInputError, LightragBkpError
 from .completion import snapshot_ids
 from .session import Session
@@ -13,7 +14,6 @@ from .text import behind, size, table, when
 from .words import GraphId
 
 if TYPE_CHECKING:
-    from ..replication import ReplicationLog, ReplicationTarget
     from .parts import Manager
 
 
@@ -56,11 +56,11 @@ def replicate(
             raise InvalidInputError(
                 f"no copies of graph {graph!r} go anywhere yet: name a target with --to", target=graph
             )
-        targets = {one.target_id: one for one in replicator.list_targets()}
+        names = {one.target_id: one.name for one in replicator.list_targets()}
         only = None if chosen is None else chosen.target_id
         with session.progress() as progress:
             logs = session.run(replicator.replicate(wanted, only, patience_s=patience, progress=progress))
-    done = [_document(targets[log.target_id], log) for log in logs]
+    done = [replication_document(log, names[log.target_id]) for log in logs]
     session.answer(lambda: {"replications": done}, lambda: _lines(done))
     return 0 if all(log.status is ReplicationStatus.COMPLETED for log in logs) else 1
 
@@ -80,12 +80,12 @@ def send_new(session: Session, backup: "Manager", graph: str) -> list[dict[str, 
     try:
         with session.replication(backup.keyring) as manager:
             replicator = manager.get_graph_replicator(graph)
-            targets = {one.target_id: one for one in replicator.list_targets()}
+            names = {one.target_id: one.name for one in replicator.list_targets()}
             logs = session.run(replicator.replicate())
     except LightragBkpError as error:
         session.warn(graph, f"no copy was sent: {error}")
         return []
-    done = [_document(targets[log.target_id], log) for log in logs]
+    done = [replication_document(log, names[log.target_id]) for log in logs]
     for one in done:
         if not one["is_there"]:
             session.warn(graph, f"target {one['name']} lacks this snapshot: {one['error_message']}")
@@ -118,17 +118,3 @@ def _behind(target: dict[str, Any]) -> str:
     if target["acknowledged"] is None:
         return "no copy yet"
     return "unknown: the log here is damaged" if lag is None else behind(lag)
-
-
-def _document(target: "ReplicationTarget", log: "ReplicationLog") -> dict[str, Any]:
-    return {
-        "target_id": target.target_id,
-        "name": target.name,
-        "snapshot_id": log.snapshot_id,
-        "status": log.status.value,
-        "is_there": log.status.value == "COMPLETED",
-        "error_message": log.error_message,
-        "timestamp": log.timestamp.isoformat(),
-        "bytes": log.bytes,
-        "seconds": log.seconds,
-    }

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..documents import target_document
 from ..errors import InvalidInputError
 from ..secret import exposed
 from .place import key_of
@@ -12,7 +13,7 @@ from .session import Session
 from .text import table, when
 
 if TYPE_CHECKING:
-    from ..replication import ReplicationTarget, TargetHealth
+    from ..replication import TargetHealth
 
 KEY_VARIABLE = "LIGHTRAG_REPLICATION_API_KEY"
 _SHORT_ID = 8
@@ -30,7 +31,7 @@ def list_(session: Session) -> int:
         rows = ((one.target_id[:_SHORT_ID], one.name, one.base_url, when(one.created_at)) for one in found)
         return [*table(("ID", "NAME", "URL", "REGISTERED (UTC)"), rows)]
 
-    return session.answer(lambda: {"targets": [_document(one) for one in found]}, lines)
+    return session.answer(lambda: {"targets": [target_document(one) for one in found]}, lines)
 
 
 def add(
@@ -73,7 +74,9 @@ def add(
     if any(one.name == name for one in manager.list_targets()):
         raise InvalidInputError(f"there is a replication target called {name!r}: take another name, or remove it first")
     manager.register_target(target)
-    return session.close(lambda: _document(target), lambda: [f"target {name} is registered as {target.target_id}"])
+    return session.close(
+        lambda: target_document(target), lambda: [f"target {name} is registered as {target.target_id}"]
+    )
 
 
 def health(
@@ -102,7 +105,7 @@ def health(
         said = ((one.name, seen.status.value, f"{seen.took_ms} ms", seen.reason) for one, seen in rows)
         return [*table(("NAME", "STATUS", "TOOK", "REASON"), said)]
 
-    session.answer(lambda: {"targets": [_document(one) | _seen(seen) for one, seen in rows]}, lines)
+    session.answer(lambda: {"targets": [target_document(one) | _seen(seen) for one, seen in rows]}, lines)
     return 0 if all(seen.status is TargetStatus.HEALTHY for _, seen in rows) else 1
 
 
@@ -113,17 +116,7 @@ def remove(session: Session, target: Named) -> int:
     manager = session.replication()
     found = resolve(manager.list_targets(), target)
     manager.remove_target(found.target_id)
-    return session.close(lambda: _document(found), lambda: [f"target {found.name} is removed"])
-
-
-def _document(target: "ReplicationTarget") -> dict[str, Any]:
-    return {
-        "target_id": target.target_id,
-        "name": target.name,
-        "base_url": target.base_url,
-        "enabled": target.enabled,
-        "created_at": target.created_at.isoformat(),
-    }
+    return session.close(lambda: target_document(found), lambda: [f"target {found.name} is removed"])
 
 
 def _seen(health: "TargetHealth") -> dict[str, Any]:

@@ -23,14 +23,7 @@ from ..errors import (
     OperationCancelled,
     RefusedError,
 )
-from ..models import (
-    Consistency,
-    ItemType,
-    Listing,
-    RestoreAction,
-    RestoredItem,
-    RestoreOutcome,
-)
+from ..models import Consistency, ItemType, Listing, RestoreAction, RestoredItem, RestoreOutcome
 from ..repository import GraphRepository, read_facts
 from ..sources import files, serving, trees
 from ..verdicts import Verdict
