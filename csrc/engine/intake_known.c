@@ -138,7 +138,7 @@ static int take_rows(lrb_section *s, const lrb_known_sections *known, size_t at,
     return code;
 }
 
-/* The corrections and the tag of the rows, and nothing else of what encoding makes. */
+/* The corrections, turned back and compared, and the tag of the rows, and nothing else of what encoding makes. */
 static int canonise(lrb_section *s, uint32_t rows, lrb_err *err) {
     struct lrb_vector_scratch *scratch = s->scratch;
     const uint8_t *data = scratch->data.data;
@@ -149,8 +149,10 @@ static int canonise(lrb_section *s, uint32_t rows, lrb_err *err) {
         code = lrb_section_read_rows(s, &p, err);
         if (code || !s->fits) return code;
         lrb_vdb_group all = {.count = (uint32_t)p.count, .dim = s->dim, .rows = p.rows};
+        size_t corrections_before = scratch->corrections.length;
         code = lrb_vdb_group_canonical(&all, first, scratch->contents.data, scratch->again.data, &scratch->corrections, err);
         if (!code) code = lrb_section_tag(s, scratch->contents.data, p.count, err);
+        if (!code) code = lrb_section_turn_back(s, &p, corrections_before, scratch->contents.data, &s->fits, err);
         first += (uint32_t)p.count;
         data += p.data_bytes;
     }

@@ -177,10 +177,24 @@ static int check_data(lrb_section *s, const lrb_span *p, bool *same, lrb_err *er
     return code;
 }
 
+int lrb_section_turn_back(lrb_section *s, const lrb_span *p, size_t corrections_before, uint8_t *rows, bool *same, lrb_err *err) {
+    const lrb_buf *corrections = &s->scratch->corrections;
+    size_t row_bytes = 4 * (size_t)s->dim;
+    lrb_corrections reader = lrb_corrections_open(corrections->data + corrections_before, corrections->length - corrections_before, s->dim);
+    for (;;) {
+        bool more;
+        int code = lrb_corrections_next(&reader, &more, err);
+        if (code) return code;
+        if (!more) break;
+        lrb_corrections_apply(&reader, rows + row_bytes * (reader.index - p->first));
+    }
+    *same = !memcmp(rows, p->rows, row_bytes * p->count);
+    return LRB_OK;
+}
+
 /* Whether canonical rows and corrections give the span's rows again, and their base64 its part of the matrix. */
 static int check_rows(lrb_section *s, const lrb_span *p, size_t corrections_before, bool *same, lrb_err *err) {
     struct lrb_vector_scratch *scratch = s->scratch;
-    lrb_buf *corrections = &scratch->corrections;
     size_t row_bytes = 4 * (size_t)s->dim;
     uint8_t *rows = scratch->again.data;
     for (unsigned i = 0; i < p->group_count; i++) {
@@ -190,19 +204,10 @@ static int check_rows(lrb_section *s, const lrb_span *p, size_t corrections_befo
         memcpy(rows, vectors.values, row_bytes * vectors.rows);
         rows += row_bytes * vectors.rows;
     }
-    lrb_corrections reader = lrb_corrections_open(corrections->data + corrections_before, corrections->length - corrections_before, s->dim);
-    for (;;) {
-        bool more;
-        int code = lrb_corrections_next(&reader, &more, err);
-        if (code) return code;
-        if (!more) break;
-        lrb_corrections_apply(&reader, scratch->again.data + row_bytes * (reader.index - p->first));
-    }
-    *same = !memcmp(scratch->again.data, p->rows, row_bytes * p->count);
-    if (!*same) return LRB_OK;
+    int code = lrb_section_turn_back(s, p, corrections_before, scratch->again.data, same, err);
+    if (code || !*same) return code;
     lrb_buf_empty(&scratch->again);
-    int code = lrb_buf_reserve(&scratch->again, scratch->chars.length, err);
-    if (code) return code;
+    if ((code = lrb_buf_reserve(&scratch->again, scratch->chars.length, err))) return code;
     lrb_base64_encode(scratch->bytes.data, scratch->bytes.length, (char *)scratch->again.data);
     *same = !memcmp(scratch->again.data, scratch->chars.data, scratch->chars.length);
     return LRB_OK;
@@ -217,7 +222,7 @@ static int encode_span(lrb_section *s, lrb_span *p, lrb_err *err) {
     code = put_text(s, p, &added, err);
     if (!code) code = put_vectors(s, p, &added, err);
     if (!code && added) code = check_data(s, p, &s->fits, err);
-    if (!code && added && s->fits) code = check_rows(s, p, corrections_before, &s->fits, err);
+    if (!code && s->fits) code = check_rows(s, p, corrections_before, &s->fits, err); /* corrections are new as a rule */
     return code;
 }
 

@@ -51,6 +51,9 @@ void lrb_section_next_span(lrb_section *s, uint32_t first, uint32_t count, const
 /* Room for a span, and its rows: read, decoded and summed up. */
 int lrb_section_read_rows(lrb_section *s, lrb_span *p, lrb_err *err);
 int lrb_section_add_row(lrb_section *s, const lrb_row *row, lrb_err *err);
+/* *same: the corrections behind the first `corrections_before` bytes turn the span's canonical rows, which `rows` holds, into
+ * its rows. It is done in place. */
+int lrb_section_turn_back(lrb_section *s, const lrb_span *p, size_t corrections_before, uint8_t *rows, bool *same, lrb_err *err);
 
 /* ---- intake_known.c ---- */
 /* *same: the file had a section of the same records and canonical rows. Its rows are taken over, and what is left of it are
