@@ -18,7 +18,7 @@ C_FLAGS    := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-trapping-math -fno-m
 C_LIBS     := -lcrypto -lzstd -ldeflate -lexpat -lpthread -lm
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
-TSAN_TESTS := $(sort test_task test_writer test_prober $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start|crew_start" tests/c/test_*.c)))
+TSAN_TESTS := $(sort test_task test_writer test_prober test_prober_wakings $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start|crew_start" tests/c/test_*.c)))
 
 .PHONY: help demo test test-c test-tsan test-aarch64 test-faults torture coverage test-py test-tools lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 

@@ -145,6 +145,7 @@ int lrb_probe_begin(target *target, lrb_err *err) {
     target->is_resolving = target->is_name;
     target->group->prober->resolving += target->is_resolving;
     target->is_under_way = true;
+    target->group->prober->under_way++;
     return LRB_OK;
 }
 
@@ -152,6 +153,7 @@ void lrb_probe_end(target *target) {
     has_resolved(target);
     lrb_buf_clear(&target->body);
     target->is_under_way = false;
+    target->group->prober->under_way--;
 }
 
 void lrb_probe_clear(target *target) {

@@ -120,7 +120,7 @@ struct lrb_prober {
     target **targets; /* by id */
     size_t count, capacity;
     schedule schedule;
-    size_t resolving; /* targets whose names are looked up */
+    size_t under_way, resolving; /* targets that are probed, and those of them whose names are looked up */
     uint64_t tickets, sweep, swept; /* given out; the last one for all targets; the last such that is answered */
     uint64_t next_sweep;            /* waits for `sweep` to end; 0: none does */
     size_t sweep_left;              /* targets that `sweep` waits for */

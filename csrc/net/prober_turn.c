@@ -1,10 +1,11 @@
 #include <limits.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "net/prober_private.h"
 
-enum { EVENTS_AT_ONCE = 128, MIN_SUSPICIOUS = 3, RETRY_MS = 1000, RESOLVE_AGAIN_MS = 20 };
+enum { EVENTS_AT_ONCE = 128, MIN_SUSPICIOUS = 3, RETRY_MS = 1000, RESOLVE_AGAIN_MS = 20, GATHER_MS = 1 };
 
 /* ---- whether it is we who are cut off ---- */
 
@@ -168,14 +169,31 @@ void lrb_turn_end_done(group *group) {
     }
 }
 
-static int sleep_ms(const lrb_prober *prober) {
+/* When something is to be done whatever comes; INT64_MAX: never. */
+static int64_t next_due_ns(const lrb_prober *prober) {
     const target *first = lrb_schedule_first(&prober->schedule);
     int64_t timer_ns = lrb_groups_timer_ns(prober);
-    int64_t at_ns = first && first->due_ns < timer_ns ? first->due_ns : timer_ns;
-    if (at_ns == INT64_MAX) return -1;
-    int64_t left_ns = at_ns - lrb_clock_monotonic_ns();
+    return first && first->due_ns < timer_ns ? first->due_ns : timer_ns;
+}
+
+static int sleep_ms(int64_t due_ns) {
+    if (due_ns == INT64_MAX) return -1;
+    int64_t left_ns = due_ns - lrb_clock_monotonic_ns();
     int64_t left_ms = left_ns <= 0 ? 0 : (left_ns - 1) / NS_PER_MS + 1;
     return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
+}
+
+/* Where answers come and many are waited for, more are to be expected: one waking for all of GATHER_MS instead of one for
+ * each. A few do not wait for one another. */
+static bool expects_more(const lrb_prober *prober, int count) {
+    return count > 0 && prober->under_way > LRB_GROUP_TARGETS;
+}
+
+/* Lets answers gather, unless a caller wants something. What is due soon keeps a distance of as long again: after its
+ * deadline libcurl would refuse an answer that had come in time. */
+static void gather(const lrb_prober *prober, int64_t due_ns) {
+    struct pollfd wakes = {.fd = prober->wake_fd, .events = POLLIN};
+    if (due_ns - lrb_clock_monotonic_ns() >= 2 * GATHER_MS * NS_PER_MS) (void)poll(&wakes, 1, GATHER_MS);
 }
 
 static void turn(lrb_prober *prober, const struct epoll_event *events, int count) {
@@ -189,14 +207,17 @@ static void turn(lrb_prober *prober, const struct epoll_event *events, int count
 void *lrb_turn_run(void *arg) {
     lrb_prober *prober = arg;
     struct epoll_event events[EVENTS_AT_ONCE];
+    int count = 0;
     pthread_mutex_lock(&prober->lock);
     while (!prober->stopping) {
         begin_next_sweep(prober);
         begin_due(prober);
         lrb_groups_act_in_time(prober);
-        int timeout_ms = sleep_ms(prober);
+        int64_t due_ns = next_due_ns(prober);
+        bool more = expects_more(prober, count);
         pthread_mutex_unlock(&prober->lock);
-        int count = epoll_wait(prober->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
+        if (more) gather(prober, due_ns);
+        count = epoll_wait(prober->epoll_fd, events, EVENTS_AT_ONCE, more ? 0 : sleep_ms(due_ns));
         pthread_mutex_lock(&prober->lock);
         turn(prober, events, count);
     }

@@ -3,6 +3,7 @@
  *   /good    what a receiver says, if X-API-Key is "secret", else 401     /plain   404, as LightRAG without a receiver
  *   /hang    nothing, and keeps the connection                            /close   nothing, and closes it
  *   /long    more than anybody should read                                /moved   302 to /good
+ *   /paced   404 after a moment: many of them come shortly one after the other
  *
  * While `down` is set it closes every connection. One thread; every answer ends its connection.
  */
@@ -20,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SMALL_SERVER_HELD = 1024 };
+enum { SMALL_SERVER_HELD = 1024, SMALL_SERVER_PACE_US = 100 };
 
 typedef struct small_server {
     pthread_t thread;
@@ -50,6 +51,7 @@ static bool small_server_answer(const char *request, int fd) {
     if (!strncmp(request, "GET /hang/", 10)) return true;
     if (!strncmp(request, "GET /long/", 10)) small_server_pour(fd);
     else if (!strncmp(request, "GET /moved/", 11)) small_server_say(fd, "302 Found", "Location: /good\r\n", "");
+    else if (!strncmp(request, "GET /paced/", 11)) usleep(SMALL_SERVER_PACE_US), small_server_say(fd, "404 Not Found", "", "");
     else if (!strncmp(request, "GET /plain/", 11)) small_server_say(fd, "404 Not Found", "", "{\"detail\":\"Not Found\"}");
     else if (strncmp(request, "GET /good/api/v1/backup-replication/receive/capabilities ", 57)) return false;
     else if (strstr(request, "\r\nX-API-Key: secret\r\n")) small_server_say(fd, "200 OK", "", SMALL_SERVER_GOOD);
