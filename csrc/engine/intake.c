@@ -203,12 +203,13 @@ static int rely_on(lrb_intake *intake, lrb_worker *worker, const lrb_row *root, 
     lrb_repo_reader reader = {intake->repo, worker->coder};
     lrb_recipe_walker *walker = NULL;
     int code = lrb_recipe_walker_new(root, lrb_repo_fetch, &reader, &walker, err);
+    lrb_row rows[LRB_RELY_MAX];
     bool done = false;
     if (!code) lrb_recipe_walker_limit(walker, size_bytes / LEAST_ROW_BYTES + LRB_NODE_MAX_ROWS);
-    while (!code && *known) {
-        lrb_row row;
-        if ((code = lrb_recipe_walker_next(walker, true, &row, &done, err)) || done) break;
-        code = lrb_writer_rely(intake->writer, &row.id, known, err);
+    while (!code && *known && !done) {
+        size_t count = 0;
+        while (!code && count < LRB_RELY_MAX && !(code = lrb_recipe_walker_next(walker, true, &rows[count], &done, err)) && !done) count++;
+        if (!code) code = lrb_writer_rely_on(intake->writer, rows, count, known, err);
     }
     lrb_recipe_walker_free(walker);
     if (code && code != LRB_E_NOMEM) { /* a recipe that cannot be read is as good as none: the source is here */

@@ -129,11 +129,13 @@ static size_t find(const lrb_known_sections *known, const lrb_section *s) {
 
 /* Takes its rows, if every chunk is known. */
 static int take_rows(lrb_section *s, const lrb_known_sections *known, size_t at, bool *taken, lrb_err *err) {
+    size_t end = known->ends[at], count;
     int code = LRB_OK;
     *taken = true;
-    for (size_t i = at ? known->ends[at - 1] : 0; !code && *taken && i < known->ends[at]; i++) {
-        code = lrb_writer_rely(s->item->intake->writer, &known->rows[i].id, taken, err);
-        if (!code) code = lrb_section_add_row(s, &known->rows[i], err);
+    for (size_t i = at ? known->ends[at - 1] : 0; !code && *taken && i < end; i += count) {
+        count = end - i < LRB_RELY_MAX ? end - i : LRB_RELY_MAX;
+        code = lrb_writer_rely_on(s->item->intake->writer, known->rows + i, count, taken, err);
+        for (size_t k = 0; !code && *taken && k < count; k++) code = lrb_section_add_row(s, &known->rows[i + k], err);
     }
     return code;
 }

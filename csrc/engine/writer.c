@@ -277,6 +277,21 @@ int lrb_writer_rely(lrb_writer *writer, const lrb_id *id, bool *known, lrb_err *
     return code;
 }
 
+int lrb_writer_rely_on(lrb_writer *writer, const lrb_row *rows, size_t count, bool *known, lrb_err *err) {
+    uint32_t packs[LRB_RELY_MAX];
+    int code = lrb_repo_find_all(writer->repo, rows, count, known, packs, err);
+    if (code) return code;
+    if (*known) {
+        pthread_mutex_lock(&writer->lock);
+        for (size_t i = 0; !code && i < count; i++) code = mark_relied(writer, packs[i], err);
+        pthread_mutex_unlock(&writer->lock);
+        return code;
+    }
+    *known = true; /* some may be of this run */
+    for (size_t i = 0; !code && *known && i < count; i++) code = lrb_writer_rely(writer, &rows[i].id, known, err);
+    return code;
+}
+
 int lrb_writer_put(lrb_writer *writer, lrb_coder *coder, lrb_chunk_kind kind, uint32_t dim, const void *content, size_t count, lrb_id *id,
                    bool *added, lrb_err *err) {
     int code = lrb_chunk_id(coder, lrb_repo_vault(writer->repo), kind, dim, content, count, id, err);

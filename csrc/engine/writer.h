@@ -26,6 +26,9 @@ int lrb_writer_put(lrb_writer *writer, lrb_coder *coder, lrb_chunk_kind kind, ui
 int lrb_writer_put_known(lrb_writer *writer, lrb_coder *coder, const lrb_id *id, lrb_chunk_kind kind, uint32_t dim, const void *content, size_t count, bool *added, lrb_err *err);
 /* Records that the run relies on a chunk it does not put (a reused recipe): *known false when no known pack has it. */
 int lrb_writer_rely(lrb_writer *writer, const lrb_id *id, bool *known, lrb_err *err);
+/* The same of at most LRB_RELY_MAX chunks at once, which mostly lie together. */
+enum { LRB_RELY_MAX = 64 };
+int lrb_writer_rely_on(lrb_writer *writer, const lrb_row *rows, size_t count, bool *known, lrb_err *err);
 int lrb_writer_flush(lrb_writer *writer, lrb_coder *coder, lrb_err *err);
 
 /* The packs written by this run, durable and not lost, for the entry's list. Valid until the next call. */

@@ -62,6 +62,9 @@ typedef struct lrb_place { uint32_t pack, ordinal; } lrb_place;
 /* *found and the place of a chunk in a KNOWN pack, its full id compared with the trailer. A pack that cannot be opened
  * counts as not holding it. */
 int lrb_repo_find(lrb_repo *repo, const lrb_id *id, bool *found, lrb_place *place, lrb_err *err);
+/* The same of all chunks that these rows name, in one look: *found false when one is in no such pack. packs[i] is the
+ * one of rows[i]. Chunks that are named together mostly lie together, and are then found without the index. */
+int lrb_repo_find_all(lrb_repo *repo, const lrb_row *rows, size_t count, bool *found, uint32_t *packs, lrb_err *err);
 typedef struct lrb_copy { /* where a chunk lies, and what its pack's trailer says of it */
     lrb_place place;
     lrb_chunk_kind kind;

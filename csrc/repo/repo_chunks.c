@@ -7,6 +7,7 @@
 #include "repo/repo_private.h"
 
 enum {
+    NEAR_ROWS = 8,          /* looked at behind a chunk for the one that is named next: several threads fill a pack */
     MAX_COPIES = 16,        /* copies of one chunk looked at; raced, healed and repacked ones are few */
     RESTING_SLOTS = 1 << 16 /* 1 MiB: an index up to this size is kept while nothing happens */
 };
@@ -229,6 +230,41 @@ int lrb_repo_find(lrb_repo *repo, const lrb_id *id, bool *found, lrb_place *plac
     pthread_rwlock_unlock(&repo->state_lock);
     *found = !code && count;
     if (*found) *place = copy.place;
+    return code;
+}
+
+/* The place of a chunk that stands close behind `from` in its pack. */
+static bool find_behind(const lrb_pack *pack, const lrb_id *id, lrb_place from, lrb_place *place) {
+    uint32_t end = pack->count - from.ordinal > NEAR_ROWS ? from.ordinal + NEAR_ROWS : pack->count;
+    for (uint32_t i = from.ordinal; i < end; i++)
+        if (!lrb_id_compare(&pack->rows[i].id, id)) {
+            *place = (lrb_place){from.pack, i};
+            return true;
+        }
+    return false;
+}
+
+int lrb_repo_find_all(lrb_repo *repo, const lrb_row *rows, size_t count, bool *found, uint32_t *packs, lrb_err *err) {
+    lrb_pack *held = NULL; /* of the chunk before */
+    lrb_copy copy = {.place = {0, 0}};
+    *found = false;
+    int code = begin_lookup(repo, err);
+    if (code) return code;
+    *found = true;
+    for (size_t i = 0; !code && *found && i < count; i++) {
+        size_t copies = 1;
+        if (!held || !find_behind(held, &rows[i].id, copy.place, &copy.place)) {
+            if (held) lrb_repo_pack_release(repo, held);
+            held = NULL;
+            code = copies_in(repo, &rows[i].id, 1u << LRB_PACK_KNOWN, &copy, 1, &copies, err);
+            lrb_err ignored; /* it is only asked for the next one */
+            if (!code && copies && acquire(repo, copy.place.pack, &held, &ignored)) held = NULL;
+        }
+        *found = !code && copies;
+        if (*found) packs[i] = copy.place.pack;
+    }
+    if (held) lrb_repo_pack_release(repo, held);
+    pthread_rwlock_unlock(&repo->state_lock);
     return code;
 }
 

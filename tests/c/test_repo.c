@@ -278,6 +278,57 @@ static void check_found(lrb_repo *repo, const lrb_row *rows, size_t count) {
     }
 }
 
+/* In one look, whatever their order; and not when one of them is missing. */
+static void check_all_found(lrb_repo *repo, const lrb_row *rows, size_t count) {
+    enum { MANY = 300 };
+    lrb_row order[MANY];
+    uint32_t packs[MANY];
+    lrb_place place;
+    lrb_err err;
+    bool found;
+    for (size_t stride = 1; stride < count; stride = stride * 3 + 1) {
+        for (size_t i = 0; i < count; i++) order[i] = rows[i * stride % count];
+        CHECK_OK(lrb_repo_find_all(repo, order, count, &found, packs, &err));
+        CHECK(found);
+        for (size_t i = 0; i < count; i++) {
+            CHECK_OK(lrb_repo_find(repo, &order[i].id, &found, &place, &err));
+            CHECK(found && place.pack == packs[i]);
+        }
+        order[count / 2].id.bytes[31] ^= 1;
+        CHECK_OK(lrb_repo_find_all(repo, order, count, &found, packs, &err));
+        CHECK(!found);
+    }
+    CHECK_OK(lrb_repo_find_all(repo, rows, 0, &found, packs, &err));
+    CHECK(found);
+}
+
+TEST(many_chunks_are_found_in_one_look) {
+    enum { PACKS = 3, EACH = 100 };
+    shelf s;
+    lrb_err err;
+    bool found;
+    lrb_row rows[PACKS * EACH];
+    uint32_t packs[PACKS * EACH];
+    shelf_open(&s);
+    for (size_t n = 0; n < PACKS; n++) {
+        bundle b;
+        bundle_begin(&b, &s);
+        for (size_t i = 0; i < EACH; i++) {
+            char text[32];
+            int length = snprintf(text, sizeof text, "chunk %zu of pack %zu", i, n);
+            rows[n * EACH + i] = bundle_add(&b, LRB_CHUNK_RAW, text, (size_t)length);
+        }
+        bundle_end(&b, true);
+    }
+    check_all_found(s.repo, rows, PACKS * EACH);
+    lrb_mem_fail_after(0, false);
+    lrb_repo_drop_packs(s.repo);
+    int code = lrb_repo_find_all(s.repo, rows, PACKS * EACH, &found, packs, &err);
+    lrb_mem_fail_after(-1, false);
+    CHECK_FAILS(code, LRB_E_NOMEM);
+    shelf_close(&s);
+}
+
 static unsigned open_packs(const lrb_repo *repo) {
     unsigned count = 0;
     for (size_t i = 0; i < LRB_PACK_CACHE_SLOTS; i++) count += repo->cache[i].pack != NULL;
@@ -396,6 +447,7 @@ int main(void) {
     RUN(an_empty_log_beside_packs_is_no_new_graph);
     RUN(checkpoints_come_by_themselves_and_start_the_reading);
     RUN(chunks_are_found_with_and_without_the_index_file);
+    RUN(many_chunks_are_found_in_one_look);
     RUN(at_rest_it_keeps_a_small_index_and_no_pack_open_but_those_in_use);
     RUN(what_a_replica_lacks_can_be_read);
     RUN(opening_survives_every_failed_allocation);

@@ -145,6 +145,34 @@ static int remove_packs(scene *s) {
     return failed;
 }
 
+/* What this run stored and what it found stored, side by side. */
+TEST(many_chunks_are_relied_on_at_once) {
+    enum { CHUNKS = 40 };
+    scene s;
+    lrb_err err;
+    lrb_row rows[CHUNKS];
+    bool added, known;
+    CHECK_OK(open_scene(&s, &err));
+    for (uint64_t i = 0; i < CHUNKS / 2; i++) CHECK_OK(put(&s, i, 1000, &rows[i].id, &added, &err));
+    CHECK_OK(commit(&s, &err));
+    lrb_writer_free(s.writer);
+    CHECK_OK(lrb_writer_new(s.repo, &s.job, &s.writer, &err));
+    for (uint64_t i = CHUNKS / 2; i < CHUNKS; i++) CHECK_OK(put(&s, i, 1000, &rows[i].id, &added, &err));
+    CHECK_OK(lrb_writer_rely_on(s.writer, rows, CHUNKS, &known, &err));
+    CHECK(known);
+    CHECK_OK(check_now(&s, &err));
+    rows[CHUNKS - 1].id.bytes[0] ^= 1;
+    CHECK_OK(lrb_writer_rely_on(s.writer, rows, CHUNKS, &known, &err));
+    CHECK(!known);
+    lrb_writer_free(s.writer);
+    CHECK_OK(lrb_writer_new(s.repo, &s.job, &s.writer, &err));
+    CHECK_OK(lrb_writer_rely_on(s.writer, rows, CHUNKS / 2, &known, &err));
+    CHECK(known);
+    CHECK_OK(retire_all(&s, &err));
+    CHECK_FAILS(check_now(&s, &err), LRB_E_BUSY); /* each is remembered */
+    close_scene(&s);
+}
+
 TEST(a_pack_retired_meanwhile_is_stored_again) {
     scene s;
     lrb_err err;
@@ -341,6 +369,7 @@ static void run_all(void) {
     RUN(every_failing_allocation_is_survived);
     RUN(a_chunk_is_stored_once_wherever_its_pack_is);
     RUN(nothing_uncommitted_is_left_in_tmp);
+    RUN(many_chunks_are_relied_on_at_once);
     RUN(unknown_packs_do_not_count);
     RUN(a_pack_retired_meanwhile_is_stored_again);
     RUN(a_pack_removed_by_hand_is_entered_as_damaged);
