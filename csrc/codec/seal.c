@@ -65,9 +65,9 @@ static int begin(lrb_sealer *sealer, int encrypts, uint32_t number, const void *
     return !count || EVP_CipherUpdate(sealer->context, NULL, &length, associated, (int)count);
 }
 
-static int run(lrb_sealer *sealer, uint8_t *bytes, size_t count) {
+static int run(lrb_sealer *sealer, const uint8_t *from, uint8_t *to, size_t count) {
     int length;
-    return count <= INT_MAX && (!count || EVP_CipherUpdate(sealer->context, bytes, &length, bytes, (int)count));
+    return count <= INT_MAX && (!count || EVP_CipherUpdate(sealer->context, to, &length, from, (int)count));
 }
 
 static int get_tag(lrb_sealer *sealer, uint8_t tag[LRB_TAG_BYTES]) {
@@ -86,7 +86,7 @@ static int settle(lrb_sealer *sealer, int done, lrb_err *err) {
 
 int lrb_sealer_seal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
                     uint8_t *bytes, size_t count, uint8_t tag[LRB_TAG_BYTES], lrb_err *err) {
-    int done = begin(sealer, 1, number, associated, associated_bytes) && run(sealer, bytes, count) && get_tag(sealer, tag);
+    int done = begin(sealer, 1, number, associated, associated_bytes) && run(sealer, bytes, bytes, count) && get_tag(sealer, tag);
     return settle(sealer, done, err);
 }
 
@@ -101,18 +101,23 @@ int lrb_sealer_tag_add(lrb_sealer *sealer, const void *bytes, size_t count, lrb_
 
 int lrb_sealer_tag_end(lrb_sealer *sealer, uint8_t tag[LRB_TAG_BYTES], lrb_err *err) { return settle(sealer, get_tag(sealer, tag), err); }
 
-int lrb_sealer_unseal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
-                      uint8_t *bytes, size_t count, const uint8_t tag[LRB_TAG_BYTES], lrb_err *err) {
+int lrb_sealer_unseal_to(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes, const uint8_t *from,
+                         uint8_t *to, size_t count, const uint8_t tag[LRB_TAG_BYTES], lrb_err *err) {
     uint8_t nothing[LRB_TAG_BYTES];
     int length;
-    if (!begin(sealer, 0, number, associated, associated_bytes) || !run(sealer, bytes, count) ||
+    if (!begin(sealer, 0, number, associated, associated_bytes) || !run(sealer, from, to, count) ||
         !EVP_CIPHER_CTX_ctrl(sealer->context, EVP_CTRL_AEAD_SET_TAG, LRB_TAG_BYTES, (void *)tag)) {
         sealer->scheduled = false;
-        if (count) OPENSSL_cleanse(bytes, count);
+        if (count) OPENSSL_cleanse(to, count);
         return refused(err, "unseal");
     }
     if (EVP_CipherFinal_ex(sealer->context, nothing, &length)) return LRB_OK;
     ERR_clear_error();
-    if (count) OPENSSL_cleanse(bytes, count); /* nobody may use what was not proved */
+    if (count) OPENSSL_cleanse(to, count); /* nobody may use what was not proved */
     return lrb_err_set(err, LRB_E_DAMAGED, "unseal", "", "the sealed bytes do not match their tag");
+}
+
+int lrb_sealer_unseal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
+                      uint8_t *bytes, size_t count, const uint8_t tag[LRB_TAG_BYTES], lrb_err *err) {
+    return lrb_sealer_unseal_to(sealer, number, associated, associated_bytes, bytes, bytes, count, tag, err);
 }

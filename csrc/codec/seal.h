@@ -36,5 +36,8 @@ int lrb_sealer_tag_end(lrb_sealer *sealer, uint8_t tag[LRB_TAG_BYTES], lrb_err *
  * bytes are then zeros. */
 int lrb_sealer_unseal(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes,
                       uint8_t *bytes, size_t count, const uint8_t tag[LRB_TAG_BYTES], lrb_err *err);
+/* The same to another place: `from` stays as it is. */
+int lrb_sealer_unseal_to(lrb_sealer *sealer, uint32_t number, const void *associated, size_t associated_bytes, const uint8_t *from,
+                         uint8_t *to, size_t count, const uint8_t tag[LRB_TAG_BYTES], lrb_err *err);
 
 #endif

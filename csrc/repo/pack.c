@@ -416,8 +416,8 @@ void lrb_pack_close(lrb_pack *pack) {
     lrb_free(pack);
 }
 
-/* `bytes` are the row's stored bytes; the tag at their end is checked and the rest unsealed in place. */
-static int unseal_chunk(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, uint8_t *bytes, lrb_err *err) {
+/* `from` are the row's stored bytes; the tag at their end is checked and the rest unsealed to `to`, which may be the same. */
+static int unseal_chunk(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, const uint8_t *from, uint8_t *to, lrb_err *err) {
     uint8_t associated[ASSOCIATED_MAX], encoded[LRB_PACK_ROW_BYTES];
     const lrb_pack_row *row = &pack->rows[ordinal];
     size_t length = row->stored_length - LRB_TAG_BYTES;
@@ -427,30 +427,30 @@ static int unseal_chunk(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder
     lrb_sealer_set_key(sealer, pack->key.bytes);
     encode_row(row, encoded);
     size_t count = associate(pack->vault, pack->header, ordinal, encoded, sizeof encoded, associated);
-    code = lrb_sealer_unseal(sealer, ordinal, associated, count, bytes, length, bytes + length, err);
+    code = lrb_sealer_unseal_to(sealer, ordinal, associated, count, from, to, length, from + length, err);
     if (code != LRB_E_DAMAGED) return code;
     char prefix[17];
     lrb_id_prefix(&row->id, prefix);
     return lrb_err_set(err, LRB_E_DAMAGED, "read a chunk", pack->label, "chunk %s does not match its seal", prefix);
 }
 
-static int read_stored(const lrb_pack *pack, const lrb_pack_row *row, uint8_t *room, lrb_err *err) {
+/* Where the row's stored bytes were read already; NULL: they were not. */
+static const uint8_t *in_window(const lrb_pack *pack, const lrb_pack_row *row) {
     uint64_t from = pack->window.offset, to = from + pack->window.count;
-    if (row->offset < from || row->offset + (uint64_t)row->stored_length > to)
-        return lrb_fs_read_exact(pack->fd, room, row->stored_length, row->offset, pack->label, err);
-    memcpy(room, pack->window.bytes + (row->offset - from), row->stored_length);
-    return LRB_OK;
+    if (row->offset < from || row->offset + (uint64_t)row->stored_length > to) return NULL;
+    return pack->window.bytes + (row->offset - from);
 }
 
 static int no_such_chunk(const lrb_pack *pack, uint32_t ordinal, lrb_err *err) {
     return lrb_err_set(err, LRB_E_INVALID, "read a chunk", pack->label, "the pack has no chunk %u", ordinal);
 }
 
-/* To `room`, which is for the row's stored bytes. */
+/* With `room` for the row's stored bytes. */
 static int take_to(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, uint8_t *room, lrb_stored *stored, lrb_err *err) {
     const lrb_pack_row *row = &pack->rows[ordinal];
-    int code = read_stored(pack, row, room, err);
-    if (!code && pack->vault->sealed) code = unseal_chunk(pack, ordinal, coder, room, err);
+    const uint8_t *from = in_window(pack, row), *bytes = from && !pack->vault->sealed ? from : room;
+    int code = from ? LRB_OK : lrb_fs_read_exact(pack->fd, room, row->stored_length, row->offset, pack->label, err);
+    if (!code && pack->vault->sealed) code = unseal_chunk(pack, ordinal, coder, from ? from : room, room, err);
     *stored = (lrb_stored){
         .id = row->id,
         .kind = (lrb_chunk_kind)row->kind,
@@ -458,7 +458,7 @@ static int take_to(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, uin
         .dim = row->dim,
         .content_length = row->content_length,
         .stored_length = (uint32_t)(row->stored_length - tag_bytes(pack->vault)),
-        .bytes = room,
+        .bytes = bytes,
     };
     return code;
 }

@@ -92,7 +92,7 @@ void lrb_pack_close(lrb_pack *pack);
  * rows are from lrb_alloc. */
 int lrb_pack_parse(const uint8_t *bytes, size_t count, const lrb_vault *vault, const char *label, lrb_pack_row **rows,
                    uint32_t *row_count, lrb_err *err);
-/* Reads chunk `ordinal` as it was before it was sealed; `stored->bytes` live in the coder until its next use. */
+/* Reads chunk `ordinal` as it was before it was sealed; `stored->bytes` live in the coder until its next use, or in the window. */
 int lrb_pack_take(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_stored *stored, lrb_err *err);
 /* Reads and decodes chunk `ordinal` behind what is in `content` already, without a look at its id. */
 int lrb_pack_read_more(const lrb_pack *pack, uint32_t ordinal, lrb_coder *coder, lrb_buf *content, lrb_err *err);

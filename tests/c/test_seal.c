@@ -42,6 +42,17 @@ static int open_message(message *m) {
     return lrb_sealer_unseal(sealer, m->number, m->associated, sizeof m->associated, m->bytes, sizeof m->bytes, m->tag, &err);
 }
 
+TEST(what_is_opened_to_another_place_stays_as_it_was) {
+    message m = sealed_message(), before = m;
+    uint8_t out[sizeof m.bytes];
+    for (int whole = 1; whole >= 0; whole--) {
+        if (!whole) before.tag[0] ^= 1;
+        int code = lrb_sealer_unseal_to(sealer, m.number, m.associated, sizeof m.associated, m.bytes, out, sizeof out, before.tag, &err);
+        CHECK(code == (whole ? LRB_OK : LRB_E_DAMAGED) && !memcmp(m.bytes, before.bytes, sizeof m.bytes));
+        for (size_t i = 0; i < sizeof out; i++) CHECK(out[i] == (whole ? (uint8_t)i : 0));
+    }
+}
+
 TEST(pieces_have_the_tag_of_the_whole) {
     static const size_t cuts[] = {1, 15, 16, 17, 64, 4096, 9999};
     static uint8_t bytes[10000];
@@ -119,6 +130,7 @@ TEST(memory_running_out_is_told) {
 int main(void) {
     if (lrb_sealer_new(&sealer, &err)) return 1;
     RUN(known_messages_are_sealed_as_published);
+    RUN(what_is_opened_to_another_place_stays_as_it_was);
     RUN(pieces_have_the_tag_of_the_whole);
     RUN(what_was_sealed_comes_back);
     RUN(every_flipped_bit_anywhere_is_seen_and_leaves_nothing);
