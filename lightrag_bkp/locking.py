@@ -7,7 +7,7 @@ alone the lock would stay with it, and it must end none by itself.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[int]:
 def awaited(fd: int) -> Iterator[None]:
     """As `alone`, on an open file."""
     fcntl.flock(fd, fcntl.LOCK_EX)
-    with _released(fd):
+    with released(fd):
         yield
 
 
@@ -50,16 +50,18 @@ def tried(fd: int) -> Iterator[bool]:
     except OSError as error:
         is_free = not isinstance(error, BlockingIOError)
     else:
-        is_free, release = True, _released(fd)
+        is_free, release = True, released(fd)
     with release:
         yield is_free
 
 
 @contextmanager
-def _released(fd: int) -> Iterator[None]:
+def released(fd: int) -> Iterator[None]:
+    """Ends whatever lock this process took with a descriptor."""
     process = os.getpid()
     try:
         yield
     finally:
         if os.getpid() == process:
-            fcntl.flock(fd, fcntl.LOCK_UN)
+            with suppress(OSError):  # where there are no locks, there is none to end
+                fcntl.flock(fd, fcntl.LOCK_UN)

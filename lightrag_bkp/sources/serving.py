@@ -8,12 +8,16 @@ process ends, however it does, so that a file which is left says nothing.
 """
 
 import fcntl
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
+from .. import locking
 from ..errors import ConfigurationError, RefusedError, ServerError
 from .names import OWN_DIR
+
+logger = logging.getLogger("lightrag_bkp")
 
 
 def enter(working_dir: str, workspace: str = "") -> int:
@@ -30,6 +34,8 @@ def enter(working_dir: str, workspace: str = "") -> int:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH)
+    except OSError as error:  # it serves all the same
+        logger.warning("event=serving_unseen path=%r advice='restore through this server alone' error=%s", path, error)
     except BaseException:
         os.close(fd)
         raise
@@ -50,9 +56,10 @@ def alone(working_dir: str, workspace: str = "") -> Iterator[None]:
         yield
         return
     try:
-        if not _locked(fd, fcntl.LOCK_EX) and _locked(fd, fcntl.LOCK_SH):  # not another restore, which says so itself
-            raise _refusal(working_dir, workspace, "a LightRAG server has it open")
-        yield
+        with locking.released(fd):
+            if not _locked(fd, fcntl.LOCK_EX) and _locked(fd, fcntl.LOCK_SH):  # not another restore: it says so itself
+                raise _refusal(working_dir, workspace, "a LightRAG server has it open")
+            yield
     finally:
         os.close(fd)
 

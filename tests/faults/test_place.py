@@ -95,6 +95,14 @@ from lightrag_bkp.shipping.claim import claimed
 with claimed(sys.argv[1], "g", "t") as other:
     assert other is None, other
 """
+SERVES = """
+import logging
+from lightrag_bkp.sources import serving
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+serving.enter(sys.argv[1])
+with serving.alone(sys.argv[1]):  # nor is a restore kept out
+    pass
+"""
 FAILOVER = """
 from lightrag_bkp.sync import DisasterRecoveryManager
 storage, source = map(Path, sys.argv[1:])
@@ -114,6 +122,12 @@ def test_a_storage_without_locks_keeps_nobody_out(tmp_path: Path, source: Path, 
     storage, plan = tmp_path / "storage", {"at": "lock::0", "do": f"refuse={refused}", "always": 1}
     trouble.run(FAILOVER, storage, source, root=storage, **plan)
     trouble.run(CLAIM, storage, root=storage, **plan)
+
+
+def test_a_graph_without_locks_is_served_and_that_is_said(tmp_path: Path, trouble: Trouble) -> None:
+    plan = {"at": "lock::0", "do": f"refuse={errno.ENOLCK}", "always": 1}
+    said = trouble.run(SERVES, tmp_path, root=tmp_path, **plan)
+    assert "event=serving_unseen" in said and "No locks available" in said
 
 
 # ---- a small disk ----

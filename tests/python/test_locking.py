@@ -13,6 +13,7 @@ import os, sys
 from contextlib import contextmanager
 from lightrag_bkp import locking
 from lightrag_bkp.receiving.quarantine import Quarantine
+from lightrag_bkp.sources import serving
 
 @contextmanager
 def tried(path):
@@ -25,8 +26,11 @@ def is_free(path):
 
 way, directory = sys.argv[1:]
 path = os.path.join(directory, "lock")
+if way == "restoring":
+    os.close(serving.enter(directory))
+    path = serving._path(directory, "")
 held = {"awaited": lambda: locking.alone(path), "tried": lambda: tried(path),
-        "quarantine": lambda: Quarantine(directory).locked("lock")}[way]
+        "quarantine": lambda: Quarantine(directory).locked("lock"), "restoring": lambda: serving.alone(directory)}[way]
 stays, goes = os.pipe()
 with held():
     one_that_leaves = os.fork()
@@ -43,7 +47,7 @@ os.write(goes, b"!")
 """
 
 
-@pytest.mark.parametrize("way", ["awaited", "tried", "quarantine"])
+@pytest.mark.parametrize("way", ["awaited", "tried", "quarantine", "restoring"])
 def test_a_lock_is_held_for_its_block_whatever_a_child_does(way: str, tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", FORKS, way, tmp_path], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
