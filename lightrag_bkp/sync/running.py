@@ -10,6 +10,8 @@ from .. import backup
 from ..errors import InvalidInputError
 
 T = TypeVar("T")
+_UNHEARD_S = 0.2
+"""So long an interrupt may go unheard: one that comes just before a thread waits for a lock does not end the wait."""
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -33,6 +35,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     thread = threading.Thread(target=work, name="lightrag-bkp-sync")
     try:
         thread.start()
+        while not outcome.done():
+            concurrent.futures.wait([outcome], _UNHEARD_S)
         return outcome.result()
     except BaseException:
         # This thread was interrupted, not the work; also while it waited for the other to begin.

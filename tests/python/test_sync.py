@@ -1,6 +1,7 @@
 """The twins without await, with and without a loop that runs already."""
 
 import asyncio
+import gc
 import inspect
 import os
 import signal
@@ -88,13 +89,17 @@ async def test_lightrag_of_the_callers_loop_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_cancels_the_work_and_waits_for_it() -> None:
-    """Also one that comes while the thread that works is only beginning."""
+    """Also one that comes while the thread that works is only beginning. One that comes within a callback of the
+    garbage collector Python itself throws away.
+    """
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
+    gc.disable()
     try:
         for _ in range(100):
             interrupt_once()
     finally:
+        gc.enable()
         sys.setswitchinterval(interval)
 
 
