@@ -58,6 +58,7 @@ class PruneOutcome:
         packs_retired, packs_swept, packs_repacked: packs taken out of use (space returns after the readers' waiting
             time), deleted, rewritten.
         bytes_retired, bytes_freed, bytes_rewritten: their bytes. bytes_live, bytes_total: of all packs, before.
+        litter_removed: files that killed runs left half-written.
     """
 
     dropped: tuple[str, ...]

@@ -299,8 +299,8 @@ class State:
     def _cover_old(self, engine: sa.Engine) -> None:
         """Seals what an earlier version, or one before there was a key, stored in the clear in a sealed storage path,
         and anew what this process sealed before it had the key. Other databases are not ours to rewrite but for the
-        latter: others share them. Who only reads must be able to do so on a full or
-        read-only disk, too: then it is the next start's matter.
+        latter: others share them. Who only reads must be able to do so on a full or read-only disk, too: then it is the
+        next start's matter.
         """
         if self._is_covered or self.cover.storage_key() is None:
             return  # perhaps not yet

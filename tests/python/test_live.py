@@ -17,8 +17,6 @@ from support import check, graphs, pins
 from lightrag_bkp.errors import Busy, InvalidInputError
 from lightrag_bkp.sources import files, internals, live
 
-STATIC = ("kv_store_text_chunks.json", "vdb_entities.json", "graph_chunk_entity_relation.graphml")
-
 
 def pinning(directory: Path, workspace: str = "") -> Callable[[], files.Pins]:
     layout = files.detect(directory, workspace)
