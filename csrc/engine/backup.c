@@ -185,7 +185,8 @@ static int append(backup *b, lrb_worker *worker, lrb_err *err) {
 /* What is better done now than by the next run; none of it can undo the commit. */
 static void tidy_up(backup *b) {
     lrb_err ignored;
-    if (b->use_cache) lrb_source_cache_save(b->repo, b->label, b->observed_ns, b->source, b->intake);
+    /* Where nothing was read, the cache says all that a new one would. */
+    if (b->use_cache && !lrb_intake_read_nothing(b->intake)) lrb_source_cache_save(b->repo, b->label, b->observed_ns, b->source, b->intake);
     /* The run's own index goes before the repository's takes the same chunks in: never both at their full size. */
     lrb_writer_free(b->writer);
     b->writer = NULL;

@@ -136,6 +136,12 @@ const lrb_section_tags *lrb_intake_sections(const lrb_intake *intake, size_t pos
 
 bool lrb_intake_is_unread(const lrb_intake *intake, size_t position) { return intake->notes[position].unread; }
 
+bool lrb_intake_read_nothing(const lrb_intake *intake) {
+    for (size_t i = 0, count = lrb_source_count(intake->source); i < count; i++)
+        if (lrb_source_at(intake->source, i)->identity.type == LRB_FILE_REGULAR && !intake->notes[i].unread) return false;
+    return true;
+}
+
 const lrb_taken *lrb_intake_result(const lrb_intake *intake, size_t position) { return &intake->notes[position].taken; }
 
 void lrb_intake_counts(const lrb_intake *intake, uint64_t *reused, uint64_t *encoded) {
@@ -315,12 +321,14 @@ static int begin_item(lrb_intake *intake, lrb_worker *worker, size_t position, l
     *item = NULL;
     if (source->identity.type != LRB_FILE_REGULAR) return take_link(intake, position, err);
     int code;
-    if (intake->notes[position].unread) {
+    bool unread = intake->notes[position].unread;
+    if (unread) {
         bool reused;
         if ((code = lrb_intake_try_reuse(intake, worker, position, 0, &reused, err)) || reused) return code;
+        intake->notes[position].unread = false;
     }
     if (source->identity.size_bytes <= LRB_WORKER_INPUT_BYTES) return take_small_file(intake, worker, position, item, err);
-    if (intake->notes[position].tags && !intake->notes[position].unread) return lrb_intake_open_known(intake, worker, position, item, err);
+    if (intake->notes[position].tags && !unread) return lrb_intake_open_known(intake, worker, position, item, err);
     return lrb_intake_open_big(intake, position, item, err);
 }
 

@@ -49,7 +49,10 @@ void lrb_intake_offer_sections(lrb_intake *intake, size_t position, lrb_section_
 /* Random at first; whoever offers tags puts theirs there before the first step. LRB_KEY_BYTES. */
 uint8_t *lrb_intake_tag_key(lrb_intake *intake);
 
+/* Not read, or before it is begun: that need not be read. */
 bool lrb_intake_is_unread(const lrb_intake *intake, size_t position);
+/* After the last step: no file was read, each was as it was known to be. */
+bool lrb_intake_read_nothing(const lrb_intake *intake);
 
 /* Before the first step: the rows of vector files are to be compared (lightrag/row_check.h) while they are encoded. */
 void lrb_intake_compare_rows(lrb_intake *intake);

@@ -80,9 +80,15 @@ TEST(young_files_are_read_and_settled_ones_are_not) {
     CHECK_OK(fixture_backup(&s.f, s.repo, &s.outcome, &err));
     CHECK_OK(load(&s, "test", &found, unread, &err));
     CHECK(found && unread[0] && unread[1]);
+    struct stat before, after;
+    CHECK(find_cache(&s) && !stat(s.cache, &before));
+    CHECK_OK(fixture_backup(&s.f, s.repo, &s.outcome, &err));
+    CHECK(!stat(s.cache, &after) && before.st_ino == after.st_ino); /* nothing was read: it says all there is to say */
     fixture_write(s.f.source, "b", 40000, 3);
     CHECK_OK(load(&s, "test", &found, unread, &err));
     CHECK(found && unread[0] && !unread[1]);
+    CHECK_OK(fixture_backup(&s.f, s.repo, &s.outcome, &err));
+    CHECK(!stat(s.cache, &after) && before.st_ino != after.st_ino);
     CHECK_OK(load(&s, "another source", &found, unread, &err));
     CHECK(!found);
     close_scene(&s);
