@@ -26,11 +26,11 @@ from ._core import PUBLISH_EXCHANGE as PUBLISH_EXCHANGE
 from ._core import PUBLISH_JOURNAL as PUBLISH_JOURNAL
 from ._core import PUBLISH_RENAME as PUBLISH_RENAME
 from ._core import RETENTION_REASONS as RETENTION_REASONS
+from ._core import Arrival as Arrival
 from ._core import Job as Job
 from ._core import Key as Key
 from ._core import Repository as Repository
 from ._core import Restored as Restored
-from ._core import Sha256 as Sha256
 from ._core import Source as Source
 from ._core import add_passphrase_job as add_passphrase_job
 from ._core import adler32 as adler32

@@ -317,13 +317,29 @@ def retention_scan(
     flags: bytes, bit 0 held, bit 1 safety. All of one length."""
 
 @final
-class Sha256:
-    """One message's SHA-256. For one thread at a time; another one that comes meanwhile gets InvalidInputError."""
+class Arrival:
+    """What is remembered of one object between its parts. For one thread at a time; another one that comes meanwhile
+    gets InvalidInputError.
+    """
 
-    def update(self, content: bytes | bytearray | memoryview, /) -> None:
-        """Lets other threads run: the caller keeps the bytes as they are."""
-    def finish(self) -> bytes:
-        """The digest of all of it; nothing follows."""
+    def take(
+        self,
+        path: str,
+        home: str,
+        sha256: bytes,
+        size: int,
+        offset: int,
+        content: bytes | bytearray | memoryview,
+        adler32: int | None,
+        /,
+    ) -> tuple[str, int, int]:
+        """Puts a part into its object's file at `path`, which goes to `home` in the end ("": nowhere), unless it is not
+        what its sum says. Lets other threads run: the caller keeps the bytes as they are.
+
+        Returns "more", "whole", "home" (it was there before), "flipped" (the part), "gap" (it begins behind what is
+        here) or "wrong" (the whole, which was thrown away); how much is here then; and of "whole" a locked descriptor,
+        which the caller closes, else -1.
+        """
 
 def adler32(content: bytes | bytearray | memoryview, /) -> int:
     """The checksum a zlib stream ends with. Lets other threads run: the caller keeps the bytes as they are."""

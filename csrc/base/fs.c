@@ -131,11 +131,19 @@ int lrb_fs_open_read(int dir_fd, const char *name, int *fd, lrb_err *err) {
     return code;
 }
 
-int lrb_fs_create(int dir_fd, const char *name, uint32_t mode, int *fd, lrb_err *err) {
-    int got = open_at(dir_fd, name, O_RDWR | O_CREAT | O_EXCL, (mode_t)mode);
+static int create(int dir_fd, const char *name, int flags, uint32_t mode, int *fd, lrb_err *err) {
+    int got = open_at(dir_fd, name, O_RDWR | O_CREAT | flags, (mode_t)mode);
     if (got < 0) return lrb_fs_refused_at(dir_fd, name, errno, "create", err);
     *fd = got;
     return LRB_OK;
+}
+
+int lrb_fs_create(int dir_fd, const char *name, uint32_t mode, int *fd, lrb_err *err) {
+    return create(dir_fd, name, O_EXCL, mode, fd, err);
+}
+
+int lrb_fs_open_or_create(int dir_fd, const char *name, uint32_t mode, int *fd, lrb_err *err) {
+    return create(dir_fd, name, 0, mode, fd, err);
 }
 
 /* One component at a time, each opened O_NOFOLLOW: a directory swapped for a symlink meanwhile is an error, not a way
@@ -428,4 +436,8 @@ int lrb_fs_wait_lock(int fd, const char *target, lrb_err *err) {
     do failed = flock(fd, LOCK_EX);
     while (failed && errno == EINTR);
     return failed ? lrb_fs_refused(fd, errno, "lock", target, err) : LRB_OK;
+}
+
+void lrb_fs_end_lock(int fd) {
+    (void)flock(fd, LOCK_UN);
 }

@@ -50,6 +50,8 @@ int lrb_fs_make_dir(int dir_fd, const char *name, uint32_t mode, lrb_err *err); 
 int lrb_fs_open_read(int dir_fd, const char *name, int *fd, lrb_err *err);       /* regular files; no wait on a fifo */
 /* O_CREAT|O_EXCL, for reading and writing: EXISTS when the name is taken. */
 int lrb_fs_create(int dir_fd, const char *name, uint32_t mode, int *fd, lrb_err *err);
+/* The same, and a file that is there already is opened as it is. */
+int lrb_fs_open_or_create(int dir_fd, const char *name, uint32_t mode, int *fd, lrb_err *err);
 /* Opens a regular file at a relative path of several components for reading; no component may be a symlink. */
 int lrb_fs_open_below(int dir_fd, const char *path, int *fd, lrb_err *err);
 int lrb_fs_duplicate(int fd, int *copy, lrb_err *err);
@@ -119,5 +121,7 @@ int lrb_fs_look_at_nature(int dir_fd, lrb_fs_nature *out, lrb_err *err);
 int lrb_fs_try_lock(int fd, bool *taken, lrb_err *err);
 /* The same, waiting for it. */
 int lrb_fs_wait_lock(int fd, const char *target, lrb_err *err);
+/* Before the descriptor closes: a child that was forked meanwhile has it, too, and would keep the lock. */
+void lrb_fs_end_lock(int fd);
 
 #endif

@@ -7,7 +7,12 @@
 #include "base/fs_direct.h"
 
 /* Objects are immutable: not even their owner writes to them by accident. */
-enum { PACK_MODE = 0440 };
+enum { PACK_MODE = 0440, DIRECT_MIN_BYTES = 1 << 20 /* a smaller one the device has soon enough once it is synced */ };
+
+static int write_pack(int fd, const lrb_buf *bytes, const char *target, lrb_err *err) {
+    if (bytes->length < DIRECT_MIN_BYTES) return lrb_fs_write(fd, bytes->data, bytes->length, target, err);
+    return lrb_fs_write_direct(fd, bytes->data, bytes->length, 0, target, err);
+}
 
 int lrb_pack_file_begin(lrb_repo *repo, lrb_pack_builder *builder, lrb_digest *digest, lrb_pack_file *file, lrb_err *err) {
     file->fd = -1;
@@ -23,7 +28,7 @@ int lrb_pack_file_begin(lrb_repo *repo, lrb_pack_builder *builder, lrb_digest *d
     bool taken; /* a file system without locks costs only prune's caution */
     lrb_err ignored;
     (void)lrb_fs_try_lock(file->fd, &taken, &ignored);
-    if ((code = lrb_fs_write_direct(file->fd, builder->bytes.data, builder->bytes.length, file->tmp_name, err)))
+    if ((code = write_pack(file->fd, &builder->bytes, file->tmp_name, err)))
         lrb_pack_file_discard(repo, file);
     else
         lrb_fs_start_writeback(file->fd);

@@ -28,7 +28,7 @@
 
 typedef struct lrb_core { /* the module's state */
     PyObject *pool_type, *mailbox_type, *job_type, *repository_type, *source_type, *items_type, *key_type;
-    PyObject *restored_type, *sha256_type;
+    PyObject *restored_type, *arrival_type;
     PyObject *error_classes[LRB_CODE_COUNT]; /* by code; NULL before set_error_classes */
 } lrb_core;
 
@@ -63,7 +63,7 @@ PyObject *lrb_py_make_repository_type(PyObject *module);
 PyObject *lrb_py_make_source_type(PyObject *module);
 PyObject *lrb_py_make_items_type(PyObject *module);
 PyObject *lrb_py_make_restored_type(PyObject *module);
-PyObject *lrb_py_make_sha256_type(PyObject *module);
+PyObject *lrb_py_make_arrival_type(PyObject *module);
 PyObject *lrb_py_make_key_type(PyObject *module);
 
 /* ---- pool.c and mailbox.c, as the job sees them ---- */

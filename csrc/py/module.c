@@ -153,7 +153,7 @@ static int add_types(PyObject *module, lrb_core *core) {
         add_type(module, &core->source_type, lrb_py_make_source_type) ||
         add_type(module, &core->items_type, lrb_py_make_items_type) ||
         add_type(module, &core->restored_type, lrb_py_make_restored_type) ||
-        add_type(module, &core->sha256_type, lrb_py_make_sha256_type) ||
+        add_type(module, &core->arrival_type, lrb_py_make_arrival_type) ||
         add_type(module, &core->key_type, lrb_py_make_key_type))
         return -1;
     return add_type(module, &core->repository_type, lrb_py_make_repository_type);
@@ -181,7 +181,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(core->source_type);
     Py_VISIT(core->items_type);
     Py_VISIT(core->restored_type);
-    Py_VISIT(core->sha256_type);
+    Py_VISIT(core->arrival_type);
     Py_VISIT(core->key_type);
     return lrb_py_visit_error_classes(core, visit, arg);
 }
@@ -195,7 +195,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(core->source_type);
     Py_CLEAR(core->items_type);
     Py_CLEAR(core->restored_type);
-    Py_CLEAR(core->sha256_type);
+    Py_CLEAR(core->arrival_type);
     Py_CLEAR(core->key_type);
     lrb_py_clear_error_classes(core);
     return 0;

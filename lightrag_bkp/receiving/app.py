@@ -8,6 +8,7 @@ import asyncio
 import errno
 import json
 import logging
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..arguments import is_graph_id
-from ..errors import DamagedError, LightragBkpError
+from ..errors import DamagedError, LightragBkpError, StorageError
 from . import protocol
 from .blocks import Buffers
 from .body import BODY, Body, Gone, Message, Receive, decimal
@@ -142,7 +143,7 @@ class ReceiveApplication:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._in_place, work, *arguments)
         except (OSError, LightragBkpError) as error:
-            if isinstance(error, OSError) and error.errno in _FULL:
+            if isinstance(error, OSError | StorageError) and error.errno in _FULL:
                 raise no_room("the receiver's file system is full") from error
             logger.warning("event=receive_failed error=%s", error)
             said = f"the receiver cannot go on: {_without_places(error)}"
@@ -305,6 +306,8 @@ def _without_places(error: OSError | LightragBkpError) -> str:
     """What a sender may read: where things lie here is said in the log here."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
+    if isinstance(error, StorageError) and error.errno:
+        return os.strerror(error.errno)
     if isinstance(error, DamagedError):
         return "what it keeps of this sender is damaged, and `lightrag-bkp replica verify` there says what"
     return "its log says why"

@@ -118,6 +118,11 @@ class Digest:
         """Whether the part is as it was when its sender made this."""
         return _DIGESTS[self.algorithm][1](part) == self.value
 
+    @property
+    def adler(self) -> int | None:
+        """The number, of a digest that is one."""
+        return int.from_bytes(self.value, "big") if self.algorithm == "adler" else None
+
 
 _DIGESTS: Mapping[str, tuple[int, Callable[[bytes | memoryview], bytes]]] = {
     "sha-256": (32, lambda part: hashlib.sha256(part).digest()),

@@ -6,20 +6,18 @@ after the receiver was killed. After a restart of the machine it need not be so:
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
-from .. import locking
-from .._bridge import Sha256
-from . import blocks, shelf
+from .._bridge import Arrival
+from . import shelf
 from .protocol import Digest
 from .refusal import Refusal
 
-_PIECE = 256 << 10
-"""So much stays in the cache of one core between reading and hashing."""
-_RUNNING = 64
+_ARRIVALS = 64
 """Objects under way whose hashes are kept; the whole of others is hashed from their files."""
+_GOES_ON, _REFUSED = ("more", "gap", "flipped"), ("gap", "flipped", "wrong")
+"""Of what the core says became of a part: after which the object's next is waited for, and which the sender is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Quarantine:
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self._lock = threading.Lock()
-        self._running: dict[str, tuple[shelf.State, Sha256]] = {}
+        self._arrivals: dict[str, tuple[int, Arrival]] = {}
 
     def path(self, sha256: str) -> str:
         """Where an object is until it is taken out."""
@@ -60,61 +58,37 @@ class Quarantine:
     def known(self, sha256: str) -> int | None:
         """The same of an object under way here, as it was when its last part was put down; waits for nothing."""
         with self._lock:
-            found = self._running.get(sha256)
-        return None if found is None else found[0][2]
+            found = self._arrivals.get(sha256)
+        return None if found is None else found[0]
 
-    @contextmanager
-    def locked(self, sha256: str) -> Iterator[int]:
-        """A descriptor of the object's file, which is made; one thread of one process has it at a time."""
-        while True:
-            with locking.opened(self.path(sha256)) as fd, locking.awaited(fd):
-                if self._is_still(fd, sha256):
-                    yield fd
-                    return
+    def take(self, part: Part, content: bytes | memoryview, home: str = "") -> tuple[int, int | None, bool]:
+        """Puts a part behind what is there, unless it is there already: all of it in one call of the core.
 
-    def take(self, fd: int, part: Part, content: bytes | memoryview) -> int:
-        """Puts a part behind what is there, unless it is there already. Returns how many bytes are there then.
+        Args:
+            home: where the object goes in the end; "": it stays.
+
+        Returns how many bytes are here then; of an object that this made complete, and that is what its name says, a
+        locked descriptor, which the caller closes once it is released, or discarded; whether it was at home before.
 
         Raises:
-            Refusal: it begins behind them. OSError: nothing of it was kept.
+            Refusal: it is not as it was sent, begins behind what is there, or the whole is not what its name says.
+            StorageError: nothing of it was kept.
         """
-        found = os.fstat(fd)
-        if found.st_size > part.size:  # of another length than was said before: the name cannot be right for both
-            os.ftruncate(fd, 0)
-            found = os.fstat(fd)
-        held = found.st_size
-        if part.offset > held:
-            raise Refusal(416, "OFFSET", f"the part begins at {part.offset}, and {held} bytes are here", offset=held)
-        if part.offset < held:
-            return held
-        digest = self._hash_so_far(found, part.sha256)
-        try:
-            blocks.write(fd, content, held)
-        except OSError:
-            os.ftruncate(fd, held)
-            raise
-        if digest is not None:
-            digest.update(content)
-            self._keep_running(fd, part.sha256, digest)
-        return held + len(content)
-
-    def check(self, fd: int, sha256: str) -> None:
-        """Holds the SHA-256 of the whole object against its name; what is something else is thrown away. It is that of
-        the bytes as they were written here, one part behind the other; of a file that anybody else wrote to, or was
-        begun before the receiver was, that of what lies on disk.
-
-        Raises:
-            Refusal: it is not.
-        """
-        digest = self._hash_so_far(os.fstat(fd), sha256) or _hash(fd)
-        if digest.finish().hex() != sha256:
-            self.discard(sha256)
-            raise Refusal(
-                422,
-                "WRONG_HASH",
-                f"object {sha256} is not what its name says, though every part came as it was sent: the sender's copy"
-                " is damaged; verify it there",
-            )
+        with self._lock:
+            _, arrival = self._arrivals.pop(part.sha256, (0, None))
+        arrival = arrival or Arrival()
+        name, path = bytes.fromhex(part.sha256), self.path(part.sha256)
+        outcome, held, fd = arrival.take(path, home, name, part.size, part.offset, content, part.digest.adler)
+        if outcome == "flipped":
+            held = self.held(part.sha256)
+        if outcome in _GOES_ON:
+            with self._lock:
+                self._arrivals[part.sha256] = held, arrival
+                while len(self._arrivals) > _ARRIVALS:
+                    del self._arrivals[next(iter(self._arrivals))]
+        if outcome in _REFUSED:
+            raise _refused(outcome, part, held)
+        return held, fd if outcome == "whole" else None, outcome == "home"
 
     def discard(self, sha256: str) -> None:
         """Forgets an object."""
@@ -133,33 +107,22 @@ class Quarantine:
             for entry in entries:
                 os.unlink(entry.path)
 
-    def _hash_so_far(self, found: os.stat_result, sha256: str) -> Sha256 | None:
-        """The running hash of what a file like this holds, which is whoever asks' own from here on; None when that is
-        not known, for another process wrote to it, or this one was not there when it was begun."""
-        state = shelf.state(found)
-        with self._lock:
-            before, digest = self._running.pop(sha256, (None, None))
-        if before == state:
-            return digest
-        return None if found.st_size else Sha256()
 
-    def _keep_running(self, fd: int, sha256: str, digest: Sha256) -> None:
-        with self._lock:
-            self._running[sha256] = (shelf.state(os.fstat(fd)), digest)
-            while len(self._running) > _RUNNING:
-                del self._running[next(iter(self._running))]
-
-    def _is_still(self, fd: int, sha256: str) -> bool:
-        try:
-            named = os.stat(self.path(sha256), follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(named, os.fstat(fd))
+def damaged(part: Part, held: int) -> Refusal:
+    """A part is not what its digest says."""
+    said = f"the part at {part.offset} of {part.sha256} was damaged on its way: send it again"
+    return Refusal(400, "DAMAGED_PART", said, offset=held)
 
 
-def _hash(fd: int) -> Sha256:
-    digest, buffer, at = Sha256(), memoryview(bytearray(_PIECE)), 0
-    while count := os.preadv(fd, [buffer], at):
-        digest.update(buffer[:count])
-        at += count
-    return digest
+def _refused(outcome: str, part: Part, held: int) -> Refusal:
+    if outcome == "flipped":
+        return damaged(part, held)
+    if outcome == "gap":
+        said = f"the part begins at {part.offset}, and {held} bytes are here"
+        return Refusal(416, "OFFSET", said, offset=held)
+    return Refusal(
+        422,
+        "WRONG_HASH",
+        f"object {part.sha256} is not what its name says, though every part came as it was sent: the sender's copy"
+        " is damaged; verify it there",
+    )

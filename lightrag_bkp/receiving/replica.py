@@ -61,19 +61,20 @@ class Replica(Holdings):
         Returns how much of the object is here, whether that is all, and whether this part made it so.
 
         Raises:
-            Refusal: it does not follow, or the whole is not what it is to be. OSError: nothing of it was kept.
+            As `Quarantine.take`. Refusal: the whole is not what it is to be.
         """
-        home = {"pack": self.pack_path, "needs": self.needs_path}.get(kind)
-        if home is not None and shelf.size_of(home(part.sha256)) == part.size:
-            return part.size, True, False
-        with self.quarantine.locked(part.sha256) as fd:
-            held = self.quarantine.take(fd, part, content)
-            if held < part.size:
-                return held, False, False
-            self.quarantine.check(fd, part.sha256)
-            self._judge(kind, fd, part)
-            if home is not None:
-                self.quarantine.release(fd, part.sha256, home(part.sha256))
+        place = {"pack": self.pack_path, "needs": self.needs_path}.get(kind)
+        home = "" if place is None else place(part.sha256)
+        held, fd, was_here = self.quarantine.take(part, content, home)
+        if fd is None:
+            return held, was_here, False
+        try:
+            with locking.released(fd):
+                self._judge(kind, fd, part)
+                if home:
+                    self.quarantine.release(fd, part.sha256, home)
+        finally:
+            os.close(fd)
         return held, True, True
 
     def take_key(self, name: str, content: bytes) -> bool:

@@ -25,7 +25,7 @@ static bool is_plain(int fd) { return !(fcntl(fd, F_GETFL) & O_DIRECT); }
 static bool comes_back(const char *path, const uint8_t *bytes, size_t count) {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return perror(path), false;
-    bool good = !lrb_fs_write_direct(fd, bytes, count, "file", &err) && is_plain(fd) && !lrb_fs_sync_data(fd, "file", &err);
+    bool good = !lrb_fs_write_direct(fd, bytes, count, 0, "file", &err) && is_plain(fd) && !lrb_fs_sync_data(fd, "file", &err);
     close(fd);
     good = good && holds(path, bytes, count);
     unlink(path);
@@ -66,10 +66,10 @@ TEST(a_refused_write_is_an_error) {
     fixture_path(path, f.root, "file");
     uint8_t *pages = lrb_resize_pages(NULL, 0, MOST);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    CHECK_FAILS(lrb_fs_write_direct(fd, pages, LEAST, "file", &err), LRB_E_IO);
+    CHECK_FAILS(lrb_fs_write_direct(fd, pages, LEAST, 0, "file", &err), LRB_E_IO);
     CHECK(is_plain(fd));
     close(fd);
-    CHECK_FAILS(lrb_fs_write_direct(-1, pages, LEAST, "file", &err), LRB_E_IO);
+    CHECK_FAILS(lrb_fs_write_direct(-1, pages, LEAST, 0, "file", &err), LRB_E_IO);
     lrb_free_pages(pages, MOST);
     fixture_close(&f);
 }
@@ -77,7 +77,7 @@ TEST(a_refused_write_is_an_error) {
 TEST(a_full_device_is_an_error) {
     uint8_t *pages = lrb_resize_pages(NULL, 0, MOST);
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
-    CHECK_FAILS(lrb_fs_write_direct(full, pages, LEAST + 5, "file", &err), LRB_E_NO_SPACE);
+    CHECK_FAILS(lrb_fs_write_direct(full, pages, LEAST + 5, 0, "file", &err), LRB_E_NO_SPACE);
     close(full);
     lrb_free_pages(pages, MOST);
 }

@@ -1,11 +1,12 @@
 """The objects of the core as Python sees them: who owns what, what goes in and out, and errors as classes."""
 
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -252,29 +253,55 @@ def test_every_allocation_failure_is_survived_when_sealed(tmp_path: Path, small_
     survives_every_allocation_failure(attempt)
 
 
-def test_a_running_digest_is_that_of_all_its_pieces() -> None:
-    content = bytes(range(256)) * 9
+def test_an_object_that_arrives_is_whole_or_nothing(tmp_path: Path) -> None:
+    content, path = bytes(range(256)) * 9, tmp_path / "growing"
+    name = hashlib.sha256(content).digest()
 
     def attempt() -> None:
-        digest = _bridge.Sha256()
-        for at in range(0, len(content), 100):
-            digest.update(memoryview(content)[at : at + 100])
-        assert digest.finish() == hashlib.sha256(content).digest()
-        with pytest.raises(errors.InternalError):
-            digest.update(b"more")
+        path.unlink(missing_ok=True)
+        arrival = _bridge.Arrival()
+
+        def bring(begin: int, end: int, changed: int = 0) -> tuple[str, int, int]:
+            part = memoryview(content)[begin:end]
+            said = (_bridge.adler32(part) + changed) % (1 << 32)
+            return arrival.take(str(path), "", name, len(content), begin, part, said)
+
+        assert bring(0, 1000) == ("more", 1000, -1)
+        assert bring(1000, 2000, changed=1) == ("flipped", 0, -1)
+        assert bring(2000, 2100) == ("gap", 1000, -1)
+        outcome, held, fd = bring(1000, len(content))
+        assert (outcome, held, os.pread(fd, held, 0)) == ("whole", len(content), content)
+        os.close(fd)
 
     survives_every_allocation_failure(attempt, more_than=0)
 
 
-def test_a_running_digest_is_one_thread_s() -> None:
-    digest, content = _bridge.Sha256(), bytes(64 << 20)
-    beside = threading.Thread(target=digest.update, args=(content,))
-    beside.start()
-    with pytest.raises(errors.InvalidInputError):
-        while beside.is_alive():
-            digest.update(b"")
-    beside.join()
-    assert digest.finish() == hashlib.sha256(content).digest()
+@pytest.mark.parametrize(
+    ("name", "offset", "said"),
+    [
+        (b"short", 0, "a SHA-256 has 32 bytes"),
+        (bytes(32), 97, "ended behind the object"),
+        (bytes(32), -1, "ended behind"),
+    ],
+)
+def test_a_part_that_cannot_be_one_is_refused(tmp_path: Path, name: bytes, offset: int, said: str) -> None:
+    with pytest.raises(errors.InvalidInputError, match=said):
+        _bridge.Arrival().take(str(tmp_path / "growing"), "", name, 100, offset, b"part", None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_object_that_arrives_is_one_thread_s(tmp_path: Path) -> None:
+    path, content = tmp_path / "growing", bytes(100)
+    arrival, name = _bridge.Arrival(), hashlib.sha256(content).digest()
+    with open(path, "wb") as file, ThreadPoolExecutor(1) as beside:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        waiting = beside.submit(arrival.take, str(path), "", name, 100, 0, content[:50], None)
+        while sum(one.resolve() == path for one in Path("/proc/self/fd").iterdir()) < 2:
+            assert not waiting.done(), "it does not wait for the file"
+        with pytest.raises(errors.InvalidInputError, match="another thread"):
+            arrival.take(str(path), "", name, 100, 0, content[:50], None)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        assert waiting.result() == ("more", 50, -1)
 
 
 def read_as_it_is(repo: _bridge.Repository) -> None:

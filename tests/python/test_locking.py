@@ -9,16 +9,21 @@ import pytest
 from lightrag_bkp import locking
 
 FORKS = """
-import os, sys
+import hashlib, os, sys
 from contextlib import contextmanager
-from lightrag_bkp import locking
-from lightrag_bkp.receiving.quarantine import Quarantine
+from lightrag_bkp import _bridge, locking
 from lightrag_bkp.sources import serving
 
 @contextmanager
 def tried(path):
     with locking.opened(path) as fd, locking.tried(fd) as is_free:
         yield is_free
+
+@contextmanager
+def arrived(path):
+    taken = _bridge.Arrival().take(path, "", hashlib.sha256(b"all").digest(), 3, 0, b"all", None)
+    with locking.released(taken[2]):
+        yield
 
 def is_free(path):
     with tried(path) as free:
@@ -30,7 +35,7 @@ if way == "restoring":
     os.close(serving.enter(directory))
     path = serving._path(directory, "")
 held = {"awaited": lambda: locking.alone(path), "tried": lambda: tried(path),
-        "quarantine": lambda: Quarantine(directory).locked("lock"), "restoring": lambda: serving.alone(directory)}[way]
+        "arrived": lambda: arrived(path), "restoring": lambda: serving.alone(directory)}[way]
 stays, goes = os.pipe()
 with held():
     one_that_leaves = os.fork()
@@ -47,7 +52,7 @@ os.write(goes, b"!")
 """
 
 
-@pytest.mark.parametrize("way", ["awaited", "tried", "quarantine", "restoring"])
+@pytest.mark.parametrize("way", ["awaited", "tried", "arrived", "restoring"])
 def test_a_lock_is_held_for_its_block_whatever_a_child_does(way: str, tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", FORKS, way, tmp_path], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr

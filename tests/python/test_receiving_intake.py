@@ -124,11 +124,10 @@ def take(quarantine: Quarantine, begin: int, end: int, content: bytes = CONTENT)
     buffer[: end - begin] = content[begin:end]
     digest = digest_of(content_digest(content[begin:end]))
     assert digest is not None
-    with quarantine.locked(NAME) as fd:
-        part = Part(NAME, len(content), begin, digest)
-        assert quarantine.take(fd, part, buffer[: end - begin]) == end
-        if end == len(content):
-            quarantine.check(fd, NAME)
+    held, fd, was_here = quarantine.take(Part(NAME, len(content), begin, digest), buffer[: end - begin])
+    assert (held, fd is not None, was_here) == (end, end == len(content), False)
+    if fd is not None:
+        os.close(fd)
 
 
 @pytest.mark.parametrize("first", [BODY_BYTES, 4096, 1000, 1])
