@@ -128,7 +128,7 @@ torture: $(VENV)/.built ## processes killed, stopped and lied to while they do e
 
 AARCH64_TESTS := test_f16 test_ordered test_float_env test_base64 test_inflate test_canonical test_corrections test_radix \
 	test_distances test_residual test_planes test_vectors test_digest test_fingerprint test_chunker test_vdb test_vdb_group \
-	test_vdb_parts test_records test_cut test_recipe test_vector_items test_intake test_rewritten
+	test_vdb_parts test_records test_cut test_recipe test_vector_items test_intake test_intake_section test_rewritten
 test-aarch64: ## C tests of what decides the stored bytes, built for aarch64, under qemu-user: they are the same
 	@scripts/test-aarch64 $(BUILD)/aarch64 $(AARCH64_TESTS)
 
