@@ -17,8 +17,10 @@ def alone(path: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
         OSError: it cannot be made, or the file system has no locks.
     """
-    with opened(path) as fd, awaited(fd):
-        yield
+    with opened(path) as fd:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with released(fd):
+            yield
 
 
 @contextmanager
@@ -29,14 +31,6 @@ def opened(path: str | os.PathLike[str]) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-@contextmanager
-def awaited(fd: int) -> Iterator[None]:
-    """As `alone`, on an open file."""
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    with released(fd):
-        yield
 
 
 @contextmanager
