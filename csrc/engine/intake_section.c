@@ -111,7 +111,6 @@ static int reserve_span(lrb_section *s, const lrb_span *p, lrb_err *err) {
     return code ? code : lrb_buf_reserve(&s->scratch->again, p->data_bytes > rows ? p->data_bytes : rows + 4 * (size_t)s->dim, err);
 }
 
-/* Reads and decodes the span's part of the matrix. */
 int lrb_section_read_rows(lrb_section *s, lrb_span *p, lrb_err *err) {
     struct lrb_vector_scratch *scratch = s->scratch;
     const lrb_source_item *source = lrb_source_at(s->item->intake->source, s->item->position);
@@ -244,7 +243,6 @@ static int read_section(lrb_section *s, const lrb_vdb_section *shape, lrb_err *e
     return LRB_OK;
 }
 
-/* The span that begins at record `first` of `count`. */
 void lrb_section_next_span(lrb_section *s, uint32_t first, uint32_t count, const uint8_t *data, lrb_span *p) {
     const struct lrb_vector_scratch *scratch = s->scratch;
     uint64_t bytes = 0;
@@ -292,4 +290,3 @@ int lrb_section_encode(lrb_section *s, lrb_err *err) {
     s->fits = false;
     return LRB_OK;
 }
-

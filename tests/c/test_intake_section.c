@@ -20,9 +20,11 @@ typedef struct outcome {
     bool clear;
 } outcome;
 
-static vector_file file_of(const uint64_t *numbers, size_t count) {
+static uint64_t numbers[NUMBERS_MAX]; /* of the file as it was the first RECORDS; filled by open_known */
+
+static vector_file file_of(const uint64_t *records, size_t count) {
     vector_file f = {.dim = DIM, .newline = "", .end = "\"}"};
-    vector_file_make(&f, numbers, count);
+    vector_file_make(&f, records, count);
     return f;
 }
 
@@ -71,8 +73,8 @@ static bool same(const outcome *a, const outcome *b) {
     return a->taken.root.kind && !memcmp(&a->taken, &b->taken, sizeof a->taken) && !memcmp(&a->seen, &b->seen, sizeof a->seen) && a->clear == b->clear;
 }
 
-/* A file whose chunks are in a snapshot, and what is known of it; `numbers` are its records. */
-static void open_known(scene *s, known *k, uint64_t numbers[NUMBERS_MAX]) {
+/* A file whose chunks are in a snapshot, and what is known of it. */
+static void open_known(scene *s, known *k) {
     lrb_err err;
     lrb_backup_outcome stored;
     CHECK_OK(open_scene(s, &err));
@@ -97,11 +99,19 @@ static void close_known(scene *s, known *k) {
     close_scene(s);
 }
 
+/* The same, and then the file as a restart leaves it. */
+static vector_file open_restarted(scene *s, known *k) {
+    open_known(s, k);
+    vector_file f = file_of(numbers, RECORDS);
+    vector_file_restart(&f);
+    write_file(s, &f);
+    return f;
+}
+
 TEST(after_a_restart_nothing_but_corrections_is_made) {
-    static uint64_t numbers[NUMBERS_MAX];
     scene s;
     known k;
-    open_known(&s, &k, numbers);
+    open_known(&s, &k);
     vector_file f = file_of(numbers, RECORDS);
     for (int restarts = 0; restarts < 3; restarts++) {
         vector_file_restart(&f);
@@ -117,11 +127,10 @@ TEST(after_a_restart_nothing_but_corrections_is_made) {
 
 /* Records that come and go, and one that has another's row: sections that stayed are known wherever they are. */
 TEST(sections_that_changed_are_encoded_and_the_others_known) {
-    static uint64_t numbers[NUMBERS_MAX];
     static const struct { size_t gone, added, moved; } changes[] = {{0, 100, 0}, {1, 0, 0}, {RECORDS / 2, 0, 0}, {0, 1, 7}, {RECORDS - 1, 0, 0}};
     scene s;
     known k;
-    open_known(&s, &k, numbers);
+    open_known(&s, &k);
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         static uint64_t left[NUMBERS_MAX];
         size_t count = 0;
@@ -141,10 +150,9 @@ TEST(sections_that_changed_are_encoded_and_the_others_known) {
 }
 
 TEST(one_byte_of_any_part_is_noticed) {
-    static uint64_t numbers[NUMBERS_MAX];
     scene s;
     known k;
-    open_known(&s, &k, numbers);
+    open_known(&s, &k);
     vector_file f = file_of(numbers, RECORDS);
     const char *payload = memmem(f.bytes.data, f.bytes.length, ": \"eJw", 6);
     size_t first = (size_t)(payload - (const char *)f.bytes.data);
@@ -162,13 +170,9 @@ TEST(one_byte_of_any_part_is_noticed) {
 }
 
 TEST(wrong_tags_a_wrong_key_and_a_wrong_recipe_cost_time_only) {
-    static uint64_t numbers[NUMBERS_MAX];
     scene s;
     known k;
-    open_known(&s, &k, numbers);
-    vector_file f = file_of(numbers, RECORDS);
-    vector_file_restart(&f);
-    write_file(&s, &f);
+    vector_file f = open_restarted(&s, &k);
     outcome truth = take(&s, NULL);
     size_t tags = 2 * k.sections.sections;
     uint8_t *flips[] = {&k.sections.tags[0].bytes[3], &k.sections.tags[tags - 1].bytes[15], &k.key[9], &k.taken.root.id.bytes[0]};
@@ -190,14 +194,10 @@ TEST(wrong_tags_a_wrong_key_and_a_wrong_recipe_cost_time_only) {
 }
 
 TEST(tags_go_where_nobody_makes_them_and_with_the_vectors) {
-    static uint64_t numbers[NUMBERS_MAX];
     lrb_err err;
     scene s;
     known k;
-    open_known(&s, &k, numbers);
-    vector_file f = file_of(numbers, RECORDS);
-    vector_file_restart(&f);
-    write_file(&s, &f);
+    vector_file f = open_restarted(&s, &k);
     lrb_cpu_limit(LRB_CPU_PLAIN);
     CHECK_OK(begin_offered(&s, &k, &err));
     CHECK_OK(run(&s, &err));
@@ -218,14 +218,10 @@ TEST(tags_go_where_nobody_makes_them_and_with_the_vectors) {
 
 /* Whatever is taken is what one of the two states gives, or there is an error. */
 TEST(a_store_that_moves_no_time_never_makes_two_states_one) {
-    static uint64_t numbers[NUMBERS_MAX];
     lrb_err err;
     scene s;
     known k;
-    open_known(&s, &k, numbers);
-    vector_file f = file_of(numbers, RECORDS);
-    vector_file_restart(&f);
-    write_file(&s, &f);
+    vector_file f = open_restarted(&s, &k);
     const size_t places[] = {f.matrix_at / 2, f.matrix_at + 4321};
     uint8_t *mapped = map_stirred(&s, "vdb", f.bytes.length);
     for (size_t i = 0; i < 2; i++) {
@@ -250,14 +246,10 @@ TEST(a_store_that_moves_no_time_never_makes_two_states_one) {
 }
 
 TEST(every_failing_allocation_is_survived) {
-    static uint64_t numbers[NUMBERS_MAX];
     lrb_err err;
     scene s;
     known k;
-    open_known(&s, &k, numbers);
-    vector_file f = file_of(numbers, RECORDS);
-    vector_file_restart(&f);
-    write_file(&s, &f);
+    vector_file f = open_restarted(&s, &k);
     outcome truth = take(&s, NULL), found = {.skipped = 0};
     int64_t failed = 0;
     for (int code = LRB_E_NOMEM; code; failed++) {
