@@ -16,6 +16,7 @@ from .graph import GraphBackup
 from .keyring import Keyring
 from .models import BackupSnapshot, BackupStatus, KeySlot, RetentionPolicy
 from .repository import gone, stored_graphs
+from .threads import in_thread
 
 if TYPE_CHECKING:
     from .replication import ReplicationManager
@@ -195,7 +196,7 @@ class BackupManager:
             How many snapshots were dropped in all.
         """
         dropped = 0
-        for graph_id in self.graph_ids():
+        for graph_id in await in_thread(self.graph_ids):
             try:
                 dropped += await self._graph(graph_id).cleanup_old_snapshots()
             except LightragBkpError as error:

@@ -23,6 +23,7 @@ from .nesting import METADATA_MAX_DEPTH, is_within
 from .place import concerns
 from .repository import GraphRepository
 from .sources import Cut, files, names, trees
+from .threads import carried_out, in_thread
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -95,12 +96,12 @@ async def create(repository: GraphRepository, request: Request) -> BackupSnapsho
 
 
 async def _take(repository: GraphRepository, request: Request, known: Mapping[str, Any]) -> BackupSnapshot:
-    layout = await asyncio.to_thread(files.detect, request.source_dir, request.workspace)
+    layout = await in_thread(files.detect, request.source_dir, request.workspace)
     if layout.kind is files.Kind.PLAIN and (request.rag is not None or request.server_url is not None):
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}: nothing was written yet", target=layout.root)
     _refuse_another_kind(layout, repository.graph_id, request.earlier)
-    trees.check_apart(request.source_dir, repository.storage_path, "the directory")
-    await asyncio.to_thread(_say_concerns, repository.storage_path, layout.root)
+    await in_thread(trees.check_apart, request.source_dir, repository.storage_path, "the directory")
+    await in_thread(_say_concerns, repository.storage_path, layout.root)
     return await _steadily(repository, layout, request, known)
 
 
@@ -189,9 +190,9 @@ async def store(
         verdict=verdict,
         partial=partial,
     )
-    with repository.telling_of_its_place(core):
+    async with repository.telling_of_its_place(core):
         backup_id = (await _bridge.run(job, progress, commits=True, phases=_PHASES))[0]
-    row = core.snapshot(backup_id)
+    row = await in_thread(core.snapshot, backup_id)
     assert row is not None
     return repository.snapshot(core, row)
 
@@ -220,20 +221,18 @@ async def _attempt(
     repository: GraphRepository, layout: files.Layout, request: Request, known: Mapping[str, Any]
 ) -> BackupSnapshot:
     source = _bridge.Source()
-    facts = layout_facts(layout) | dict(known)
+    facts = await in_thread(layout_facts, layout) | dict(known)
     graph: Cut[files.Pins] | None = None
     if layout.kind is files.Kind.PLAIN:
-        await asyncio.to_thread(trees.add_plain, source, layout.root)
+        await in_thread(trees.add_plain, source, layout.root)
     else:
         graph = await _add_graph(source, layout, request, facts)
     if request.input_dir is not None:
-        trees.check_inputs(request.input_dir, layout.root)
-        trees.check_apart(request.input_dir, repository.storage_path, "the input directory")
-        await asyncio.to_thread(trees.add_inputs, source, request.input_dir, layout.workspace)
+        await in_thread(_add_inputs, source, request.input_dir, layout, repository.storage_path)
         facts |= {"inputs": True, "input_dir": request.input_dir}
     elif request.earlier is not None and request.earlier.input_dir is not None:
         source.skip(names.INPUTS, "uploads: no input directory was named this time")
-    source.seal()
+    await in_thread(source.seal)
     snapshot = await store(
         repository,
         source,
@@ -250,6 +249,12 @@ async def _attempt(
     return replace(snapshot, held_ms=graph.held_ms if graph else 0.0)
 
 
+def _add_inputs(source: _bridge.Source, input_dir: str, layout: files.Layout, storage_path: str) -> None:
+    trees.check_inputs(input_dir, layout.root)
+    trees.check_apart(input_dir, storage_path, "the input directory")
+    trees.add_inputs(source, input_dir, layout.workspace)
+
+
 async def _add_graph(
     source: _bridge.Source, layout: files.Layout, request: Request, facts: dict[str, Any]
 ) -> Cut[files.Pins]:
@@ -257,19 +262,23 @@ async def _add_graph(
     from one moment to the next: equal facts are stored once.
     """
     cut = await _cut(layout, request)
+    facts |= await carried_out(_hand_over, source, cut, request)
+    return cut
+
+
+def _hand_over(source: _bridge.Source, cut: Cut[files.Pins], request: Request) -> dict[str, Any]:
+    """Gives `source` what was pinned, and closes it; returns what to note of it."""
     pins = cut.value
     try:
         if request.rag is None and not request.partial:
             files.refuse_incomplete(pins)
-        facts["embedding_dim"] = files.embedding_dim(pins)
-        facts |= cut.facts
-        facts |= {"missing": names.missing(pins.identities)}
+        noted = {"embedding_dim": files.embedding_dim(pins), **cut.facts, "missing": names.missing(pins.identities)}
         if request.input_dir is not None:
-            pins.skipped = [one for one in pins.skipped if not _is_place(layout, one[0], request.input_dir)]
+            pins.skipped = [one for one in pins.skipped if not _is_place(pins.layout, one[0], request.input_dir)]
         pins.hand_to(source)
     finally:
         pins.close()
-    return cut
+    return noted
 
 
 def _is_place(layout: files.Layout, name: str, directory: str) -> bool:

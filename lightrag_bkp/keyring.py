@@ -10,6 +10,7 @@ from typing import Any
 from . import _bridge, host_state, secret
 from .errors import InvalidInputError, LockedError, NotFoundError
 from .models import KeySlot, moment
+from .threads import in_thread
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -55,8 +56,9 @@ class Keyring:
             return self._key
         async with self._turn():
             if self._key is None or create:
-                unlocked = await _bridge.run(self._unlock(graph_id, create))
-                self._key = self._key or self._kept(unlocked)  # the first one knows which slot it came from
+                unlocked = await _bridge.run(await in_thread(self._unlock, graph_id, create))
+                if self._key is None:  # the first one knows which slot it came from
+                    self._key = await in_thread(self._kept, unlocked)
             return self._key
 
     def key_now(self, graph_id: str | None = None) -> _bridge.Key | None:
@@ -90,16 +92,17 @@ class Keyring:
             key = await self.key()
         except NotFoundError:  # nothing was ever stored
             key = None
-        rows, _ = await _bridge.run(_bridge.key_slots_job(self._path(), key))
+        rows, _ = await _bridge.run(_bridge.key_slots_job(await in_thread(self._path), key))
         used = None if key is None else key.slot
         return [KeySlot(slot.hex(), _KINDS[kind], moment(created), slot == used) for slot, kind, created in rows]
 
     async def add(self, passphrase: secret.Secret) -> str:
         """Adds a passphrase to every graph; returns its slot's id."""
-        words, _ = passphrase.read()
+        words, _ = await in_thread(passphrase.read)
         if words is None:
             raise InvalidInputError("a key file cannot be added: there is one master key, add a passphrase to it")
-        added: bytes = await _bridge.run(_bridge.add_passphrase_job(self._path(), await self._needed(), words))
+        key, place = await self._needed(), await in_thread(self._path)
+        added: bytes = await _bridge.run(_bridge.add_passphrase_job(place, key, words))
         return added.hex()
 
     async def remove(self, beginning: str) -> str:
@@ -117,7 +120,8 @@ class Keyring:
                 f"{len(found)} key slots begin with {beginning!r}, {', '.join(found)}: write more of the id",
                 target=beginning,
             )
-        await _bridge.run(_bridge.remove_slot_job(self._path(), key, bytes.fromhex(found[0])))
+        place = await in_thread(self._path)
+        await _bridge.run(_bridge.remove_slot_job(place, key, bytes.fromhex(found[0])))
         return found[0]
 
     async def kit(self) -> str:

@@ -12,7 +12,6 @@ Everything that is known of a recovery point lies in files of its own (see `reco
 database is needed to come back.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import arguments
-from .backup import BackupManager, check_place
+from .backup import BackupManager, GraphBackup, check_place
 from .errors import DamagedError, InvalidInputError, NotFoundError, RefusedError
 from .models import VerifyLevel
 from .recovering import drills, failover, proving, status, taking
@@ -37,6 +36,7 @@ from .recovering.points import (
     problems,
 )
 from .restoring import trial
+from .threads import held, in_thread
 
 if TYPE_CHECKING:
     from .replication import ReplicationManager
@@ -85,7 +85,7 @@ class DisasterRecoveryManager:
         if not named:
             raise InvalidInputError("name the graphs of the recovery point as a list of ids", op="create")
         arguments.check_text(description, "description")
-        graphs = [self.backup.require_graph(graph_id) for graph_id in sorted(set(named))]
+        graphs = await in_thread(lambda: [self.backup.require_graph(graph_id) for graph_id in sorted(set(named))])
         return await taking.take(self._store, graphs, description)
 
     def list_recovery_points(self) -> list[RecoveryPoint]:
@@ -159,13 +159,13 @@ class DisasterRecoveryManager:
             Busy: a failover is under way. RefusedError: a failover of it, or an undo, is half done, which only its
                 records can finish.
         """
-        with self._store.alone("delete"):
-            self._refuse_half_done(checkpoint_id)
-            for one in status.settled_by(self._store, checkpoint_id):
+        async with held(self._store.alone("delete")):
+            await in_thread(self._refuse_half_done, checkpoint_id)
+            for one in await in_thread(status.settled_by, self._store, checkpoint_id):
                 settled = {"state": SETTLED, "failover_id": one.failover_id}
                 await self._store.add(one.checkpoint_id, FAILOVER, settled)
             existed = await self._store.delete(checkpoint_id)
-            graphs = [self.backup.require_graph(graph_id) for graph_id in self.backup.graph_ids()]
+            graphs = await in_thread(self._graphs)
             released = await taking.let_go(graphs, checkpoint_id)
         logger.info("event=recovery_point_deleted id=%s existed=%s released=%d", checkpoint_id, existed, released)
         return existed or released > 0
@@ -181,7 +181,7 @@ class DisasterRecoveryManager:
             NotFoundError: no such point. InvalidInputError: an unknown level.
         """
         arguments.check_choice(level, "level", tuple(VerifyLevel))
-        point = self._store.point(checkpoint_id)
+        point = await in_thread(self._store.point, checkpoint_id)
         if level == VerifyLevel.DRILL:
             return (await self.run_drill(checkpoint_id)).ok
         started = time.monotonic()
@@ -211,9 +211,9 @@ class DisasterRecoveryManager:
             NotFoundError: no such point. ConflictError: the scratch directory lies where graphs or backups are. What
                 says that a graph could not be tried: of that nothing is written down.
         """
-        point, scratch_dir = self._store.point(checkpoint_id), self.backup.recovery.scratch_dir
-        live = [self.backup.require_graph(graph_id).source_dir for graph_id in self.backup.graph_ids()]
-        await asyncio.to_thread(trial.refuse_scratch, scratch_dir, self.backup.storage_path, live)
+        point, scratch_dir = await in_thread(self._store.point, checkpoint_id), self.backup.recovery.scratch_dir
+        live = [graph.source_dir for graph in await in_thread(self._graphs)]
+        await in_thread(trial.refuse_scratch, scratch_dir, self.backup.storage_path, live)
         return await drills.run(self._store, self.backup.require_graph, point, scratch_dir)
 
     # ---- failover ----
@@ -237,8 +237,8 @@ class DisasterRecoveryManager:
             NotFoundError: no such point. RefusedError: the point is not valid. Busy: another failover is under way.
         """
         arguments.check_flags(dry_run=dry_run)
-        point = self._store.point(checkpoint_id)
-        with self._store.alone("failover"):
+        point = await in_thread(self._store.point, checkpoint_id)
+        async with held(self._store.alone("failover")):
             started = time.monotonic()
             if not await self._valid(point):
                 raise RefusedError(
@@ -265,15 +265,15 @@ class DisasterRecoveryManager:
                 is UNDO_ELSEWHERE then). Busy: a failover is under way.
         """
         arguments.check_flags(elsewhere=elsewhere, dry_run=dry_run)
-        point = self._store.point(checkpoint_id)
-        with self._store.alone("undo"):
+        point = await in_thread(self._store.point, checkpoint_id)
+        async with held(self._store.alone("undo")):
             find = self.backup.require_graph
-            waiting = status.unsettled_failovers(self._store)
-            past = to_undo(self.failovers(checkpoint_id), waiting, checkpoint_id)
+            waiting = await in_thread(status.unsettled_failovers, self._store)
+            past = to_undo(await in_thread(self.failovers, checkpoint_id), waiting, checkpoint_id)
             left = await failover.left_by(find, point, past)
             if dry_run:
                 return Failover(self._store, find, point).plan_undo(left)
-            strange = [] if elsewhere else failover.elsewhere(find, left)
+            strange = [] if elsewhere else await in_thread(failover.elsewhere, find, left)
             if strange:
                 raise RefusedError(
                     f"the undo would write to {', '.join(map(repr, strange))}, as nothing but the stored records says:"
@@ -301,7 +301,7 @@ class DisasterRecoveryManager:
             replication}} as `HealthValidator` answers}.
         """
         graphs, parts = {}, []
-        for graph_id in self.backup.graph_ids():
+        for graph_id in await in_thread(self.backup.graph_ids):
             answers = {
                 "graph": await self.health.validate_graph(graph_id),
                 "backups": await self.health.validate_backups(graph_id),
@@ -311,7 +311,7 @@ class DisasterRecoveryManager:
             for part, answer in answers.items():
                 at = datetime.fromisoformat(answer["checked_at"])
                 parts.append(ComponentHealth(f"{graph_id}/{part}", answer["status"], answer["message"], at))
-        parts.append(await asyncio.to_thread(status.health, self.backup, self._store))
+        parts.append(await in_thread(status.health, self.backup, self._store))
         return {
             "status": worst([part.status for part in parts]),
             "checked_at": datetime.now(UTC).isoformat(),
@@ -332,6 +332,9 @@ class DisasterRecoveryManager:
         return status.of(self.backup, self._store)
 
     # ---- steps ----
+
+    def _graphs(self) -> list[GraphBackup]:
+        return [self.backup.require_graph(graph_id) for graph_id in self.backup.graph_ids()]
 
     async def _valid(self, point: RecoveryPoint) -> bool:
         """Whether the point is valid now: as a fresh validation said, or a new one says."""

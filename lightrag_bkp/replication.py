@@ -20,6 +20,7 @@ from .probing import Prober, TargetHealth, TargetStatus
 from .replication_targets import ReplicationTarget, resolve
 from .repository import GraphRepository
 from .shipping.records import INTERRUPTED, ReplicationLog, ReplicationStatus
+from .threads import in_thread
 
 if TYPE_CHECKING:
     from .shipping.courier import Courier, Destination
@@ -193,12 +194,12 @@ class ReplicationManager:
         Raises:
             NotFoundError: it is unknown.
         """
-        self._tell(await asyncio.to_thread(self.require_target, target_id))
+        self._tell(await in_thread(self.require_target, target_id))
         return await self._prober.check(target_id)
 
     async def check_all_targets(self) -> dict[str, TargetHealth]:
         """Probes all targets now, all at once. Returns what was found, by target id."""
-        for target in await asyncio.to_thread(self.list_targets):
+        for target in await in_thread(self.list_targets):
             self._tell(target)
         return await self._prober.check_all()
 
@@ -276,7 +277,7 @@ class GraphReplicator:
         Raises:
             NotFoundError: copies of this graph do not go there.
         """
-        if await asyncio.to_thread(self.get_target, target_id) is None:
+        if await in_thread(self.get_target, target_id) is None:
             raise self._unknown(target_id)
         return (await self._manager.check_target_health(target_id)).status
 
@@ -307,16 +308,16 @@ class GraphReplicator:
         """
         arguments.check_seconds(patience_s, "patience_s", MOST_PATIENCE_S)
         arguments.check_progress(progress)
-        chosen = await asyncio.to_thread(self._chosen, target_id)
+        chosen = await in_thread(self._chosen, target_id)
         repository = self._manager._repository(self.graph_id)
         core = await repository.require()
         if snapshot_id == LATEST:
             snapshot_id = None
-        if snapshot_id is not None and core.snapshot(arguments.check_snapshot_id(snapshot_id)) is None:
+        elif snapshot_id is not None and not await in_thread(core.snapshot, arguments.check_snapshot_id(snapshot_id)):
             raise NotFoundError(
                 f"graph {self.graph_id!r} has no snapshot {snapshot_id!r}: a listing names all", target=snapshot_id
             )
-        courier = await asyncio.to_thread(self._manager._open_courier)
+        courier = await in_thread(self._manager._open_courier)
         from .shipping.course import Watch
 
         watch = None if progress is None else Watch(progress, len(chosen))

@@ -1,15 +1,17 @@
 """One graph's repository as Python values: opened when first needed, read again before every answer.
 
 A core handle belongs to the process that opened it; after a fork the child opens its own. Where a method exists twice,
-the one that ends in `_now` waits on the calling thread and the other on the event loop; both release the GIL.
+the one that ends in `_now` waits on the calling thread and the other on the event loop, which goes on meanwhile; both
+release the GIL. What a handle says of its log waits for whoever reads that at the moment, perhaps from a disk that does
+not answer: on a loop it is asked in a thread.
 """
 
 import logging
 import os
 import threading
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self
@@ -32,6 +34,7 @@ from .models import (
     same_body,
     stored_object,
 )
+from .threads import in_thread
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -60,7 +63,7 @@ class GraphRepository:
         """The handle, with everything others appended; None when there is no repository and none is to be made. Of a
         damaged log it has what is intact (`damage` says so); with `create` that is an error.
         """
-        core = self._placed()
+        core = await in_thread(self._placed)
         try:
             if core is None or (create and not self._keys_current):
                 key = await self._keyring.key(self.graph_id, create=create)
@@ -70,7 +73,8 @@ class GraphRepository:
                     await _bridge.run(_bridge.refresh_job(core))
                     return core
                 key = await self._keyring.key(self.graph_id)  # opened anew, it has what is intact
-            opened = await _bridge.run(_bridge.open_job(self._resolved(), self.graph_id, create, key))
+            place = await in_thread(self._resolved)
+            opened = await _bridge.run(_bridge.open_job(place, self.graph_id, create, key))
         except NotFoundError as error:
             if create:  # what cannot even be made, as below /proc, is not there either
                 raise StorageError(
@@ -81,7 +85,7 @@ class GraphRepository:
                 ) from error
             return None
         if create:  # there is something now
-            presence.require(self.storage_path)
+            await in_thread(presence.require, self.storage_path)
         return self._keep(opened)
 
     async def require(self) -> _bridge.Repository:
@@ -141,26 +145,38 @@ class GraphRepository:
         if core is not None and core.placed:
             return core
         if core is not None:
-            logger.warning("event=storage_moved graph=%s path=%r", self.graph_id, core.path)
-            self.close()
-            self._displaced = True
+            self._leave(core)
         presence.require(self.storage_path)
         if self._displaced and not os.path.isdir(self.storage_path):
             raise gone(self.storage_path)
         return None
 
-    @contextmanager
-    def telling_of_its_place(self, core: _bridge.Repository) -> Iterator[None]:
+    def _leave(self, core: _bridge.Repository) -> None:
+        """Lets go of a handle whose path leads elsewhere. It is not closed: another task or thread may have been given
+        it when it was placed, and finds out where it lies when it commits.
+        """
+        logger.warning("event=storage_moved graph=%s path=%r", self.graph_id, core.path)
+        with self._lock:
+            if self._core is core:
+                self._core = None
+        self._displaced = True
+
+    @asynccontextmanager
+    async def telling_of_its_place(self, core: _bridge.Repository) -> AsyncIterator[None]:
         """Says of a failure in a storage that was moved away meanwhile just that, in place of which file was missed."""
         try:
             yield
         except (NotFoundError, StorageError) as error:
-            if core.placed:
-                raise
-            presence.require(self.storage_path)
-            if os.path.isdir(self.storage_path):
-                raise
-            raise gone(self.storage_path) from error
+            if await in_thread(self._is_gone, core):
+                raise gone(self.storage_path) from error
+            raise
+
+    def _is_gone(self, core: _bridge.Repository) -> bool:
+        """Whether the path of an open handle leads nowhere now. StorageError: its disk is not mounted."""
+        if core.placed:
+            return False
+        presence.require(self.storage_path)
+        return not os.path.isdir(self.storage_path)
 
     def _keep(self, opened: _bridge.Repository) -> _bridge.Repository:
         if not opened.writable:  # not kept: what is wrong may be mended meanwhile

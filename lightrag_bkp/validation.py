@@ -4,7 +4,6 @@ The invariants are checked in C (csrc/lightrag/validation.h); docs/validation.md
 what they were; this says that what they mean can be used.
 """
 
-import asyncio
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from .arguments import check_flags, check_path, check_progress, check_workspace
 from .errors import InvalidInputError, NotFoundError
 from .models import BackupSnapshot, ProgressCallback
 from .sources import files
+from .threads import carried_out, in_thread
 from .verdicts import GraphFinding as GraphFinding
 from .verdicts import Severity as Severity
 from .verdicts import Validation as Validation
@@ -55,10 +55,10 @@ async def validate_directory(
     check_flags(partial=partial)
     check_progress(progress)
     directory = check_path(source_dir, "source_dir")
-    layout = await asyncio.to_thread(files.detect, directory, check_workspace(workspace))
+    layout = await in_thread(files.detect, directory, check_workspace(workspace))
     if layout.kind is files.Kind.PLAIN:
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}", op="validate", target=layout.root)
-    pins = await asyncio.to_thread(files.pin, layout)
+    pins = await in_thread(files.pin, layout)
     return (await judge_pins(pins, embedding_dim=dim, partial=partial, progress=progress))[0]
 
 
@@ -70,16 +70,22 @@ async def judge_pins(
     Raises:
         SourceChangedError: a file was rewritten in place since it was pinned.
     """
+    source = await carried_out(_listed, pins)
+    job = _bridge.validate_source_job(
+        source, workspace=pins.layout.workspace, embedding_dim=embedding_dim, partial=partial
+    )
+    return await _judged(job, pins.layout.root, progress)
+
+
+def _listed(pins: files.Pins) -> _bridge.Source:
+    """What is pinned, for a job; the pins are closed."""
     source = _bridge.Source()
     try:
         pins.hand_to(source)
     finally:
         pins.close()
     source.seal()
-    job = _bridge.validate_source_job(
-        source, workspace=pins.layout.workspace, embedding_dim=embedding_dim, partial=partial
-    )
-    return await _judged(job, pins.layout.root, progress)
+    return source
 
 
 async def validate_snapshot(

@@ -1,6 +1,5 @@
 """Whether snapshots can be brought back: what is stored looked at, or one of them restored for trial."""
 
-import asyncio
 import logging
 import os
 import re
@@ -11,6 +10,7 @@ from . import _bridge
 from .errors import DamagedError, InvalidInputError, NotFoundError, UnsupportedError, refusals_named
 from .models import BackupSnapshot, Finding, ProgressCallback, VerifyLevel, VerifyOutcome
 from .repository import GraphRepository, read_facts
+from .threads import in_thread
 
 logger = logging.getLogger("lightrag_bkp")
 
@@ -58,11 +58,11 @@ async def _look(
     core = await repository.require()
     job = _bridge.verify_job(core, snapshot.backup_id if snapshot else None, _CORE_LEVELS[level], True)
     found, count, objects, chunks, bytes_read, before = await _bridge.run(job, progress, phases=_PHASES)
-    findings, strays = tuple(Finding(*pair) for pair in found), await asyncio.to_thread(_strays, core.path)
+    findings, strays = tuple(Finding(*pair) for pair in found), await in_thread(_strays, core.path)
     notes = (*(Finding(pack, f"{said}; {_BEFORE}") for pack, said in before), *strays)
     nowhere: tuple[Finding, ...] = ()
     if level is VerifyLevel.DIGESTS:  # 0.1 ms for each snapshot, as much as a catalogue takes for all of it
-        nowhere = await asyncio.to_thread(_nowhere, core, snapshot, findings)
+        nowhere = await in_thread(_nowhere, core, snapshot, findings)
     return VerifyOutcome(level, findings + nowhere, count + len(nowhere), objects, chunks, bytes_read, 0.0, notes=notes)
 
 

@@ -214,6 +214,13 @@ def test_python_walls(path: Path) -> None:
             assert me in LIGHTRAG_IMPORTERS and not at_top, f"{me} imports {module}"
 
 
+def test_no_disk_is_waited_for_in_the_threads_of_a_host() -> None:
+    """They have its own work to do: `threads` has others."""
+    taken = re.compile(r"asyncio\.to_thread|run_in_executor\(None")
+    users = {path.relative_to(PACKAGE).as_posix() for path in python_files() if taken.search(path.read_text())}
+    assert users <= {"shipping/peer.py"}, users  # no disk: what it needs for TLS
+
+
 def test_importing_the_package_starts_nothing() -> None:
     import subprocess
     import sys

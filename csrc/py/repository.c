@@ -357,8 +357,12 @@ static PyObject *repository_placed(PyObject *op, void *unused) {
     (void)unused;
     PyObject *handle = own_handle((repository_object *)op);
     if (!handle) return NULL;
+    lrb_repo *repo = lrb_py_handle_repo(handle);
     lrb_err ignored;
-    int code = lrb_repo_check_place(lrb_py_handle_repo(handle), &ignored);
+    int code;
+    Py_BEGIN_ALLOW_THREADS
+    code = lrb_repo_check_place(repo, &ignored);
+    Py_END_ALLOW_THREADS
     Py_DECREF(handle);
     return PyBool_FromLong(!code);
 }

@@ -1,6 +1,5 @@
 """Graphs and their snapshots: listed, taken, judged, held, brought back, deleted and cleaned up."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -12,6 +11,7 @@ from ..backup import BackupManager
 from ..errors import InvalidInputError, LightragBkpError, NotFoundError
 from ..graph import READERS_WAIT_S, GraphBackup
 from ..models import BackupSnapshot, ProgressCallback, VerifyLevel
+from ..threads import in_thread
 from . import documents
 from .auth import Admin, Caller, Operator, Reader
 from .context import PREFIX, Context, Ctx
@@ -193,7 +193,7 @@ async def restore_snapshot(
             allow_unusable=asked.allow_unusable,
             progress=progress,
         )
-        return Done(await asyncio.to_thread(documents.restored, outcome), found.backup_id)
+        return Done(await in_thread(documents.restored, outcome), found.backup_id)
 
     return await job.run("restore", work, caller=caller, graph_id=graph_id, target=found.backup_id)
 
@@ -273,7 +273,7 @@ async def _change_hold(
     change = graph.hold if op == "hold" else graph.release
     async with context.audited(op, caller, graph_id=graph_id, target=found.backup_id, detail=body.holder):
         changed = await change(found.backup_id, body.holder)
-    now = await asyncio.to_thread(graph.find_snapshot, found.backup_id)
+    now = await in_thread(graph.find_snapshot, found.backup_id)
     said = {"holder": body.holder, "held": now.held, "holders": list(now.holders), "changed": changed}
     return PlainJSON({"graph_id": graph_id, "backup_id": now.backup_id, **said})
 
@@ -291,7 +291,7 @@ async def clean_up(context: Ctx, caller: Admin, job: Job, body: CleanupBody | No
         await context.graph(asked.graph_id)
 
     async def work(progress: ProgressCallback) -> Done:
-        names = [asked.graph_id] if asked.graph_id else await asyncio.to_thread(manager.graph_ids)
+        names = [asked.graph_id] if asked.graph_id else await in_thread(manager.graph_ids)
         graphs: dict[str, Mapping[str, Any]] = {}
         for name in names:
             try:
@@ -307,7 +307,7 @@ async def clean_up(context: Ctx, caller: Admin, job: Job, body: CleanupBody | No
 
 
 async def _pruned(graph: GraphBackup, asked: CleanupBody, progress: ProgressCallback) -> dict[str, Any]:
-    judged = await asyncio.to_thread(graph.list_snapshots) if asked.dry_run else None
+    judged = await in_thread(graph.list_snapshots) if asked.dry_run else None
     wait_s = 0.0 if asked.now else READERS_WAIT_S
     return documents.pruned(await graph.prune(dry_run=asked.dry_run, wait_s=wait_s, progress=progress), judged)
 
@@ -315,4 +315,4 @@ async def _pruned(graph: GraphBackup, asked: CleanupBody, progress: ProgressCall
 async def _found(context: Context, graph_id: str, snapshot_id: str) -> tuple[GraphBackup, BackupSnapshot]:
     """A graph, and one of its snapshots by the whole id, a unique beginning of it, or "latest"."""
     graph = await context.graph(graph_id)
-    return graph, await asyncio.to_thread(graph.find_snapshot, snapshot_id)
+    return graph, await in_thread(graph.find_snapshot, snapshot_id)

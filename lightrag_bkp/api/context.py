@@ -20,6 +20,7 @@ from ..errors import LightragBkpError
 from ..graph import GraphBackup
 from ..receiving.keys import now_us
 from ..receiving.protocol import API_PATH
+from ..threads import in_thread
 from .problems import NotConfigured, heard_log
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Context:
         Raises:
             NotConfigured: backup was left out. NotFoundError: there is none of this id.
         """
-        return await asyncio.to_thread(self.require_backup().require_graph, graph_id)
+        return await in_thread(self.require_backup().require_graph, graph_id)
 
     # ---- who changed what ----
 
@@ -163,7 +164,7 @@ class Context:
         )  # fmt: skip
         event = NewEvent(now_us(), kind, actor, graph_id, target, outcome, detail)
         try:
-            await asyncio.to_thread(self.events.add, event)
+            await in_thread(self.events.add, event)
         except LightragBkpError as error:
             heard_log().error(
                 "event=audit_not_stored kind=%s actor=%r graph=%s target=%s outcome=%s detail=%r error=%s",
@@ -180,7 +181,7 @@ class Context:
         """Ends what is under way, and closes what was opened."""
         await self.runner.stop()
         for close in reversed(self.closing):
-            done = close() if inspect.iscoroutinefunction(close) else await asyncio.to_thread(close)
+            done = close() if inspect.iscoroutinefunction(close) else await in_thread(close)
             if inspect.isawaitable(done):
                 await done
 

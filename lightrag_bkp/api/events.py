@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
+from ..threads import in_thread
 from . import documents
 from .auth import Caller, Reader
 from .context import Context, Ctx
@@ -49,11 +50,11 @@ async def list_events(
 ) -> Response:
     """With `Accept: text/event-stream` those to come, and those since `Last-Event-ID`; else all, the newest first."""
     if STREAM in request.headers.get("accept", ""):
-        newest = await asyncio.to_thread(context.events.newest)
+        newest = await in_thread(context.events.newest)
         begun = newest if last_event_id is None else last_event_id if last_event_id <= newest else 0
         stream = _stream(context, request, caller, graph_id, begun)
         return StreamingResponse(stream, media_type=STREAM, headers={"Cache-Control": "no-store"})
-    rows, total = await asyncio.to_thread(context.events.page, paged.offset, paged.page_size, graph_id)
+    rows, total = await in_thread(context.events.page, paged.offset, paged.page_size, graph_id)
     shown = [documents.for_caller(documents.event(row), caller) for row in rows]
     return PlainJSON(paged.answer("events", shown, total))
 
@@ -71,7 +72,7 @@ async def _stream(
         try:
             if not await context.guard.readmits(request):
                 return
-            rows = await asyncio.to_thread(context.events.after, last, _AT_ONCE, graph_id)
+            rows = await in_thread(context.events.after, last, _AT_ONCE, graph_id)
             told = [_told(row, caller) for row in rows]
         except Exception as error:  # the answer has begun: a problem document has no place in it
             logger.error("event=stream_ended after=%d error=%r", last, str(error))

@@ -12,6 +12,7 @@ from ..errors import LightragBkpError
 from ..graph.known import root_of
 from ..restoring.staging import is_half_done
 from ..sources import workers
+from ..threads import in_thread
 from .context import Context, Ctx
 from .problems import PlainJSON, ProblemRoute
 from .schemas import Answer
@@ -59,7 +60,7 @@ async def _reasons(context: Context) -> list[str]:
     """One look at a time, in one thread, for all who ask meanwhile: what hangs would else take a thread for each."""
     look = context.look
     if look is None or look.done() or look.get_loop() is not asyncio.get_running_loop():
-        look = context.look = asyncio.create_task(asyncio.to_thread(_found, context))
+        look = context.look = asyncio.create_task(in_thread(_found, context))
     done, _ = await asyncio.wait([look], timeout=_LONGEST_S)
     return await look if done else ["the storage or the database does not answer"]
 

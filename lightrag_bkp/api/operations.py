@@ -1,6 +1,5 @@
 """Long work: looked up, listed and cancelled, whichever process does it."""
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -8,6 +7,7 @@ from fastapi.responses import Response
 
 from ..errors import ConflictError
 from ..state import StoredOperation
+from ..threads import in_thread
 from . import documents
 from .auth import Caller, Operator, Reader
 from .context import Context, Ctx
@@ -31,7 +31,7 @@ async def list_operations(
 ) -> Response:
     """All of the last 30 days, the newest first; `result` is left out, and null."""
     await context.runner.settle()
-    rows, total = await asyncio.to_thread(
+    rows, total = await in_thread(
         context.operations.page, paged.offset, paged.page_size, state=state, graph_id=graph_id, kind=kind
     )
     return PlainJSON(paged.answer("operations", [_document(context, row, caller) for row in rows], total))

@@ -7,6 +7,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ..errors import LightragBkpError
+from ..threads import in_thread
 from .context import PREFIX, Context
 from .places import without_places
 
@@ -39,7 +40,7 @@ class Receiving:
     async def _opened(self) -> "ReceiveApplication":
         async with self._opening:
             if self._application is None:
-                self._application = await asyncio.to_thread(_open, self._context)
+                self._application = await in_thread(_open, self._context)
                 self._context.closing.append(self.close)
         return self._application
 

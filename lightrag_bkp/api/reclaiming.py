@@ -10,6 +10,7 @@ import logging
 from ..errors import LightragBkpError
 from ..repository import reclaim_litter
 from ..sources import workers
+from ..threads import in_thread
 from .context import Context
 
 logger = logging.getLogger("lightrag_bkp")
@@ -44,13 +45,13 @@ async def reclaim(context: Context) -> None:
     """
     backup = context.require_backup()
     try:
-        graph_ids = await asyncio.to_thread(backup.graph_ids)
+        graph_ids = await in_thread(backup.graph_ids)
     except (LightragBkpError, OSError) as error:
         logger.warning("event=litter_not_reclaimed storage=%r error=%s", backup.storage_path, error)
         return
     for graph_id in (None, *graph_ids):
         try:
-            files, size = await asyncio.to_thread(reclaim_litter, backup.storage_path, graph_id, AGE_S)
+            files, size = await in_thread(reclaim_litter, backup.storage_path, graph_id, AGE_S)
         except (LightragBkpError, OSError) as error:
             logger.warning("event=litter_not_reclaimed graph=%s error=%s", graph_id, error)
             continue

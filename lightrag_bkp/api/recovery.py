@@ -1,6 +1,5 @@
 """Routes about recovery points: several graphs protected as one, tried, and brought back as one."""
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -10,6 +9,7 @@ from ..models import ProgressCallback, VerifyLevel
 from ..recovering.proving import unusable
 from ..recovering.status import point_document
 from ..recovery import DisasterRecoveryManager, FailoverOutcome, RecoveryPoint
+from ..threads import in_thread
 from ..verdicts import Verdict
 from .auth import Admin, Operator, Reader
 from .context import Context, Ctx
@@ -54,7 +54,7 @@ async def create(context: Ctx, caller: Operator, job: Job, body: CheckpointBody)
 
     async def work(progress: ProgressCallback) -> Done:
         point = await manager.create_recovery_point(body.graph_ids, body.description)
-        document = point_document(point) | {"unusable": await asyncio.to_thread(_unusable, manager, point)}
+        document = point_document(point) | {"unusable": await in_thread(_unusable, manager, point)}
         return Done(document, point.checkpoint_id, f"/recovery/checkpoints/{point.checkpoint_id}")
 
     return await job.run("checkpoint", work, caller=caller)
@@ -90,7 +90,7 @@ async def delete(context: Ctx, caller: Admin, checkpoint_id: CheckpointId) -> Re
     """Deletes a recovery point, also a damaged one, and lets its snapshots go."""
     manager = context.require_recovery()
     async with context.audited("checkpoint_delete", caller, target=checkpoint_id):
-        wanted = await asyncio.to_thread(_to_delete, manager, checkpoint_id)
+        wanted = await in_thread(_to_delete, manager, checkpoint_id)
         if not await manager.delete_recovery_point(wanted):
             raise NotFoundError(f"there is no recovery point {wanted!r}: a listing names all", target=wanted)
     return Response(status_code=204)
@@ -109,7 +109,7 @@ async def validate(
 
     async def work(progress: ProgressCallback) -> Done:
         ok = await manager.validate_recovery_point(point.checkpoint_id, level)
-        problems = [] if ok else await asyncio.to_thread(manager.problems, point.checkpoint_id)
+        problems = [] if ok else await in_thread(manager.problems, point.checkpoint_id)
         said = {"checkpoint_id": point.checkpoint_id, "ok": ok, "level": level, "problems": problems}
         return Done(said)
 
@@ -188,7 +188,7 @@ def status(context: Ctx, caller: Reader) -> Response:
 
 async def _found(context: Context, checkpoint_id: str) -> tuple[DisasterRecoveryManager, RecoveryPoint]:
     manager = context.require_recovery()
-    return manager, await asyncio.to_thread(manager.find_recovery_point, checkpoint_id)
+    return manager, await in_thread(manager.find_recovery_point, checkpoint_id)
 
 
 def _to_delete(manager: DisasterRecoveryManager, named: str) -> str:

@@ -1,6 +1,5 @@
 """Routes about where copies go: targets, the graphs that go there, and sending."""
 
-import asyncio
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from ..models import ProgressCallback
 from ..probing import ProbeSettings, TargetHealth
 from ..replication import GraphReplicator, ReplicationLog, ReplicationManager, ReplicationTarget
 from ..replication_targets import TARGET_ID, unknown_target
+from ..threads import in_thread
 from .auth import Admin, Operator, Reader
 from .context import Ctx, root_of
 from .documents import for_caller
@@ -44,7 +44,7 @@ async def add_target(context: Ctx, caller: Admin, request: Request, body: Target
     manager = context.require_replication()
     target = _target(body)
     async with context.audited("target_add", caller, target=target.target_id, detail=target.name):
-        await asyncio.to_thread(_register, manager, target)
+        await in_thread(_register, manager, target)
     location = f"{root_of(request)}/replication/targets/{target.target_id}"
     return PlainJSON(target_document(target), 201, {"Location": location})
 
@@ -69,7 +69,7 @@ async def change_target(context: Ctx, caller: Admin, target_id: TargetId, body: 
     manager = context.require_replication()
     named = ", ".join(sorted(body.model_fields_set))
     async with context.audited("target_change", caller, target=target_id, detail=named):
-        changed = await asyncio.to_thread(_change, manager, target_id, body)
+        changed = await in_thread(_change, manager, target_id, body)
     return PlainJSON(target_document(changed))
 
 
@@ -78,7 +78,7 @@ async def remove_target(context: Ctx, caller: Admin, target_id: TargetId) -> Res
     """Forgets a target, for all graphs. Copies that lie there stay there."""
     manager = context.require_replication()
     async with context.audited("target_remove", caller, target=target_id):
-        if not await asyncio.to_thread(manager.remove_target, target_id):
+        if not await in_thread(manager.remove_target, target_id):
             raise unknown_target(target_id)
     return Response(status_code=204)
 
@@ -87,7 +87,7 @@ async def remove_target(context: Ctx, caller: Admin, target_id: TargetId) -> Res
 async def check_target(context: Ctx, caller: Reader, target_id: TargetId) -> Response:
     """Asks a target now whether it can receive. How often one target is asked is limited."""
     manager = context.require_replication()
-    target = await asyncio.to_thread(manager.require_target, target_id)
+    target = await in_thread(manager.require_target, target_id)
     context.guard.count_probe(target_id)
     seen = await manager.check_target_health(target_id)
     return PlainJSON(_seen(target, seen))
@@ -109,8 +109,8 @@ async def link_target(context: Ctx, caller: Admin, graph_id: GraphId, target_id:
     """From now on copies of the graph go there too."""
     manager, replicator = context.require_replication(), _replicator(context, graph_id)
     async with context.audited("target_link", caller, graph_id=graph_id, target=target_id):
-        target = await asyncio.to_thread(manager.require_target, target_id)
-        await asyncio.to_thread(replicator.add_target, target)
+        target = await in_thread(manager.require_target, target_id)
+        await in_thread(replicator.add_target, target)
     return Response(status_code=204)
 
 
@@ -120,7 +120,7 @@ async def unlink_target(context: Ctx, caller: Admin, graph_id: GraphId, target_i
     """No more copies of the graph go there. What lies there stays."""
     replicator = _replicator(context, graph_id)
     async with context.audited("target_unlink", caller, graph_id=graph_id, target=target_id):
-        if not await asyncio.to_thread(replicator.remove_target, target_id):
+        if not await in_thread(replicator.remove_target, target_id):
             said = f"graph {graph_id!r} has no replication target {target_id!r}"
             raise NotFoundError(said, target=target_id)
     return Response(status_code=204)
@@ -139,7 +139,7 @@ async def replicate(
         logs = await replicator.replicate(
             asked.snapshot_id, asked.target_id, patience_s=asked.patience_s, progress=progress
         )
-        names = await asyncio.to_thread(_names, replicator)
+        names = await in_thread(_names, replicator)
         return _brought(graph_id, [_log(one, names) for one in logs])
 
     return await job.run("replicate", work, caller=caller, graph_id=graph_id, target=asked.snapshot_id)

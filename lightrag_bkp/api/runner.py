@@ -24,6 +24,7 @@ from ..awaiting import to_the_end
 from ..errors import InvalidInputError, LightragBkpError, NotFoundError, OperationCancelled, StateError
 from ..models import Progress, ProgressCallback
 from ..receiving.keys import now_us
+from ..threads import in_thread
 from . import documents
 from .context import PREFIX, Context, Ctx, root_of
 from .problems import Interrupted, KeyReused, PlainJSON, answer_of, problem_of
@@ -138,7 +139,7 @@ class Runner:
             idempotency_key=asked.key,
             fingerprint=asked.fingerprint,
         )
-        row = await asyncio.to_thread(self._context.operations.begin, new, KEY_HOURS * 3600 * 1_000_000)
+        row = await in_thread(self._context.operations.begin, new, KEY_HOURS * 3600 * 1_000_000)
         if row.operation_id != new.operation_id:
             if row.fingerprint not in (None, asked.fingerprint):  # None: it is sealed, and nobody here can tell
                 raise KeyReused(f"the Idempotency-Key belongs to operation {row.operation_id}, of another request")
@@ -201,7 +202,7 @@ class Runner:
 
     async def _store(self, operation_id: str, ending: dict[str, Any]) -> bool:
         try:
-            await asyncio.to_thread(self._context.operations.end, operation_id, ending)
+            await in_thread(self._context.operations.end, operation_id, ending)
         except LightragBkpError as error:
             logger.error("event=operation_not_stored id=%s state=%s error=%s", operation_id, ending["state"], error)
             return False
@@ -217,7 +218,7 @@ class Runner:
         while self._running or self._unstored:
             told = {operation_id: _told(one.progress) for operation_id, one in self._running.items()}
             try:
-                for operation_id in await asyncio.to_thread(self._context.operations.beat, told, now_us()):
+                for operation_id in await in_thread(self._context.operations.beat, told, now_us()):
                     self._cancel_here(operation_id)
             except LightragBkpError as error:
                 logger.warning("event=operations_not_noted error=%s", error)
@@ -234,9 +235,9 @@ class Runner:
         Raises:
             NotFoundError: there is none of this id.
         """
-        row = await asyncio.to_thread(self._context.operations.get, operation_id)
+        row = await in_thread(self._context.operations.get, operation_id)
         if row is not None and not row.is_over and await self._settle([row]):
-            row = await asyncio.to_thread(self._context.operations.get, operation_id)
+            row = await in_thread(self._context.operations.get, operation_id)
         if row is None:
             raise NotFoundError(f"there is no operation {operation_id!r}: a listing names all", target=operation_id)
         return row
@@ -248,7 +249,7 @@ class Runner:
 
     async def settle(self) -> int:
         """Marks all operations whose processes are gone; returns how many."""
-        return await self._settle(await asyncio.to_thread(self._context.operations.unfinished))
+        return await self._settle(await in_thread(self._context.operations.unfinished))
 
     async def _settle(self, rows: "list[StoredOperation]") -> int:
         gone = [row for row in rows if row.operation_id not in self._running and _is_gone(row)]
@@ -256,7 +257,7 @@ class Runner:
         for row in gone:
             error = Interrupted("the process that worked on it is gone: start it again", target=row.operation_id)
             problem = json.dumps(problem_of(error, f"{PREFIX}/operations/{row.operation_id}"))
-            if await asyncio.to_thread(self._context.operations.interrupt, row, problem, now_us()):
+            if await in_thread(self._context.operations.interrupt, row, problem, now_us()):
                 marked += 1
                 asked = Asked(row.kind, row.requested_by, row.graph_id, row.target)
                 await self._note(asked, "interrupted", row.operation_id)
@@ -279,7 +280,7 @@ class Runner:
     async def cancel(self, operation_id: str) -> "StoredOperation | None":
         """Asks for an operation's end, whichever process works on it; None when it is over already."""
         await self.find(operation_id)
-        asked = await asyncio.to_thread(self._context.operations.ask_to_end, operation_id)
+        asked = await in_thread(self._context.operations.ask_to_end, operation_id)
         self._cancel_here(operation_id)
         return await self.find(operation_id) if asked else None
 

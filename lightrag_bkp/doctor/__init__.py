@@ -13,6 +13,7 @@ import os
 from .. import arguments, config, secret
 from ..backup import BackupManager
 from ..errors import LightragBkpError
+from ..threads import in_thread
 from . import elsewhere, here, packages
 from .findings import Diagnosis, Finding, Setting, State, in_order
 from .shown import misspelt, shown
@@ -47,7 +48,7 @@ async def diagnose(
         return Diagnosis(tuple(shown(settings, settings.secret)), (_unusable(error),), configured=False)
     async with manager, asyncio.TaskGroup() as looking:
         at_lightrag = looking.create_task(packages.lightrag())
-        at_home = looking.create_task(asyncio.to_thread(here.look, manager, settings, chosen))
+        at_home = looking.create_task(in_thread(here.look, manager, settings, chosen))
         at_servers = looking.create_task(here.ask_servers(settings.graphs))
         at_targets = looking.create_task(elsewhere.look(manager))
     found = [Finding("settings", State.WARNING, said) for said in misspelt(os.environ)]

@@ -12,6 +12,7 @@ from ..errors import LightragBkpError
 from ..probing import TargetStatus
 from ..receiving.protocol import BASE_PATH
 from ..replication import ReplicationManager, ReplicationTarget
+from ..threads import in_thread
 from .findings import Finding, State
 from .here import CLOCK_S
 
@@ -25,12 +26,12 @@ async def look(manager: BackupManager) -> list[Finding]:
     if not _are_kept(manager):
         return [_NONE]
     try:
-        damage = await asyncio.to_thread(state_place.find(storage_path=manager.storage_path).open().damage)
+        damage = await in_thread(state_place.find(storage_path=manager.storage_path).open().damage)
         if damage is not None:
             said = f"their database is damaged: {damage}: put a copy of it in its place, or register the targets anew"
             return [Finding("targets", State.FAILED, said)]
         async with ReplicationManager(storage_path=manager.storage_path, keyring=manager.keyring) as replication:
-            targets = await asyncio.to_thread(replication.list_targets)
+            targets = await in_thread(replication.list_targets)
             found = await asyncio.gather(*(_probe(replication, one) for one in targets))
             clocks = await asyncio.gather(*(_clock(one) for one in targets if one.enabled))
     except LightragBkpError as error:

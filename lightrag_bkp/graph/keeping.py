@@ -1,6 +1,5 @@
 """Snapshots kept: verified, judged, held, deleted and cleaned up."""
 
-import asyncio
 import logging
 import os
 import time
@@ -12,6 +11,7 @@ from ..errors import ConflictError, InvalidInputError
 from ..holders import point_of
 from ..models import ProgressCallback, PruneOutcome, RetentionPolicy, VerifyLevel, VerifyOutcome
 from ..repository import EXPIRED, read_facts, scan
+from ..threads import in_thread
 from ..verdicts import Validation
 from .known import KnownGraph
 
@@ -43,7 +43,7 @@ class Keeping(KnownGraph):
         """
         arguments.check_snapshot_id(snapshot_id)
         core = await self._repository.open()
-        found = None if core is None else self._find(core, snapshot_id)
+        found = None if core is None else await in_thread(self._find, core, snapshot_id)
         if core is None or found is None:
             return False
         wanted = found.backup_id
@@ -51,7 +51,7 @@ class Keeping(KnownGraph):
         if dropped:
             logger.info("event=delete graph=%s id=%s", self.graph_id, wanted)
             return True
-        row = core.snapshot(wanted)
+        row = await in_thread(core.snapshot, wanted)
         if row is None:
             return False
         raise ConflictError(f"snapshot {wanted} is held by {', '.join(row[12])}: release it first", target=wanted)
@@ -117,7 +117,7 @@ class Keeping(KnownGraph):
             from ..restoring import trial  # only for drills, as in `verification`
 
             storage_path = self._repository.storage_path
-            await asyncio.to_thread(trial.refuse_scratch, chosen, storage_path, [self.source_dir])
+            await in_thread(trial.refuse_scratch, chosen, storage_path, [self.source_dir])
         return await verification.verify(self._repository, snapshot, wanted, chosen, progress)
 
     async def validate_snapshot(
@@ -139,7 +139,7 @@ class Keeping(KnownGraph):
         arguments.check_progress(progress)
         snapshot = await self._require(snapshot_id)
         core = await self._repository.require()
-        facts = await asyncio.to_thread(read_facts, core, snapshot.backup_id)
+        facts = await in_thread(read_facts, core, snapshot.backup_id)
         return await validation.validate_snapshot(core, snapshot, facts, embedding_dim=dim, progress=progress)
 
     async def prune(
@@ -173,7 +173,7 @@ class Keeping(KnownGraph):
         core = await self._repository.open()
         if core is None:
             return PruneOutcome((), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, dry_run, 0.0)
-        rows = core.snapshots()
+        rows = await in_thread(core.snapshots)
         reasons = scan(rows, retention or self.retention, now)
         dropped = [row[0] for row, reason in zip(rows, reasons, strict=True) if reason == EXPIRED]
         if dropped and not dry_run:

@@ -10,6 +10,7 @@ from ..keyring import Keyring
 from ..models import BackupSnapshot, RetentionPolicy
 from ..repository import GraphRepository
 from ..sources.files import Kind, Layout
+from ..threads import in_thread
 
 _CANDIDATES_NAMED = 5
 LATEST = "latest"
@@ -158,7 +159,7 @@ class KnownGraph:
     async def _require(self, snapshot_id: str) -> BackupSnapshot:
         arguments.check_snapshot_id(snapshot_id)
         core = await self._repository.open()
-        snapshot = None if core is None else self._find(core, snapshot_id)
+        snapshot = None if core is None else await in_thread(self._find, core, snapshot_id)
         if snapshot is None:
             raise self._unknown(core, snapshot_id)
         return snapshot

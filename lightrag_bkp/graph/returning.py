@@ -1,6 +1,5 @@
 """Snapshots brought back. What does that is loaded when it is asked for: it takes a tenth of a program's start."""
 
-import asyncio
 import os
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from ..models import BackupSnapshot, ProgressCallback, RestoreOutcome
 from ..restoring import staging
 from ..restoring.request import Request
 from ..restoring.target import refuse_blocked
+from ..threads import in_thread
 from .known import KnownGraph, root_of
 
 
@@ -96,8 +96,8 @@ class Returning(KnownGraph):
         directory = arguments.check_path(directory, "directory")
         snapshot = await self._require(snapshot_id)
         with refusals_named(directory, "unpack"):
-            await asyncio.to_thread(refuse_blocked, directory)
-            await asyncio.to_thread(os.makedirs, directory, exist_ok=True)
+            await in_thread(refuse_blocked, directory)
+            await in_thread(os.makedirs, directory, exist_ok=True)
             await staging.unpack(self._repository, snapshot.backup_id, directory)
 
     async def bring_home(
@@ -150,7 +150,7 @@ class Returning(KnownGraph):
         """The working directory where the graph lives."""
         if self.source_dir is not None:
             return self.source_dir
-        place = (await asyncio.to_thread(lambda: snapshot.facts)).get("source_dir")
+        place = (await in_thread(lambda: snapshot.facts)).get("source_dir")
         if not isinstance(place, str):
             raise NotFoundError(
                 f"where graph {self.graph_id!r} lives is not known: configure its source_dir", target=self.graph_id
@@ -189,6 +189,6 @@ class Returning(KnownGraph):
         """
         from ..restoring import restore
 
-        root = root_of(self._source(target_dir)[0], self.workspace)
+        root = await in_thread(lambda: root_of(self._source(target_dir)[0], self.workspace))
         with refusals_named(root, "finish"):
             return await restore.finish(root)

@@ -1,6 +1,5 @@
 """Snapshots taken."""
 
-import asyncio
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from ..errors import ConflictError, DamagedError, NotFoundError, refusals_named
 from ..models import BackupSnapshot, Consistency, ProgressCallback
 from ..repository import read_facts
 from ..restoring import staging
+from ..threads import in_thread
 from .known import LATEST, KnownGraph, root_of
 
 
@@ -56,12 +56,11 @@ class Taking(KnownGraph):
         metadata_json = capture.metadata_text(metadata)
         url = self.server_url if server_url is None else arguments.check_server_url(server_url)
         recorded = await self._recorded()
-        chosen, workspace, is_own = self._place(source_dir, recorded)
-        staging.refuse_pending(root_of(chosen, workspace))
+        chosen, workspace, is_own, input_dir = await in_thread(self._places, source_dir, recorded)
         request = capture.Request(
             source_dir=chosen,
             workspace=workspace,
-            input_dir=self.input_dir or (recorded.input_dir if recorded and _is_same(chosen, recorded) else None),
+            input_dir=input_dir,
             earlier=recorded,
             rag=self.rag if is_own else None,
             server_url=url if is_own or server_url is not None else None,
@@ -75,6 +74,15 @@ class Taking(KnownGraph):
         )
         with refusals_named(chosen), self._repository.advising_on_space():
             return self._announced(await capture.create(self._repository, request))
+
+    def _places(
+        self, given: str | os.PathLike[str] | None, recorded: capture.Recorded | None
+    ) -> tuple[str, str, bool, str | None]:
+        """As `_place`, where no interrupted restore waits, and the input directory to take as well."""
+        chosen, workspace, is_own = self._place(given, recorded)
+        staging.refuse_pending(root_of(chosen, workspace))
+        recorded_inputs = recorded.input_dir if recorded is not None and _is_same(chosen, recorded) else None
+        return chosen, workspace, is_own, self.input_dir or recorded_inputs
 
     def _announced(self, taken: BackupSnapshot) -> BackupSnapshot:
         if self.on_snapshot is not None:
@@ -124,11 +132,11 @@ class Taking(KnownGraph):
         core = await self._repository.open()
         if core is not None and core.damage is not None:
             raise DamagedError(core.damage, op="snapshot")
-        newest = None if core is None else self._find(core, LATEST)
+        newest = None if core is None else await in_thread(self._find, core, LATEST)
         if core is None or newest is None:
             return None
         try:
-            facts = await asyncio.to_thread(read_facts, core, newest.backup_id)
+            facts = await in_thread(read_facts, core, newest.backup_id)
         except (DamagedError, NotFoundError):
             return None
         source_dir, workspace, input_dir = (facts.get(name) for name in ("source_dir", "workspace", "input_dir"))

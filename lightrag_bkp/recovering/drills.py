@@ -17,6 +17,7 @@ from ..errors import (
 )
 from ..graph import GraphBackup
 from ..models import VerifyLevel, age_of
+from ..threads import in_thread
 from .points import DRILL, PointStore, Record, RecoveryPoint
 
 logger = logging.getLogger("lightrag_bkp")
@@ -126,8 +127,8 @@ async def _drill(
 ) -> GraphDrill:
     named = point.snapshots[graph_id]
     try:
-        graph = find(graph_id)
-        snapshot = graph.get_snapshot(named.id)
+        graph = await in_thread(find, graph_id)
+        snapshot = await in_thread(graph.get_snapshot, named.id)
         if snapshot is None or snapshot.data_hash != named.digest:
             return _failed(point, graph_id, "the snapshot is not the one the recovery point names")
         outcome = await graph.verify_snapshot(named.id, VerifyLevel.DRILL, scratch_dir=scratch_dir)

@@ -4,7 +4,6 @@ The first failure rolls back every graph that was restored. What is done is writ
 that a failover whose process died can be seen, finished by another one, and undone.
 """
 
-import asyncio
 import logging
 import os
 import secrets
@@ -26,6 +25,7 @@ from ..restoring.staging import waits
 from ..restoring.target import layout_of, missing_levels
 from ..sources import files, serving
 from ..sources.names import LLM_CACHE
+from ..threads import in_thread
 from .history import BEGUN, ENDED, RESTORED, UNDOING, UNDONE, FailoverOutcome, GraphFailover, PastFailover, Phase
 from .points import FAILOVER, PointStore, RecoveryPoint
 
@@ -75,10 +75,10 @@ class Failover:
             RefusedError: a LightRAG server in another process can be seen to have one of them open; nothing was done.
         """
         for graph_id, snapshot in self._point.snapshots.items():
-            await _refuse_served(self._find(graph_id), snapshot.id)
+            await _refuse_served(await in_thread(self._find, graph_id), snapshot.id)
         self._started -= validated_s
         self._phases.append(Phase("validate", None, validated_s, True))
-        lacking = await asyncio.to_thread(_lacking, self._find, self._point)
+        lacking = await in_thread(_lacking, self._find, self._point)
         named = {name: one.id for name, one in self._point.snapshots.items()}
         await self._record(BEGUN, {"graphs": named, "lacking": lacking})
         try:
@@ -144,7 +144,8 @@ class Failover:
     # ---- steps ----
 
     async def _take_back(self, done: GraphFailover) -> None:
-        await self._find(done.graph_id).undo_restore(_as_restore(done))
+        graph = await in_thread(self._find, done.graph_id)
+        await graph.undo_restore(_as_restore(done))
 
     async def _settle(self, graph_id: str, root: str, past: PastFailover) -> None:
         """Ends what a failover that died may have begun at `root`. Where nothing was before, what is there goes away
@@ -153,13 +154,13 @@ class Failover:
         await finish(root)
         if graph_id not in past.lacking:
             return
-        graph, named = self._find(graph_id), self._point.snapshots[graph_id]
+        graph, named = await in_thread(self._find, graph_id), self._point.snapshots[graph_id]
         there = await graph.bring_home(named.id, dry_run=True)
-        if not there.changed or not await asyncio.to_thread(files.holds_items, root):
+        if not there.changed or not await in_thread(files.holds_items, root):
             await self._take_back(_unrecorded(graph_id, named.id, root, None, past.lacking[graph_id]))
 
     async def _restore(self, graph_id: str, *, dry_run: bool) -> None:
-        graph, named = self._find(graph_id), self._point.snapshots[graph_id]
+        graph, named = await in_thread(self._find, graph_id), self._point.snapshots[graph_id]
         outcome = await graph.bring_home(named.id, dry_run=dry_run)
         done = GraphFailover(
             graph_id=graph_id,
@@ -174,7 +175,7 @@ class Failover:
         )
         self._done[graph_id] = done  # from here on it is rolled back, whatever comes
         if outcome.changed:
-            last = await asyncio.to_thread(_last_change, graph, outcome, self._started_at)
+            last = await in_thread(_last_change, graph, outcome, self._started_at)
             lost_s = max((last - named.created_at).total_seconds(), 0.0)
             self._done[graph_id] = replace(done, data_loss_s=lost_s)
 
@@ -185,7 +186,8 @@ class Failover:
         done = self._done[graph_id]
         if done.reloaded:
             return
-        again = await self._find(graph_id).bring_home(done.snapshot_id, dry_run=True)
+        graph = await in_thread(self._find, graph_id)
+        again = await graph.bring_home(done.snapshot_id, dry_run=True)
         if again.changed:
             names = ", ".join(one.name for one in again.changed[:3])
             raise DamagedError(
@@ -197,10 +199,11 @@ class Failover:
         """Undoes what was restored, the last one first; goes on when one cannot be undone."""
         reason, left = self._reason(error), []
         for graph_id in reversed(self._point.graphs):
-            graph, snapshot_id = self._find(graph_id), self._point.snapshots[graph_id].id
+            snapshot_id = self._point.snapshots[graph_id].id
             try:
+                graph = await in_thread(self._find, graph_id)
                 # A restore may fail after its commit: then only its safety snapshot tells.
-                done = self._done.get(graph_id) or interrupted(graph, snapshot_id, self._started_at)
+                done = self._done.get(graph_id) or await in_thread(interrupted, graph, snapshot_id, self._started_at)
                 if done is not None:
                     async with self._phase("roll back", graph_id):
                         await self._take_back(done)
@@ -254,12 +257,12 @@ async def left_by(find: FindGraph, point: RecoveryPoint, past: PastFailover) -> 
     restored, unsure = list(past.restored), {}
     known = {one.graph_id for one in restored}
     for graph_id in [one for one in point.graphs if one not in known]:
-        graph, snapshot_id = find(graph_id), point.snapshots[graph_id].id
-        found = await asyncio.to_thread(interrupted, graph, snapshot_id, past.began_at)
-        root = await asyncio.to_thread(_home_of, graph, snapshot_id)
+        graph, snapshot_id = await in_thread(find, graph_id), point.snapshots[graph_id].id
+        found = await in_thread(interrupted, graph, snapshot_id, past.began_at)
+        root = await in_thread(_home_of, graph, snapshot_id)
         if found is not None:
             restored.append(found)
-        elif root is not None and (graph_id in past.lacking or await asyncio.to_thread(waits, root)):
+        elif root is not None and (graph_id in past.lacking or await in_thread(waits, root)):
             unsure[graph_id] = root
     return Left(replace(past, restored=tuple(restored)), unsure)
 
@@ -308,8 +311,10 @@ def _layout_of(graph: GraphBackup, snapshot_id: str) -> files.Layout | None:
 
 async def _refuse_served(graph: GraphBackup, snapshot_id: str) -> None:
     """Raises RefusedError when a graph would be replaced under a LightRAG server of another process."""
-    layout = await asyncio.to_thread(_layout_of, graph, snapshot_id)
-    if layout is not None and layout.kind is files.Kind.LIGHTRAG and not works_at(graph.rag, layout.root):
+    layout = await in_thread(_layout_of, graph, snapshot_id)
+    if layout is None or layout.kind is not files.Kind.LIGHTRAG:
+        return
+    if not await in_thread(works_at, graph.rag, layout.root):
         await serving.refuse_served(layout.working_dir, layout.workspace, graph.server_url)
 
 

@@ -3,7 +3,6 @@
 Everything is read from repositories, recovery points and the file system; nothing is remembered.
 """
 
-import asyncio
 import os
 import tempfile
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from ..limits import RecoverySettings
 from ..models import BackupSnapshot, Consistency, age_of, moment
 from ..restoring.staging import is_half_done
 from ..sources import files
+from ..threads import in_thread
 from ..verdicts import Verdict
 from . import live_verdict
 from .points import DRILL, VALIDATION, PointStore, Record, proved, unreadable
@@ -131,9 +131,9 @@ class HealthValidator:
         Raises:
             NotFoundError: no such graph.
         """
-        graph = self._graph(graph_id)
+        graph = await in_thread(self._graph, graph_id)
         found: dict[str, Any] = {"source_dir": graph.source_dir, "files": 0, "changed_at": None, "verdict": None}
-        status, message, layout = await asyncio.to_thread(_look_at_graph, graph, found)
+        status, message, layout = await in_thread(_look_at_graph, graph, found)
         if layout is not None:
             judged = await live_verdict.of(graph, layout)
             found["verdict"] = judged.verdict
@@ -154,8 +154,8 @@ class HealthValidator:
         Raises:
             NotFoundError: no such graph.
         """
-        graph = self._graph(graph_id)
-        return await asyncio.to_thread(self._look_at_backups, graph)
+        graph = await in_thread(self._graph, graph_id)
+        return await in_thread(self._look_at_backups, graph)
 
     async def validate_replication(self, graph_id: str) -> dict[str, Any]:
         """How the graph's replicas are.
@@ -168,12 +168,12 @@ class HealthValidator:
         Raises:
             NotFoundError: no such graph.
         """
-        self._graph(graph_id)
+        await in_thread(self._graph, graph_id)
         targets: list[dict[str, Any]] = []
         if self.replication is not None:
             replicator = self.replication.get_graph_replicator(graph_id)
             try:
-                targets = (await asyncio.to_thread(replicator.get_replication_status))["targets"]
+                targets = (await in_thread(replicator.get_replication_status))["targets"]
             except (StateError, ConfigurationError) as error:
                 unknown = f"nobody knows which copies there are: {error}"
                 return _answer(graph_id, HealthStatus.DEGRADED, unknown, {"targets": []})

@@ -7,6 +7,7 @@ from .. import validation
 from ..errors import LightragBkpError, SourceChangedError
 from ..graph import LATEST, GraphBackup
 from ..sources import files, names, outside
+from ..threads import in_thread
 from ..verdicts import Validation, Verdict
 
 _TRIES = 3
@@ -33,7 +34,7 @@ async def of(graph: GraphBackup, layout: files.Layout) -> LiveVerdict:
     Raises:
         LightragBkpError: they cannot be read.
     """
-    known = await asyncio.to_thread(_known, graph, layout)
+    known = await in_thread(_known, graph, layout)
     if known is not None:
         return LiveVerdict(known, f"its files are those of the newest snapshot, which is {known}")
     for _ in range(_TRIES):
@@ -47,12 +48,12 @@ async def of(graph: GraphBackup, layout: files.Layout) -> LiveVerdict:
 
 async def _judge(layout: files.Layout) -> tuple[Validation | None, bool, str]:
     """What the files are at this moment, whether nobody is at work on them, and if so what their times say."""
-    pins = await asyncio.to_thread(files.pin, layout)
+    pins = await in_thread(files.pin, layout)
     try:
         judged, _ = await validation.judge_pins(pins.copy())
-        moved = set(await asyncio.to_thread(files.moved, pins)) - {files.LLM_CACHE}
-        at_rest = not moved and outside.unrest_s(pins) == 0
-        at_rest = at_rest and not await asyncio.to_thread(outside.being_written, layout.root)
+        moved = set(await in_thread(files.moved, pins)) - {files.LLM_CACHE}
+        at_rest = not moved and await in_thread(outside.unrest_s, pins) == 0
+        at_rest = at_rest and not await in_thread(outside.being_written, layout.root)
         return judged, at_rest, outside.torn_by_time(pins.fds) if at_rest else ""
     except SourceChangedError:
         return None, False, ""

@@ -7,7 +7,6 @@ The C core writes them as it writes the log (repo/point.h). Nothing of a point i
 the loss of any database, and every process sees the same.
 """
 
-import asyncio
 import json
 import os
 import secrets
@@ -24,6 +23,7 @@ from ..errors import Busy, DamagedError, ForeignObjectError, InvalidInputError, 
 from ..holders import holder_of
 from ..keyring import Keyring
 from ..models import moment
+from ..threads import in_thread
 from .records import DRILL, FAILOVER, POINT, VALIDATION, wrong_member
 
 __all__ = [
@@ -157,7 +157,7 @@ class PointStore:
     async def create(self, checkpoint_id: str, document: Mapping[str, Any]) -> RecoveryPoint:
         """Makes a point of this document; it is durable afterwards."""
         await self._append(checkpoint_id, True, POINT, document)
-        return self.point(checkpoint_id)
+        return await in_thread(self.point, checkpoint_id)
 
     async def add(self, checkpoint_id: str, kind: str, document: Mapping[str, Any]) -> None:
         """Adds a record to a point; it is durable afterwards."""
@@ -165,7 +165,7 @@ class PointStore:
 
     async def delete(self, checkpoint_id: str) -> bool:
         """Removes a point and all its records; False when there is none."""
-        return await asyncio.to_thread(_bridge.point_delete, self._place(checkpoint_id), checkpoint_id)
+        return await in_thread(lambda: _bridge.point_delete(self._place(checkpoint_id), checkpoint_id))
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
@@ -195,7 +195,7 @@ class PointStore:
     async def _append(self, checkpoint_id: str, create: bool, kind: str, document: Mapping[str, Any]) -> None:
         text = json.dumps({"record": kind, **document}, ensure_ascii=True)
         key = await self._keyring.key()
-        await asyncio.to_thread(_bridge.point_append, self._resolved(), checkpoint_id, create, text, key)
+        await in_thread(lambda: _bridge.point_append(self._resolved(), checkpoint_id, create, text, key))
 
     def _place(self, checkpoint_id: str) -> str:
         """As `_resolved`, for a point of this id.

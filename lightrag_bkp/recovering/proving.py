@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ..errors import InvalidInputError, LightragBkpError
 from ..graph import GraphBackup
 from ..models import BackupSnapshot, Consistency, VerifyLevel
+from ..threads import in_thread
 from ..verdicts import Verdict
 from .points import RecoveryPoint
 
@@ -19,8 +20,8 @@ async def problems(
     """
     named = point.snapshots[graph_id]
     try:
-        graph = find(graph_id)
-        snapshot = graph.get_snapshot(named.id)
+        graph = await in_thread(find, graph_id)
+        snapshot = await in_thread(graph.get_snapshot, named.id)
         if snapshot is None:
             return [f"snapshot {named.id} is gone"]
         found = [] if snapshot.data_hash == named.digest else [f"snapshot {named.id} is another one now"]

@@ -11,6 +11,7 @@ from ..graph import GraphBackup
 from ..graph.keeping import change_hold
 from ..holders import holder_of
 from ..models import BackupSnapshot
+from ..threads import in_thread
 from .points import PointStore, RecoveryPoint, new_id
 
 logger = logging.getLogger("lightrag_bkp")
@@ -35,7 +36,7 @@ async def let_go(graphs: Iterable[GraphBackup], checkpoint_id: str) -> int:
     """Ends all holds of a point; returns how many there were."""
     released, holder = 0, holder_of(checkpoint_id)
     for graph in graphs:
-        for snapshot in await asyncio.to_thread(graph.list_snapshots):
+        for snapshot in await in_thread(graph.list_snapshots):
             if holder in snapshot.holders:
                 released += await change_hold(graph, "release", snapshot.backup_id, holder)
     return released

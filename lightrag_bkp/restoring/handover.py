@@ -5,7 +5,6 @@ change together, and what came meanwhile is processed. A LightRAG whose memory c
 more: it stays closed for writers until it is restarted.
 """
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from ..errors import ConflictError, UnsupportedError
 from ..models import BackupSnapshot, Consistency
 from ..repository import GraphRepository
 from ..sources import files
+from ..threads import in_thread
 from .safety import keep_present
 from .staging import Row, Staged, Staging, Wanted, plan, refuse_mounts, surplus
 from .target import Target
@@ -85,14 +85,13 @@ async def hand_over(this: Handover) -> Done:
     from ..sources import takeover  # brings LightRAG's own modules in, which the caller has loaded
 
     await takeover.refuse_busy(this.rag)
-    target = this.look()
+    target = await in_thread(this.look)
     root, snapshot_id = target.layout.root, this.snapshot.backup_id
-    async with Staging(root, shared=target.shared) as staging:
-        staging.dress(this.root_mode)
+    async with Staging(root, shared=target.shared, mode=this.root_mode) as staging:
         staged = await staging.fill(this.repository, this.wanted)
-        removed = await asyncio.to_thread(surplus, this.wanted, target, staged.items)
-        await asyncio.to_thread(refuse_mounts, root, staged, removed)
-        _check_dimension(staging.path, this.rag)
+        removed = await in_thread(surplus, this.wanted, target, staged.items)
+        await in_thread(refuse_mounts, root, staged, removed)
+        await in_thread(_check_dimension, staging.path, this.rag)
         return await takeover.alone(
             this.rag,
             partial(_while_held, this, staging, staged),
@@ -123,11 +122,11 @@ async def take_away(graph_id: str, root: str, names: list[str], rag: Any) -> Non
 async def _while_held(this: Handover, staging: Staging, staged: Staged, held: Any) -> Done:
     """What happens while nobody writes to LightRAG."""
     consistency = await _settle(this, held)
-    target = this.look()
+    target = await in_thread(this.look)
     now = staged
     if staged.same and not staged.sidecars:  # when it was staged; LightRAG may have written since
         now = await plan(this.repository, replace(this.wanted, progress=None), staging.root)
-    removed = surplus(this.wanted, target, now.items)
+    removed = await in_thread(surplus, this.wanted, target, now.items)
     done = Done(now.rows, now.differing, staged.needed_bytes, removed, sidecars=staged.sidecars)
     if not removed and now.same and not staged.sidecars:
         reloaded = not this.finished or await _reread(this, staging, held)
@@ -195,10 +194,10 @@ def _lacks_reload(this: Handover) -> bool:
 async def _undo(this: Handover, put: list[str], safety: str | None, held: Any) -> None:
     """Makes files and memory what they were, wherever the exchange stopped."""
     try:
-        target = this.look()
+        target = await in_thread(this.look)
         async with Staging(target.layout.root, _bridge.PUBLISH_JOURNAL) as staging:
             back: list[str] = []
-            there = _there(staging.root, {*put, *target.present()})
+            there = await in_thread(lambda: _there(staging.root, {*put, *target.present()}))
             if safety is not None:
                 old = await staging.fill(this.repository, Wanted(safety), keep=_bridge.KEEP_SAME)
                 back, there = old.put, {name for name in there if not old.items.has(name)}

@@ -5,7 +5,6 @@ safety snapshot, and the staged files take its place (engine/publish.h). A resto
 is finished by the next one.
 """
 
-import asyncio
 import logging
 import os
 import time
@@ -26,6 +25,7 @@ from ..errors import (
 from ..models import Consistency, ItemType, Listing, RestoreAction, RestoredItem, RestoreOutcome
 from ..repository import GraphRepository, read_facts
 from ..sources import files, serving, trees
+from ..threads import in_thread
 from ..verdicts import Verdict
 from .handover import Done, Handover, hand_over
 from .request import Request
@@ -65,12 +65,8 @@ class _Restore:
     request: Request
     facts: Mapping[str, Any]
     layout: files.Layout
-
-    @property
-    def input_root(self) -> str | None:
-        """The workspace's uploads, when somebody said where they lie."""
-        given = self.request.input_dir
-        return None if given is None else files.Layout.at(files.Kind.LIGHTRAG, given, self.layout.workspace).root
+    input_root: str | None
+    """Where the workspace's uploads go, when somebody said where they lie."""
 
     @property
     def uploads_apart(self) -> bool:
@@ -124,13 +120,12 @@ async def _restore(repository: GraphRepository, request: Request) -> RestoreOutc
     started = time.monotonic()
     snapshot = request.snapshot
     core = await repository.require()
-    facts = await asyncio.to_thread(read_facts, core, snapshot.backup_id)
-    this = _Restore(repository, request, facts, layout_of(facts, request.target_dir, request.workspace))
-    await asyncio.to_thread(_refuse, this)
-    made_dirs = missing_levels(this.layout.root)
+    facts = await in_thread(read_facts, core, snapshot.backup_id)
+    this = await in_thread(_understood, repository, request, facts)
+    made_dirs = await in_thread(missing_levels, this.layout.root)
     verdict = await _judge(this, core)
     if request.dry_run:
-        refuse_pending(this.layout.root)
+        await in_thread(refuse_pending, this.layout.root)
         uploads, done = 0, await _plan(this)
     else:
         uploads, done = await _bring(this, verdict)
@@ -138,14 +133,23 @@ async def _restore(repository: GraphRepository, request: Request) -> RestoreOutc
     return replace(outcome, verdict=verdict, made_dirs=made_dirs)
 
 
+def _understood(repository: GraphRepository, request: Request, facts: Mapping[str, Any]) -> _Restore:
+    """Raises what `_refuse` raises."""
+    layout, given = layout_of(facts, request.target_dir, request.workspace), request.input_dir
+    uploads = None if given is None else files.Layout.at(files.Kind.LIGHTRAG, given, layout.workspace).root
+    this = _Restore(repository, request, facts, layout, uploads)
+    _refuse(this)
+    return this
+
+
 async def _bring(this: _Restore, verdict: str | None) -> tuple[int, Done]:
     """Restores, and says how many names of uploads came back besides."""
-    request, layout, rag = this.request, this.layout, this.rag()
+    request, layout, rag = this.request, this.layout, await in_thread(this.rag)
     outside = rag is None and layout.kind is files.Kind.LIGHTRAG
     async with serving.unserved(layout.working_dir, layout.workspace, request.server_url, check=outside):
         uploads, finished = 0, await finish(layout.root)
         if verdict == Verdict.UNUSABLE and not request.allow_unusable:
-            await asyncio.to_thread(_refuse_unusable, this)
+            await in_thread(_refuse_unusable, this)
         if this.uploads_apart and this.input_root is not None:  # first: the graph names what is there
             await finish(this.input_root)
             uploads = await place(this.repository, request.snapshot.backup_id, this.input_root, this.others)
@@ -272,15 +276,15 @@ def _stays(target: Target, staged: Staged) -> bool:
 
 
 async def _plan(this: _Restore) -> Done:
-    target = await asyncio.to_thread(this.look)
+    target = await in_thread(this.look)
     planned = await plan(this.repository, this.wanted, target.layout.root)
-    removed = await asyncio.to_thread(surplus, this.wanted, target, planned.items)
+    removed = await in_thread(surplus, this.wanted, target, planned.items)
     changes = removed or not _stays(target, planned)
     if changes:
-        await asyncio.to_thread(refuse_mounts, target.layout.root, planned, removed)
+        await in_thread(refuse_mounts, target.layout.root, planned, removed)
     needed_bytes = planned.needed_bytes if changes else 0
     done = Done(planned.rows, planned.differing, needed_bytes, removed)
-    return replace(done, reloaded=_would_reload(this, done))
+    return replace(done, reloaded=await in_thread(_would_reload, this, done))
 
 
 def _would_reload(this: _Restore, done: Done) -> bool:
@@ -295,17 +299,15 @@ def _would_reload(this: _Restore, done: Done) -> bool:
 
 async def _replace(this: _Restore) -> Done:
     """Stages, keeps the present state, puts in place. Any failure before the last step leaves the target as it was."""
-    target = await asyncio.to_thread(this.look)
+    target = await in_thread(this.look)
     root, snapshot = target.layout.root, this.request.snapshot
-    async with Staging(
-        root, shared=target.shared
-    ) as staging:  # held while comparing too: nobody else restores meanwhile
-        staging.dress(root_mode_of(this.facts))
+    # Held while comparing too: nobody else restores meanwhile.
+    async with Staging(root, shared=target.shared, mode=root_mode_of(this.facts)) as staging:
         planned = await plan(this.repository, this.wanted, root)
-        removed = await asyncio.to_thread(surplus, this.wanted, target, planned.items)
+        removed = await in_thread(surplus, this.wanted, target, planned.items)
         if _stays(target, planned) and not removed and this.input_root is None:
             return Done(planned.rows, 0, 0, removed)
-        await asyncio.to_thread(refuse_mounts, root, planned, removed)
+        await in_thread(refuse_mounts, root, planned, removed)
         staged = await staging.fill(this.repository, this.wanted, keep=_keep(target, staging.way), planned=planned)
         done = Done(staged.rows, staged.differing, staged.needed_bytes, removed, sidecars=staged.sidecars)
         if _stays(target, staged) and not removed:
@@ -335,9 +337,9 @@ def works_at(rag: Any, root: str) -> bool:
 
 async def finish(root: str) -> bool:
     """Rolls an interrupted restore of `root` forward, or clears what never committed; False when none waits."""
-    if not waits(root):
+    if not await in_thread(waits, root):
         return False
-    directory = await asyncio.to_thread(os.path.realpath, root)
+    directory = await in_thread(os.path.realpath, root)
     with advising_on_stuck(directory, "the newest safety snapshot of its graph"):
         finished = bool(await _bridge.run(_bridge.publish_finish_job(directory)))
     logger.info("event=restore_finished target=%r", root)

@@ -1,11 +1,11 @@
 """What a restore replaces, kept as a safety snapshot of the same graph."""
 
-import asyncio
 import json
 
 from .. import _bridge, capture
 from ..models import BackupSnapshot, Consistency
 from ..repository import GraphRepository
+from ..threads import in_thread
 from .target import Target, add_present
 
 
@@ -14,10 +14,11 @@ async def keep_present(
 ) -> str | None:
     """Stores what the target holds of this graph; returns the snapshot's id, None when it holds nothing."""
     source = _bridge.Source()
-    await asyncio.to_thread(add_present, source, target)
-    source.seal()
+    await in_thread(add_present, source, target)
+    await in_thread(source.seal)
     if len(source) == 0:
         return None
+    facts = await in_thread(capture.layout_facts, target.layout)
     with repository.advising_on_space():
         kept = await capture.store(
             repository,
@@ -25,7 +26,7 @@ async def keep_present(
             label=target.layout.label,
             safety=True,
             consistency=str(Consistency.PLAIN if target.plain else consistency),
-            facts=capture.layout_facts(target.layout) | ({"inputs": True} if target.inputs else {}),
+            facts=facts | ({"inputs": True} if target.inputs else {}),
             metadata_json=json.dumps({"replaced_by": replaced_by.backup_id}),
             retention_days=replaced_by.retention_days,
         )

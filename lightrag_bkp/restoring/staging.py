@@ -1,6 +1,5 @@
 """A snapshot's items written beside their target, until they take its place or go away."""
 
-import asyncio
 import fcntl
 import filecmp
 import os
@@ -24,6 +23,7 @@ from ..models import ProgressCallback
 from ..repository import GraphRepository
 from ..sources import trees
 from ..sources.names import FULL_DOCS, INPUTS, STAGING_PREFIX
+from ..threads import carried_out, in_thread, obtained
 from . import sidecars
 from .target import Target, holds_staging, present_directory
 
@@ -146,9 +146,20 @@ class Staging:
     Args:
         root: the target. way: how to publish; by default what suits the place.
         shared: there is more in the target than what is restored.
+        mode: what the directory itself had, if that is known; it is given to one that is to be the target, and its
+            owner may always put files in it.
     """
 
-    def __init__(self, root: str, way: int | None = None, *, shared: bool = False) -> None:
+    def __init__(self, root: str, way: int | None = None, *, shared: bool = False, mode: int | None = None) -> None:
+        self._given = (root, way, shared, mode)
+        self._kept = False
+        self._safety: str | None = None
+
+    async def __aenter__(self) -> "Staging":
+        return await obtained(self._begin, Staging._abandon)
+
+    def _begin(self) -> "Staging":
+        root, way, shared, mode = self._given
         self.root = os.path.realpath(root)
         self.way = _bridge.publish_choose(self.root, shared) if way is None else way
         try:
@@ -163,18 +174,15 @@ class Staging:
                 op="stage",
                 target=root,
             ) from error
-        self._kept = False
-        self._safety: str | None = None
-
-    async def __aenter__(self) -> "Staging":
-        return self
-
-    def dress(self, mode: int | None) -> None:
-        """Gives the directory itself the mode it had, if that is known and the directory is to be the target; its owner
-        may always put files in it.
-        """
         if mode is not None and self.way != _bridge.PUBLISH_JOURNAL:
             os.chmod(self.fd, mode | 0o700)
+        return self
+
+    def _abandon(self) -> None:
+        try:
+            _bridge.publish_abandon(self.root, self.way, self.path)
+        finally:
+            self._let_go()
 
     async def fill(
         self,
@@ -195,16 +203,19 @@ class Staging:
         planned = planned or await plan(repository, wanted, self.root)
         if wanted.input_root is not None:
             keep = _bridge.KEEP_NOTHING
-        with present_directory(self.root) as present:
-            job = _bridge.stage_job(core, planned.items, staging_dir=self.fd, compare_dir=present, keep=keep)
+        job = await in_thread(self._stage_job, core, planned.items, keep)
         staged = Staged.of(await _bridge.run(job, wanted.progress, phases=PHASES))
         moved = 0
         if wanted.input_root is not None:
-            moved = await asyncio.to_thread(sidecars.rewrite, self.path, wanted.input_root)
+            moved = await in_thread(sidecars.rewrite, self.path, wanted.input_root)
         if not moved:
             return staged
-        rows = [self._compared(row) if row[0] == FULL_DOCS else row for row in staged.rows]
+        rows = await in_thread(lambda: [self._compared(row) if row[0] == FULL_DOCS else row for row in staged.rows])
         return replace(staged, rows=rows, differing=sum(row[2] != SAME for row in rows), sidecars=moved)
+
+    def _stage_job(self, core: _bridge.Repository, items: _bridge.Restored, keep: int) -> _bridge.Job:
+        with present_directory(self.root) as present:
+            return _bridge.stage_job(core, items, staging_dir=self.fd, compare_dir=present, keep=keep)
 
     def _compared(self, row: Row) -> Row:
         """The row of a file that is no longer what the snapshot holds."""
@@ -228,24 +239,21 @@ class Staging:
         Raises:
             LightragBkpError: that failed as well; the next restore does it.
         """
-        self._let_go()
+        await carried_out(self._let_go)
         with advising_on_stuck(self.root, f"safety snapshot {self._safety}" if self._safety else None):
             await _bridge.run(_bridge.publish_finish_job(self.root))
 
     async def __aexit__(self, *exc: object) -> None:
+        if not self._kept or exc[0] is None:
+            await carried_out(self._let_go if self._kept else self._abandon)
+            return
         try:
-            if not self._kept:
-                await asyncio.shield(asyncio.to_thread(_bridge.publish_abandon, self.root, self.way, self.path))
-        finally:
-            self._let_go()
-        if self._kept and exc[0] is not None:
-            try:
-                await self.settle()
-            except RestoreUnfinishedError:
-                if isinstance(exc[1], LightragBkpError) and not isinstance(exc[1], OperationCancelled):
-                    raise
-            except LightragBkpError:  # another process is at it
-                pass
+            await self.settle()
+        except RestoreUnfinishedError:
+            if isinstance(exc[1], LightragBkpError) and not isinstance(exc[1], OperationCancelled):
+                raise
+        except LightragBkpError:  # another process is at it
+            pass
 
     def _let_go(self) -> None:
         """The descriptor's lock says that a living process is at work here; it goes last."""
@@ -258,20 +266,27 @@ class Staging:
 
 async def plan(repository: GraphRepository, wanted: Wanted, root: str | None) -> Staged:
     """Compares the items with what is at `root`, or with nothing; nothing is written."""
-    core = await repository.require()
-    with present_directory(root or "") as present:
-        job = _bridge.plan_job(core, wanted.snapshot_id, compare_dir=present, only=wanted.chosen(core))
+    job = await in_thread(_plan_job, await repository.require(), wanted, root)
     return Staged.of(await _bridge.run(job, wanted.progress, phases=PHASES))
+
+
+def _plan_job(core: _bridge.Repository, wanted: Wanted, root: str | None) -> _bridge.Job:
+    with present_directory(root or "") as present:
+        return _bridge.plan_job(core, wanted.snapshot_id, compare_dir=present, only=wanted.chosen(core))
 
 
 async def unpack(repository: GraphRepository, snapshot_id: str, directory: str) -> None:
     """Writes all items into an empty directory, each compared with its digest, but not made durable."""
     core = await repository.require()
     planned = await plan(repository, Wanted(snapshot_id), None)
+    await _bridge.run(await in_thread(_unpack_job, core, planned.items, directory))
+
+
+def _unpack_job(core: _bridge.Repository, items: _bridge.Restored, directory: str) -> _bridge.Job:
     with trees.open_directory(directory) as target:
         if os.listdir(target):
             raise ConflictError(f"{directory!r} is not empty: name a new directory", op="unpack", target=directory)
-        await _bridge.run(_bridge.stage_job(core, planned.items, staging_dir=target, durable=False))
+        return _bridge.stage_job(core, items, staging_dir=target, durable=False)
 
 
 def refuse_mounts(root: str, planned: Staged, removed: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """A snapshot brought back for trial: restored to a scratch directory, compared, judged, timed, and cleaned up."""
 
-import asyncio
 import errno
 import os
 import shutil
@@ -9,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..models import BackupSnapshot, ProgressCallback
 from ..repository import GraphRepository
 from ..sources import files
 from ..sources.trees import is_inside
+from ..threads import carried_out, in_thread, obtained
 from ..verdicts import Verdict
 from . import restore
 from .request import Request
@@ -63,7 +64,7 @@ async def bring_back(
         restored_s, started = time.monotonic() - started, time.monotonic()
         again = await restore.restore(repository, Request(snapshot, str(place), dry_run=True))
         problems = [f"{one.name} is not what was restored" for one in again.changed]
-        verdict = await _judge(place, await asyncio.to_thread(lambda: snapshot.facts), problems)
+        verdict = await _judge(place, await in_thread(lambda: snapshot.facts), problems)
         judged_s = time.monotonic() - started
     return Trial(tuple(problems), verdict, len(restored.items), snapshot.size_bytes, restored_s, judged_s)
 
@@ -87,7 +88,8 @@ def refuse_scratch(scratch_dir: str | None, storage_path: str, graph_dirs: Itera
 @asynccontextmanager
 async def _scratch(scratch_dir: str | None) -> AsyncIterator[Path]:
     try:
-        made = await asyncio.to_thread(tempfile.mkdtemp, prefix="lightrag-bkp-drill-", dir=scratch_dir)
+        make = partial(tempfile.mkdtemp, prefix="lightrag-bkp-drill-", dir=scratch_dir)
+        made = await obtained(make, _remove)
     except OSError as error:
         place, full = scratch_dir or tempfile.gettempdir(), error.errno in (errno.ENOSPC, errno.EDQUOT)
         said = f"the scratch directory {place!r} cannot be used ({error.strerror or error}): make it, or {_ANOTHER}"
@@ -96,15 +98,19 @@ async def _scratch(scratch_dir: str | None) -> AsyncIterator[Path]:
     try:
         yield Path(made) / "graph"
     finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, made, ignore_errors=True))
+        await carried_out(_remove, made)
+
+
+def _remove(directory: str) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 async def _judge(place: Path, facts: Mapping[str, Any], problems: list[str]) -> Verdict | None:
     """Judges the files at `place` as LightRAG would find them; an unusable graph is a problem."""
-    layout = layout_of(facts, place)
+    layout = await in_thread(layout_of, facts, place)
     if layout.kind is files.Kind.PLAIN:
         return None
-    pins = await asyncio.to_thread(files.pin, layout)
+    pins = await in_thread(files.pin, layout)
     found, _ = await validation.judge_pins(pins, partial=validation.lacks_parts(facts))
     if found.verdict is Verdict.UNUSABLE:
         problems.append(f"the graph is {found.said}")

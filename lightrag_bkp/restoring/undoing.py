@@ -2,7 +2,6 @@
 brought.
 """
 
-import asyncio
 import os
 from contextlib import suppress
 from typing import Any
@@ -11,6 +10,7 @@ from .. import _bridge
 from ..errors import NotFoundError
 from ..models import BackupSnapshot, RestoreOutcome
 from ..repository import GraphRepository
+from ..threads import in_thread
 from .handover import take_away
 from .request import Request
 from .restore import finish, restore, works_at
@@ -29,20 +29,20 @@ async def undo(repository: GraphRepository, outcome: RestoreOutcome, rag: Any) -
     root = outcome.target_dir
     if outcome.safety_snapshot is not None:
         kept = await _known(repository, outcome.safety_snapshot, "what the restore replaced cannot be had again")
-        facts = await asyncio.to_thread(lambda: kept.facts)
+        facts = await in_thread(lambda: kept.facts)
         directory = os.path.dirname(root) if facts.get("workspace") else root
         await restore(repository, Request(kept, directory, replace=True, allow_unusable=True, rag=rag))
         return
     restored = await _known(repository, outcome.snapshot_id, "what the restore brought cannot be told from the rest")
     await finish(root)
-    names = await asyncio.to_thread(_present_of, restored, root)
-    if works_at(rag, root):
+    names = await in_thread(_present_of, restored, root)
+    if await in_thread(works_at, rag, root):
         await take_away(repository.graph_id, root, names, rag)
         return
-    if await asyncio.to_thread(os.path.isdir, root):
+    if await in_thread(os.path.isdir, root):
         async with Staging(root, _bridge.PUBLISH_JOURNAL) as staging:
             await staging.publish([], names)
-    await asyncio.to_thread(_remove_made, root, outcome.made_dirs)
+    await in_thread(_remove_made, root, outcome.made_dirs)
 
 
 def _remove_made(root: str, levels: int) -> None:
@@ -55,7 +55,7 @@ def _remove_made(root: str, levels: int) -> None:
 
 async def _known(repository: GraphRepository, snapshot_id: str, otherwise: str) -> BackupSnapshot:
     core = await repository.require()
-    row = core.snapshot(snapshot_id)
+    row = await in_thread(core.snapshot, snapshot_id)
     if row is None:
         raise NotFoundError(
             f"snapshot {snapshot_id} of graph {repository.graph_id!r} is gone: {otherwise}", target=snapshot_id

@@ -3,7 +3,6 @@
 They are added to what is there: files of the same name must be equal, unless they may be replaced; nothing is removed.
 """
 
-import asyncio
 import filecmp
 import os
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from ..errors import ConflictError
 from ..repository import GraphRepository
 from ..sources.names import INPUTS, STAGING_PREFIX
 from ..sources.trees import names_below, sync_directory
+from ..threads import in_thread
 from .staging import Staging, Wanted, plan
 
 
@@ -35,15 +35,14 @@ async def place(repository: GraphRepository, snapshot_id: str, input_root: str, 
         ConflictError: another file is there, and nothing was changed.
     """
     core = await repository.require()
-    if not await asyncio.to_thread(lambda: any(_is_upload(name) for name, *_ in core.body(snapshot_id)[1])):
+    if not await in_thread(lambda: any(_is_upload(name) for name, *_ in core.body(snapshot_id)[1])):
         return 0
     async with Staging(input_root, shared=True) as staging:
         uploads = Wanted(snapshot_id, items=[INPUTS])
         await staging.fill(repository, uploads, planned=await plan(repository, uploads, None))
-        await asyncio.to_thread(_lift, staging.path)
-        names = sorted(names_below(staging.path), key=os.fsencode)
+        names = await in_thread(_lift, staging.path)
         if others is not Others.REPLACE:
-            other = await asyncio.to_thread(lambda: set(_others(staging.path, input_root, names)))
+            other = await in_thread(lambda: set(_others(staging.path, input_root, names)))
             if other and others is Others.REFUSE:
                 first = os.path.join(input_root, min(other))
                 raise ConflictError(
@@ -60,14 +59,15 @@ def _is_upload(name: str) -> bool:
     return name.partition("/")[0] == INPUTS
 
 
-def _lift(staged: str) -> None:
-    """Puts what is below `inputs/` in the place of that."""
+def _lift(staged: str) -> list[str]:
+    """Puts what is below `inputs/` in the place of that; returns all names, in byte order."""
     below = os.path.join(staged, STAGING_PREFIX)  # no item's name: an upload may be called `inputs` too
     os.rename(os.path.join(staged, INPUTS), below)
     for name in os.listdir(below):
         os.rename(os.path.join(below, name), os.path.join(staged, name))
     os.rmdir(below)
     sync_directory(staged)
+    return sorted(names_below(staged), key=os.fsencode)
 
 
 def _others(staged: str, root: str, names: list[str]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from .. import _bridge
 from ..errors import DamagedError, LightragBkpError, NotFoundError
 from ..models import microseconds
 from ..repository import GraphRepository
+from ..threads import carried_out, held, in_thread
 from ..turns import Turns
 from .cargo import Cargo
 from .claim import claimed
@@ -126,16 +127,14 @@ class Courier:
         now = datetime.now(UTC)
         graph_id, target_id = repository.graph_id, destination.target_id
         status = ReplicationStatus.PENDING.value
-        log_id = await asyncio.to_thread(
-            self._table().begin, graph_id, target_id, snapshot_id, status, microseconds(now)
-        )
+        log_id = await in_thread(self._table().begin, graph_id, target_id, snapshot_id, status, microseconds(now))
         journey = _Journey(repository, destination, snapshot_id, log_id, now, time.monotonic(), Course(watch))
         try:
             async with self._turn((graph_id, target_id), 1).turn():
                 said = await self._persist(journey, patience_s)
                 journey.course.arrived()
         except Refusal as refusal:
-            await asyncio.to_thread(self._table().refused, graph_id, target_id, str(refusal))
+            await in_thread(self._table().refused, graph_id, target_id, str(refusal))
             return await self._note(journey, ReplicationStatus.REFUSED, str(refusal))
         except LightragBkpError as error:
             return await self._note(journey, ReplicationStatus.FAILED, str(error))
@@ -144,10 +143,13 @@ class Courier:
                 self._write(journey, ReplicationStatus.FAILED, INTERRUPTED)
                 raise
             return await self._note(journey, ReplicationStatus.FAILED, _unexpected(journey, error))
+        except asyncio.CancelledError:
+            await carried_out(self._write, journey, ReplicationStatus.FAILED, INTERRUPTED)
+            raise
         except BaseException:
             self._write(journey, ReplicationStatus.FAILED, INTERRUPTED)  # nothing can be awaited safely now
             raise
-        return await asyncio.to_thread(self._complete, journey, *said)
+        return await in_thread(self._complete, journey, *said)
 
     async def _persist(self, journey: _Journey, patience_s: float) -> tuple[int, str]:
         """Tries until it is there. Returns what `_attempt` does."""
@@ -176,12 +178,11 @@ class Courier:
         """
         destination, repository = journey.destination, journey.repository
         place = (repository.storage_path, repository.graph_id, destination.target_id)
-        async with self._turn(destination.target_id, GRAPHS_AT_ONCE).turn():
-            with claimed(*place) as other:
-                if other is not None:
-                    said = f"graph {repository.graph_id!r} is being sent to {destination.name} by {other}"
-                    raise _Moved(Setback(said, _CLAIMED_AGAIN_S), None)
-                return await self._send(journey, patience_s)
+        async with self._turn(destination.target_id, GRAPHS_AT_ONCE).turn(), held(claimed(*place)) as other:
+            if other is not None:
+                said = f"graph {repository.graph_id!r} is being sent to {destination.name} by {other}"
+                raise _Moved(Setback(said, _CLAIMED_AGAIN_S), None)
+            return await self._send(journey, patience_s)
 
     async def _send(self, journey: _Journey, patience_s: float | None) -> tuple[int, str]:
         destination, repository = journey.destination, journey.repository
@@ -199,16 +200,16 @@ class Courier:
             shipment = Shipment(
                 cargo, repository.graph_id, peer, destination.address.api_key, destination.name, journey.course
             )
-            chosen = _chosen(core, journey.snapshot_id)
+            chosen = await in_thread(_chosen, core, journey.snapshot_id)
             journey.newest = next(iter(chosen), None)
             try:
-                lacking = 0 if reach is None else cargo.bytes_since(reach + 1)
+                lacking = 0 if reach is None else await in_thread(cargo.bytes_since, reach + 1)
                 said, text = await shipment.run(chosen, lacking)
                 return said.number if reach is None else reach, text
             except Setback as setback:
                 raise _Moved(setback, shipment.accepted_at) from None
             except NotFoundError as gone:
-                if journey.snapshot_id is not None and core.snapshot(journey.snapshot_id) is None:
+                if journey.snapshot_id is not None and await in_thread(core.snapshot, journey.snapshot_id) is None:
                     raise
                 said_so = f"it was pruned while it was sent, and is looked at anew: {gone}"
                 raise _Moved(Setback(said_so), None) from None
@@ -220,12 +221,13 @@ class Courier:
         overtaken makes it even with nothing behind its own entry, nor less even than it was.
         """
         wanted = journey.snapshot_id
-        if wanted is None or _chosen(core, None)[:1] == [wanted]:
+        if wanted is None or (await in_thread(_chosen, core, None))[:1] == [wanted]:
             return None
-        own = next((row[1] for row in core.snapshots() if row[0] == wanted), 0)
+        row = await in_thread(core.snapshot, wanted)
+        own = 0 if row is None else row[1]
         table, graph_id = self._table(), journey.repository.graph_id
-        known = (await asyncio.to_thread(table.replicas, graph_id)).get(journey.destination.target_id)
-        before = of_this_log(core, known)
+        known = (await in_thread(table.replicas, graph_id)).get(journey.destination.target_id)
+        before = await in_thread(of_this_log, core, known)
         return max(own, -1 if before is None or before.number is None else before.number)
 
     def _turn(self, key: Hashable, most: int) -> Turns:
@@ -239,7 +241,7 @@ class Courier:
         return (self._all, own)
 
     async def _note(self, journey: _Journey, status: ReplicationStatus, message: str | None) -> ReplicationLog:
-        return await asyncio.to_thread(self._write, journey, status, message)
+        return await in_thread(self._write, journey, status, message)
 
     def _write(
         self, journey: _Journey, status: ReplicationStatus, message: str | None, table: "Shipments | None" = None

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import LightragBkpError
+from ..threads import in_thread
 from .ending import is_ending
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Dispatcher:
     async def _open_lanes(self, graph_id: str) -> None:
         replicator = self._manager.get_graph_replicator(graph_id)
         try:
-            status = await asyncio.to_thread(replicator.get_replication_status)
+            status = await in_thread(replicator.get_replication_status)
         except LightragBkpError as error:
             logger.error("event=replication_impossible graph=%s error=%r", graph_id, str(error))
             return

@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..errors import Busy, DamagedError, InvalidInputError, SourceChangedError
+from ..threads import in_thread, obtained
 from . import Cut
 from .files import LLM_CACHE, Layout, half_written, torn_pairs
 
@@ -104,7 +105,7 @@ async def cut(
     if on_busy not in ("wait", "fail", "crash"):
         raise InvalidInputError(f"on_busy is {on_busy!r}; use 'wait', 'fail' or 'crash'", op="cut", target="on_busy")
     if on_busy == "crash":
-        return Cut(pin(), "crash")
+        return Cut(await obtained(pin, discard), "crash")
     started = time.monotonic()
     # Who waits is not kept waiting for longer by a pause or an answer; one look with its rest is always taken.
     until = started + deadline_s if on_busy == "wait" else math.inf
@@ -162,19 +163,19 @@ class _Attempt(Generic[P]):
         before, self._unrest = self._unrest, await self._occupied()
         if self._unrest:
             return None
-        pinned = self._pin()
+        pinned = await obtained(self._pin, self._discard)
         try:
-            rest_s = unrest_s(pinned)
+            rest_s = await in_thread(unrest_s, pinned)
             if before and time.monotonic() + rest_s > self._until:
                 self._discard(pinned)
                 self._unrest = before
                 return None
             await asyncio.sleep(rest_s)
-            self._unrest = await self._occupied() or self._replaced(pinned)
+            self._unrest = await self._occupied() or await in_thread(self._replaced, pinned)
             torn = "" if self._unrest else torn_by_time(pinned.fds)
             if torn:  # what writes one half after the other is at it, or has died
                 await asyncio.sleep(REST_S + _CLOCK_MARGIN_S)
-                self._unrest = await self._occupied() or self._replaced(pinned)
+                self._unrest = await self._occupied() or await in_thread(self._replaced, pinned)
                 if not self._unrest:
                     raise _damaged(torn, self._root)
         except BaseException:
@@ -189,7 +190,7 @@ class _Attempt(Generic[P]):
         """`validated`; None when what is pinned now does not fit together, or nobody judges."""
         if self._judge is None:
             return None
-        started, pinned = time.monotonic(), self._pin()
+        started, pinned = time.monotonic(), await obtained(self._pin, self._discard)
         try:
             judged = await self._judge(pinned)
         except SourceChangedError as error:
@@ -207,7 +208,7 @@ class _Attempt(Generic[P]):
 
     async def _occupied(self) -> str | None:
         said = await self._server.occupied() if self._server else None
-        writing = being_written(self._root)
+        writing = await in_thread(being_written, self._root)
         return said or (f"{', '.join(writing)} being written" if writing else None)
 
     def _replaced(self, pinned: P) -> str | None:

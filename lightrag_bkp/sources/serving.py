@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 from .. import locking
 from ..errors import ConfigurationError, RefusedError, ServerError
+from ..threads import held
 from .names import OWN_DIR
 
 logger = logging.getLogger("lightrag_bkp")
@@ -78,7 +79,7 @@ async def unserved(working_dir: str, workspace: str, server_url: str | None, *, 
     if not check:
         yield
         return
-    with alone(working_dir, workspace):
+    async with held(alone(working_dir, workspace)):
         if server_url is not None and await _says_it_serves(server_url, working_dir, workspace):
             raise _refusal(working_dir, workspace, f"the LightRAG server at {server_url} has it open")
         yield

@@ -15,6 +15,7 @@ import uvloop
 
 from lightrag_bkp import BackupManager, GraphBackup
 from lightrag_bkp.errors import InvalidInputError
+from lightrag_bkp.threads import MOST
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -31,11 +32,15 @@ def open_descriptors() -> int:
 
 
 def threads() -> int:
-    """Of this process, once their number stands still: one that was joined is listed for a moment more."""
+    """Of this process, once their number stands still: one that was joined is listed for a moment more. Those that wait
+    for disks stay, and are started when they are needed.
+    """
     last, still = -1, 0
     while still < 3:
         time.sleep(0.01)
-        found = len(os.listdir("/proc/self/task"))
+        for_disks = [one for one in threading.enumerate() if one.name.startswith("lrb-disk")]
+        assert len(for_disks) <= MOST
+        found = len(os.listdir("/proc/self/task")) - len(for_disks)
         last, still = found, still + 1 if found == last else 0
     return last
 

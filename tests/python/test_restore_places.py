@@ -98,4 +98,4 @@ def test_what_is_in_the_way_of_an_item_is_named_by_its_path(program: Program, fo
 async def test_a_second_restore_into_one_directory_is_told_where_the_first_may_be(tmp_path: Path) -> None:
     async with Staging(str(tmp_path / "target")):
         with pytest.raises(Busy, match="another restore into this directory is under way, in this process or another"):
-            Staging(str(tmp_path / "target"))
+            await Staging(str(tmp_path / "target")).__aenter__()

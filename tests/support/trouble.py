@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -66,7 +67,11 @@ def mounting() -> list[str]:
         if tried.returncode == 0:
             return prefix
         said = tried.stderr.strip()
-    missing = f"a mount namespace is needed, also a user's will do: {said}"
+    lack(f"a mount namespace is needed, also a user's will do: {said}")
+
+
+def lack(missing: str) -> NoReturn:
+    """Skips a test for what is missing here; where `CI` says that nothing may be, it fails."""
     if os.environ.get("CI"):
         pytest.fail(missing)
     pytest.skip(missing)

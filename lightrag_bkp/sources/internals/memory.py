@@ -6,12 +6,12 @@ yet. All locks of the stores are held while the files are exchanged and the memo
 the other, and no flush under way puts the old state over the new one.
 """
 
-import asyncio
 import importlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from ...threads import in_thread
 from . import KV_STORES, REQUIRED_TO_RESTORE, exists, file_stores
 
 _READERS = {
@@ -72,7 +72,7 @@ async def read(rag: Any, path_of: Callable[[str], str]) -> dict[str, dict[str, A
     """
     load = importlib.import_module("lightrag.utils").load_json
     stores = {name: store for name, store in file_stores(rag).items() if name in KV_STORES}
-    return {name: await asyncio.to_thread(load, path_of(store._file_name)) or {} for name, store in stores.items()}
+    return {name: await in_thread(load, path_of(store._file_name)) or {} for name, store in stores.items()}
 
 
 @asynccontextmanager

@@ -1,0 +1,103 @@
+"""Threads of the package's own, for whatever waits for a disk. A storage that does not answer keeps these, and neither
+the loop of a host nor the threads of its default executor, which has its own work.
+"""
+
+import asyncio
+import contextvars
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
+from types import TracebackType
+from typing import Generic, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST = 32
+"""Threads at once, as many as a loop's default executor has at most. They are started when they are needed."""
+LINGER_S = 5.0
+"""So long whoever is cancelled waits until what has to be let go of is: only a dead disk takes longer."""
+_executor: ThreadPoolExecutor | None = None
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Calls `work` in a thread. A cancelled caller does not wait for it, and nobody hears what it returns: what has to
+    be let go of is made by `obtained`.
+    """
+    context = contextvars.copy_context()
+    call = partial(context.run, work, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_threads(), call)
+
+
+async def obtained(make: Callable[[], T], let_go: Callable[[T], object]) -> T:
+    """As `in_thread`, for what has to be let go of: of a cancelled caller that is done as soon as it is there, in a
+    thread, and he waits for it no longer than LINGER_S.
+    """
+    made = _threads().submit(make)
+    try:
+        return await asyncio.wrap_future(made)
+    except BaseException as error:
+        gone: Future[None] = Future()
+        made.add_done_callback(partial(_let_go, let_go, gone))
+        await _linger(asyncio.wrap_future(gone), error)
+        raise
+
+
+async def carried_out(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `in_thread`, and it is done to its end also for a cancelled caller, who waits no longer than LINGER_S."""
+    done = asyncio.wrap_future(_threads().submit(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(done)
+    except BaseException as error:
+        await _linger(done, error)
+        raise
+
+
+class held(Generic[T]):
+    """A block whose beginning and end wait for a disk: `async with held(alone(path)) as value`. It may not swallow
+    errors. It ends also for who is cancelled while it begins or ends, as by `obtained` and `carried_out`.
+    """
+
+    def __init__(self, block: AbstractContextManager[T]) -> None:
+        self._block = block
+
+    async def __aenter__(self) -> T:
+        return await obtained(self._block.__enter__, lambda _: self._block.__exit__(None, None, None))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if kind is GeneratorExit:  # nothing can be awaited any more
+            _threads().submit(self._block.__exit__, kind, error, at)
+        else:
+            await carried_out(self._block.__exit__, kind, error, at)
+
+
+def _let_go(let_go: Callable[[T], object], gone: "Future[None]", made: "Future[T]") -> None:
+    if made.cancelled() or made.exception() is not None:
+        gone.set_result(None)
+    else:
+        letting = _threads().submit(let_go, made.result())
+        letting.add_done_callback(lambda _: gone.set_result(None))
+
+
+async def _linger(done: "asyncio.Future[T]", error: BaseException) -> None:
+    if isinstance(error, asyncio.CancelledError):
+        await asyncio.wait([done], timeout=LINGER_S)
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _executor
+    if _executor is None:
+        _executor = ThreadPoolExecutor(MOST, thread_name_prefix="lrb-disk")
+    return _executor
+
+
+def _begin_in_child() -> None:
+    global _executor
+    _executor = None
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
