@@ -39,6 +39,7 @@ BROKEN_S = 60
 logger = logging.getLogger("lightrag_bkp")
 
 _REPOSITORY = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -84,12 +85,13 @@ class ReceiveApplication:
     # ---- from a request to an answer ----
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        lines = list(scope["headers"])
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in lines}
         path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(BASE_PATH)
         body = Body(headers, receive, (scope.get("extensions") or {}).get(BODY))
         more, key = dict[str, str](), None
         try:
-            key = await self._recognise(_shown_key(scope))
+            key = await self._recognise(_shown_key(lines, headers))
             status, document = await self._judge(scope["method"], path, headers, body, key)
         except Refusal as refusal:
             logger.info("event=receive_refused status=%d code=%s path=%r", refusal.status, refusal.code, path)
@@ -240,10 +242,12 @@ class ReceiveApplication:
         return request.body.declared(), is_begun
 
 
-def _shown_key(scope: Message) -> str:
+def _shown_key(lines: list[tuple[bytes, bytes]], headers: dict[str, str]) -> str:
     """The key a request comes with. Of two it would depend on the reader which one counts: on a proxy, or on us."""
-    name = protocol.KEY_HEADER.lower().encode()
-    keys = {value for header, value in scope["headers"] if header.lower() == name}
+    name = protocol.KEY_HEADER.lower()
+    if len(lines) == len(headers):
+        return headers.get(name, "")  # nothing was said twice
+    keys = {value for header, value in lines if header.lower() == name.encode()}
     if len(keys) > 1:
         raise Refusal(401, "UNAUTHENTICATED", f"{len(keys)} API keys were sent in one request: send one")
     return keys.pop().decode("latin-1") if keys else ""
@@ -284,10 +288,11 @@ async def say(
 ) -> None:
     """Answers with a document, and these headers besides. All of it is sent before what is left of the request is
     drained; the server may end the connection after that."""
-    content = json.dumps(document, separators=(",", ":")).encode()
-    said = {"content-type": "application/json", "content-length": str(len(content)), "cache-control": "no-store"} | more
-    lines = [(name.encode(), value.encode()) for name, value in said.items()]
-    await send({"type": "http.response.start", "status": status, "headers": lines})
+    content = _JSON.encode(document).encode()
+    said = {b"content-type": b"application/json", b"cache-control": b"no-store"}
+    said[b"content-length"] = b"%d" % len(content)
+    said |= {name.encode(): value.encode() for name, value in more.items()}
+    await send({"type": "http.response.start", "status": status, "headers": list(said.items())})
     await send({"type": "http.response.body", "body": content, "more_body": drain is not None})
     if drain is not None:
         await drain()
@@ -321,11 +326,11 @@ _SAID_OF_NAMES = {
     KEY_SLOT_NAME: "a key slot is named by 32 lower-case hex digits, with '.removed' behind them once it was removed",
 }
 _ROUTES: tuple[tuple["re.Pattern[str]", "re.Pattern[str] | None", dict[str, Handler]], ...] = (
+    (re.compile(_BELOW_GRAPH + "/objects/(?P<name>[^/]*)"), SHA256_HEX, {"PUT": ReceiveApplication._part}),
     (re.compile("/capabilities"), None, {"GET": ReceiveApplication._capabilities}),
     (re.compile(_BELOW_GRAPH), None, {"GET": ReceiveApplication._state}),
     (re.compile(_BELOW_GRAPH + "/missing"), None, {"POST": ReceiveApplication._missing}),
     (re.compile(_BELOW_GRAPH + "/log"), None, {"POST": ReceiveApplication._append}),
-    (re.compile(_BELOW_GRAPH + "/objects/(?P<name>[^/]*)"), SHA256_HEX, {"PUT": ReceiveApplication._part}),
     (re.compile(_BELOW_GRAPH + "/keys/(?P<name>[^/]*)"), KEY_SLOT_NAME, {"PUT": ReceiveApplication._key_slot}),
 )
 

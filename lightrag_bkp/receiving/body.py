@@ -38,13 +38,11 @@ def decimal(headers: Mapping[str, str], name: str) -> int:
 class Direct(Protocol):
     """What a server may offer: bytes of a body go straight where they are to be (`intake`)."""
 
-    moved_at: float
-
     def fill(self, target: memoryview) -> "asyncio.Future[None]":
-        """See `intake.Intake.fill`."""
+        """See `intake.Rest.fill`."""
 
     def stop(self) -> None:
-        """See `intake.Intake.stop`."""
+        """See `intake.Rest.stop`."""
 
 
 class Body:
@@ -108,25 +106,14 @@ class Body:
         return target
 
     async def _fill(self, direct: Direct, target: memoryview) -> None:
-        loop, full = asyncio.get_running_loop(), direct.fill(target)
-
-        def look() -> None:
-            if loop.time() - direct.moved_at < SILENT_S:
-                watches.append(loop.call_at(direct.moved_at + SILENT_S, look))
-            elif not full.done():
-                full.set_exception(_silent())
-
-        watches = [loop.call_at(direct.moved_at + SILENT_S, look)]
         try:
-            await full
+            await direct.fill(target)
         except ConnectionError:
             raise Gone from None
         except BaseException:
             self._over = True
             direct.stop()
             raise
-        finally:
-            watches[-1].cancel()
 
     async def drain(self) -> None:
         """Lets what is left come, so that a refusal reaches a sender that reads no answer before it has sent all."""
@@ -143,12 +130,13 @@ class Body:
                 message = await self._receive()
         except TimeoutError:
             self._over = True
-            raise _silent() from None
+            raise silent() from None
         if message["type"] == "http.disconnect":
             raise Gone
         self._over = not message.get("more_body", False)
         return bytes(message.get("body", b""))
 
 
-def _silent() -> Refusal:
+def silent() -> Refusal:
+    """Nothing came for too long."""
     return Refusal(408, "SILENT", f"nothing came for {SILENT_S:.0f} s")

@@ -11,10 +11,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from .body import BODY
+from . import body
 from .heads import BoundedProtocol
 
-_PIECE = 32 << 10
+_PIECE = 4 << 10
 """Read at once while nobody has said where to put it."""
 
 
@@ -25,13 +25,9 @@ class Rest:
         self._intake = intake
         self._cycle = cycle
 
-    @property
-    def moved_at(self) -> float:
-        """When something came last, by the loop's clock."""
-        return self._intake.moved_at
-
     def fill(self, target: memoryview) -> "asyncio.Future[None]":
-        """Has all of the body put there; done when it is full. Fails: the connection ended."""
+        """Has all of the body put there; done when it is full. Fails: the connection ended, or nothing came for
+        `body.SILENT_S` (a `Refusal`)."""
         cycle = self._cycle
         if cycle.waiting_for_100_continue:
             cycle.waiting_for_100_continue = False
@@ -49,24 +45,27 @@ class Intake(asyncio.BufferedProtocol):
     """One connection's; what is no body is its `BoundedProtocol`'s business."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._inner = BoundedProtocol(*arguments, offer=lambda cycle: {BODY: Rest(self, cycle)}, **named)
+        self._inner = BoundedProtocol(*arguments, offer=lambda cycle: {body.BODY: Rest(self, cycle)}, **named)
         self._piece = memoryview(bytearray(_PIECE))
         self._target = memoryview(b"")
         self._filled = 0
         self._full: asyncio.Future[None] | None = None
-        self.moved_at = 0.0
+        self._moved_at = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        """Looks whether the sender is silent: one for all bodies that come within its time."""
 
     def fill(self, target: memoryview, came: int) -> "asyncio.Future[None]":
         """Has the next bytes put there, behind those that came. What came whole is of any request; what did not, of
         the one that is being read."""
         inner = self._inner
-        full, self.moved_at = inner.loop.create_future(), inner.loop.time()
+        full, self._moved_at = inner.loop.create_future(), inner.loop.time()
         if came == len(target):
             full.set_result(None)
         elif inner.transport.is_closing():
             full.set_exception(ConnectionResetError())
         else:
             self._target, self._filled, self._full = target, came, full
+            self._watch = self._watch or inner.loop.call_at(self._moved_at + body.SILENT_S, self._look)
             inner.flow.resume_reading()
         return full
 
@@ -74,6 +73,16 @@ class Intake(asyncio.BufferedProtocol):
         """See `Rest.stop`."""
         self._inner.abandon_body()
         self._target, self._full = memoryview(b""), None
+
+    def _look(self) -> None:
+        self._watch = None
+        if self._full is None:
+            return
+        ends_at = self._moved_at + body.SILENT_S
+        if self._inner.loop.time() < ends_at:
+            self._watch = self._inner.loop.call_at(ends_at, self._look)
+        elif not self._full.done():
+            self._full.set_exception(body.silent())
 
     # ---- what the transport says ----
 
@@ -88,7 +97,7 @@ class Intake(asyncio.BufferedProtocol):
             self._inner.data_received(bytes(self._piece[:nbytes]))
             return
         self._filled += nbytes
-        self.moved_at = self._inner.loop.time()
+        self._moved_at = self._inner.loop.time()
         if self._filled == len(self._target):
             full, self._full, self._target = self._full, None, memoryview(b"")
             self._inner.skip_body()
@@ -102,6 +111,8 @@ class Intake(asyncio.BufferedProtocol):
         if self._full is not None and not self._full.done():
             self._full.set_exception(ConnectionResetError())
         self._target, self._full = memoryview(b""), None
+        if self._watch is not None:
+            self._watch.cancel()
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
