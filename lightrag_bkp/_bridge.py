@@ -29,6 +29,7 @@ from ._core import RETENTION_REASONS as RETENTION_REASONS
 from ._core import Arrival as Arrival
 from ._core import Job as Job
 from ._core import Key as Key
+from ._core import Pool as Pool
 from ._core import Repository as Repository
 from ._core import Restored as Restored
 from ._core import Source as Source
@@ -155,13 +156,13 @@ class _Station:
     def unwatch(self) -> None:
         self.loop.remove_reader(self.mailbox.fileno())
 
-    def submit(self, job: Job) -> "asyncio.Future[None]":
+    def submit(self, job: Job, pool: Pool) -> "asyncio.Future[None]":
         """Starts a job; the future is done when it came back, whatever its outcome."""
         done: asyncio.Future[None] = self.loop.create_future()
         job.tag = done
         self.jobs.add(job)
         try:
-            job.submit(_pool(), self.mailbox)
+            job.submit(pool, self.mailbox)
         except BaseException:
             self._settle(job)
             raise
@@ -210,8 +211,8 @@ class _KnockingStation(_Station):
     def unwatch(self) -> None:
         pass
 
-    def submit(self, job: Job) -> "asyncio.Future[None]":
-        done = super().submit(job)
+    def submit(self, job: Job, pool: Pool) -> "asyncio.Future[None]":
+        done = super().submit(job, pool)
         threading.Thread(target=self._knock, name="lrb-knock", daemon=True).start()
         return done
 
@@ -260,6 +261,7 @@ async def run(
     *,
     commits: bool = False,
     phases: Mapping[int, str] | None = None,
+    pool: Pool | None = None,
 ) -> Any:
     """Runs a job of the core and returns its result.
 
@@ -271,11 +273,12 @@ async def run(
         commits: what the job did stays done. An exception of `progress` that came too late to cancel it is then logged
             and does not hide the result, whether it was the last call that raised or the one before.
         phases: names of the job's phases, which have numbers in the core; "start" is before the first.
+        pool: whose threads do it; None: the process's.
 
     Raises:
         LightragBkpError: the job's own error.
     """
-    done = _station().submit(job)
+    done = _station().submit(job, pool or _pool())
     try:
         fault = await _watch(job, done, progress, phases)
         if fault is not None:
@@ -327,7 +330,7 @@ async def _watch(
 ) -> Exception | None:
     """Waits until the job came back, or `progress` raised; returns that exception."""
     if progress is None:
-        await asyncio.wait([done])
+        await asyncio.shield(done)
         return None
     while True:
         await asyncio.wait([done], timeout=PROGRESS_INTERVAL_S)

@@ -341,6 +341,21 @@ class Arrival:
         which the caller closes, else -1.
         """
 
+    def follow_job(
+        self,
+        path: str,
+        size: int,
+        offset: int,
+        content: bytes | bytearray | memoryview,
+        adler32: int | None,
+        /,
+    ) -> Job:
+        """A job that puts down a part which goes on where this one stopped, in the file as it left it, and is not the
+        object's last. Its result is False where that is not so, or something went wrong: nothing was done, and `take`
+        does it or tells. Until the job gave its result nobody else brings a part. The caller keeps the bytes as they
+        are.
+        """
+
 def adler32(content: bytes | bytearray | memoryview, /) -> int:
     """The checksum a zlib stream ends with. Lets other threads run: the caller keeps the bytes as they are."""
 

@@ -47,11 +47,12 @@ static void queue_remove(queue *q, lrb_job *job) {
     job->next = job->previous = NULL;
 }
 
-/* Threads sleep while no job is ready, so each change to ready wakes them. */
+/* Threads sleep while no job is ready, so each change to ready wakes them, or the one that a brief job takes. */
 static void make_ready(lrb_pool *pool, lrb_job *job) {
     if (job->place == LRB_JOB_READY || job->place == LRB_JOB_OVER) return;
     job->place = LRB_JOB_READY;
-    pthread_cond_broadcast(&pool->work);
+    if (job->brief) pthread_cond_signal(&pool->work);
+    else pthread_cond_broadcast(&pool->work);
 }
 
 static void activate(lrb_pool *pool, lrb_job *job) {

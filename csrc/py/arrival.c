@@ -1,16 +1,21 @@
-/* An object that arrives (receiving/quarantine.py): all that is done to one part, while other threads have the GIL. */
+/* An object that arrives (receiving/quarantine.py): all that is done to one part, while other threads have the GIL, or by
+ * a thread of a pool that never needs it. */
 #include "py/core.h"
 
 #include "base/fs.h"
+#include "base/mem.h"
 #include "codec/digest.h"
+#include "engine/task.h"
 #include "repo/arrival.h"
 
 typedef struct arrival_object {
     PyObject_HEAD
     lrb_core *core;
     lrb_arrival *arrival;
-    bool busy; /* some thread is in take(), without the GIL */
+    bool busy; /* some thread is in take() without the GIL, or a job follows */
 } arrival_object;
+
+static const char BUSY[] = "another thread is bringing a part of this object";
 
 static PyObject *arrival_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {NULL};
@@ -43,7 +48,7 @@ static PyObject *take(arrival_object *self, const lrb_arrival_part *part) {
     lrb_arrival_end end;
     lrb_err err;
     int code;
-    if (self->busy) return lrb_py_invalid(self->core, "receive", "another thread is bringing a part of this object");
+    if (self->busy) return lrb_py_invalid(self->core, "receive", BUSY);
     self->busy = true;
     Py_BEGIN_ALLOW_THREADS
     code = lrb_arrival_take(self->arrival, part, &end, &err);
@@ -80,11 +85,84 @@ static PyObject *arrival_take(PyObject *op, PyObject *args) {
     return result;
 }
 
+/* ---- a part that follows, as a job ---- */
+
+static const char FOLLOWING[] = "lightrag_bkp._core.following";
+
+typedef struct following { /* in a capsule, so that it goes with the job and under the GIL */
+    lrb_arrival_part part;
+    arrival_object *arrival;
+    PyObject *path;
+    Py_buffer bytes;
+    bool followed;
+} following;
+
+static int call_follow(void *arg, lrb_worker *worker, lrb_err *err) {
+    following *self = arg;
+    (void)worker, (void)err;
+    self->followed = lrb_arrival_follow(self->arrival->arrival, &self->part);
+    return LRB_OK;
+}
+
+static PyObject *convert_followed(const lrb_core *core, lrb_job *job, PyObject *handle) {
+    (void)core, (void)handle;
+    return PyBool_FromLong(((const following *)lrb_task_arg(job))->followed);
+}
+
+static void release_following(following *self) {
+    self->arrival->busy = false;
+    PyBuffer_Release(&self->bytes);
+    Py_DECREF(self->path);
+    Py_DECREF((PyObject *)self->arrival);
+    lrb_free(self);
+}
+
+static void end_following(PyObject *capsule) { release_following(PyCapsule_GetPointer(capsule, FOLLOWING)); }
+
+static PyObject *job_of(lrb_core *core, following *self) {
+    lrb_py_job_parts parts = {.convert = convert_followed, .fds = {-1, -1}};
+    lrb_err err;
+    parts.handle = PyCapsule_New(self, FOLLOWING, end_following);
+    if (!parts.handle) {
+        release_following(self);
+        return NULL;
+    }
+    if (!lrb_task_new(call_follow, self, NULL, &parts.job, &err)) return lrb_py_job_new(core, &parts);
+    lrb_py_parts_release(&parts);
+    return lrb_py_raise(core, &err);
+}
+
+static PyObject *arrival_follow_job(PyObject *op, PyObject *args) {
+    arrival_object *arrival = (arrival_object *)op;
+    unsigned long long size, offset;
+    PyObject *path = NULL, *sum;
+    Py_buffer bytes;
+    if (!PyArg_ParseTuple(args, "O&KKy*O:follow_job", PyUnicode_FSConverter, &path, &size, &offset, &bytes, &sum)) return NULL;
+    lrb_arrival_part part = {.path = PyBytes_AsString(path), .size = size, .offset = offset, .bytes = bytes.buf,
+                             .count = (size_t)bytes.len};
+    following *self = NULL;
+    if (arrival->busy) lrb_py_invalid(arrival->core, "receive", BUSY);
+    else if (sum_of(sum, &part) && !(self = lrb_alloc(sizeof *self))) PyErr_NoMemory();
+    if (!self) {
+        PyBuffer_Release(&bytes);
+        Py_DECREF(path);
+        return NULL;
+    }
+    *self = (following){.part = part, .arrival = (arrival_object *)Py_NewRef(op), .path = path, .bytes = bytes};
+    arrival->busy = true;
+    return job_of(arrival->core, self);
+}
+
 PyDoc_STRVAR(arrival_doc, "Arrival()\n--\n\nWhat is remembered of one object between its parts, for one thread at a time.");
 PyDoc_STRVAR(take_doc, "take($self, path, home, sha256, size, offset, content, adler32, /)\n--\n\n"
                        "Puts a part behind what is there: (outcome, bytes that are here, locked descriptor or -1).");
 
-static PyMethodDef methods[] = {{"take", arrival_take, METH_VARARGS, take_doc}, {0}};
+PyDoc_STRVAR(follow_job_doc, "follow_job($self, path, size, offset, content, adler32, /)\n--\n\n"
+                             "A job that puts down a part which follows: whether it did.");
+
+static PyMethodDef methods[] = {{"take", arrival_take, METH_VARARGS, take_doc},
+                                {"follow_job", arrival_follow_job, METH_VARARGS, follow_job_doc},
+                                {0}};
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)arrival_doc},

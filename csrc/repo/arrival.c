@@ -163,3 +163,21 @@ int lrb_arrival_take(lrb_arrival *arrival, const lrb_arrival_part *part, lrb_arr
     else close_locked(fd);
     return code;
 }
+
+static bool is_as_left(const lrb_arrival *arrival, const lrb_identity *found, const lrb_arrival_part *part) {
+    return lrb_identity_same(&arrival->file, found) && found->size_bytes == part->offset;
+}
+
+bool lrb_arrival_follow(lrb_arrival *arrival, const lrb_arrival_part *part) {
+    lrb_err ignored; /* lrb_arrival_take meets it again, and tells it */
+    lrb_identity found;
+    int fd;
+    bool is_next = arrival->is_known && part->offset < part->size && part->count < part->size - part->offset &&
+                   !look(part->path, &found, &ignored) && is_as_left(arrival, &found, part);
+    if (!is_next || !part->has_sum || lrb_adler32(part->bytes, part->count) != part->sum) return false;
+    if (open_locked(part->path, &fd, &ignored)) return false;
+    bool followed = !lrb_fs_identify(fd, &found, &ignored) && is_as_left(arrival, &found, part) &&
+                    !put_down(arrival, part, fd, part->offset, &ignored);
+    close_locked(fd);
+    return followed;
+}

@@ -49,6 +49,10 @@ void lrb_arrival_free(lrb_arrival *arrival); /* NULL: nothing; the file stays */
 /* Puts a part behind what is there, unless it is there already. Of a part that fails nothing is kept that was not whole. */
 int lrb_arrival_take(lrb_arrival *arrival, const lrb_arrival_part *part, lrb_arrival_end *out, lrb_err *err);
 
+/* The same of a part that goes on where this one stopped, in the file as it left it, and is not the object's last. False:
+ * it is not so, or something went wrong. Nothing was done, and lrb_arrival_take does it or says what is wrong. */
+bool lrb_arrival_follow(lrb_arrival *arrival, const lrb_arrival_part *part);
+
 const char *lrb_arrival_outcome_name(lrb_arrival_outcome outcome); /* "more", "whole", ... */
 
 #endif

@@ -14,8 +14,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
+from .._bridge import Pool
 from ..arguments import is_graph_id
 from ..errors import DamagedError, LightragBkpError, StorageError
 from . import protocol
@@ -75,6 +77,14 @@ class ReceiveApplication:
     def close(self) -> None:
         """Waits for what is under way; idempotent."""
         self._threads.shutdown()
+        if "_pool" in self.__dict__:
+            self._pool.stop()
+
+    @cached_property
+    def _pool(self) -> Pool:
+        """Threads that need no interpreter, so that they and the loop do not wait for each other. Not those that make
+        backups: the disk that is slow here may not be theirs."""
+        return Pool(PARALLEL, PARALLEL)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "lifespan.shutdown":
@@ -174,6 +184,9 @@ class ReceiveApplication:
         kind, part = await self._in_thread(self._admit_part, request) if admitted is None else admitted
         buffer = self._buffers.take()
         content = await request.body.read_into(buffer)
+        if await request.replica.quarantine.follow(part, content, self._pool):
+            self._buffers.give_back(buffer)
+            return 200, {"offset": part.offset + len(content), "complete": False}
         held, complete, made = await self._in_thread(self._take_part, request.replica, kind, part, content, buffer)
         return 201 if made else 200, {"offset": held, "complete": complete}
 

@@ -9,7 +9,8 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 
-from .._bridge import Arrival
+from .. import _bridge
+from .._bridge import Arrival, Pool
 from . import shelf
 from .protocol import Digest
 from .refusal import Refusal
@@ -82,13 +83,34 @@ class Quarantine:
         if outcome == "flipped":
             held = self.held(part.sha256)
         if outcome in _GOES_ON:
-            with self._lock:
-                self._arrivals[part.sha256] = held, arrival
-                while len(self._arrivals) > _ARRIVALS:
-                    del self._arrivals[next(iter(self._arrivals))]
+            self._keep(part.sha256, held, arrival)
         if outcome in _REFUSED:
             raise _refused(outcome, part, held)
         return held, fd if outcome == "whole" else None, outcome == "home"
+
+    async def follow(self, part: Part, content: memoryview, pool: Pool) -> bool:
+        """`take` of a part that goes on where the last one stopped and is not the object's last, in the file as it was
+        left then: by a thread of the core's, which waits for no other.
+
+        False: it is not so, or something is wrong with the part. Nothing was done, and `take` is to be asked.
+        """
+        adler, end = part.digest.adler, part.offset + len(content)
+        if adler is None or end == part.size:
+            return False
+        with self._lock:
+            held, arrival = self._arrivals.pop(part.sha256, (0, None))
+        if arrival is None:
+            return False
+        job = arrival.follow_job(self.path(part.sha256), part.size, part.offset, content, adler)
+        followed: bool = await _bridge.run(job, pool=pool)
+        self._keep(part.sha256, end if followed else held, arrival)
+        return followed
+
+    def _keep(self, sha256: str, held: int, arrival: Arrival) -> None:
+        with self._lock:
+            self._arrivals[sha256] = held, arrival
+            while len(self._arrivals) > _ARRIVALS:
+                del self._arrivals[next(iter(self._arrivals))]
 
     def discard(self, sha256: str) -> None:
         """Forgets an object."""

@@ -121,6 +121,48 @@ TEST(what_does_not_follow_changes_nothing) {
     close_scene(&s);
 }
 
+static uint64_t grown(const scene *s) {
+    lrb_identity found = {0};
+    return lrb_fs_identify_at(AT_FDCWD, s->path, &found, &err) ? 0 : found.size_bytes;
+}
+
+TEST(who_left_the_file_goes_on_in_it) {
+    scene s;
+    CHECK(open_scene(&s));
+    CHECK(outcome(s.arrival, part_of(&s, 0, PART), PART) == LRB_ARRIVAL_MORE);
+    for (uint64_t at = PART; at < 3 * PART; at += PART) {
+        lrb_arrival_part part = part_of(&s, at, at + PART);
+        CHECK(lrb_arrival_follow(s.arrival, &part) && grown(&s) == at + PART);
+    }
+    CHECK(!is_locked(s.path));
+    CHECK(outcome(s.arrival, part_of(&s, 3 * PART, SIZE), SIZE) == LRB_ARRIVAL_WHOLE);
+    CHECK(holds_all(&s));
+    close_scene(&s);
+}
+
+/* Of each nothing is done, and whoever is asked next says what it is, or does it. */
+TEST(what_may_not_follow_is_left_to_be_taken) {
+    enum { FLIPPED, WITHOUT_SUM, BEFORE, BEHIND, THE_LAST, BEYOND, TOUCHED, ANOTHER_FILE, GONE, KINDS };
+    for (int kind = 0; kind < KINDS; kind++) {
+        scene s;
+        CHECK(open_scene(&s));
+        CHECK(outcome(s.arrival, part_of(&s, 0, PART), PART) == LRB_ARRIVAL_MORE);
+        uint64_t begin = kind == BEFORE ? 0 : kind == BEHIND ? 2 * PART : PART;
+        lrb_arrival_part part = part_of(&s, begin, kind == THE_LAST ? SIZE : begin + PART);
+        part.sum += kind == FLIPPED;
+        part.has_sum = kind != WITHOUT_SUM;
+        if (kind == BEYOND) part.size = PART + 1;
+        if (kind == TOUCHED) CHECK(!utimensat(AT_FDCWD, s.path, NULL, 0));
+        if (kind == ANOTHER_FILE || kind == GONE) CHECK(!unlink(s.path));
+        if (kind == ANOTHER_FILE) fixture_write(s.f.root, "growing", PART, 2);
+        uint64_t before = grown(&s);
+        CHECK(!lrb_arrival_follow(s.arrival, &part) && grown(&s) == before);
+        CHECK(kind != GONE || access(s.path, F_OK));
+        if (kind == TOUCHED || kind == WITHOUT_SUM) CHECK(outcome(s.arrival, part, 2 * PART) == LRB_ARRIVAL_MORE);
+        close_scene(&s);
+    }
+}
+
 TEST(a_wrong_byte_of_anybody_s_is_found) {
     scene s;
     for (int by_somebody_here = 0; by_somebody_here < 2; by_somebody_here++) {
@@ -158,12 +200,12 @@ TEST(a_part_that_is_written_by_half_is_not_there) {
     little.rlim_max = before.rlim_max;
     signal(SIGXFSZ, SIG_IGN);
     CHECK(!setrlimit(RLIMIT_FSIZE, &little));
+    bool followed = lrb_arrival_follow(s.arrival, &part);
+    uint64_t left = grown(&s);
     int code = lrb_arrival_take(s.arrival, &part, &end, &err);
     CHECK(!setrlimit(RLIMIT_FSIZE, &before));
     CHECK_FAILS(code, LRB_E_IO);
-    lrb_identity found;
-    CHECK_OK(lrb_fs_identify_at(AT_FDCWD, s.path, &found, &err));
-    CHECK(found.size_bytes == PART);
+    CHECK(!followed && left == PART && grown(&s) == PART);
     CHECK(outcome(s.arrival, part, 2 * PART) == LRB_ARRIVAL_MORE);
     CHECK(outcome(s.arrival, part_of(&s, 2 * PART, SIZE), SIZE) == LRB_ARRIVAL_WHOLE);
     close_scene(&s);
@@ -199,7 +241,11 @@ TEST(every_allocation_may_fail) {
         int code = lrb_arrival_new(&arrival, &err);
         for (int tries = 0; !code && at < SIZE && tries < 9; tries++) {
             lrb_arrival_part part = part_of(&s, at, end_of(at, PART));
-            if (at == PART) utimensat(AT_FDCWD, s.path, NULL, 0); /* somebody else's hand: it is read in the end */
+            if (at == 2 * PART) utimensat(AT_FDCWD, s.path, NULL, 0); /* somebody else's hand: it is read in the end */
+            if (at == PART && lrb_arrival_follow(arrival, &part)) {
+                at += PART;
+                continue;
+            }
             if ((code = lrb_arrival_take(arrival, &part, &end, &err))) break;
             at = end.held;
             done = end.outcome == LRB_ARRIVAL_WHOLE;
@@ -222,6 +268,10 @@ static void *bring(void *arg) {
     int code = LRB_OK;
     while (!code && end.held < SIZE) {
         lrb_arrival_part part = part_of(s, end.held, end_of(end.held, 50000));
+        if (lrb_arrival_follow(arrival, &part)) {
+            end.held += part.count;
+            continue;
+        }
         code = lrb_arrival_take(arrival, &part, &end, &own);
         if (!code && end.outcome == LRB_ARRIVAL_GAP) continue; /* another one took it home, and was seen too late */
         if (!code && end.outcome == LRB_ARRIVAL_WHOLE) code = rename(part.path, part.home);
@@ -247,6 +297,8 @@ TEST(several_may_bring_the_same) {
 int main(void) {
     RUN(parts_of_any_length_make_the_whole_by_whoever_brings_them);
     RUN(what_does_not_follow_changes_nothing);
+    RUN(who_left_the_file_goes_on_in_it);
+    RUN(what_may_not_follow_is_left_to_be_taken);
     RUN(a_wrong_byte_of_anybody_s_is_found);
     RUN(what_is_longer_than_it_may_be_begins_anew);
     RUN(a_part_that_is_written_by_half_is_not_there);

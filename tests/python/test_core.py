@@ -269,7 +269,10 @@ def test_an_object_that_arrives_is_whole_or_nothing(tmp_path: Path) -> None:
         assert bring(0, 1000) == ("more", 1000, -1)
         assert bring(1000, 2000, changed=1) == ("flipped", 0, -1)
         assert bring(2000, 2100) == ("gap", 1000, -1)
-        outcome, held, fd = bring(1000, len(content))
+        part = memoryview(content)[1000:1500]
+        job = arrival.follow_job(str(path), len(content), 1000, part, _bridge.adler32(part))
+        assert _bridge.run_blocking(job) is True
+        outcome, held, fd = bring(1500, len(content))
         assert (outcome, held, os.pread(fd, held, 0)) == ("whole", len(content), content)
         os.close(fd)
 
@@ -300,8 +303,15 @@ def test_an_object_that_arrives_is_one_thread_s(tmp_path: Path) -> None:
             assert not waiting.done(), "it does not wait for the file"
         with pytest.raises(errors.InvalidInputError, match="another thread"):
             arrival.take(str(path), "", name, 100, 0, content[:50], None)
+        with pytest.raises(errors.InvalidInputError, match="another thread"):
+            arrival.follow_job(str(path), 100, 0, content[:50], 0)
         fcntl.flock(file, fcntl.LOCK_UN)
         assert waiting.result() == ("more", 50, -1)
+    job = arrival.follow_job(str(path), 100, 50, content[:20], _bridge.adler32(content[:20]))
+    with pytest.raises(errors.InvalidInputError, match="another thread"):
+        arrival.take(str(path), "", name, 100, 50, content[:20], None)
+    assert _bridge.run_blocking(job) is True
+    assert arrival.take(str(path), "", name, 100, 70, content[:20], None) == ("more", 90, -1)
 
 
 def read_as_it_is(repo: _bridge.Repository) -> None:

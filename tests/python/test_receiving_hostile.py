@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import socket
 import ssl
 import struct
@@ -331,19 +332,23 @@ def test_a_quota_counts_each_byte_of_an_object_once(host: Host) -> None:
         ({"Upload_Offset": 2000}, 416, "OFFSET"),
         ({"Upload_Length": 1500}, 422, "BAD_LENGTH"),
         ({"Upload_Length": 2_000_000}, 507, "NO_ROOM"),
-        ({"Content_Digest": protocol.content_digest(b"another")}, 400, "DAMAGED_PART"),
+        ({"Content_Digest": "another's"}, 400, "DAMAGED_PART"),
     ],
 )
+@pytest.mark.parametrize("algorithm", ["sha-256", "adler"])
 def test_a_part_that_follows_at_once_is_judged_like_the_first(
-    host: Host, changed: dict[str, object], status: int, code: str
+    host: Host, algorithm: str, changed: dict[str, object], status: int, code: str
 ) -> None:
     """What was asked of the disk a moment ago is not asked again, and says no to nobody else."""
     sender = host.sender(quota_bytes=1_500_000)
+    sender.algorithm = algorithm
+    if "Content_Digest" in changed:
+        changed = {"Content_Digest": protocol.content_digest(b"another", algorithm)}
     sender.append(range(1))
     name, pack = pack_of(host, sender)
     assert sender.part(name, pack[:1000], 0, 1_000_000)[0] == 200
     told: dict[str, object] = {"Upload_Offset": 1000, "Upload_Length": 1_000_000, "Lrb_Kind": "pack"}
-    told |= {"Content_Digest": protocol.content_digest(pack[1000:2000])}
+    told |= {"Content_Digest": protocol.content_digest(pack[1000:2000], algorithm)}
     refused, said = sender.write("PUT", f"/objects/{name}", pack[1000:2000], **told | changed)
     assert (refused, said["code"]) == (status, code)
     assert sender.write("PUT", f"/objects/{name}", pack[1000:2000], **told) == (
@@ -352,13 +357,19 @@ def test_a_part_that_follows_at_once_is_judged_like_the_first(
     )
 
 
-def test_a_part_that_follows_at_once_is_not_put_below_another_mount(host: Host, sender: Sender) -> None:
+@pytest.mark.parametrize("algorithm", ["sha-256", "adler"])
+def test_a_part_that_follows_at_once_is_not_put_below_another_mount(
+    host: Host, sender: Sender, algorithm: str, tmp_path: Path
+) -> None:
     name, pack = pack_of(host, sender)
+    sender.algorithm = algorithm
     assert sender.part(name, pack[:1000], 0, len(pack))[0] == 200
-    instance = host.program.storage / "replicas" / INSTANCE_FILE
-    instance.rename(instance.with_suffix(".away"))
+    replicas, away = host.program.storage / "replicas", tmp_path / "away"
+    replicas.rename(away)
+    shutil.copytree(away, replicas, ignore=lambda *_: [INSTANCE_FILE])
     assert sender.part(name, pack[1000:2000], 1000, len(pack))[0] == 503
-    instance.with_suffix(".away").rename(instance)
+    shutil.rmtree(replicas)
+    away.rename(replicas)
     assert sender.part(name, pack[1000:2000], 1000, len(pack)) == (200, {"offset": 2000, "complete": False})
 
 

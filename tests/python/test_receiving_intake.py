@@ -8,12 +8,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
+from lightrag_bkp._bridge import Pool
 from lightrag_bkp.receiving import body as bodies
 from lightrag_bkp.receiving.blocks import Buffers
 from lightrag_bkp.receiving.body import BODY, Body, Gone
@@ -119,12 +121,16 @@ CONTENT = os.urandom(3 * BODY_BYTES + 1234)
 NAME = hashlib.sha256(CONTENT).hexdigest()
 
 
-def take(quarantine: Quarantine, begin: int, end: int, content: bytes = CONTENT) -> None:
-    buffer = Buffers().take()
-    buffer[: end - begin] = content[begin:end]
-    digest = digest_of(content_digest(content[begin:end]))
+def part_of(content: bytes, begin: int, end: int, algorithm: str) -> tuple[Part, memoryview]:
+    buffer = Buffers().take()[: end - begin]
+    buffer[:] = content[begin:end]
+    digest = digest_of(content_digest(buffer, algorithm))
     assert digest is not None
-    held, fd, was_here = quarantine.take(Part(NAME, len(content), begin, digest), buffer[: end - begin])
+    return Part(NAME, len(content), begin, digest), buffer
+
+
+def take(quarantine: Quarantine, begin: int, end: int, content: bytes = CONTENT, algorithm: str = "sha-256") -> None:
+    held, fd, was_here = quarantine.take(*part_of(content, begin, end, algorithm))
     assert (held, fd is not None, was_here) == (end, end == len(content), False)
     if fd is not None:
         os.close(fd)
@@ -138,6 +144,20 @@ def test_parts_of_any_length_make_the_whole(tmp_path: Path, first: int, hands: i
     for turn, (begin, end) in enumerate(zip([0, *ends], ends, strict=False)):
         take(both[turn % hands], begin, end)
     assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+async def test_parts_that_follow_are_put_down_without_the_interpreter(tmp_path: Path) -> None:
+    quarantine, pool, ends = Quarantine(str(tmp_path)), Pool(2, 2), [*range(BODY_BYTES, len(CONTENT), BODY_BYTES)]
+    take(quarantine, 0, BODY_BYTES, algorithm="adler")
+    parts = [part_of(CONTENT, begin, end, "adler") for begin, end in pairwise([*ends, len(CONTENT)])]
+    for part, content in parts[:-1]:
+        assert await quarantine.follow(part, content, pool)
+        assert quarantine.known(NAME) == part.offset + len(content)
+        assert not await quarantine.follow(part, content, pool), "it is there already"
+    assert not await quarantine.follow(*parts[-1], pool), "the whole is judged, not only its last part"
+    take(quarantine, ends[-1], len(CONTENT), algorithm="adler")
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    pool.stop()
 
 
 @pytest.mark.parametrize("by", ["its sender", "somebody here"])

@@ -82,6 +82,7 @@ class Sender:
     epoch: int = 0
     part_bytes: int = protocol.BODY_BYTES
     sent_bytes: int = 0
+    algorithm: str = "sha-256"
     connection: http.client.HTTPSConnection | None = field(default=None, repr=False)
 
     @property
@@ -118,7 +119,8 @@ class Sender:
         """One part of an object."""
         told = {"Upload_Offset": offset, "Upload_Length": size, "Lrb_Kind": kind}
         self.sent_bytes += len(content)
-        return self.write("PUT", f"/objects/{name}", content, Content_Digest=protocol.content_digest(content), **told)
+        digest = protocol.content_digest(content, self.algorithm)
+        return self.write("PUT", f"/objects/{name}", content, Content_Digest=digest, **told)
 
     def upload(self, name: str, content: bytes, offset: int = 0, kind: str = "pack") -> tuple[int, dict[str, Any]]:
         """All parts of an object from an offset on."""
