@@ -180,7 +180,7 @@ class ReceiveApplication:
         return 200, await self._in_thread(self.receiver.missing, request.replica, await request.body.read())
 
     async def _part(self, request: _Request) -> Answer:
-        admitted = self._follows(request)
+        admitted = self._soon_after(request)
         kind, part = await self._in_thread(self._admit_part, request) if admitted is None else admitted
         buffer = self._buffers.take()
         content = await request.body.read_into(buffer)
@@ -188,6 +188,8 @@ class ReceiveApplication:
             self._buffers.give_back(buffer)
             return 200, {"offset": part.offset + len(content), "complete": False}
         held, complete, made = await self._in_thread(self._take_part, request.replica, kind, part, content, buffer)
+        if not complete and held > part.offset + len(content):
+            self.receiver.room.forget(request.key.name)  # it was here before, and counted
         return 201 if made else 200, {"offset": held, "complete": complete}
 
     def _take_part(
@@ -229,13 +231,13 @@ class ReceiveApplication:
         self.receiver.room.ask(request.key.name, left, taken, request.key.quota_bytes)
         return kind, part
 
-    def _follows(self, request: _Request) -> tuple[str, Part] | None:
-        """`_admit_part` of one that follows on what came a moment ago, by what is in memory: no thread is waited for. A
-        doubt is no refusal but None, and that one's business.
+    def _soon_after(self, request: _Request) -> tuple[str, Part] | None:
+        """`_admit_part` of one that goes on with an object, or begins one, a moment after another one: by what is in
+        memory, no thread is waited for. A doubt is no refusal but None, and that one's business.
         """
         replica, key = request.replica, request.key
-        head, held = replica.recent_head(), replica.quarantine.known(request.name)
-        if head is None or held is None:
+        head, held = replica.recent_head(), replica.quarantine.known(request.name) or 0
+        if head is None:
             return None
         try:
             epoch, repository = _sender(request)

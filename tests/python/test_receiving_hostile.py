@@ -324,6 +324,18 @@ def test_a_quota_counts_each_byte_of_an_object_once(host: Host) -> None:
         assert answer[0] == status, answer
 
 
+def test_a_quota_counts_what_was_here_before_once(host: Host) -> None:
+    """Of an object that begins a moment after another nobody asks a disk how much is here: that shows when it came."""
+    sender = host.sender(quota_bytes=1_000_000)
+    sender.append(range(1))
+    (host.replica / "replica" / "quarantine" / f"{1:064x}").write_bytes(bytes(400_000))
+    assert sender.part(f"{2:064x}", b"gap", 10, 20)[0] == 416  # all is counted anew
+    assert sender.part(f"{2:064x}", bytes(20_000), 0, 30_000)[0] == 200
+    assert sender.part(f"{1:064x}", bytes(300_000), 0, 450_000) == (200, {"offset": 400_000, "complete": False})
+    assert sender.part(f"{3:064x}", bytes(400_000), 0, 500_000)[0] == 200
+    assert sender.part(f"{4:064x}", bytes(90_000), 0, 200_000)[1]["code"] == "NO_ROOM"
+
+
 @pytest.mark.parametrize(
     ("changed", "status", "code"),
     [
