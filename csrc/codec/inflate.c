@@ -41,6 +41,3 @@ void lrb_inflate_many(lrb_inflater *inflater, lrb_stream *streams, size_t count,
     for (lrb_stream *s = streams; s < streams + count; s++)
         s->good = s->good || lrb_inflate(inflater, s->bytes, s->count, s->out, expected);
 }
-
-uint32_t lrb_adler32(const void *bytes, size_t count) { return lrb_adler32_on(1, bytes, count); }
-uint32_t lrb_adler32_on(uint32_t sum, const void *bytes, size_t count) { return libdeflate_adler32(sum, bytes, count); }

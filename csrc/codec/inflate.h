@@ -33,7 +33,4 @@ typedef struct lrb_stream {
  * right length, end and Adler-32, and what it does not take goes to libdeflate. (inflate_private.h) */
 void lrb_inflate_many(lrb_inflater *inflater, lrb_stream *streams, size_t count, size_t expected);
 
-uint32_t lrb_adler32(const void *bytes, size_t count); /* the checksum a zlib stream ends with, as a number */
-uint32_t lrb_adler32_on(uint32_t sum, const void *bytes, size_t count); /* that of what has this sum, and then these */
-
 #endif

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/wire.h"
+#include "codec/adler.h"
 #include "codec/cpu.h"
 #include "codec/inflate_private.h"
 

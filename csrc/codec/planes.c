@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/wire.h"
+#include "codec/adler.h"
 #include "codec/cpu.h"
-#include "codec/inflate.h"
 
 enum { HEAD_BYTES = 7 };
 

@@ -2,10 +2,10 @@
 #include "engine/pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 typedef struct queue {
     lrb_job *first, *last;
@@ -160,24 +160,14 @@ static void *run_thread(void *arg) {
 
 /* ---- starting and stopping ---- */
 
-/* Threads inherit the mask: the process's signals are for the caller's threads. A fault of a pool thread itself stays
- * deliverable, so that crash handlers see it. */
 static int start_threads(lrb_pool *pool, lrb_err *err) {
-    sigset_t blocked, before;
-    sigfillset(&blocked);
-    sigdelset(&blocked, SIGSEGV);
-    sigdelset(&blocked, SIGBUS);
-    sigdelset(&blocked, SIGFPE);
-    sigdelset(&blocked, SIGILL);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    int refused = 0;
-    while (!refused && pool->thread_count < pool->worker_count) {
+    int code = LRB_OK;
+    while (!code && pool->thread_count < pool->worker_count) {
         pool_thread *thread = &pool->threads[pool->thread_count];
-        refused = pthread_create(&thread->id, NULL, run_thread, thread);
-        if (!refused) pool->thread_count++;
+        code = lrb_thread_start(&thread->id, run_thread, thread, "worker thread", err);
+        if (!code) pool->thread_count++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return refused ? lrb_err_sys(err, refused, "start", "worker thread") : LRB_OK;
+    return code;
 }
 
 static int make_workers(lrb_pool *pool, unsigned threads, lrb_err *err) {

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "codec/inflate.h"
+#include "codec/adler.h"
 #include "engine/litter.h"
 #include "engine/publish.h"
 #include "engine/restore.h"

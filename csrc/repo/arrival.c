@@ -6,14 +6,10 @@
 #include "base/fs.h"
 #include "base/fs_direct.h"
 #include "base/mem.h"
+#include "codec/adler.h"
 #include "codec/digest.h"
-#include "codec/inflate.h"
 
-enum {
-    MODE = 0600,
-    PIECE_BYTES = 256 << 10, /* stays in the cache of one core between reading and hashing */
-    NEAR_BYTES = 16 << 10    /* in the nearest one, between hashing and summing up */
-};
+enum { MODE = 0600, PIECE_BYTES = 256 << 10 /* stays in the cache of one core between reading and hashing */ };
 
 struct lrb_arrival {
     lrb_digest *digest;
@@ -85,28 +81,25 @@ static int look_at_own(const lrb_arrival_part *part, int fd, lrb_identity *found
     return code ? code : lrb_fs_identify(fd, found, err);
 }
 
-static int write_part(const lrb_arrival_part *part, int fd, lrb_err *err) {
-    lrb_err ignored; /* the first refusal is what is told */
-    int code = lrb_fs_write_direct(fd, part->bytes, part->count, part->offset, part->path, err);
-    if (code) (void)lrb_fs_set_size(fd, part->offset, part->path, &ignored);
-    return code;
-}
-
-/* The digest is that of all that the file has now. */
-static int remember(lrb_arrival *arrival, int fd, lrb_err *err) {
-    int code = lrb_fs_identify(fd, &arrival->file, err);
+static int put_down(lrb_arrival *arrival, const lrb_arrival_part *part, int fd, uint64_t held, lrb_err *err) {
+    bool follows = arrival->is_known;
+    arrival->is_known = false;
+    int code = LRB_OK;
+    if (!follows && !held) {
+        code = lrb_digest_begin(arrival->digest, err);
+        follows = true;
+    }
+    if (!code) code = lrb_fs_write_direct(fd, part->bytes, part->count, held, part->path, err);
+    if (code) {
+        lrb_err ignored; /* the first refusal is what is told */
+        (void)lrb_fs_set_size(fd, held, part->path, &ignored);
+        return code;
+    }
+    if (!follows) return LRB_OK;
+    code = lrb_digest_update(arrival->digest, part->bytes, part->count, err);
+    if (!code) code = lrb_fs_identify(fd, &arrival->file, err);
     arrival->is_known = !code;
     return code;
-}
-
-static int put_down(lrb_arrival *arrival, const lrb_arrival_part *part, int fd, lrb_err *err) {
-    bool follows = arrival->is_known || !part->offset;
-    int code = arrival->is_known || part->offset ? LRB_OK : lrb_digest_begin(arrival->digest, err);
-    arrival->is_known = false;
-    if (!code) code = write_part(part, fd, err);
-    if (code || !follows) return code;
-    code = lrb_digest_update(arrival->digest, part->bytes, part->count, err);
-    return code ? code : remember(arrival, fd, err);
 }
 
 static int read_whole(lrb_digest *digest, const char *path, int fd, lrb_err *err) {
@@ -143,7 +136,7 @@ static int take_locked(lrb_arrival *arrival, const lrb_arrival_part *part, int f
         return LRB_OK;
     }
     if (part->offset == out->held) {
-        if ((code = put_down(arrival, part, fd, err))) return code;
+        if ((code = put_down(arrival, part, fd, out->held, err))) return code;
         out->held += part->count;
     }
     return out->held == part->size ? judge(arrival, part, fd, out, err) : LRB_OK;
@@ -175,29 +168,16 @@ static bool is_as_left(const lrb_arrival *arrival, const lrb_identity *found, co
     return lrb_identity_same(&arrival->file, found) && found->size_bytes == part->offset;
 }
 
-/* Sums up and hashes in one go, for memory is read once then. Of a part that is not as it was sent the digest is of no
- * use any more. */
-static bool hash_as_sent(lrb_digest *digest, const lrb_arrival_part *part, lrb_err *err) {
-    uint32_t sum = 1;
-    const uint8_t *bytes = part->bytes;
-    for (size_t at = 0, count; at < part->count; at += count) {
-        count = part->count - at < NEAR_BYTES ? part->count - at : NEAR_BYTES;
-        if (lrb_digest_update(digest, bytes + at, count, err)) return false;
-        sum = lrb_adler32_on(sum, bytes + at, count);
-    }
-    return sum == part->sum;
-}
-
 bool lrb_arrival_follow(lrb_arrival *arrival, const lrb_arrival_part *part) {
     lrb_err ignored; /* lrb_arrival_take meets it again, and tells it */
     lrb_identity found;
     int fd;
-    bool is_next = arrival->is_known && part->has_sum && part->offset < part->size && part->count < part->size - part->offset;
-    if (!is_next || look(part->path, &found, &ignored) || !is_as_left(arrival, &found, part)) return false;
-    arrival->is_known = false;
-    if (!hash_as_sent(arrival->digest, part, &ignored) || open_locked(part->path, &fd, &ignored)) return false;
+    bool is_next = arrival->is_known && part->offset < part->size && part->count < part->size - part->offset &&
+                   !look(part->path, &found, &ignored) && is_as_left(arrival, &found, part);
+    if (!is_next || !part->has_sum || lrb_adler32(part->bytes, part->count) != part->sum) return false;
+    if (open_locked(part->path, &fd, &ignored)) return false;
     bool followed = !lrb_fs_identify(fd, &found, &ignored) && is_as_left(arrival, &found, part) &&
-                    !write_part(part, fd, &ignored) && !remember(arrival, fd, &ignored);
+                    !put_down(arrival, part, fd, part->offset, &ignored);
     close_locked(fd);
     return followed;
 }

@@ -10,7 +10,7 @@
 #include "base/wire.h"
 #include "codec/canonical.h"
 #include "codec/f16.h"
-#include "codec/inflate.h"
+#include "codec/adler.h"
 #include "sample.h"
 
 /* Roughly normal, around zero. */
