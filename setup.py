@@ -1,8 +1,8 @@
 """Builds the C core; everything else is said in pyproject.toml.
 
 csrc/ becomes two extension modules: lightrag_bkp._core, and lightrag_bkp._probe of csrc/net and what that stands on,
-which is loaded on the first health probe, because libcurl brings some thirty libraries. Libraries are found through
-pkg-config. LRB_WERROR=1 makes warnings errors.
+which is loaded on the first health probe or request, because libcurl brings some thirty libraries. Libraries are found
+through pkg-config. LRB_WERROR=1 makes warnings errors.
 """
 
 import os
@@ -24,8 +24,8 @@ LIBRARIES = {
     "libcurl": "libcurl4-openssl-dev",
 }
 """pkg-config name -> Debian package."""
-PROBE = {"libcurl"}
-"""What _probe links; _core links the others."""
+PROBE = {"libcurl", "libdeflate"}
+"""What _probe links; _core links all but libcurl."""
 COMPILE_FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-fvisibility=hidden", "-O3", "-pthread", "-Wall", "-Wextra"]
 COMPILE_FLAGS += ["-ffp-contract=off"]  # stored bytes may not depend on whether a processor fuses multiply and add
 COMPILE_FLAGS += ["-fno-trapping-math", "-fno-math-errno"]  # nobody looks at either, and loops are vectorised
@@ -76,13 +76,13 @@ class BuildCore(build_ext):
         if missing := missing_packages():
             sys.exit(f"lightrag-bkp cannot be built here yet; on Debian run: apt-get install {' '.join(missing)}")
         for extension in self.extensions:
-            libraries = PROBE if extension.name == "lightrag_bkp._probe" else set(LIBRARIES) - PROBE
+            libraries = PROBE if extension.name == "lightrag_bkp._probe" else set(LIBRARIES) - {"libcurl"}
             extension.extra_compile_args += pkg_config("--cflags", libraries)
             extension.extra_link_args += pkg_config("--libs", libraries)
         super().build_extensions()
 
 
-PROBE_PY = {"csrc/py/probe.c"}
+PROBE_PY = {"csrc/py/probe.c", "csrc/py/client.c"}
 SHARED_PY = {"csrc/py/error.c", "csrc/py/text.c"}
 
 
@@ -105,7 +105,8 @@ def extension(name: str, files: set[str]) -> Extension:
 
 
 core = extension("lightrag_bkp._core", sources("*/*.c") - sources("net/*.c") - PROBE_PY)
-below_net = sources("base/*.c", "codec/siphash.c", "lightrag/json.c", "lightrag/bytes.c", "lightrag/text_run.c")
+below_net = sources("base/*.c", "codec/adler.c", "codec/base64*.c", "codec/cpu.c", "codec/siphash.c")
+below_net |= sources("lightrag/json.c", "lightrag/bytes.c", "lightrag/text_run.c")
 probe = extension("lightrag_bkp._probe", sources("net/*.c") | below_net | PROBE_PY | SHARED_PY)
 
 setup(

@@ -29,7 +29,7 @@ _FILES_PER_DIRECTORY = 1000
 _BURSTS = 4
 _CLIENTS = 50
 _SHIPPING_THREADS = 16
-"""Two of the core, two that read, and the event loop's own, which ask the database."""
+"""Two of the core, two that read, one that sends, and the event loop's own, which ask the database."""
 
 Measured = list[Bar | str]
 """Bars, and figures that are no bar."""

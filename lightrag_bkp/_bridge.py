@@ -72,7 +72,10 @@ from .errors import CORE_ERRORS, InvalidInputError, LightragBkpError
 from .models import Progress, ProgressCallback
 
 if TYPE_CHECKING:
+    from ._probe import Client as Client
+    from ._probe import Pace as Pace
     from ._probe import Prober as Prober
+    from ._probe import Request as Request
 
 SnapshotRow = tuple[str, int, int, int, int, int, bytes, str, str, int, bool, str, tuple[str, ...]]
 """id, entry number, created_ns, size_bytes, stored_bytes, item_count, data_hash (32 bytes), consistency, verdict,
@@ -373,15 +376,31 @@ def _progress(job: Job, phases: Mapping[int, str] | None) -> Progress:
     return Progress(name, items_done, items_total, bytes_in, bytes_total, bytes_stored)
 
 
-# ---- health probes ----
+# ---- what needs libcurl: its module is loaded only then, for it comes with some thirty more ----
 
 
 def start_prober() -> "Prober":
-    """A thread that probes replication targets. Its module is loaded only now: libcurl comes with some thirty more."""
+    """A thread that probes replication targets."""
     from . import _probe
 
     _name_errors_of_probe()
     return _probe.Prober()
+
+
+def start_client() -> "Client":
+    """A thread that makes requests to servers of ours."""
+    from . import _probe
+
+    _name_errors_of_probe()
+    return _probe.Client()
+
+
+def pace(bytes_per_s: float) -> "Pace":
+    """How fast bytes may go out."""
+    from . import _probe
+
+    _name_errors_of_probe()
+    return _probe.Pace(bytes_per_s)
 
 
 def address_reach(packed: bytes) -> str:

@@ -88,11 +88,9 @@ class ReplicationManager:
         return Shipments(self._state)
 
     def _open_courier(self) -> "Courier":
-        """Loads what sends, which takes a tenth of a second and more."""
-        try:
-            from .shipping.courier import Courier
-        except ModuleNotFoundError as error:
-            raise _missing(error) from None
+        """Loads what sends: not everybody who looks after targets does."""
+        from .shipping.courier import Courier
+
         with self._lock:
             if self._shipping is None:
                 self._shipping = Courier(lambda: self._shipments, self._settings.bytes_per_second)
@@ -369,12 +367,6 @@ class GraphReplicator:
             "reason": "" if health is None else health.reason,
             "checked_at": None if health is None or health.checked_at is None else health.checked_at.isoformat(),
         }
-
-
-def _missing(error: ModuleNotFoundError) -> ConfigurationError:
-    return ConfigurationError(
-        f"replication needs {error.name}: pip install 'lightrag-bkp[replication]'", target=error.name or ""
-    )
 
 
 def _destination(target: ReplicationTarget) -> "Destination":

@@ -22,6 +22,7 @@ class Turns:
     """At most `most` holders at a time, in the order in which they asked."""
 
     def __init__(self, most: int) -> None:
+        self.most = most
         self._free = most
         self._lock = threading.Lock()
         self._waiting: deque[_Waiter] = deque()

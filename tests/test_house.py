@@ -27,7 +27,7 @@ ALLOCATION = ["malloc", "calloc", "realloc", "free", "strdup", "strndup"]
 FILES = ["open", "openat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdirat", "linkat"]
 FILES += ["fsync", "fdatasync", "fdopendir"]
 THREADS = ["pthread_create", "thrd_create"]
-ONLY_IN = {("base/mem.c",): ALLOCATION, ("base/fs",): FILES, ("base/thread.c", "net/prober.c"): THREADS}
+ONLY_IN = {("base/mem.c",): ALLOCATION, ("base/fs",): FILES, ("base/thread.c",): THREADS}
 """Beginnings of names -> what no other file calls."""
 
 LIGHTRAG_IMPORTERS = {"sources/live.py", "sources/gate.py", "server.py", "compat.py", "api/auth.py"}

@@ -1,4 +1,3 @@
-#include "base/blocks.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/prober_private.h"
@@ -29,20 +28,6 @@ static int set_timer(CURLM *multi, long timeout_ms, void *arg) {
 }
 
 /* ---- making one ---- */
-
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static CURLcode curl_ready;
-
-/* Where somebody in this process was first, libcurl keeps the memory it has. */
-static void init_curl(void) {
-    lrb_blocks_begin();
-    curl_ready = curl_global_init_mem(CURL_GLOBAL_DEFAULT, lrb_blocks_take, lrb_blocks_give, lrb_blocks_resize, lrb_blocks_copy, lrb_blocks_take_zero);
-}
-
-int lrb_groups_begin(lrb_err *err) {
-    pthread_once(&curl_once, init_curl);
-    return curl_ready == CURLE_OK ? LRB_OK : lrb_err_nomem(err, "start");
-}
 
 static bool open_multi(group *group) {
     CURLM *multi = group->multi = curl_multi_init();

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "net/address.h"
 #include "net/answer.h"
 #include "net/prober_private.h"
 
@@ -16,27 +15,12 @@ static void has_resolved(target *target) {
     target->is_resolving = false;
 }
 
-static refusal judge_address(const target *target, const struct sockaddr *address, size_t length) {
-    lrb_reach reach = lrb_address_reach(address, length);
-    if (reach == LRB_REACH_NEVER) return REFUSED_ADDRESS;
-    if (reach == LRB_REACH_PRIVATE && !target->allow_private) return REFUSED_PRIVATE;
-    bool would_show = target->is_plain && target->header && !target->allow_http;
-    return would_show && reach != LRB_REACH_LOOPBACK ? REFUSED_PLAIN : REFUSED_NOT;
-}
-
 /* Called for every address of the name until one answers, each time a connection is made. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
     (void)purpose;
     target *target = arg;
     has_resolved(target);
-    refusal refused = judge_address(target, &address->addr, address->addrlen);
-    if (refused) {
-        target->refused = refused;
-        return CURL_SOCKET_BAD;
-    }
-    curl_socket_t made = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
-    if (made < 0 && errno != EAFNOSUPPORT) target->is_own_fault = true;
-    return made;
+    return lrb_connection_open(&target->connection, address, &target->refused, &target->is_own_fault);
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *arg) {
@@ -64,42 +48,12 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *arg) {
     if (curl_easy_setopt(easy, option, value) != CURLE_OK) return false
 
 static bool set_connection(CURL *easy, target *target) {
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_PROXY, ""); /* the environment's would get the key */
-    SET(CURLOPT_NOPROXY, "*");
-    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, target);
-    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)target->connect_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)target->total_ms);
     /* Where a name may have a second address libcurl looks at each new connection once more, 200 ms later. */
-    if (!target->is_name) SET(CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, (long)target->total_ms);
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_QUICK_EXIT, 1L); /* else giving up on a name waits until its lookup ends */
-    SET(CURLOPT_DNS_CACHE_TIMEOUT, target->is_name ? 0L : -1L); /* each new connection asks anew, where there is a name to ask for */
-    return true;
-}
-
-/* Whom libcurl was built to trust does not count beside a file of the target's; and what is set is copied at each probe,
- * used or not. A libcurl that does not know such an option trusts nobody by it. */
-static void trust_nobody(CURL *easy, const target *target) {
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
-    if (!target->is_plain && !target->ca_file) return;
-    (void)curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-    (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-}
-
-static bool set_trust(CURL *easy, const target *target) {
-    trust_nobody(easy, target);
-    if (target->is_plain) return true;
-    SET(CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (target->ca_file) SET(CURLOPT_CAINFO, target->ca_file);
-    if (target->certificate) SET(CURLOPT_SSLCERT, target->certificate);
-    if (target->certificate_key) SET(CURLOPT_SSLKEY, target->certificate_key);
-    return true;
+    if (!target->connection.is_name) SET(CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, (long)target->total_ms);
+    return lrb_connection_set(easy, &target->connection);
 }
 
 static bool set_request(CURL *easy, target *target) {
@@ -107,9 +61,7 @@ static bool set_request(CURL *easy, target *target) {
     SET(CURLOPT_CURLU, target->origin);
     SET(CURLOPT_REQUEST_TARGET, target->path);
     SET(CURLOPT_HTTPHEADER, target->headers);
-    SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_BUFFERSIZE, 1024L); /* a receiver's answer fits; every target has a buffer */
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* one probe, one connection: nothing to multiplex */
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_WRITEDATA, target);
     SET(CURLOPT_HEADERFUNCTION, take_header);
@@ -128,7 +80,7 @@ static bool make_ready(target *target) {
     target->easy = curl_easy_init();
     return target->easy && add_header(target, "User-Agent: lightrag-bkp") && add_header(target, "Accept: application/json") &&
            (!target->header || add_header(target, target->header)) && set_connection(target->easy, target) &&
-           set_trust(target->easy, target) && set_request(target->easy, target);
+           set_request(target->easy, target);
 }
 
 int lrb_probe_begin(target *target, lrb_err *err) {
@@ -139,10 +91,10 @@ int lrb_probe_begin(target *target, lrb_err *err) {
     bool cold = target->probes % LRB_PROBE_COLD_EVERY == 0 || target->is_failing; /* which left no connection to look for */
     curl_easy_setopt(target->easy, CURLOPT_FRESH_CONNECT, cold ? 1L : 0L);
     target->header_bytes = 0;
-    target->refused = REFUSED_NOT;
+    target->refused = LRB_REFUSED_NOT;
     target->is_too_long = target->is_own_fault = false;
     target->begun_ns = lrb_clock_monotonic_ns();
-    target->is_resolving = target->is_name;
+    target->is_resolving = target->connection.is_name;
     target->group->prober->resolving += target->is_resolving;
     target->is_under_way = true;
     target->group->prober->under_way++;
@@ -165,11 +117,11 @@ void lrb_probe_clear(target *target) {
 
 /* ---- its end ---- */
 
-static void say_refused(refusal refused, lrb_finding *finding) {
-    if (refused == REFUSED_PLAIN)
+static void say_refused(lrb_refusal refused, lrb_finding *finding) {
+    if (refused == LRB_REFUSED_PLAIN)
         lrb_finding_say(finding, LRB_TARGET_DEGRADED,
                         "would send the key unencrypted: use https, or allow http for this target; nothing was sent");
-    else if (refused == REFUSED_PRIVATE)
+    else if (refused == LRB_REFUSED_PRIVATE)
         lrb_finding_say(finding, LRB_TARGET_UNREACHABLE,
                         "its address is a private one: allow private addresses for this target if that is meant");
     else

@@ -6,7 +6,7 @@
 #include "net/answer.h"
 #include "net/prober_private.h"
 
-enum { MAX_URL_BYTES = 2048, MAX_KEY_BYTES = 4096, MAX_PATH_BYTES = 4096, MAX_MS = 86400 * 1000 };
+enum { MAX_URL_BYTES = 2048, MAX_KEY_BYTES = 4096, MAX_MS = 86400 * 1000 };
 
 static int unusable(lrb_err *err, const char *id, const char *what) {
     return lrb_err_set(err, LRB_E_INVALID, "set", id, "%s", what);
@@ -38,9 +38,9 @@ static int look_at_parts(CURLU *url, target *target, lrb_err *err) {
         curl_free(scheme);
         return unusable(err, target->id, "the URL needs a scheme and a host: https://host:port");
     }
-    target->is_plain = !strcmp(scheme, "http");
-    target->is_name = !is_numeric(host);
-    bool known = target->is_plain || !strcmp(scheme, "https");
+    target->connection.is_plain = !strcmp(scheme, "http");
+    target->connection.is_name = !is_numeric(host);
+    bool known = target->connection.is_plain || !strcmp(scheme, "https");
     curl_free(scheme);
     curl_free(host);
     if (!known) return unusable(err, target->id, "the URL must begin with https:// or http://");
@@ -93,12 +93,6 @@ static int take_key(target *target, const char *key, lrb_err *err) {
     return LRB_OK;
 }
 
-static int take_path(char **into, const char *path, const char *id, lrb_err *err) {
-    if (!path) return LRB_OK;
-    if (!path[0] || strnlen(path, MAX_PATH_BYTES + 1) > MAX_PATH_BYTES) return unusable(err, id, "the path of a certificate is empty or too long");
-    return (*into = lrb_copy_string(path)) ? LRB_OK : lrb_err_nomem(err, "set");
-}
-
 static bool is_sane(int64_t ms) {
     return ms > 0 && ms <= MAX_MS;
 }
@@ -107,7 +101,7 @@ static int take_times(target *target, const lrb_probe_target *from, lrb_err *err
     if (!is_sane(from->period_ms) || !is_sane(from->connect_ms) || !is_sane(from->total_ms) || from->slow_ms < 0)
         return unusable(err, target->id, "times must lie between a millisecond and a day");
     target->period_ms = from->period_ms;
-    target->connect_ms = from->connect_ms;
+    target->connection.connect_ms = from->connect_ms;
     target->total_ms = from->total_ms;
     target->slow_ms = from->slow_ms;
     return LRB_OK;
@@ -124,9 +118,9 @@ static int fill(target *target, const lrb_probe_target *from, lrb_err *err) {
     int code = take_id(target, from->id, err);
     if (!code) code = take_url(target, from->base_url, err);
     if (!code) code = take_key(target, from->key, err);
-    if (!code) code = take_path(&target->ca_file, from->ca_file, target->id, err);
-    if (!code) code = take_path(&target->certificate, from->certificate, target->id, err);
-    if (!code) code = take_path(&target->certificate_key, from->certificate_key, target->id, err);
+    if (!code) code = lrb_connection_take_path(&target->connection.ca_file, from->ca_file, target->id, err);
+    if (!code) code = lrb_connection_take_path(&target->connection.certificate, from->certificate, target->id, err);
+    if (!code) code = lrb_connection_take_path(&target->connection.certificate_key, from->certificate_key, target->id, err);
     return code ? code : take_times(target, from, err);
 }
 
@@ -134,8 +128,9 @@ int lrb_probe_target_new(const lrb_probe_target *from, target **out, lrb_err *er
     target *target = lrb_alloc_zero(1, sizeof *target);
     if (!target) return lrb_err_nomem(err, "set");
     target->place = LRB_NOWHERE;
-    target->allow_http = from->allow_http;
-    target->allow_private = from->allow_private;
+    target->connection.allow_http = from->allow_http;
+    target->connection.allow_private = from->allow_private;
+    target->connection.has_key = from->key != NULL;
     lrb_buf_init(&target->body, LRB_ANSWER_MAX_BYTES);
     lrb_finding_clear(&target->health.last);
     int code = fill(target, from, err);
@@ -150,9 +145,7 @@ void lrb_probe_target_free(target *target) {
     curl_url_cleanup(target->origin);
     lrb_free(target->path);
     lrb_free(target->header);
-    lrb_free(target->ca_file);
-    lrb_free(target->certificate);
-    lrb_free(target->certificate_key);
+    lrb_connection_clear(&target->connection);
     lrb_free(target);
 }
 

@@ -1,13 +1,13 @@
 #include "net/prober.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "net/prober_private.h"
 
 static void wake(lrb_prober *prober) {
@@ -24,16 +24,6 @@ static int open_descriptors(lrb_prober *prober, lrb_err *err) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = LRB_WAKE};
     if (epoll_ctl(prober->epoll_fd, EPOLL_CTL_ADD, prober->wake_fd, &event)) return lrb_err_sys(err, errno, "start", "the prober");
     return LRB_OK;
-}
-
-/* The thread takes no signal: those are the host's, and one for a closed pipe would end it. */
-static int start_thread(lrb_prober *prober, lrb_err *err) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&prober->thread, NULL, lrb_turn_run, prober);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed ? lrb_err_sys(err, failed, "start", "the prober's thread") : LRB_OK;
 }
 
 static void release(lrb_prober *prober) {
@@ -55,8 +45,8 @@ int lrb_prober_start(lrb_prober **out, lrb_err *err) {
     prober->epoll_fd = prober->wake_fd = prober->news_fd = -1;
     pthread_mutex_init(&prober->lock, NULL);
     int code = open_descriptors(prober, err);
-    if (!code) code = lrb_groups_begin(err);
-    if (!code) code = start_thread(prober, err);
+    if (!code) code = lrb_curl_begin(err);
+    if (!code) code = lrb_thread_start(&prober->thread, lrb_turn_run, prober, "the prober's thread", err);
     if (code) release(prober);
     else *out = prober;
     return code;

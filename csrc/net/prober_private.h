@@ -14,25 +14,19 @@
 #include <sys/epoll.h>
 
 #include "base/buf.h"
+#include "net/connection.h"
 #include "net/prober.h"
 
 enum { NS_PER_MS = 1000000 };
 #define LRB_WAKE UINT64_MAX /* what epoll says of wake_fd */
 
-typedef enum refusal { /* why no connection was made */
-    REFUSED_NOT,
-    REFUSED_ADDRESS,
-    REFUSED_PRIVATE,
-    REFUSED_PLAIN
-} refusal;
-
 typedef struct target {
     /* as told */
     char id[LRB_TARGET_ID_BYTES];
     CURLU *origin; /* the URL without its path: libcurl takes a URL apart, and writes its path anew, at every probe */
-    char *path, *header, *ca_file, *certificate, *certificate_key; /* NULL where there is none */
-    bool allow_http, allow_private, is_plain, is_name;
-    int64_t period_ms, connect_ms, total_ms, slow_ms;
+    char *path, *header; /* the latter shows the key; NULL: none */
+    lrb_connection connection;
+    int64_t period_ms, total_ms, slow_ms;
 
     /* when */
     int64_t due_ns;    /* monotonic */
@@ -56,7 +50,7 @@ typedef struct target {
     lrb_buf body;
     size_t header_bytes;
     int64_t begun_ns;
-    refusal refused;
+    lrb_refusal refused;
     bool is_resolving, is_too_long, is_own_fault; /* the last: this process ran short of something */
 } target;
 
@@ -101,7 +95,6 @@ typedef struct group {
     int64_t timer_ns; /* when libcurl wants to be called; INT64_MAX: not */
 } group;
 
-int lrb_groups_begin(lrb_err *err);                                    /* before anything else here */
 int lrb_group_with_room(lrb_prober *prober, group **out, lrb_err *err); /* an empty one where all are full */
 void lrb_groups_clear(lrb_prober *prober);                              /* no probe may be under way */
 int64_t lrb_groups_timer_ns(const lrb_prober *prober);                  /* the earliest */

@@ -99,7 +99,7 @@ void lrb_turn_abandon(target *target) {
 }
 
 static void begin(lrb_prober *prober, target *target) {
-    if (target->is_name && prober->resolving >= LRB_PROBE_MAX_RESOLVING) {
+    if (target->connection.is_name && prober->resolving >= LRB_PROBE_MAX_RESOLVING) {
         postpone(prober, target, RESOLVE_AGAIN_MS);
         return;
     }

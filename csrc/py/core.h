@@ -29,6 +29,7 @@
 typedef struct lrb_core { /* the module's state */
     PyObject *pool_type, *mailbox_type, *job_type, *repository_type, *source_type, *items_type, *key_type;
     PyObject *restored_type, *arrival_type;
+    PyObject *request_type, *pace_type;      /* of _probe */
     PyObject *error_classes[LRB_CODE_COUNT]; /* by code; NULL before set_error_classes */
 } lrb_core;
 
@@ -65,6 +66,9 @@ PyObject *lrb_py_make_items_type(PyObject *module);
 PyObject *lrb_py_make_restored_type(PyObject *module);
 PyObject *lrb_py_make_arrival_type(PyObject *module);
 PyObject *lrb_py_make_key_type(PyObject *module);
+
+/* ---- client.c, of _probe ---- */
+int lrb_py_add_client_types(PyObject *module); /* -1: raised */
 
 /* ---- pool.c and mailbox.c, as the job sees them ---- */
 typedef struct lrb_pool lrb_pool;

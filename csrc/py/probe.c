@@ -1,5 +1,5 @@
-/* The module lightrag_bkp._probe: health probes of replication targets. A module of its own, loaded on the first probe,
- * because libcurl brings some thirty libraries into the process. */
+/* The module lightrag_bkp._probe: health probes of replication targets, and the requests to them (client.c). A module of
+ * its own, loaded on the first of either, because libcurl brings some thirty libraries into the process. */
 #include "py/core.h"
 
 #include <netinet/in.h>
@@ -297,14 +297,18 @@ static int exec(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
     int code = type ? PyModule_AddType(module, (PyTypeObject *)type) : -1;
     Py_XDECREF(type);
-    return code;
+    return code ? code : lrb_py_add_client_types(module);
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {
+    Py_VISIT(lrb_py_core(module)->request_type);
+    Py_VISIT(lrb_py_core(module)->pace_type);
     return lrb_py_visit_error_classes(lrb_py_core(module), visit, arg);
 }
 
 static int clear(PyObject *module) {
+    Py_CLEAR(lrb_py_core(module)->request_type);
+    Py_CLEAR(lrb_py_core(module)->pace_type);
     lrb_py_clear_error_classes(lrb_py_core(module));
     return 0;
 }
@@ -327,7 +331,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "lightrag_bkp._probe",
-    .m_doc = "Health probes of replication targets, in C.",
+    .m_doc = "Health probes of replication targets, and requests to them, in C.",
     .m_size = sizeof(lrb_core),
     .m_methods = functions,
     .m_slots = module_slots,

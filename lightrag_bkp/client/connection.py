@@ -50,20 +50,16 @@ class Connection:
             plain HTTP.
 
     Raises:
-        InvalidInputError: url is no address. ConfigurationError: the key cannot be sent, or a package is missing.
+        InvalidInputError: url is no address. ConfigurationError: the key cannot be sent.
     """
 
     def __init__(self, url: str, api_key: str | None, *, ca_file: str | None = None, allow_http: bool = False) -> None:
         self.url = check_server_url(url, "--server").rstrip("/").removesuffix(PREFIX).rstrip("/")
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
             raise ConfigurationError("the server's API key holds a character that cannot be sent: correct it")
-        try:
-            from ..probing import ProbeSettings
-            from ..shipping.peer import Address
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                f"--server needs {error.name}: pip install 'lightrag-bkp[client]'", target=error.name or ""
-            ) from None
+        from ..probing import ProbeSettings
+        from ..shipping.peer import Address
+
         settings = ProbeSettings(ca_file=ca_file, allow_http=allow_http, allow_private=True)
         self._address = Address(self.url + PREFIX, api_key, settings)
 

@@ -58,12 +58,12 @@ async def _clock(target: ReplicationTarget) -> Finding | None:
     """How far this host's clock is from the target's; None where it does not say."""
     begun = time.time()
     try:
-        from ..shipping.peer import Address, Peer  # it needs aiohttp
+        from ..shipping.peer import Address, Peer  # it loads libcurl
 
         async with asyncio.timeout(_ASK_S), Peer(Address(target.base_url, target.api_key, target.connection)) as peer:
             answer = await peer.ask("GET", f"{BASE_PATH}/capabilities")
         there = parsedate_to_datetime(answer.date or "")
-    except (LightragBkpError, ModuleNotFoundError, TimeoutError, ValueError):
+    except (LightragBkpError, TimeoutError, ValueError):
         return None  # what is wrong with the target the probe says
     here = datetime.fromtimestamp((begun + time.time()) / 2, UTC)
     apart_s = (there.astimezone(UTC) - here).total_seconds()

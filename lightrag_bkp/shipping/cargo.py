@@ -1,23 +1,14 @@
-"""What one repository has to send: entries of its log, packs, key slots, read as they lie there.
+"""What one repository has to send: entries of its log, packs, key slots, as they lie there."""
 
-Reading waits for disks, and is done by a few threads of this module's own: a host's default executor has its own work.
-"""
-
-import asyncio
-import functools
 import hashlib
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
 from .. import _bridge
-from ..errors import DamagedError, StorageError
+from ..errors import StorageError
 from ..receiving import protocol
-
-T = TypeVar("T")
-READERS = 2
+from ..threads import in_thread, obtained
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +48,7 @@ class Cargo:
 
     async def entry(self, number: int) -> Entry:
         """Raises DamagedError when it is not what it must be."""
-        stored, sha256, time_ns = await _read(lambda: self._core.entry(number))
+        stored, sha256, time_ns = await in_thread(self._core.entry, number)
         return Entry(number, stored, sha256, time_ns)
 
     async def needs(self, snapshot_id: str) -> tuple[int, list[tuple[bytes, int]]]:
@@ -73,13 +64,14 @@ class Cargo:
         """Sizes of the packs that became known by entries from this number on."""
         return sum(size for _, size in self._core.known_packs(number))
 
-    async def pack(self, pack_id: bytes) -> "Readable":
-        """An open pack.
+    async def pack(self, pack_id: bytes, size: int) -> "Readable":
+        """An open pack of that size.
 
         Raises:
             NotFoundError: it was pruned meanwhile.
         """
-        return Readable(await _read(lambda: self._core.open_pack(pack_id)))
+        fd: int = await obtained(partial(self._core.open_pack, pack_id), os.close)
+        return Readable(fd, size)
 
     async def is_sound(self, pack_id: bytes) -> bool:
         """Whether a pack here is what its name says."""
@@ -88,40 +80,25 @@ class Cargo:
             with open(self._core.open_pack(pack_id), "rb") as file:
                 return hashlib.file_digest(file, "sha256").digest() == pack_id
 
-        return await _read(digest)
+        return await in_thread(digest)
 
     async def key_slots(self) -> dict[str, bytes]:
         """The files that wrap the key of a sealed repository, by name; none of one that is not sealed."""
-        return await _read(functools.partial(_key_slots, os.path.join(self._core.path, "keys")))
+        return await in_thread(_key_slots, os.path.join(self._core.path, "keys"))
 
 
 class Readable:
-    """Bytes to send: a file, or what is in memory already."""
+    """Bytes to send: of an open file, or what is in memory already."""
 
-    def __init__(self, content: int | bytes) -> None:
-        self._content = content
-
-    async def part(self, offset: int, room: memoryview) -> tuple[memoryview, str]:
-        """As much as there is room for, which is there or in memory anyway, and its `Content-Digest`.
-
-        Raises:
-            DamagedError: there is less.
-        """
-        return await _read(lambda: self._part(offset, room))
-
-    def _part(self, offset: int, room: memoryview) -> tuple[memoryview, str]:
-        if isinstance(self._content, bytes):
-            found = memoryview(self._content)[offset : offset + len(room)]
-        else:
-            found = room[: os.preadv(self._content, [room], offset)]
-        if len(found) != len(room):
-            raise DamagedError("a pack is shorter than the log says: verify says what that costs")
-        return found, protocol.content_digest(found, "adler")
+    def __init__(self, content: int | bytes, size: int) -> None:
+        self.memory = content if isinstance(content, bytes) else None
+        self.fd = content if isinstance(content, int) else -1
+        self.size = size
 
     def close(self) -> None:
-        """Once nothing is read any more."""
-        if isinstance(self._content, int):
-            os.close(self._content)
+        """Whoever sends it has a descriptor of its own."""
+        if self.fd >= 0:
+            os.close(self.fd)
 
 
 def _key_slots(directory: str) -> dict[str, bytes]:
@@ -136,21 +113,3 @@ def _key_slots(directory: str) -> dict[str, bytes]:
         with open(os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
             slots[name] = file.read(protocol.KEY_SLOT_BYTES + 1)
     return slots
-
-
-_readers: ThreadPoolExecutor | None = None
-
-
-async def _read(work: Callable[[], T]) -> T:
-    global _readers
-    if _readers is None:
-        _readers = ThreadPoolExecutor(READERS, thread_name_prefix="lrb-ship")
-    return await asyncio.get_running_loop().run_in_executor(_readers, work)
-
-
-def _begin_in_child() -> None:
-    global _readers
-    _readers = None
-
-
-os.register_at_fork(after_in_child=_begin_in_child)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from .. import _bridge
 from ..errors import DamagedError, LightragBkpError, NotFoundError
 from ..models import microseconds
+from ..receiving import protocol
 from ..repository import GraphRepository
 from ..threads import carried_out, held, in_thread
 from ..turns import Turns
@@ -28,17 +29,17 @@ from .claim import claimed
 from .course import Course, Watch
 from .ending import is_ending
 from .lag import of_this_log
-from .pace import TokenBucket
 from .peer import Address, Peer, Refusal, Setback
 from .records import INTERRUPTED, ReplicationLog, ReplicationStatus
 from .retrying import Backoff
-from .shipment import PACKS_AT_ONCE, Shipment
+from .shipment import Shipment
 
 if TYPE_CHECKING:
     from ..state import Shipments
 
 GRAPHS_AT_ONCE = 2
-"""To one target; with PACKS_AT_ONCE of each that is as many requests as a receiver takes of one key."""
+PACKS_AT_ONCE = protocol.PARALLEL - GRAPHS_AT_ONCE
+"""To one target: with a log of each graph, packs of all graphs make as many requests as a receiver takes of one key."""
 _CLAIMED_AGAIN_S = 1.0
 """How long to wait for another process that is at it, before the next look."""
 _OPEN = (ReplicationStatus.PENDING, ReplicationStatus.RUNNING)
@@ -102,9 +103,8 @@ class Courier:
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._all = TokenBucket(self._bytes_per_s)
         self._turns: dict[Hashable, Turns] = {}
-        self._buckets: dict[tuple[str, float | None], TokenBucket] = {}
+        self._paces: dict[tuple[str | None, float], _bridge.Pace] = {}
 
     async def bring(
         self,
@@ -195,11 +195,12 @@ class Courier:
         if core.damage is not None:
             raise DamagedError(f"nothing is sent of a damaged log: {core.damage}", target=repository.graph_id)
         cargo, reach = Cargo(core), await self._reach(core, journey)
-        buckets = self._buckets_of(destination)
-        async with Peer(destination.address, buckets, PACKS_AT_ONCE, patience_s=patience_s) as peer:
-            shipment = Shipment(
-                cargo, repository.graph_id, peer, destination.address.api_key, destination.name, journey.course
-            )
+        paces = self._paces_of(destination)
+        async with Peer(destination.address, paces, patience_s=patience_s) as peer:
+            shipment = await in_thread(
+                Shipment, cargo, repository.graph_id, peer, destination.address.api_key, destination.name,
+                journey.course, self._turn(("packs", destination.target_id), PACKS_AT_ONCE),
+            )  # fmt: skip
             chosen = await in_thread(_chosen, core, journey.snapshot_id)
             journey.newest = next(iter(chosen), None)
             try:
@@ -234,11 +235,15 @@ class Courier:
         with self._lock:
             return self._turns.setdefault(key, Turns(most))
 
-    def _buckets_of(self, destination: Destination) -> tuple[TokenBucket, ...]:
-        key = (destination.target_id, destination.bytes_per_s)
+    def _paces_of(self, destination: Destination) -> "tuple[_bridge.Pace, ...]":
+        """Of all that is sent here together, and of what goes there: those that have one."""
+        rates = ((None, self._bytes_per_s), (destination.target_id, destination.bytes_per_s))
         with self._lock:
-            own = self._buckets.setdefault(key, TokenBucket(destination.bytes_per_s))
-        return (self._all, own)
+            return tuple(
+                self._paces.get((whose, rate)) or self._paces.setdefault((whose, rate), _bridge.pace(rate))
+                for whose, rate in rates
+                if rate is not None
+            )
 
     async def _note(self, journey: _Journey, status: ReplicationStatus, message: str | None) -> ReplicationLog:
         return await in_thread(self._write, journey, status, message)

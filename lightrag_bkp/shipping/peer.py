@@ -8,34 +8,33 @@ stands in no message and no `repr`, whatever is answered.
 """
 
 import asyncio
-import ipaddress
+import contextlib
 import json
 import math
-import os
-import socket
-import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlencode
 
-import aiohttp
-import yarl
-
-from .. import _bridge
-from ..errors import ConfigurationError, RefusedError, ServerError
+from ..errors import ConfigurationError, RefusedError, ServerError, StorageError
 from ..probing import NOWHERE, ProbeSettings, trusted, unusable
+from ..receiving import protocol
 from ..redaction import without_key
-from . import pace
+from ..threads import in_thread
+from .requests import Outcome, requests
 from .retrying import is_permanent, retry_after
+
+if TYPE_CHECKING:
+    from .. import _bridge
+    from .cargo import Readable
 
 STALL_S = 60.0
 """How long nothing may move: a wedged server hangs instead of refusing."""
-_PIECE_BYTES = 256 << 10
-_STALL_GRAIN = 60
-"""The clock that ends what stalls is set again once such a part of its time went by, since setting it is not cheap."""
 _ANSWER_MAX_BYTES = 1 << 20
 _REASON_CHARACTERS = 300
+_WITH_A_BODY = ("POST", "PUT", "PATCH")
+"""Methods of requests that have one, if an empty one."""
 _NOBODY_VOUCHES = (18, 19, 20, 21)
 """X509_V_ERR_*: self-signed, by itself or in its chain; its issuer is unknown, or its signature cannot be checked."""
 
@@ -94,12 +93,20 @@ class Answer:
     flaw: str = field(default="", compare=False)
 
 
+@dataclass(frozen=True)
+class Part:
+    """The last part of an object that was answered: where it began, its length, and the answer, whatever its status."""
+
+    offset: int
+    part_bytes: int
+    answer: Answer
+
+
 class Peer:
-    """One target's connections; `async with` closes them. Belongs to the loop it was entered on.
+    """One target. Belongs to the loop it was entered on.
 
     Args:
-        buckets: what bounds the bytes per second that are sent.
-        connections: how many at once, at most.
+        paces: what bounds the bytes per second that are sent, two at most.
         stall_s: how long nothing may move. answer_max_bytes: the ceiling of an answer; a longer one is none.
         patience_s: how long nothing may move over several requests, but for `moved`; None: as long as it takes.
     """
@@ -107,8 +114,7 @@ class Peer:
     def __init__(
         self,
         address: Address,
-        buckets: tuple[pace.TokenBucket, ...] = (),
-        connections: int = 4,
+        paces: "tuple[_bridge.Pace, ...]" = (),
         *,
         stall_s: float | None = None,
         answer_max_bytes: int = _ANSWER_MAX_BYTES,
@@ -118,36 +124,28 @@ class Peer:
         self._patience_s = patience_s
         self._stall_s = STALL_S if stall_s is None else stall_s
         self._answer_max_bytes = answer_max_bytes
-        self._buckets = buckets
-        self._piece = pace.piece(buckets, _PIECE_BYTES)
-        self._connections = connections
-        self._url = yarl.URL(address.base_url.rstrip("/"))
-        self._forbidden: str | None = None
+        self._paces = paces
+        self._url = address.base_url.rstrip("/")
+        self._ends = contextlib.ExitStack()
         self.sent_bytes = 0
 
     async def __aenter__(self) -> Self:
         settings = self._address.settings
-        context = None if self._url.scheme == "http" else await asyncio.to_thread(_tls, self._url, settings)
-        connector = aiohttp.TCPConnector(
-            ssl=True if context is None else context,
-            limit=self._connections,
-            use_dns_cache=False,
-            socket_factory=self._socket,
-        )
-        key = self._address.api_key
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect),
-            headers={"User-Agent": "lightrag-bkp"} | ({} if key is None else {"X-API-Key": key}),
-        )
+        self._ca_file = settings.ca_file or trusted()
+        if self._ca_file is not None and self._url.lower().startswith("https:"):
+            said = await in_thread(unusable, self._ca_file)
+            if said is not None:
+                raise ConfigurationError(
+                    f"{self._url}: the certificates to trust, {self._ca_file!r}, cannot be used: {said}"
+                )
+        self._requests = self._ends.enter_context(requests())
         self.moved()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        self._ends.close()
 
     def moved(self) -> None:
         """Something got through, or was done here: patience begins anew."""
@@ -160,19 +158,17 @@ class Peer:
         *,
         query: Mapping[str, str] | None = None,
         document: Mapping[str, Any] | None = None,
-        body: bytes | memoryview | None = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request. `body`, or `document` as JSON, is sent no faster than the buckets allow.
+        """One request. `body`, or `document` as JSON, is sent no faster than the paces allow.
 
         Raises:
             Setback: it did not get through, or was put off. Refusal: it is refused for good. Untrusted: its certificate
-                is not good.
+                is not good. LightragBkpError: it failed here.
         """
         answer = await self.exchange(method, path, query=query, document=document, body=body, headers=headers)
-        if answer.status >= 300:
-            raise self._refused(answer)
-        return answer
+        return self.accepted(answer)
 
     async def exchange(
         self,
@@ -181,14 +177,14 @@ class Peer:
         *,
         query: Mapping[str, str] | None = None,
         document: Mapping[str, Any] | None = None,
-        body: bytes | memoryview | None = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """As `ask`, and answers with whatever status came.
 
         Raises:
             Setback: nothing came. Refusal: nothing may be sent there, or it leads elsewhere. Untrusted: its certificate
-                is not good.
+                is not good. LightragBkpError: it failed here.
         """
         told = dict(headers or {})
         if document is not None:
@@ -196,111 +192,129 @@ class Peer:
             told["Content-Type"] = "application/json"
         elif body is not None:
             told.setdefault("Content-Type", "application/octet-stream")
-        if body is not None:
-            told["Content-Length"] = str(len(body))
-        self._forbidden = None
-        try:
-            return await self._exchange(method, path, query, body, told)
-        except TimeoutError:
-            waited = min(self._stall_s, self._patience_s or self._stall_s)
-            raise Setback(f"{self._url} does not answer: nothing moved for {waited:g} s") from None
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise Untrusted(f"{self._url} cannot be trusted: {self._words(_said(error))}{_hint(error)}") from None
-        except aiohttp.ClientSSLError as error:  # the line broke, or it is no TLS
-            raise Setback(f"{self._url} cannot be talked to: {self._words(_said(error))}") from None
-        except aiohttp.ClientResponseError as error:
-            raise Setback(f"{self._url} answers what is no HTTP: {self._words(_said(error))}") from None
-        except (aiohttp.ClientError, OSError) as error:
-            if self._forbidden is not None:
-                raise Refusal(self._forbidden) from None
-            raise Setback(f"{self._url} cannot be reached: {self._words(_said(error))}") from None
+        elif method in _WITH_A_BODY:
+            body = b""
+        behind = f"?{urlencode(query)}" if query else ""
+        return self._answer(await self._run(method, self._below(path) + behind, told, body))
 
-    async def _exchange(
+    async def put_object(
         self,
-        method: str,
         path: str,
-        query: Mapping[str, str] | None,
-        body: bytes | memoryview | None,
+        content: "Readable",
+        offset: int,
         headers: Mapping[str, str],
-    ) -> Answer:
-        async with asyncio.timeout_at(self._due(asyncio.get_running_loop().time())) as stall:
-            async with self._session.request(
-                method,
-                self._url.joinpath(*path.strip("/").split("/")),
-                params=query,
-                data=None if body is None else self._paced(body, stall),
-                headers=headers,
-                allow_redirects=False,
-            ) as response:
-                if 300 <= response.status < 400:
-                    raise Refusal(f"{self._url} answers {response.status}, and nothing is followed: correct the URL")
-                found, flaw = await _document(response, self._answer_max_bytes)
-                date, wait_s = response.headers.get("Date"), retry_after(response.headers.get("Retry-After"))
-                return Answer(response.status, found, date, response.reason or "", wait_s, flaw)
+        took: Callable[[int], None],
+    ) -> "Part":
+        """Sends an object from `offset` on, part by part, for as long as the target says to go on.
 
-    def _due(self, now: float) -> float:
-        """When a request that begins now, or that something was sent of, has taken too long."""
-        patience_s = self._patience_s
-        return min(now + self._stall_s, self._moved_at + patience_s if patience_s else math.inf)
+        Args:
+            took: called now and then, and at the end, with where the target said to continue; 0: it did not yet.
 
-    async def _paced(self, body: bytes | memoryview, stall: asyncio.Timeout) -> AsyncIterator[bytes | memoryview]:
-        loop = asyncio.get_running_loop()
-        view = memoryview(body)
-        for at in range(0, len(view), self._piece):
-            part = view[at : at + self._piece]
-            delay = pace.delay(self._buckets, len(part))
-            now = loop.time() + delay
-            if at or delay:  # the first piece goes into a buffer here, whoever is there
-                self._moved_at = now
-            due = self._due(now)
-            if due - (stall.when() or 0.0) > self._stall_s / _STALL_GRAIN:
-                stall.reschedule(due)
-            if delay > 0:
-                await asyncio.sleep(delay)
-            self.sent_bytes += len(part)
-            yield part
+        Returns the last part that was answered. Raises as `exchange`.
+        """
+        told = dict(headers) | {"Content-Type": "application/octet-stream"}
+        whole = (content.fd, content.size, offset, protocol.BODY_BYTES)
+        outcome = await self._run("PUT", self._below(path), told, content.memory, whole, took)
+        return Part(outcome.offset, outcome.part_bytes, self._answer(outcome))
 
-    def _refused(self, answer: Answer) -> Setback | Refusal:
+    def accepted(self, answer: Answer) -> Answer:
+        """An answer that is a success. Raises Setback or Refusal, as `ask` does, of any other."""
+        if answer.status < 300:
+            return answer
         told = (answer.document.get("detail"), answer.document.get("reason"), answer.reason)
         said = next((one for one in told if one and isinstance(one, str)), "no reason given")
         sentence = f"{self._url} answers {answer.status}: {self._words(said)}"
         if is_permanent(answer.status):
-            return Refusal(sentence, answer.status, answer.document)
-        return Setback(sentence, answer.retry_after_s, answer.document)
+            raise Refusal(sentence, answer.status, answer.document)
+        raise Setback(sentence, answer.retry_after_s, answer.document)
+
+    # ---- one request ----
+
+    async def _run(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        whole: tuple[int, int, int, int] | None = None,
+        took: Callable[[int], None] = lambda upto: None,
+    ) -> Outcome:
+        settings, key = self._address.settings, self._address.api_key
+        lines = [f"{name}: {value}" for name, value in ({"User-Agent": "lightrag-bkp"} | dict(headers)).items()]
+        lines += [] if key is None else [f"{protocol.KEY_HEADER}: {key}"]
+
+        def moved(request: "_bridge.Request") -> None:
+            took(request.look()[1])
+            self.moved()
+            stall.reschedule(self._due())
+
+        request = self._requests.begin(
+            method, url, lines, body, whole, self._ca_file, settings.certificate, settings.certificate_key,
+            allow_http=settings.allow_http, allow_private=settings.allow_private, has_key=key is not None,
+            connect_ms=round(settings.connect * 1000), answer_max_bytes=self._answer_max_bytes, paces=self._paces,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout_at(self._due()) as stall:
+                return await self._requests.outcome(request, moved)
+        except TimeoutError:
+            waited = min(self._stall_s, self._patience_s or self._stall_s)
+            raise Setback(f"{self._url} does not answer: nothing moved for {waited:g} s") from None
+        except StorageError as error:
+            if error.op == "connect":  # out of descriptors, say, which may pass
+                raise Setback(f"{self._url} cannot be reached: {error}") from None
+            raise
+        finally:
+            sent_bytes, reached = request.look()
+            self.sent_bytes += sent_bytes
+            took(reached)
+
+    def _below(self, path: str) -> str:
+        return f"{self._url}/{quote(path.lstrip('/'))}"
+
+    def _due(self) -> float:
+        """When a request that begins now, or that something was sent of, has taken too long."""
+        now, patience_s = asyncio.get_running_loop().time(), self._patience_s
+        return min(now + self._stall_s, self._moved_at + patience_s if patience_s else math.inf)
+
+    # ---- what came ----
+
+    def _answer(self, outcome: Outcome) -> Answer:
+        if outcome.trouble:
+            raise self._trouble(outcome)
+        if 300 <= outcome.status < 400:
+            raise Refusal(f"{self._url} answers {outcome.status}, and nothing is followed: correct the URL")
+        too_long = f"its answer is longer than {self._answer_max_bytes} bytes" if outcome.is_too_long else ""
+        found, flaw = ({}, too_long) if too_long else _document(outcome.body)
+        wait_s = retry_after(outcome.retry_after or None)
+        return Answer(outcome.status, found, outcome.date or None, outcome.text, wait_s, flaw)
+
+    def _trouble(self, outcome: Outcome) -> Exception:
+        said = self._words(outcome.text)
+        if outcome.trouble == "address":
+            return Refusal(f"{self._url} {NOWHERE}")
+        if outcome.trouble == "private":
+            return Refusal(f"{self._url} leads to a private address: allow that for the target, or correct its URL")
+        if outcome.trouble == "plain":
+            return Refusal(f"{self._url} would get the key unencrypted: use https, or allow plain HTTP there")
+        if outcome.trouble == "untrusted":
+            return Untrusted(f"{self._url} cannot be trusted: {said}{_hint(outcome.verify)}")
+        if outcome.trouble == "files":
+            named = self._address.settings.certificate or self._ca_file
+            return ConfigurationError(f"{self._url}: the certificate {named!r} cannot be used: {said}")
+        if outcome.trouble == "tls":  # the line broke, or it is no TLS
+            return Setback(f"{self._url} cannot be talked to: {said}")
+        if outcome.trouble == "no_http":
+            return Setback(f"{self._url} answers what is no HTTP: {said}")
+        return Setback(f"{self._url} cannot be reached: {said}")
 
     def _words(self, said: str) -> str:
         """Somebody else's text as part of a sentence of ours: one line, not long, without the key."""
         plain = "".join(c if c.isprintable() else " " for c in without_key(said, self._address.api_key))
         return " ".join(plain.split())[:_REASON_CHARACTERS]
 
-    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
-        """Called for every address that is about to be connected to."""
-        family, kind, protocol, _, place = address
-        reach = _bridge.address_reach(ipaddress.ip_address(str(place[0])).packed)
-        self._forbidden = self._judge(reach) or self._forbidden
-        if self._judge(reach) is not None:
-            raise ConnectionRefusedError("this address is not allowed")
-        return socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
 
-    def _judge(self, reach: str) -> str | None:
-        settings = self._address.settings
-        if reach == "never":
-            return f"{self._url} {NOWHERE}"
-        if reach == "private" and not settings.allow_private:
-            return f"{self._url} leads to a private address: allow that for the target, or correct its URL"
-        shows_key = self._url.scheme == "http" and self._address.api_key is not None and not settings.allow_http
-        if shows_key and reach != "loopback":
-            return f"{self._url} would get the key unencrypted: use https, or allow plain HTTP there"
-        return None
-
-
-async def _document(response: aiohttp.ClientResponse, max_bytes: int) -> tuple[Mapping[str, Any], str]:
+def _document(text: bytes) -> tuple[Mapping[str, Any], str]:
     """The JSON object of an answer, or {} and why it is none."""
-    text = bytearray()
-    while piece := await response.content.read(max_bytes + 1 - len(text)):
-        text += piece
-        if len(text) > max_bytes:
-            return {}, f"its answer is longer than {max_bytes} bytes"
     if not text:
         return {}, "its answer is empty"
     try:
@@ -310,40 +324,7 @@ async def _document(response: aiohttp.ClientResponse, max_bytes: int) -> tuple[M
     return (found, "") if isinstance(found, dict) else ({}, "its answer is JSON, and no object")
 
 
-def _tls(url: yarl.URL, settings: ProbeSettings) -> ssl.SSLContext:
-    ca_file = settings.ca_file or trusted()
-    said = None if ca_file is None else unusable(ca_file)
-    if said is not None:
-        raise ConfigurationError(f"{url}: the certificates to trust, {ca_file!r}, cannot be used: {said}")
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if settings.certificate is not None:
-            context.load_cert_chain(settings.certificate, settings.certificate_key)
-    except (OSError, ssl.SSLError) as error:
-        named = settings.certificate if settings.certificate is not None else ca_file
-        raise ConfigurationError(f"{url}: the certificate {named!r} cannot be used: {error}") from None
-    return context
-
-
-def _said(error: BaseException) -> str:
-    """What went wrong below, in a few words."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the connection was closed"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return error.message.partition("\n")[0].rstrip(":")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "its answer broke off, or cannot be decoded"
-    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    if isinstance(inner, OSError) and not isinstance(inner, ssl.SSLError | socket.gaierror):
-        # asyncio puts its own words, and addresses, where the system's would be
-        return os.strerror(inner.errno) if inner.errno else "none of its addresses can be connected to"
-    return str(
-        getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or inner or type(inner).__name__
-    )
-
-
-def _hint(error: aiohttp.ClientConnectorCertificateError) -> str:
+def _hint(verify: int) -> str:
     """What helps where nobody that is trusted vouches for a server."""
-    is_unknown = getattr(error.certificate_error, "verify_code", None) in _NOBODY_VOUCHES
+    is_unknown = verify in _NOBODY_VOUCHES
     return ": name the certificate to trust (--ca-file; of a server, --server-ca-file)" if is_unknown else ""

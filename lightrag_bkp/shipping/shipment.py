@@ -18,13 +18,13 @@ from ..errors import DamagedError
 from ..receiving import protocol
 from ..receiving.protocol import Acknowledgement
 from ..redaction import without_key
+from ..turns import Turns
 from . import answers
 from .cargo import Cargo, Entry, Readable
 from .course import Course
 from .peer import Answer, Peer, Refusal, Setback
 
 T = TypeVar("T")
-PACKS_AT_ONCE = 4
 _TRIES_OF_A_PART = 4
 _LOG_BYTES = protocol.BODY_BYTES - (64 << 10)
 """Of one request's entries; the rest is for receipts and braces."""
@@ -40,9 +40,13 @@ class Shipment:
     Args:
         label: what to call the target in logs.
         course: how far it took each object in earlier tries; written on here.
+        turns: of the packs under way to the target, of whatever graph.
     """
 
-    def __init__(self, cargo: Cargo, graph_id: str, peer: Peer, api_key: str, label: str, course: Course) -> None:
+    def __init__(
+        self, cargo: Cargo, graph_id: str, peer: Peer, api_key: str, label: str, course: Course, turns: Turns
+    ) -> None:
+        self._turns = turns
         self._cargo = cargo
         self._graph_id = graph_id
         self._peer = peer
@@ -161,7 +165,7 @@ class Shipment:
             self._course.lacks(one, sizes[one], offset)
         await self._send_packs([(one, sizes[one], offset) for one, offset in missing.items()], behind)
         if listed is not None:
-            await self._send("needs", name, Readable(needs), len(needs), listed)
+            await self._send("needs", name, Readable(needs, len(needs)), listed)
 
     async def _missing(self, objects: list[tuple[str, int]]) -> dict[str, int]:
         """How much is there of each object that is not complete."""
@@ -184,62 +188,57 @@ class Shipment:
 
         async def work() -> None:
             for name, size, offset in left:
-                pack = await self._cargo.pack(bytes.fromhex(name))
-                try:
-                    await self._send("pack", name, pack, size, offset)
-                finally:
-                    pack.close()
+                async with self._turns.turn():
+                    pack = await self._cargo.pack(bytes.fromhex(name), size)
+                    try:
+                        await self._send("pack", name, pack, offset)
+                    finally:
+                        pack.close()
 
         try:
             async with asyncio.TaskGroup() as group:
                 if behind:
                     group.create_task(self._post_log([], [], behind))
-                for _ in range(min(PACKS_AT_ONCE, len(packs))):
+                for _ in range(min(self._turns.most, len(packs))):
                     group.create_task(work())
         except BaseExceptionGroup as several:
             raise _worst(several) from None
 
-    async def _send(self, kind: str, name: str, content: Readable, size: int, offset: int) -> None:
-        """The rest of one object, part by part."""
-        room = memoryview(bytearray(min(protocol.BODY_BYTES, size - offset)))  # of each part: new memory is dear
+    async def _send(self, kind: str, name: str, content: Readable, offset: int) -> None:
+        """The rest of one object. What comes out flipped is sent again from there on."""
+        headers = self._headers | {protocol.KIND_HEADER: kind, protocol.LENGTH_HEADER: str(content.size)}
+        flipped_at, tries = -1, 0
         while True:
-            part, digest = await content.part(offset, room[: size - offset])
-            answer = await self._put_part(kind, name, part, digest, size, offset)
-            self._count(name, offset + len(part))
-            reached, is_complete = self._read(answers.progress, answer)
-            if is_complete:
-                return
-            if not offset < reached < size:
-                raise Setback(f"{self._label} does not take the parts of {kind} {name} in order")
+            part = await self._peer.put_object(
+                self._path("objects", name), content, offset, headers, lambda upto: self._count(name, upto)
+            )
+            try:
+                reached, is_complete = self._read(answers.progress, self._peer.accepted(part.answer))
+            except Setback as setback:
+                tries = tries + 1 if part.offset == flipped_at else 1
+                if setback.document.get("code") != "DAMAGED_PART" or tries == _TRIES_OF_A_PART:
+                    raise
+                flipped_at = reached = part.offset
+                logger.warning(
+                    "event=part_damaged_on_the_way graph=%s target=%s kind=%s name=%s offset=%d",
+                    self._graph_id, self._label, kind, name, part.offset,
+                )  # fmt: skip
+            except Refusal as refused:
+                if refused.document.get("code") == "WRONG_HASH" and kind == "pack":
+                    raise await self._blame(name) from None
+                raise
+            else:
+                self._count(name, part.offset + part.part_bytes)
+                if is_complete:
+                    return
+                if not part.offset < reached < content.size:
+                    raise Setback(f"{self._label} does not take the parts of {kind} {name} in order")
             offset = reached
 
     def _count(self, name: str, upto: int) -> None:
         if self._course.took(name, upto):
             self.accepted_at = time.monotonic()
             self._peer.moved()
-
-    async def _put_part(self, kind: str, name: str, part: memoryview, digest: str, size: int, offset: int) -> Answer:
-        headers = self._headers | {
-            protocol.KIND_HEADER: kind,
-            protocol.OFFSET_HEADER: str(offset),
-            protocol.LENGTH_HEADER: str(size),
-            protocol.DIGEST_HEADER: digest,
-        }
-        for tries_left in reversed(range(_TRIES_OF_A_PART)):
-            try:
-                return await self._peer.ask("PUT", self._path("objects", name), body=part, headers=headers)
-            except Setback as setback:
-                if setback.document.get("code") != "DAMAGED_PART" or not tries_left:
-                    raise
-                logger.warning(
-                    "event=part_damaged_on_the_way graph=%s target=%s kind=%s name=%s offset=%d",
-                    self._graph_id, self._label, kind, name, offset,
-                )  # fmt: skip
-            except Refusal as refused:
-                if refused.document.get("code") == "WRONG_HASH" and kind == "pack":
-                    raise await self._blame(name) from None
-                raise
-        raise AssertionError("the last try returns or raises")
 
     async def _blame(self, name: str) -> Exception:
         """Every part arrived as it was sent, and the whole is not what its name says."""
@@ -287,7 +286,7 @@ class Shipment:
         name, size = entry.sha256.hex(), len(entry.stored)
         offset = (await self._missing([(name, size)])).get(name)
         if offset is not None:
-            await self._send("entry", name, Readable(entry.stored), size, offset)
+            await self._send("entry", name, Readable(entry.stored, size), offset)
         return {"number": entry.number, "object": name}
 
     async def _post_log(

@@ -24,30 +24,28 @@ from support.toxiproxy import Link, Toxiproxy
 from lightrag_bkp import BackupManager
 from lightrag_bkp.probing import ProbeSettings
 from lightrag_bkp.replication import ReplicationManager, ReplicationStatus, ReplicationTarget
-from lightrag_bkp.shipping import courier
 
 # ---- spoilt lines ----
 
 
 async def test_a_line_cut_at_every_tenth_of_a_pack_loses_no_more_than_a_part(
-    site: Site,
-    backups: BackupManager,
-    replication: ReplicationManager,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    site: Site, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(courier, "PACKS_AT_ONCE", 1)  # connections: what is cut counts the bytes of each by itself
     size = 7 * MIB  # in one pack
     for tenth in range(1, 10):
         name = f"cut{tenth}"
         graph = await new_graph(backups, tmp_path / name, name, size)
         replicator = sent_to(replication, name, site.target(name))
-        site.link.spoil("limit_data", bytes=size * tenth // 10 + OVERHEAD)
-        failed = await try_once(replicator)
+        site.link.spoil("bandwidth", rate=20_000)  # in KB/s
+        sending, due = asyncio.ensure_future(try_once(replicator)), size * tenth // 10 - PART
+        await until(lambda name=name, due=due: site.held_bytes(name) >= due)  # type: ignore[misc]
+        site.link.cut()
+        failed = await sending
         site.link.heal()
+        site.link.cut(down=False)
         assert failed.status is ReplicationStatus.FAILED and "cannot be reached" in str(failed.error_message)
         held = site.held_bytes(name)
-        assert size * tenth // 10 - PART - OVERHEAD <= held < size
+        assert due <= held < size
         resumed = await complete(replicator)
         assert 0 <= resumed.bytes - (graph.stats()["stored_bytes"] - held) < OVERHEAD, (tenth, held, resumed)
         assert fingerprint(await site.brought_back(name)) == fingerprint(tmp_path / name)

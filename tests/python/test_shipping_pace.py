@@ -1,23 +1,19 @@
 """How fast bytes go out and when something is tried again: arithmetic, with clock and chance given."""
 
 import random
+import time
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lightrag_bkp import _bridge
+from lightrag_bkp.errors import InvalidInputError
 from lightrag_bkp.shipping import retrying
-from lightrag_bkp.shipping.pace import BURST_S, TokenBucket, piece
 from lightrag_bkp.shipping.retrying import Backoff, retry_after
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+BURST_S = 1.0
 
 
 @given(
@@ -25,31 +21,31 @@ class Clock:
     takes=st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 10)), min_size=1, max_size=50),
 )
 def test_no_stretch_of_time_sees_more_than_the_rate_and_one_burst(rate: float, takes: list[tuple[int, float]]) -> None:
-    clock = Clock()
-    bucket = TokenBucket(rate, clock)
-    sent: list[tuple[float, int]] = []
+    pace, now_ns = _bridge.pace(rate), time.monotonic_ns()
+    sent: list[tuple[int, int]] = []
     for wanted, pause in takes:
-        count = piece((bucket,), wanted)
-        sent.append((clock.now + bucket.take(count), count))
-        clock.now += pause
+        count = pace.piece(wanted)
+        sent.append((now_ns + pace.take(count, now_ns), count))
+        now_ns += int(pause * 1e9)
     for first in range(len(sent)):
         for last in range(first, len(sent)):
-            stretch = sent[last][0] - sent[first][0]
-            assert sum(count for _, count in sent[first:last]) <= rate * (stretch + BURST_S) * (1 + 1e-6) + 1
+            stretch_s = (sent[last][0] - sent[first][0]) / 1e9
+            assert sum(count for _, count in sent[first:last]) <= rate * (stretch_s + BURST_S) * (1 + 1e-6) + 1
 
 
 def test_an_idle_link_saves_up_no_more_than_a_burst() -> None:
-    clock = Clock()
-    bucket = TokenBucket(1000, clock)
-    clock.now += 3600
-    assert bucket.take(1000) == 0 and bucket.take(500) == pytest.approx(0.5)
-    assert TokenBucket(None, clock).take(10**12) == 0
+    pace, later_ns = _bridge.pace(1000), time.monotonic_ns() + 3600 * 10**9
+    assert pace.take(1000, later_ns) == 0 and pace.take(500, later_ns) == 500_000_000
 
 
 def test_of_a_slow_link_little_is_taken_at_once() -> None:
-    assert piece((TokenBucket(None),), 65536) == 65536
-    assert piece((TokenBucket(None), TokenBucket(4000)), 65536) == 1000
-    assert piece((TokenBucket(1),), 65536) == 1
+    assert [_bridge.pace(rate).piece(65536) for rate in (1e9, 4000, 1)] == [65536, 1000, 1]
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan")])
+def test_a_pace_that_is_none_is_refused(rate: float) -> None:
+    with pytest.raises(InvalidInputError, match="positive number of bytes per second"):
+        _bridge.pace(rate)
 
 
 def test_waits_double_with_full_jitter_up_to_five_minutes() -> None:

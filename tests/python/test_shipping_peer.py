@@ -146,7 +146,7 @@ async def test_an_answer_that_ends_early_is_a_setback() -> None:
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        (b"HTTP/1.1 200 OK\r\nA" + b"\x01: 1\r\n\r\n", "answers what is no HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: much\r\n\r\n", "answers what is no HTTP"),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "answers what is no HTTP"),
         (answer("200 OK", b"no gzip", b"Content-Encoding: gzip"), "cannot be decoded"),
     ],
@@ -194,7 +194,7 @@ async def test_over_tls_only_who_is_trusted_gets_the_key(tmp_path: Path, monkeyp
     ("host", "days", "said"),
     [
         ("127.0.0.1", -1, "certificate has expired"),
-        ("127.0.0.2", 1, "IP address mismatch, certificate is not valid for '127.0.0.2'"),
+        ("127.0.0.2", 1, "SSL: no alternative certificate subject name matches target host name '127.0.0.2'"),
     ],
 )
 async def test_a_certificate_that_is_not_good_is_told_in_one_sentence(

@@ -1,0 +1,535 @@
+/* The client beside a real server on loopback: what it sends, what becomes of an answer, when it goes on with an object,
+ * and that every request comes back, whatever happens. test_client_lines: over which connections, and how fast. */
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/resource.h>
+
+#include "asking.h"
+#include "base/mem.h"
+#include "check.h"
+#include "codec/adler.h"
+#include "codec/base64.h"
+#include "hearing.h"
+#include "net/connection.h"
+
+static lrb_err err;
+static hearing server;
+static lrb_client *client;
+
+static const char *url_of(const char *path) {
+    static char url[128];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", server.port, path);
+    return url;
+}
+
+/* ---- the server's side ---- */
+
+static const struct {
+    const char *path, *raw; /* what is sent to the letter; the connection is closed behind it */
+    lrb_trouble trouble;
+    const char *text;
+} answers[] = {
+    {"/reason", "HTTP/1.1 503 Not quite  now \r\ndate: Thu, 26 Nov 2026 20:00:00 GMT\r\nRETRY-AFTER:\t 7 \r\nContent-Length: 3\r\n\r\nbye", LRB_TROUBLE_NONE, "Not quite  now"},
+    {"/bare", "HTTP/1.1 204\r\n\r\n", LRB_TROUBLE_NONE, ""},
+    {"/interim", "HTTP/1.1 100 Continue\r\nDate: never\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", LRB_TROUBLE_NONE, "OK"},
+    {"/close", "", LRB_TROUBLE_UNREACHED, "the connection was closed"},
+    {"/ssh", "SSH-2.0-OpenSSH_9.2\r\n", LRB_TROUBLE_NO_HTTP, "HTTP"},
+    {"/short", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", LRB_TROUBLE_UNREACHED, "broke off"},
+    {"/chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", LRB_TROUBLE_UNREACHED, "broke off"},
+    {"/gzip", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\nno gzip!", LRB_TROUBLE_UNREACHED, "cannot be decoded"},
+    {"/coding", "HTTP/1.1 200 OK\r\nContent-Encoding: shorthand\r\nContent-Length: 2\r\n\r\nab", LRB_TROUBLE_UNREACHED, "cannot be decoded"},
+};
+
+static struct { /* what is said to the parts of an object but the last one; the test's */
+    const char *status, *words;
+} said;
+
+static bool answer_part(const heard *request, int fd) {
+    char words[64];
+    unsigned long long total = 0;
+    uint64_t upto = strtoull(hearing_header(request, "Upload-Offset"), NULL, 10) + request->body_bytes;
+    sscanf(request->head, "PUT /object/%llu ", &total);
+    if (upto >= total) return hearing_say(fd, "201 Created", "Date: then\r\n", "{\"complete\":true}");
+    snprintf(words, sizeof words, "{\"offset\":%" PRIu64 ",\"complete\":false}", upto);
+    return hearing_say(fd, said.status ? said.status : "200 OK", "", said.words ? said.words : words);
+}
+
+/* Headers or a body that are longer than anybody should read; its end shows whether somebody did. */
+static bool pour(const char *begin, const char *line, int fd) {
+    bool all = hearing_send(fd, begin, strlen(begin));
+    for (int i = 0; all && i < 20000; i++) all = hearing_send(fd, line, strlen(line));
+    return false;
+}
+
+static bool answer(const heard *request, int fd) {
+    const char *path = strchr(request->head, ' ') + 1;
+    if (!strncmp(path, "/good ", 6)) return hearing_say(fd, "200 OK", "", "{}");
+    if (!strncmp(path, "/object/", 8)) return answer_part(request, fd);
+    if (!strncmp(path, "/hang ", 6)) return true;
+    if (!strncmp(path, "/body ", 6)) return pour("HTTP/1.1 200 OK\r\n\r\n", "more and more of it ", fd);
+    if (!strncmp(path, "/headers ", 9)) return pour("HTTP/1.1 200 OK\r\n", "X-More: and more of it\r\n", fd);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        size_t length = strlen(answers[i].path);
+        if (!strncmp(path, answers[i].path, length) && path[length] == ' ') return hearing_send(fd, answers[i].raw, strlen(answers[i].raw)) && false;
+    }
+    return false;
+}
+
+/* The request `back` before the last one that was heard, which is over. */
+static const heard *heard_before_last(int back) {
+    pthread_mutex_lock(&server.lock);
+    const heard *request = server.last;
+    while (request && back--) request = request->before;
+    pthread_mutex_unlock(&server.lock);
+    return request;
+}
+
+/* ---- answers, and troubles in their place ---- */
+
+TEST(what_is_answered_is_told_apart) {
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        lrb_asked asked = asking_of("GET", url_of(answers[i].path));
+        ask one;
+        CHECK(asking_run(client, &asked, &one) && !one.code);
+        bool right = one.said.trouble == answers[i].trouble && (*answers[i].text ? strstr(one.said.text, answers[i].text) != NULL : !*one.said.text);
+        if (!right) printf("%s: %d, %s\n", answers[i].path, one.said.trouble, one.said.text);
+        CHECK(right);
+        lrb_request_free(one.request);
+    }
+}
+
+TEST(an_answer_comes_with_what_it_says_of_itself) {
+    lrb_asked asked = asking_of("GET", url_of("/reason"));
+    ask one;
+    CHECK(asking_run(client, &asked, &one) && !one.code && one.said.status == 503 && !one.said.is_too_long);
+    CHECK(!strcmp(one.said.date, "Thu, 26 Nov 2026 20:00:00 GMT") && !strcmp(one.said.retry_after, "7"));
+    CHECK(one.said.body_bytes == 3 && !memcmp(one.said.body, "bye", 3));
+    lrb_request_free(one.request);
+    asked.url = url_of("/interim");
+    CHECK(asking_run(client, &asked, &one) && one.said.status == 200 && !*one.said.date && !*one.said.retry_after && !one.said.body_bytes);
+    lrb_request_free(one.request);
+}
+
+TEST(of_an_answer_that_is_too_long_only_that_is_said) {
+    static const char *const paths[] = {"/body", "/headers"};
+    for (size_t i = 0; i < 2; i++) {
+        lrb_asked asked = asking_of("GET", url_of(paths[i]));
+        ask one;
+        CHECK(asking_run(client, &asked, &one) && !one.code && !one.said.trouble);
+        CHECK(one.said.status == 200 && one.said.is_too_long && !one.said.body_bytes);
+        lrb_request_free(one.request);
+    }
+}
+
+static const struct {
+    const char *url; /* NULL: the server's, by TLS */
+    const char *ca_file;
+    bool has_key, allow_http, allow_private;
+    lrb_trouble trouble;
+    const char *text;
+} elsewhere[] = {
+    {"http://169.254.169.254/", NULL, true, true, true, LRB_TROUBLE_ADDRESS, "not allowed"},
+    {"http://0x00000000/", NULL, true, true, true, LRB_TROUBLE_ADDRESS, "not allowed"},
+    {"http://10.0.0.1/", NULL, false, true, false, LRB_TROUBLE_PRIVATE, "not allowed"},
+    {"https://[fc00::1]/", NULL, true, true, false, LRB_TROUBLE_PRIVATE, "not allowed"},
+    {"http://10.0.0.1/", NULL, true, false, true, LRB_TROUBLE_PLAIN, "not allowed"},
+    {"http://8.8.8.8/", NULL, true, false, false, LRB_TROUBLE_PLAIN, "not allowed"},
+    {"http://127.0.0.1:1/", NULL, true, false, false, LRB_TROUBLE_UNREACHED, "Connection refused"},
+    {"https://127.0.0.1:1/", "/nowhere/ca.pem", true, false, false, LRB_TROUBLE_UNREACHED, "Connection refused"},
+    {NULL, NULL, true, false, false, LRB_TROUBLE_TLS, ""},
+    {NULL, "/nowhere/ca.pem", true, false, false, LRB_TROUBLE_OWN_FILES, ""},
+};
+
+TEST(who_may_not_or_cannot_be_talked_to_is_told_apart) {
+    char tls[64];
+    snprintf(tls, sizeof tls, "https://127.0.0.1:%d/", server.port);
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
+        lrb_asked asked = asking_of("GET", elsewhere[i].url ? elsewhere[i].url : tls);
+        asked.has_key = elsewhere[i].has_key;
+        asked.ca_file = elsewhere[i].ca_file;
+        asked.allow_http = elsewhere[i].allow_http;
+        asked.allow_private = elsewhere[i].allow_private;
+        ask one;
+        int before = server.requests;
+        CHECK(asking_run(client, &asked, &one) && !one.code);
+        bool right = one.said.trouble == elsewhere[i].trouble && strstr(one.said.text, elsewhere[i].text) && !one.said.status && server.requests == before;
+        if (!right) printf("row %zu, %s: %d, %s\n", i, asked.url, one.said.trouble, one.said.text);
+        CHECK(right);
+        lrb_request_free(one.request);
+    }
+}
+
+TEST(a_name_is_judged_by_what_it_resolves_to) {
+    char url[64];
+    snprintf(url, sizeof url, "http://localhost:%d/good", server.port);
+    lrb_asked asked = asking_of("GET", url);
+    asked.has_key = true;
+    ask one;
+    CHECK(asking_run(client, &asked, &one) && !one.said.trouble && one.said.status == 200);
+    lrb_request_free(one.request);
+}
+
+TEST(what_cannot_be_asked_is_refused_with_a_sentence) {
+    static const char *const urls[] = {"", "127.0.0.1", "http://", "http://host:99999", "http://a b/", "https://host\n/", "ftp://host/", "file:///etc/passwd"};
+    static const char *const broken[] = {"X-A: b\r\nX-C: d"};
+    lrb_request *request = NULL;
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        lrb_asked asked = asking_of("GET", urls[i]);
+        int code = lrb_request_new(&asked, NULL, &request, &err);
+        if (code != LRB_E_INVALID) printf("%s\n", urls[i]);
+        CHECK(code == LRB_E_INVALID && err.message[0]);
+    }
+    lrb_asked good = asking_of("PUT", "http://127.0.0.1/"), asked = good;
+    asked.headers = broken;
+    asked.header_count = 1;
+    CHECK_FAILS(lrb_request_new(&asked, NULL, &request, &err), LRB_E_INVALID);
+    asked = good;
+    asked.ca_file = "";
+    CHECK_FAILS(lrb_request_new(&asked, NULL, &request, &err), LRB_E_INVALID);
+    asked = good;
+    asked.connect_ms = 0;
+    CHECK_FAILS(lrb_request_new(&asked, NULL, &request, &err), LRB_E_INVALID);
+    asked = good;
+    asked.is_object = true;
+    CHECK_FAILS(lrb_request_new(&asked, NULL, &request, &err), LRB_E_INVALID);
+    asked.part_bytes = 10;
+    asked.offset = 1;
+    CHECK_FAILS(lrb_request_new(&asked, NULL, &request, &err), LRB_E_INVALID);
+}
+
+/* ---- what is sent ---- */
+
+TEST(a_request_is_what_was_told_and_no_more) {
+    static const char *const headers[] = {"X-API-Key: secret", "User-Agent: a test"};
+    lrb_asked asked = asking_of("DELETE", url_of("/good"));
+    asked.headers = headers;
+    asked.header_count = 2;
+    ask one;
+    uint64_t sent, reached;
+    CHECK(asking_run(client, &asked, &one) && one.said.status == 200);
+    const heard *request = heard_before_last(0);
+    CHECK(!strncmp(request->head, "DELETE /good HTTP/1.1\r\n", 23) && !request->body_bytes);
+    CHECK(!strcmp(hearing_header(request, "X-API-Key"), "secret") && !strcmp(hearing_header(request, "User-Agent"), "a test"));
+    CHECK(!*hearing_header(request, "Expect") && !*hearing_header(request, "Content-Length") && !*hearing_header(request, "Upload-Offset"));
+    lrb_request_look(one.request, &sent, &reached);
+    CHECK(!sent && !reached);
+    lrb_request_free(one.request);
+}
+
+TEST(a_body_goes_as_it_is_if_an_empty_one) {
+    static const size_t sizes[] = {0, 1, 3 << 20};
+    uint8_t *bytes = malloc(sizes[2]);
+    for (size_t i = 0; i < sizes[2]; i++) bytes[i] = (uint8_t)(i * 7 >> 4);
+    for (size_t i = 0; i < 3; i++) {
+        lrb_asked asked = asking_of("POST", url_of("/good"));
+        asked.body = sizes[i] ? bytes : NULL;
+        asked.has_body = true;
+        asked.size = sizes[i];
+        ask one;
+        uint64_t sent, reached;
+        CHECK(asking_run(client, &asked, &one) && one.said.status == 200);
+        const heard *request = heard_before_last(0);
+        CHECK(!strncmp(request->head, "POST /good HTTP/1.1\r\n", 21) && *hearing_header(request, "Content-Length"));
+        CHECK(request->body_bytes == sizes[i] && !memcmp(request->body, bytes, sizes[i]));
+        CHECK(!*hearing_header(request, "Expect") && !*hearing_header(request, "Transfer-Encoding") && !*hearing_header(request, "Upload-Offset"));
+        lrb_request_look(one.request, &sent, &reached);
+        CHECK(sent == sizes[i] && !reached);
+        lrb_request_free(one.request);
+    }
+    free(bytes);
+}
+
+/* ---- objects ---- */
+
+enum { SIZE = 3500, PART = 1000, BEGINS = 500 };
+static uint8_t object[SIZE];
+
+static int file_of(const void *bytes, size_t count) {
+    FILE *file = tmpfile();
+    if (!file || fwrite(bytes, 1, count, file) != count || fflush(file)) exit(2);
+    int fd = dup(fileno(file));
+    fclose(file);
+    return fd;
+}
+
+static lrb_asked object_of(int fd, uint64_t offset, uint64_t size, size_t part_bytes) {
+    static char url[128];
+    char path[64];
+    snprintf(path, sizeof path, "/object/%" PRIu64, size);
+    snprintf(url, sizeof url, "%s", url_of(path));
+    lrb_asked asked = asking_of("PUT", url);
+    asked.is_object = true;
+    asked.fd = fd;
+    asked.body = fd < 0 ? object : NULL;
+    asked.size = size;
+    asked.offset = offset;
+    asked.part_bytes = part_bytes;
+    return asked;
+}
+
+static bool is_part(const heard *request, const uint8_t *bytes, uint64_t offset, size_t count) {
+    char text[32], digest[64] = "adler=:";
+    uint32_t sum = lrb_adler32(bytes + offset, count);
+    lrb_base64_encode((const uint8_t[]){(uint8_t)(sum >> 24), (uint8_t)(sum >> 16), (uint8_t)(sum >> 8), (uint8_t)sum}, 4, digest + 7);
+    strcpy(digest + 15, ":");
+    snprintf(text, sizeof text, "%" PRIu64, offset);
+    return !strcmp(hearing_header(request, "Upload-Offset"), text) && !strcmp(hearing_header(request, "Content-Digest"), digest) &&
+           *hearing_header(request, "Content-Length") && request->body_bytes == count && !memcmp(request->body, bytes + offset, count);
+}
+
+/* Over one connection, and again with the means of the one before. */
+TEST(an_object_goes_part_by_part_from_memory_and_from_a_file) {
+    int fd = file_of(object, SIZE);
+    static const char *const headers[] = {"X-API-Key: secret"};
+    said.status = said.words = NULL;
+    for (int from_file = 0; from_file < 2; from_file++) {
+        lrb_asked asked = object_of(from_file ? fd : -1, BEGINS, SIZE, PART);
+        asked.headers = headers;
+        asked.header_count = 1;
+        ask one;
+        int before = server.requests;
+        CHECK(asking_run(client, &asked, &one) && !one.code && one.said.status == 201 && !one.said.trouble);
+        CHECK(server.requests == before + 3);
+        for (int part = 0; part < 3; part++) {
+            const heard *request = heard_before_last(2 - part);
+            CHECK(is_part(request, object, BEGINS + (uint64_t)part * PART, PART) && !strncmp(request->head, "PUT ", 4));
+            CHECK(request->line == heard_before_last(0)->line && !strcmp(hearing_header(request, "X-API-Key"), "secret"));
+        }
+        uint64_t sent, reached;
+        lrb_request_look(one.request, &sent, &reached);
+        CHECK(sent == SIZE - BEGINS && reached == SIZE - PART);
+        CHECK(one.said.offset == SIZE - PART && one.said.part_bytes == PART && !strcmp(one.said.text, "Created") && !strcmp(one.said.date, "then"));
+        lrb_request_free(one.request);
+    }
+    close(fd);
+}
+
+TEST(the_sum_of_a_part_is_written_as_its_header_has_it) {
+    static const uint8_t before[] = {'a', 'b', 'c'};
+    int fd = file_of(before, 3);
+    lrb_asked asked = object_of(fd, 0, 3, PART);
+    ask one;
+    CHECK(asking_run(client, &asked, &one) && one.said.status == 201);
+    CHECK(!strcmp(hearing_header(heard_before_last(0), "Content-Digest"), "adler=:Ak0BJw==:"));
+    lrb_request_free(one.request);
+    close(fd);
+}
+
+TEST(what_is_left_of_an_object_may_be_nothing) {
+    int fd = file_of(object, SIZE);
+    for (int from_file = 0; from_file < 2; from_file++)
+        for (uint64_t size = 0; size <= SIZE; size += SIZE) {
+            lrb_asked asked = object_of(from_file ? fd : -1, size, size, PART);
+            ask one;
+            int before = server.requests;
+            CHECK(asking_run(client, &asked, &one) && one.said.status == 201 && one.said.offset == size && !one.said.part_bytes);
+            CHECK(server.requests == before + 1 && is_part(heard_before_last(0), object, size, 0));
+            lrb_request_free(one.request);
+        }
+    close(fd);
+}
+
+static const struct {
+    const char *status, *words;
+    bool goes_on;
+} worded[] = {
+    {"200 OK", "{\"offset\":10,\"complete\":false}", true},
+    {"200 Whatever", "{\"offset\":10,\"complete\":false}", true},
+    {"201 Created", "{\"offset\":10,\"complete\":false}", false},
+    {"202 Accepted", "{\"offset\":10,\"complete\":false}", false},
+    {"400 Bad Request", "{\"offset\":10,\"complete\":false}", false},
+    {"200 OK", "{\"offset\": 10,\"complete\":false}", false},
+    {"200 OK", "{\"offset\":10,\"complete\":false}\n", false},
+    {"200 OK", "{\"offset\":010,\"complete\":false}", false},
+    {"200 OK", "{\"offset\":10,\"complete\":true}", false},
+    {"200 OK", "{\"offset\":9,\"complete\":false}", false},
+    {"200 OK", "{\"offset\":11,\"complete\":false}", false},
+    {"200 OK", "{\"offset\":20,\"complete\":false}", false},
+    {"200 OK", "{\"offset\":18446744073709551615,\"complete\":false}", false},
+    {"200 OK", "{\"complete\":false,\"offset\":10}", false},
+    {"200 OK", "{}", false},
+    {"200 OK", "", false},
+};
+
+TEST(only_the_very_words_make_it_go_on) {
+    for (size_t i = 0; i < sizeof worded / sizeof *worded; i++) {
+        lrb_asked asked = object_of(-1, 0, 20, 10);
+        ask one;
+        uint64_t sent, reached;
+        int before = server.requests;
+        said.status = worded[i].status, said.words = worded[i].words;
+        CHECK(asking_run(client, &asked, &one) && !one.code && !one.said.trouble);
+        lrb_request_look(one.request, &sent, &reached);
+        bool went_on = one.said.status == 201 && one.said.offset == 10 && reached == 10 && sent == 20 && server.requests == before + 2;
+        bool ended = one.said.status == strtol(worded[i].status, NULL, 10) && !one.said.offset && !reached && sent == 10 && server.requests == before + 1 &&
+                     one.said.body_bytes == strlen(worded[i].words);
+        bool right = one.said.part_bytes == 10 && (worded[i].goes_on ? went_on : ended);
+        if (!right) printf("%s %s\n", worded[i].status, worded[i].words);
+        CHECK(right);
+        lrb_request_free(one.request);
+    }
+    said.status = said.words = NULL;
+}
+
+TEST(a_file_that_is_shorter_than_said_is_damaged) {
+    for (size_t length = 0; length <= 15; length += 15) {
+        int fd = file_of(object, length), before = server.requests;
+        lrb_asked asked = object_of(fd, 0, 20, 10);
+        ask one;
+        uint64_t sent, reached, taken = length / 10 * 10;
+        CHECK(asking_run(client, &asked, &one) && one.said.trouble == LRB_TROUBLE_HERE);
+        CHECK_FAILS(one.code, LRB_E_DAMAGED);
+        lrb_request_look(one.request, &sent, &reached);
+        CHECK(strstr(one.err.message, "shorter") && sent == taken && reached == taken && server.requests == before + (int)taken / 10);
+        lrb_request_free(one.request);
+        close(fd);
+    }
+}
+
+/* ---- who gives up ---- */
+
+static bool begin_hanging(ask *one) {
+    lrb_asked asked = asking_of("GET", url_of("/hang"));
+    int before = server.requests;
+    if (!asking_begin(client, &asked, one)) return false;
+    while (server.requests == before) poll(NULL, 0, 1);
+    return true;
+}
+
+TEST(a_request_is_cancelled_whenever_somebody_likes) {
+    lrb_asked asked = asking_of("GET", url_of("/hang"));
+    ask one;
+    for (int i = 0; i < 50; i++) { /* before the thread saw it, most often */
+        CHECK(asking_begin(client, &asked, &one));
+        lrb_client_cancel(client, one.request);
+        CHECK(asking_end(client, &one) && !one.code && one.said.trouble == LRB_TROUBLE_CANCELLED && !one.said.status && *one.said.text);
+        lrb_request_free(one.request);
+    }
+    CHECK(begin_hanging(&one));
+    lrb_client_cancel(client, one.request);
+    lrb_client_cancel(client, one.request);
+    CHECK(asking_end(client, &one) && one.said.trouble == LRB_TROUBLE_CANCELLED);
+    lrb_request_free(one.request);
+    asked.url = url_of("/good");
+    CHECK(asking_begin(client, &asked, &one) && asking_is_readable(client, ASKING_LONG_MS)); /* it is over, or will be */
+    lrb_client_cancel(client, one.request);
+    CHECK(asking_end(client, &one) && one.said.trouble == LRB_TROUBLE_NONE && one.said.status == 200);
+    lrb_client_cancel(client, one.request);
+    CHECK(!asking_is_readable(client, 0) && !lrb_request_answer(one.request, &one.said, &err) && one.said.status == 200);
+    lrb_request_free(one.request);
+}
+
+TEST(stopping_ends_what_is_under_way_and_what_did_not_begin) {
+    enum { SOME = 5 };
+    ask all[2 * SOME], late = {0};
+    lrb_client *own = client;
+    lrb_asked asked = asking_of("GET", url_of("/hang"));
+    CHECK_OK(lrb_client_start(&client, &err));
+    for (int i = 0; i < SOME; i++) CHECK(begin_hanging(&all[i]));
+    for (int i = SOME; i < 2 * SOME; i++) CHECK(asking_begin(client, &asked, &all[i]));
+    lrb_client_stop(client);
+    CHECK(!asking_begin(client, &asked, &late) && late.request);
+    asking_take_news(client);
+    for (int i = 0; i < 2 * SOME; i++) {
+        CHECK(all[i].is_over && !lrb_request_answer(all[i].request, &all[i].said, &err) && all[i].said.trouble == LRB_TROUBLE_CANCELLED);
+        lrb_client_cancel(client, all[i].request); /* as somebody does who has not heard of it */
+        lrb_request_free(all[i].request);
+    }
+    lrb_request_free(late.request);
+    lrb_client_free(client);
+    lrb_client_free(NULL);
+    lrb_request_free(NULL);
+    client = own;
+}
+
+/* ---- what is short here ---- */
+
+TEST(a_socket_this_process_cannot_have_is_no_fault_of_the_server) {
+    lrb_asked asked = asking_of("GET", url_of("/good"));
+    struct rlimit before, none;
+    ask one;
+    CHECK(!getrlimit(RLIMIT_NOFILE, &before));
+    lrb_client *own = client; /* with no connection that was kept */
+    CHECK_OK(lrb_client_start(&client, &err));
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
+    CHECK(!setrlimit(RLIMIT_NOFILE, &none));
+    bool ended = asking_run(client, &asked, &one);
+    CHECK(!setrlimit(RLIMIT_NOFILE, &before) && ended);
+    CHECK(one.said.trouble == LRB_TROUBLE_HERE && one.code && one.err.sys_errno == EMFILE && lrb_err_is_own(&one.err));
+    lrb_request_free(one.request);
+    lrb_client_stop(client);
+    lrb_client_free(client);
+    client = own;
+}
+
+/* Begins and ends one request while memory runs out somewhere: LRB_OK, NOMEM, or what must not be. *ran_out: it did. */
+static int run_without(const lrb_asked *asked, int64_t countdown, bool stays, bool *ran_out) {
+    lrb_client *started = NULL;
+    ask one = {0};
+    lrb_mem_fail_after(countdown, stays);
+    int code = lrb_client_start(&started, &err);
+    if (!code) code = !asking_begin(started, asked, &one) ? one.code : asking_end(started, &one) ? one.code : LRB_E_INTERNAL;
+    *ran_out = lrb_mem_count() > countdown;
+    lrb_mem_fail_after(-1, false);
+    bool looked_up = strstr(asked->url, "localhost") && one.said.trouble == LRB_TROUBLE_UNREACHED; /* libcurl takes it for a name nobody knows */
+    if (!code && looked_up) code = LRB_E_NOMEM;
+    if (!code && (one.said.trouble || !one.said.status)) {
+        printf("after %" PRId64 " allocations: %d, %s\n", countdown, one.said.trouble, one.said.text);
+        code = LRB_E_INVALID;
+    }
+    if (code != LRB_E_INTERNAL) lrb_request_free(one.request);
+    if (started) lrb_client_stop(started), lrb_client_free(started);
+    return code;
+}
+
+TEST(without_memory_every_request_comes_back) {
+    static const char *const headers[] = {"X-API-Key: secret"};
+    int fd = file_of(object, SIZE);
+    char url[64], named[64];
+    snprintf(url, sizeof url, "%s", url_of("/reason"));
+    snprintf(named, sizeof named, "http://localhost:%d/good", server.port);
+    lrb_asked kinds[] = {asking_of("GET", url), asking_of("GET", named), object_of(-1, BEGINS, SIZE, PART), object_of(fd, BEGINS, SIZE, PART)};
+    kinds[0].headers = headers;
+    kinds[0].header_count = 1;
+    kinds[0].ca_file = kinds[0].certificate = kinds[0].certificate_key = "/unused";
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++)
+        for (int stays = 0; stays < 2; stays++) {
+            bool ran_out = true;
+            for (int64_t countdown = 0; ran_out; countdown++) {
+                int code = run_without(&kinds[kind], countdown, stays, &ran_out);
+                if (code && code != LRB_E_NOMEM) printf("kind %zu, after %" PRId64 " allocations: %s\n", kind, countdown, lrb_code_symbol(code));
+                CHECK(!code || code == LRB_E_NOMEM);
+            }
+        }
+    close(fd);
+}
+
+int main(void) {
+    lrb_mem_fail_after(0, false); /* the place for blocks: so libcurl's are base/mem's one by one, and malloc's */
+    if (lrb_curl_begin(&err)) return 2;
+    lrb_mem_fail_after(-1, false);
+    for (size_t i = 0; i < SIZE; i++) object[i] = (uint8_t)(i * i >> 2);
+    hearing_start(&server, answer);
+    if (lrb_client_start(&client, &err)) return 2;
+    RUN(what_is_answered_is_told_apart);
+    RUN(an_answer_comes_with_what_it_says_of_itself);
+    RUN(of_an_answer_that_is_too_long_only_that_is_said);
+    RUN(who_may_not_or_cannot_be_talked_to_is_told_apart);
+    RUN(a_name_is_judged_by_what_it_resolves_to);
+    RUN(what_cannot_be_asked_is_refused_with_a_sentence);
+    RUN(a_request_is_what_was_told_and_no_more);
+    RUN(a_body_goes_as_it_is_if_an_empty_one);
+    RUN(an_object_goes_part_by_part_from_memory_and_from_a_file);
+    RUN(the_sum_of_a_part_is_written_as_its_header_has_it);
+    RUN(what_is_left_of_an_object_may_be_nothing);
+    RUN(only_the_very_words_make_it_go_on);
+    RUN(a_file_that_is_shorter_than_said_is_damaged);
+    RUN(a_request_is_cancelled_whenever_somebody_likes);
+    RUN(stopping_ends_what_is_under_way_and_what_did_not_begin);
+    RUN(a_socket_this_process_cannot_have_is_no_fault_of_the_server);
+    RUN(without_memory_every_request_comes_back);
+    lrb_client_stop(client);
+    lrb_client_free(client);
+    hearing_stop(&server);
+    return check_report();
+}
