@@ -8,6 +8,7 @@ import weakref
 from typing import Any
 
 from . import _bridge, host_state, secret
+from .beginnings import meant
 from .errors import InvalidInputError, LockedError, NotFoundError
 from .models import KeySlot, moment
 from .threads import in_thread
@@ -30,6 +31,7 @@ class Keyring:
         self._secret = named
         self._key: _bridge.Key | None = None
         self._lock = threading.Lock()
+        self._turns_lock = threading.Lock()  # of loops, which must not wait for what is unlocked in a thread
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
         self.concern = None if named is None else named.concern()
         """A sentence about how the secret is kept, or None."""
@@ -112,7 +114,7 @@ class Keyring:
             NotFoundError: there is none. InvalidInputError: there are several, it is the last one, or the key file's.
         """
         key = await self._needed()
-        found = [slot.slot_id for slot in await self.slots() if beginning and slot.slot_id.startswith(beginning)]
+        found = meant((slot.slot_id for slot in await self.slots()), beginning)
         if not found:
             raise NotFoundError(f"no key slot begins with {beginning!r}: see the list of slots", target=beginning)
         if len(found) > 1:
@@ -168,5 +170,5 @@ class Keyring:
 
     def _turn(self) -> asyncio.Lock:
         """One at a time asks: the others then find the key."""
-        with self._lock:
+        with self._turns_lock:
             return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import arguments
 from .backup import BackupManager, GraphBackup, check_place
+from .beginnings import meant, several
 from .errors import DamagedError, InvalidInputError, NotFoundError, RefusedError
 from .models import VerifyLevel
 from .recovering import drills, failover, proving, status, taking
@@ -49,7 +50,6 @@ __all__ = [
 logger = logging.getLogger("lightrag_bkp")
 
 UNDO_ELSEWHERE = "undo elsewhere"
-_CANDIDATES_NAMED = 5
 FRESH_S = 24 * 3600
 """A validation this young is believed by a failover; what it brings back is compared with its digests in any case."""
 
@@ -137,16 +137,12 @@ class DisasterRecoveryManager:
             NotFoundError: there is none. InvalidInputError: there are several; the message names them.
         """
         arguments.check_text(beginning, "beginning")
-        found = [one for one in self._store.ids() if beginning and one.startswith(beginning)]
+        found = meant(self._store.ids(), beginning)
         if not found:
             raise NotFoundError(f"there is no recovery point {beginning!r}: a listing names all", target=beginning)
-        if len(found) > 1 and beginning not in found:
-            named = ", ".join(found[-_CANDIDATES_NAMED:])
-            raise InvalidInputError(
-                f"{len(found)} recovery points begin with {beginning!r}, the last ones {named}: write more of the id",
-                target=beginning,
-            )
-        return beginning if beginning in found else found[0]
+        if len(found) > 1:
+            raise several("recovery points", found, beginning)
+        return found[0]
 
     async def delete_recovery_point(self, checkpoint_id: str) -> bool:
         """Deletes a recovery point, also a damaged one, and lets go of the snapshots it held, also of what a creation

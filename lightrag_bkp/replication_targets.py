@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from . import _bridge, arguments
+from .beginnings import meant
 from .errors import InvalidInputError, NotFoundError
 from .limits import check_rate
 from .models import microseconds, moment
@@ -77,7 +78,8 @@ def resolve(targets: Sequence[ReplicationTarget], beginning: str) -> Replication
         NotFoundError: there is none. InvalidInputError: there are several.
     """
     called = [one for one in targets if beginning in (one.target_id, one.name)]
-    found = called or [one for one in targets if beginning and one.target_id.startswith(beginning)]
+    ids = meant((one.target_id for one in targets), beginning)
+    found = called or [one for one in targets if one.target_id in ids]
     if not found:
         raise NotFoundError(f"there is no replication target {beginning!r}: a listing names all", target=beginning)
     if len(found) > 1:

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, TypedDict
 
 from ..arguments import is_graph_id
-from ..errors import InvalidInputError, NotFoundError, RefusedError
+from ..beginnings import meant, several
+from ..errors import NotFoundError, RefusedError
 from ..models import VerifyLevel
 from ..recovering.drills import DrillOutcome
 from ..recovering.health import HealthStatus
@@ -18,7 +19,6 @@ from .graphs import RemoteManager
 from .operations import work
 
 _CHECKPOINTS = "/recovery/checkpoints"
-_CANDIDATES_NAMED = 5
 _FAILED = "FAILOVER_FAILED"
 
 
@@ -174,16 +174,12 @@ class RemoteRecovery:
     def find_recovery_id(self, beginning: str) -> str:
         """As `DisasterRecoveryManager.find_recovery_id`."""
         known = {one.checkpoint_id for one in self.list_recovery_points()} | set(self._status()["unreadable"])
-        found = sorted(one for one in known if beginning and one.startswith(beginning))
+        found = meant(sorted(known), beginning)
         if not found:
             raise _unknown(beginning)
-        if len(found) > 1 and beginning not in found:
-            named = ", ".join(found[-_CANDIDATES_NAMED:])
-            raise InvalidInputError(
-                f"{len(found)} recovery points begin with {beginning!r}, the last ones {named}: write more of the id",
-                target=beginning,
-            )
-        return beginning if beginning in found else found[0]
+        if len(found) > 1:
+            raise several("recovery points", found, beginning)
+        return found[0]
 
     async def delete_recovery_point(self, checkpoint_id: str) -> bool:
         """As `DisasterRecoveryManager.delete_recovery_point`."""

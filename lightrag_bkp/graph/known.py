@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _bridge, arguments, config
+from ..beginnings import meant, several
 from ..errors import DamagedError, InvalidInputError, NotFoundError
 from ..keyring import Keyring
 from ..models import BackupSnapshot, RetentionPolicy
@@ -12,7 +13,6 @@ from ..repository import GraphRepository
 from ..sources.files import Kind, Layout
 from ..threads import in_thread
 
-_CANDIDATES_NAMED = 5
 LATEST = "latest"
 
 
@@ -86,17 +86,13 @@ class KnownGraph:
         exact = self._find(core, beginning)
         if exact is not None:
             return exact
-        rows = [row for row in core.snapshots() if beginning and row[0].startswith(beginning)]
-        if not rows:
+        rows = {row[0]: row for row in core.snapshots()}
+        found = meant(rows, beginning)
+        if not found:
             raise self._unknown(core, beginning)
-        if len(rows) > 1:
-            named = ", ".join(row[0] for row in rows[-_CANDIDATES_NAMED:])
-            raise InvalidInputError(
-                f"{len(rows)} snapshots of graph {self.graph_id!r} begin with {beginning!r}, the last ones {named}: "
-                "write more of the id",
-                target=beginning,
-            )
-        return self._repository.snapshot(core, rows[0])
+        if len(found) > 1:
+            raise several(f"snapshots of graph {self.graph_id!r}", found, beginning)
+        return self._repository.snapshot(core, rows[found[0]])
 
     def log_damage(self) -> str | None:
         """None, or a sentence that names what of the log is damaged and what to do. Then listings show what is intact,
