@@ -1,10 +1,14 @@
 """Threads of the package's own, for whatever waits for a disk. A storage that does not answer keeps these, and neither
 the loop of a host nor the threads of its default executor, which has its own work.
+
+There are few of them, and any number may ask. So nothing that is done in them may wait for somebody who needs one of
+them to go on: what lets go of a lock has a thread of its own for that moment, and so has who waits for others.
 """
 
 import asyncio
 import contextvars
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -15,8 +19,8 @@ from typing import Generic, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST = 32
-"""Threads at once, as many as a loop's default executor has at most. They are started when they are needed."""
+MOST = 6
+"""Threads that ask at once. They are started when they are needed, and stay."""
 LINGER_S = 5.0
 """So long whoever is cancelled waits until what has to be let go of is: only a dead disk takes longer."""
 _executor: ThreadPoolExecutor | None = None
@@ -24,16 +28,31 @@ _executor: ThreadPoolExecutor | None = None
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Calls `work` in a thread. A cancelled caller does not wait for it, and nobody hears what it returns: what has to
-    be let go of is made by `obtained`.
+    be let go of is made by `obtained`. It may wait for disks, and for nobody who needs these threads.
     """
     context = contextvars.copy_context()
     call = partial(context.run, work, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_threads(), call)
 
 
+async def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `in_thread`, in a thread of its own: for what waits for others than disks."""
+    return await asyncio.wrap_future(_aside(partial(work, *args, **kwargs)))
+
+
+async def carried_out(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `aside`, for what lets go of something: a cancelled caller waits for it no longer than LINGER_S."""
+    done = asyncio.wrap_future(_aside(partial(work, *args, **kwargs)))
+    try:
+        return await asyncio.shield(done)
+    except BaseException as error:
+        await _linger(done, error)
+        raise
+
+
 async def obtained(make: Callable[[], T], let_go: Callable[[T], object]) -> T:
-    """As `in_thread`, for what has to be let go of: of a cancelled caller that is done as soon as it is there, in a
-    thread, and he waits for it no longer than LINGER_S.
+    """As `in_thread`, for what has to be let go of: of a cancelled caller that is done as soon as it is there, and he
+    waits for it no longer than LINGER_S.
     """
     made = _threads().submit(make)
     try:
@@ -45,18 +64,8 @@ async def obtained(make: Callable[[], T], let_go: Callable[[T], object]) -> T:
         raise
 
 
-async def carried_out(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """As `in_thread`, and it is done to its end also for a cancelled caller, who waits no longer than LINGER_S."""
-    done = asyncio.wrap_future(_threads().submit(work, *args, **kwargs))
-    try:
-        return await asyncio.shield(done)
-    except BaseException as error:
-        await _linger(done, error)
-        raise
-
-
 class held(Generic[T]):
-    """A block whose beginning and end wait for a disk: `async with held(alone(path)) as value`. It may not swallow
+    """A block whose beginning and end wait for a disk: `async with held(claimed(...)) as other`. It may not swallow
     errors. It ends also for who is cancelled while it begins or ends, as by `obtained` and `carried_out`.
     """
 
@@ -70,7 +79,7 @@ class held(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         if kind is GeneratorExit:  # nothing can be awaited any more
-            _threads().submit(self._block.__exit__, kind, error, at)
+            _aside(partial(self._block.__exit__, kind, error, at))
         else:
             await carried_out(self._block.__exit__, kind, error, at)
 
@@ -79,13 +88,32 @@ def _let_go(let_go: Callable[[T], object], gone: "Future[None]", made: "Future[T
     if made.cancelled() or made.exception() is not None:
         gone.set_result(None)
     else:
-        letting = _threads().submit(let_go, made.result())
+        letting = _aside(partial(let_go, made.result()))
         letting.add_done_callback(lambda _: gone.set_result(None))
 
 
 async def _linger(done: "asyncio.Future[T]", error: BaseException) -> None:
     if isinstance(error, asyncio.CancelledError):
         await asyncio.wait([done], timeout=LINGER_S)
+
+
+def _aside(work: Callable[[], T]) -> "Future[T]":
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # whoever waits is cancelled, and not the work
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+
+    try:
+        threading.Thread(target=run, name="lrb-aside").start()
+    except RuntimeError:  # there are no more, or the interpreter ends
+        run()
+    return done
 
 
 def _threads() -> ThreadPoolExecutor:

@@ -20,7 +20,7 @@ from ..errors import LightragBkpError
 from ..graph import GraphBackup
 from ..receiving.keys import now_us
 from ..receiving.protocol import API_PATH
-from ..threads import in_thread
+from ..threads import aside, in_thread
 from .problems import NotConfigured, heard_log
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Context:
         """Ends what is under way, and closes what was opened."""
         await self.runner.stop()
         for close in reversed(self.closing):
-            done = close() if inspect.iscoroutinefunction(close) else await in_thread(close)
+            done = close() if inspect.iscoroutinefunction(close) else await aside(close)
             if inspect.isawaitable(done):
                 await done
 

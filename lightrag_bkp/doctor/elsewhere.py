@@ -23,7 +23,7 @@ _NONE = Finding("targets", State.OK, "none are registered: there are no copies e
 
 async def look(manager: BackupManager) -> list[Finding]:
     """Every target that is enabled is asked, and what time it is there."""
-    if not _are_kept(manager):
+    if not await in_thread(_are_kept, manager):
         return [_NONE]
     try:
         damage = await in_thread(state_place.find(storage_path=manager.storage_path).open().damage)

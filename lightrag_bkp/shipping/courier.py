@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import _bridge
@@ -197,11 +198,11 @@ class Courier:
         cargo, reach = Cargo(core), await self._reach(core, journey)
         paces = self._paces_of(destination)
         async with Peer(destination.address, paces, patience_s=patience_s) as peer:
-            shipment = await in_thread(
+            begin = partial(
                 Shipment, cargo, repository.graph_id, peer, destination.address.api_key, destination.name,
                 journey.course, self._turn(("packs", destination.target_id), PACKS_AT_ONCE),
             )  # fmt: skip
-            chosen = await in_thread(_chosen, core, journey.snapshot_id)
+            shipment, chosen = await in_thread(_begun, begin, core, journey.snapshot_id)
             journey.newest = next(iter(chosen), None)
             try:
                 lacking = 0 if reach is None else await in_thread(cargo.bytes_since, reach + 1)
@@ -283,6 +284,18 @@ def _chosen(core: _bridge.Repository, snapshot_id: str | None) -> list[str]:
         return [snapshot_id]
     rows = [row for row in core.snapshots() if not row[10]]
     return [row[0] for row in rows[-1:]] + [row[0] for row in reversed(rows[:-1]) if row[12]]
+
+
+def _begun(
+    begin: Callable[[], Shipment], core: _bridge.Repository, snapshot_id: str | None
+) -> tuple[Shipment, list[str]]:
+    """A shipment, which has read where the log ends, and what to send by it: the same was chosen before and after, for
+    others may read on between.
+    """
+    while True:
+        chosen, shipment = _chosen(core, snapshot_id), begin()
+        if _chosen(core, snapshot_id) == chosen:
+            return shipment, chosen
 
 
 def _unexpected(journey: _Journey, error: Exception) -> str:

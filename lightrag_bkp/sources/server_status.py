@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from ..arguments import check_server_url
 from ..errors import ConfigurationError, InvalidInputError, ServerError
-from ..threads import in_thread
+from ..threads import aside
 
 V = TypeVar("V")
 
@@ -156,7 +156,7 @@ class Server:
         total_s = min(_TOTAL_S, max(self._until - started, _LEAST_S))
         try:
             async with asyncio.timeout(total_s):
-                return await in_thread(self._fetch, path, total_s)
+                return await aside(self._fetch, path, total_s)
         except TimeoutError as error:
             waited_s = time.monotonic() - started
             raise self._error(f"did not answer {path} within {waited_s:.2g} s; is it wedged?") from error

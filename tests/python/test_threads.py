@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightrag_bkp import locking, threads
-from lightrag_bkp.threads import carried_out, held, in_thread, obtained
+from lightrag_bkp.threads import aside, carried_out, held, in_thread, obtained
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -52,6 +52,20 @@ async def test_a_lock_that_comes_when_its_caller_was_cancelled_is_let_go_of(tmp_
     async with asyncio.timeout(10), held(locking.alone(path)):
         pass
     await until(lambda: not is_open(path))
+
+
+async def test_of_more_that_wait_for_a_lock_than_there_are_threads_each_gets_it(tmp_path: Path) -> None:
+    """Whoever lets go needs none of the threads that wait."""
+    path, order = tmp_path / "lock", []
+
+    async def work(number: int) -> None:
+        async with held(locking.alone(path)):
+            await asyncio.sleep(0.001)
+            order.append(number)
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(work(number) for number in range(3 * threads.MOST)))
+    assert sorted(order) == list(range(3 * threads.MOST))
 
 
 @pytest.mark.usefixtures("impatient")
@@ -117,7 +131,7 @@ async def test_errors_pass_through() -> None:
     def fail() -> None:
         raise OSError("no")
 
-    for work in (in_thread(fail), carried_out(fail), obtained(fail, print)):
+    for work in (in_thread(fail), aside(fail), carried_out(fail), obtained(fail, print)):
         with pytest.raises(OSError, match="no"):
             await work
 
