@@ -19,6 +19,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     error.
     """
     outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+    over, ended = threading.Lock(), False  # an interrupt may strike while this thread has a future's lock, for ever
+    over.acquire()
     running: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[T] | None]]
     running = concurrent.futures.Future()
 
@@ -27,20 +29,24 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         return await coroutine
 
     def work() -> None:
+        nonlocal ended
         try:
             outcome.set_result(asyncio.run(main()))
         except BaseException as error:
             outcome.set_exception(error)
+        finally:
+            ended = True
+            over.release()
 
     thread = threading.Thread(target=work, name="lightrag-bkp-sync")
     try:
         thread.start()
-        while not outcome.done():
-            concurrent.futures.wait([outcome], _UNHEARD_S)
+        while not ended:
+            over.acquire(timeout=_UNHEARD_S)
         return outcome.result()
     except BaseException:
         # This thread was interrupted, not the work; also while it waited for the other to begin.
-        if not outcome.done() and thread in threading.enumerate():
+        if not ended and thread in threading.enumerate():
             loop, task = running.result()
             if task is not None:
                 loop.call_soon_threadsafe(task.cancel)
