@@ -1,5 +1,6 @@
 #include "engine/obstacle.h"
 
+#include <errno.h>
 #include <string.h>
 
 static int refuse(lrb_code code, int dir, const char *name, const char *message, lrb_err *err) {
@@ -61,5 +62,17 @@ int lrb_obstacle_mounts(int target, lrb_names names, lrb_err *err) {
     lrb_tree_init(&tree, target);
     for (size_t i = 0; !code && i < names.count; i++) code = look(&tree, names.at[i], mount, err);
     lrb_tree_clear(&tree);
+    return code;
+}
+
+int lrb_obstacle_try_lock(int dir, int staging, bool *taken, lrb_err *err) {
+    char place[sizeof err->target];
+    int code = lrb_fs_try_lock(staging, taken, err), number = code ? err->sys_errno : 0;
+    if (number != ENOLCK && number != EOPNOTSUPP && number != ENOSYS && number != EINVAL && number != EBADF) return code;
+    bool known = lrb_fs_place(dir, NULL, place, sizeof place);
+    code = lrb_err_set(err, LRB_E_IO, "lock", known ? place : err->target,
+                       "its file system has no locks (%s), without which two restores would get in each other's way; restore to a"
+                       " directory of another one, and copy that here", err->message);
+    err->sys_errno = number;
     return code;
 }

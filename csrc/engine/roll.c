@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "engine/journal.h"
+#include "engine/obstacle.h"
 #include "engine/publish.h"
 #include "engine/roll_plan.h"
 
@@ -273,7 +274,7 @@ static int lock_staging(int work, int *fd, bool *taken, lrb_err *err) {
         lrb_err_clear(err);
         return LRB_OK;
     }
-    if (!code) code = lrb_fs_try_lock(*fd, taken, err);
+    if (!code) code = lrb_obstacle_try_lock(work, *fd, taken, err);
     if (!code && *taken) { /* somebody may have replaced it between open and lock */
         code = lrb_fs_identify(*fd, &held, err);
         if (!code) code = lrb_fs_identify_at(work, STAGING, &named, err);
@@ -326,7 +327,11 @@ static int renew_staging(int target, int work, int *staging, lrb_err *err) {
     lrb_fs_close(old);
     lrb_publish_change();
     if (!code) code = lrb_fs_make_dir(work, STAGING, 0700, err);
-    if (!code) code = lock_staging(work, staging, &taken, err);
+    if (!code && (code = lock_staging(work, staging, &taken, err))) {
+        lrb_err ignored; /* what could not be locked is nobody's */
+        (void)lrb_fs_remove_dir(work, STAGING, &ignored);
+        (void)lrb_fs_remove_dir(target, WORK, &ignored);
+    }
     if (code) return code;
     if (!taken || *staging < 0) code = busy(err);
     if (!code) code = lrb_fs_copy_owner(target, *staging, WORK, err);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "codec/digest.h"
+#include "engine/obstacle.h"
 #include "engine/publish.h"
 
 #include <errno.h>
@@ -166,7 +167,7 @@ int lrb_site_lock(int dir, const char *name, int *fd, bool *taken, lrb_err *err)
     *taken = false;
     int code = lrb_fs_open_dir(dir, name, fd, err);
     if (code) return code;
-    code = lrb_fs_try_lock(*fd, taken, err);
+    code = lrb_obstacle_try_lock(dir, *fd, taken, err);
     if (!code && *taken) { /* somebody may have put another directory there between open and lock */
         code = lrb_fs_identify(*fd, &held, err);
         if (!code) code = lrb_fs_identify_at(dir, name, &named, err);
@@ -192,7 +193,11 @@ int lrb_site_make_beside(const lrb_site *site, bool probe, char name[LRB_SITE_LE
         code = lrb_site_lock(site->parent, name, fd, &taken, err);
         if (!code && taken) return LRB_OK;
         if (!code) lrb_fs_close(*fd);
-        if (code && code != LRB_E_NOT_FOUND) return code;
+        if (code && code != LRB_E_NOT_FOUND) {
+            lrb_err ignored;
+            (void)lrb_fs_remove_dir(site->parent, name, &ignored);
+            return code;
+        }
     }
     return lrb_err_set(err, LRB_E_BUSY, "restore", site->target,
                        "no staging directory could be made beside it because others keep removing it");

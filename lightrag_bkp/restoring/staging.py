@@ -167,6 +167,8 @@ class Staging:
         except NoSpaceError:
             raise
         except (NotFoundError, StorageError) as error:
+            if error.op == "lock":
+                raise
             raise StorageError(
                 f"nothing can be written beside {root!r} ({error}): name a directory of a file system that can be"
                 " written, or check owner and mode of the one above it",

@@ -27,6 +27,27 @@ TEST(what_is_no_item_is_named_by_its_path) {
     scratch_close(&s);
 }
 
+TEST(without_locks_that_is_said_and_what_helps) {
+    scratch s;
+    int dir, one, other;
+    bool taken;
+    scratch_open(&s);
+    tree_make(s.target, "d/f=1\n");
+    CHECK_OK(lrb_fs_open_dir(AT_FDCWD, s.target, &dir, &err));
+    CHECK_OK(lrb_fs_open_dir(dir, "d", &one, &err));
+    CHECK_OK(lrb_fs_open_dir(dir, "d", &other, &err));
+    CHECK_OK(lrb_obstacle_try_lock(dir, one, &taken, &err));
+    CHECK(taken);
+    CHECK_OK(lrb_obstacle_try_lock(dir, other, &taken, &err));
+    CHECK(!taken);
+    close(one);
+    close(other);
+    CHECK_FAILS(lrb_obstacle_try_lock(dir, other, &taken, &err), LRB_E_IO); /* closed: as a file system without locks has it */
+    CHECK(!strcmp(err.target, s.target) && strstr(err.message, "has no locks (Bad file descriptor)"));
+    close(dir);
+    scratch_close(&s);
+}
+
 TEST(without_a_mount_nothing_is_refused) {
     scratch s;
     int dir;
@@ -79,6 +100,7 @@ TEST(a_mounted_directory_or_file_is_refused_by_its_path) {
 
 int main(void) {
     RUN(what_is_no_item_is_named_by_its_path);
+    RUN(without_locks_that_is_said_and_what_helps);
     RUN(without_a_mount_nothing_is_refused);
     RUN(a_mounted_directory_or_file_is_refused_by_its_path);
     return check_report();

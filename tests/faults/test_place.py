@@ -2,6 +2,7 @@
 disk that is full."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,34 @@ def test_a_storage_without_locks_works(tmp_path: Path, source: Path, trouble: Tr
     graph = BackupManager(storage).register_graph("g", source)
     graph.restore_snapshot(said.split()[-1], tmp_path / "target")
     assert contents(tmp_path / "target") == contents(source)
+
+
+RESTORE = """
+storage, target, *items = sys.argv[1:]
+try:
+    BackupManager(storage).register_graph("g").restore("latest", target, items=items or None)
+except errors.LightragBkpError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("refused", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF])
+@pytest.mark.parametrize(("items", "below"), [([], ""), (["small"], "/target/.lrb_restore")], ids=["whole", "items"])
+def test_a_restore_where_no_locks_are_is_refused_with_a_way_that_goes(
+    tmp_path: Path, source: Path, trouble: Trouble, items: list[str], below: str, refused: int
+) -> None:
+    """Beside its target, or within; it leaves nothing."""
+    storage, elsewhere = tmp_path / "storage", tmp_path / "elsewhere"
+    BackupManager(storage).register_graph("g", source).create_snapshot()
+    (elsewhere / "target").mkdir(parents=True)
+    (elsewhere / "target" / "mine").write_text("old")
+    plan = {"at": f"lock:{below[1:]}:0", "do": f"refuse={refused}", "always": 1}
+    said = trouble.run(RESTORE, storage, elsewhere / "target", *items, root=elsewhere, **plan)
+    assert said.startswith(f"StorageError {elsewhere}{below}: its file system has no locks ({os.strerror(refused)})")
+    assert "restore to a directory of another one, and copy that here" in said
+    assert sorted(elsewhere.rglob("*")) == [elsewhere / "target", elsewhere / "target" / "mine"]
+    assert trouble.run(RESTORE, storage, elsewhere / "target", *items) == ""
+    assert (elsewhere / "target" / "small").read_text() == "here"
 
 
 CLAIM = """
