@@ -178,6 +178,16 @@ def check_choice(value: str, name: str, choices: Collection[str]) -> str:
     return value
 
 
+def check_on_busy(on_busy: str) -> str:
+    """Returns `on_busy` when it says what a cut does while LightRAG works: wait for a good moment, fail at once, or
+    take any moment.
+
+    Raises:
+        InvalidInputError: it does not.
+    """
+    return check_choice(on_busy, "on_busy", ("wait", "fail", "crash"))
+
+
 def check_seconds(value: float, name: str, most: float) -> float:
     """Returns `value` when it is a number of seconds from 0 to `most`; NaN compares false with everything.
 

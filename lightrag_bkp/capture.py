@@ -27,7 +27,6 @@ from .threads import carried_out, in_thread
 
 logger = logging.getLogger("lightrag_bkp")
 
-ON_BUSY = ("wait", "fail", "crash")
 METADATA_MAX_BYTES = 16 << 10
 DEADLINE_MAX_S = 366 * 86400
 _REPORT_MAX_BYTES = 512 << 10

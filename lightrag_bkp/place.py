@@ -1,6 +1,7 @@
 """What is to be said about the place where snapshots are kept, before anybody relies on it."""
 
 import os
+import tempfile
 from dataclasses import dataclass
 
 from . import _bridge
@@ -16,6 +17,18 @@ class Concern:
 
     event: str
     sentence: str
+
+
+def try_writing(directory: str) -> None:
+    """Writes a byte to the device, in a file without a name there.
+
+    Raises:
+        OSError: that cannot be done.
+    """
+    with tempfile.TemporaryFile(dir=directory) as file:
+        file.write(b"\0")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def concerns(storage_path: str, source: str | None) -> list[Concern]:

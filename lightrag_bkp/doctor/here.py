@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
@@ -77,10 +76,7 @@ def _storage(path: str) -> Iterator[Finding]:
         try:
             with refusals_named(path, "look"):
                 stored = len(stored_graphs(path))
-                with tempfile.TemporaryFile(dir=path) as file:
-                    file.write(b"\0")
-                    file.flush()
-                    os.fsync(file.fileno())
+                place.try_writing(path)
             yield Finding("storage", State.OK, f"{path!r} can be read and written; graphs stored there: {stored}")
             yield _room(path)
         except LightragBkpError as error:

@@ -154,7 +154,7 @@ def _check_how(
     on_busy: str, deadline_s: float, partial: bool, validate: str, progress: ProgressCallback | None
 ) -> None:
     """Raises InvalidInputError for an argument of `create_snapshot` that cannot be used."""
-    arguments.check_choice(on_busy, "on_busy", capture.ON_BUSY)
+    arguments.check_on_busy(on_busy)
     arguments.check_choice(validate, "validate", capture.VALIDATE)
     arguments.check_seconds(deadline_s, "deadline_s", capture.DEADLINE_MAX_S)
     arguments.check_flags(partial=partial)

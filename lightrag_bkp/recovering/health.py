@@ -4,7 +4,6 @@ Everything is read from repositories, recovery points and the file system; nothi
 """
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from ..errors import ConfigurationError, InvalidInputError, LightragBkpError, St
 from ..graph import GraphBackup
 from ..limits import RecoverySettings
 from ..models import BackupSnapshot, Consistency, age_of, moment
+from ..place import try_writing
 from ..restoring.staging import is_half_done
 from ..sources import files
 from ..threads import in_thread
@@ -224,8 +224,7 @@ class HealthValidator:
         if trouble:
             return ComponentHealth("repository", HealthStatus.CRITICAL, trouble, now)
         try:
-            with tempfile.TemporaryFile(dir=self.backup.storage_path) as file:
-                file.write(b"\0")
+            try_writing(self.backup.storage_path)
         except OSError as error:
             return ComponentHealth("repository", HealthStatus.DEGRADED, f"cannot be written: {error.strerror}", now)
         return ComponentHealth("repository", HealthStatus.HEALTHY, "can be read and written", now)

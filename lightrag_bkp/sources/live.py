@@ -24,6 +24,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from ..arguments import check_on_busy
 from ..errors import Busy, InvalidInputError
 from . import Cut, workers
 from .gate import Gate, NotDrained
@@ -73,8 +74,7 @@ async def cut(
         Busy: a job that cannot be cut was still running at the deadline, or any job at once with "fail".
         InvalidInputError: not LightRAG's loop, storages not initialised, or an unknown `on_busy`.
     """
-    if on_busy not in ("wait", "fail", "crash"):
-        raise InvalidInputError(f"on_busy is {on_busy!r}; use 'wait', 'fail' or 'crash'", op="cut", target="on_busy")
+    check_on_busy(on_busy)
     check(rag)
     started = time.perf_counter()
     facts = lightrag_facts(rag)

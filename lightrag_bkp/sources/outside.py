@@ -26,7 +26,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ..errors import Busy, DamagedError, InvalidInputError, SourceChangedError
+from ..arguments import check_on_busy
+from ..errors import Busy, DamagedError, SourceChangedError
 from ..threads import in_thread, obtained
 from . import Cut
 from .files import LLM_CACHE, Layout, half_written, torn_pairs
@@ -102,8 +103,7 @@ async def cut(
         InvalidInputError: an argument cannot be used, or the server serves other files.
         ServerError: the server does not answer or refuses the key. The cut is not silently taken without it.
     """
-    if on_busy not in ("wait", "fail", "crash"):
-        raise InvalidInputError(f"on_busy is {on_busy!r}; use 'wait', 'fail' or 'crash'", op="cut", target="on_busy")
+    check_on_busy(on_busy)
     if on_busy == "crash":
         return Cut(await obtained(pin, discard), "crash")
     started = time.monotonic()
