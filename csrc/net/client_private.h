@@ -51,6 +51,7 @@ struct lrb_request {
     lrb_means own;
     char curl_text[CURL_ERROR_SIZE];
     lrb_refusal refused;
+    int socket_errno; /* this process could have none; 0 else */
     bool lacks, is_too_long, is_unreadable;
     lrb_buf answer;
     size_t header_bytes;

@@ -16,8 +16,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     lrb_request *request = arg;
     bool lacks = false;
     curl_socket_t made = lrb_connection_open(&request->connection, address, &request->refused, &lacks);
-    if (lacks) lrb_err_sys(&request->err, errno, "connect", request->url);
-    request->lacks |= lacks;
+    if (lacks) request->socket_errno = errno;
     return made;
 }
 
@@ -218,6 +217,7 @@ static void say_unreached(lrb_request *request, CURLcode result) {
     long sys_errno = 0;
     char text[128];
     curl_easy_getinfo(request->own.easy, CURLINFO_OS_ERRNO, &sys_errno);
+    if (request->socket_errno && result == CURLE_COULDNT_CONNECT) sys_errno = request->socket_errno;
     bool is_systems = sys_errno && (result == CURLE_COULDNT_CONNECT || result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR);
     if (is_systems) say(request, LRB_TROUBLE_UNREACHED, strerror_r((int)sys_errno, text, sizeof text));
     else say_curls(request, LRB_TROUBLE_UNREACHED, result);
@@ -261,13 +261,8 @@ static void judge(lrb_request *request, CURLcode result) {
 
 /* An address is not looked up, so that fails for nothing else. */
 static bool lacks_memory(const lrb_request *request, CURLcode result) {
-    return result == CURLE_OUT_OF_MEMORY || result == CURLE_FAILED_INIT ||
+    return result == CURLE_OUT_OF_MEMORY || result == CURLE_FAILED_INIT || (request->lacks && result == CURLE_WRITE_ERROR) ||
            (result == CURLE_COULDNT_RESOLVE_HOST && !request->connection.is_name);
-}
-
-/* A callback here was short of something, and the error says of what. */
-static bool lacks(const lrb_request *request, CURLcode result) {
-    return request->lacks && (result == CURLE_WRITE_ERROR || result == CURLE_COULDNT_CONNECT);
 }
 
 /* "Continue behind it", in the very words of a receiver. Whoever says it otherwise is understood by the caller. */
@@ -283,7 +278,6 @@ bool lrb_request_goes_on(lrb_request *request, CURLcode result) {
     curl_easy_getinfo(request->own.easy, CURLINFO_RESPONSE_CODE, &request->status);
     if (request->is_unreadable) return fail_here(request);
     if (lacks_memory(request, result)) return lrb_request_lacks_memory(request);
-    if (lacks(request, result)) return fail_here(request);
     judge(request, result);
     if (request->trouble || !request->is_object || !says_continue(request)) return false;
     request->offset += request->part_bytes;
