@@ -270,7 +270,7 @@ static bool says_continue(const lrb_request *request) {
     char due[64];
     int length = snprintf(due, sizeof due, "{\"offset\":%" PRIu64 ",\"complete\":false}", request->offset + request->part_bytes);
     return request->status == 200 && !request->is_too_long && request->offset + request->part_bytes < request->size &&
-           request->part_bytes && request->answer.length == (size_t)length && !memcmp(request->answer.data, due, (size_t)length);
+           request->answer.length == (size_t)length && !memcmp(request->answer.data, due, (size_t)length);
 }
 
 bool lrb_request_goes_on(lrb_request *request, CURLcode result) {

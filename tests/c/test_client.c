@@ -41,6 +41,7 @@ static const struct {
 
 static struct { /* what is said to the parts of an object but the last one; the test's */
     const char *status, *words;
+    bool never_done; /* to the last one as well */
 } said;
 
 static bool answer_part(const heard *request, int fd) {
@@ -48,7 +49,7 @@ static bool answer_part(const heard *request, int fd) {
     unsigned long long total = 0;
     uint64_t upto = strtoull(hearing_header(request, "Upload-Offset"), NULL, 10) + request->body_bytes;
     sscanf(request->head, "PUT /object/%llu ", &total);
-    if (upto >= total) return hearing_say(fd, "201 Created", "Date: then\r\n", "{\"complete\":true}");
+    if (upto >= total && !said.never_done) return hearing_say(fd, "201 Created", "Date: then\r\n", "{\"complete\":true}");
     snprintf(words, sizeof words, "{\"offset\":%" PRIu64 ",\"complete\":false}", upto);
     return hearing_say(fd, said.status ? said.status : "200 OK", "", said.words ? said.words : words);
 }
@@ -370,6 +371,19 @@ TEST(only_the_very_words_make_it_go_on) {
     said.status = said.words = NULL;
 }
 
+TEST(behind_the_last_part_there_is_none_whatever_is_said) {
+    for (uint64_t offset = 0; offset <= 20; offset += 10) {
+        lrb_asked asked = object_of(-1, offset, 20, 10);
+        ask one;
+        int before = server.requests, parts = offset ? 1 : 2;
+        said.never_done = true;
+        CHECK(asking_run(client, &asked, &one) && !one.code && !one.said.trouble && one.said.status == 200);
+        CHECK(server.requests == before + parts && one.said.offset == (offset ? offset : 10) && one.said.part_bytes == (offset == 20 ? 0 : 10));
+        lrb_request_free(one.request);
+    }
+    said.never_done = false;
+}
+
 TEST(a_file_that_is_shorter_than_said_is_damaged) {
     for (size_t length = 0; length <= 15; length += 15) {
         int fd = file_of(object, length), before = server.requests;
@@ -522,6 +536,7 @@ int main(void) {
     RUN(the_sum_of_a_part_is_written_as_its_header_has_it);
     RUN(what_is_left_of_an_object_may_be_nothing);
     RUN(only_the_very_words_make_it_go_on);
+    RUN(behind_the_last_part_there_is_none_whatever_is_said);
     RUN(a_file_that_is_shorter_than_said_is_damaged);
     RUN(a_request_is_cancelled_whenever_somebody_likes);
     RUN(stopping_ends_what_is_under_way_and_what_did_not_begin);

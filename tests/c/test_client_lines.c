@@ -209,7 +209,7 @@ TEST(a_request_that_is_held_back_can_be_given_up) {
         lrb_asked asked = body_of("/good", 1000);
         asked.paces[0] = &slow;
         CHECK(asking_begin(client, &asked, &one));
-        while (!one.moved) (void)asking_is_readable(client, ASKING_LONG_MS), asking_take_news(client);
+        while (!one.moved && !one.is_over) (void)asking_is_readable(client, ASKING_LONG_MS), asking_take_news(client);
         if (by_stop) lrb_client_stop(client);
         else lrb_client_cancel(client, one.request);
         CHECK(asking_end(client, &one) && one.said.trouble == LRB_TROUBLE_CANCELLED);
