@@ -173,8 +173,17 @@ static void resume_due(lrb_client *client, int64_t now_ns) {
     }
 }
 
+/* Since the turn began: a newer libcurl (8.21) takes the waking along when it performs. */
+static bool is_asked_again(lrb_client *client) {
+    pthread_mutex_lock(&client->lock);
+    bool is_asked = client->to_begin || client->is_asked;
+    pthread_mutex_unlock(&client->lock);
+    return is_asked;
+}
+
 /* Until the paces let somebody go, whatever comes. */
-static int sleep_ms(const lrb_client *client, int64_t now_ns) {
+static int sleep_ms(lrb_client *client, int64_t now_ns) {
+    if (is_asked_again(client)) return 0;
     int64_t until_ns = now_ns + SLEEP_MS * (int64_t)NS_PER_MS;
     for (const lrb_request *request = client->under_way; request; request = request->next)
         if (request->resume_ns && request->resume_ns < until_ns) until_ns = request->resume_ns;
