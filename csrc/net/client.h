@@ -79,7 +79,7 @@ typedef struct lrb_answered { /* texts and bytes live as long as the request */
 int lrb_client_start(lrb_client **out, lrb_err *err);
 void lrb_client_stop(lrb_client *client);   /* cancels what is under way, joins the thread; lrb_client_next goes on */
 void lrb_client_free(lrb_client *client);   /* stopped before; NULL: nothing */
-void lrb_client_forget(lrb_client *client); /* in a forked child: closes its copies of the descriptors */
+void lrb_client_forget(lrb_client *client); /* in a forked child: closes its copy of the descriptor; those of connections end with it */
 int lrb_client_fd(const lrb_client *client);
 
 /* `owner` is the caller's. */

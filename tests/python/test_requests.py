@@ -75,7 +75,7 @@ class NoReaders(asyncio.SelectorEventLoop):
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         raise NotImplementedError
 
-    def remove_reader(self, fd: Any) -> bool:  # type: ignore[override]
+    def remove_reader(self, fd: Any) -> bool:
         raise NotImplementedError
 
 
@@ -125,7 +125,7 @@ def test_every_kind_of_loop_hears_of_its_requests_and_leaves_nothing(
 def test_loops_of_several_threads_ask_at_once(url: str) -> None:
     came: list[int] = []
     workers = [
-        threading.Thread(target=lambda runner=runner: came.extend(runner(ask_many(url)) for _ in range(5)))  # type: ignore[misc]
+        threading.Thread(target=lambda runner=runner: came.extend(runner(ask_many(url)) for _ in range(5)))
         for runner in RUNNERS
     ]
     for worker in workers:
