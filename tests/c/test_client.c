@@ -42,6 +42,7 @@ static const struct {
 static struct { /* what is said to the parts of an object but the last one; the test's */
     const char *status, *words;
     bool never_done; /* to the last one as well */
+    bool once;       /* to the first one, and to no other */
 } said;
 
 static bool answer_part(const heard *request, int fd) {
@@ -49,6 +50,7 @@ static bool answer_part(const heard *request, int fd) {
     unsigned long long total = 0;
     uint64_t upto = strtoull(hearing_header(request, "Upload-Offset"), NULL, 10) + request->body_bytes;
     sscanf(request->head, "PUT /object/%llu ", &total);
+    if (said.once && request->body_bytes != upto) return true;
     if (upto >= total && !said.never_done) return hearing_say(fd, "201 Created", "Date: then\r\n", "{\"complete\":true}");
     snprintf(words, sizeof words, "{\"offset\":%" PRIu64 ",\"complete\":false}", upto);
     return hearing_say(fd, said.status ? said.status : "200 OK", "", said.words ? said.words : words);
@@ -329,6 +331,25 @@ TEST(what_is_left_of_an_object_may_be_nothing) {
     close(fd);
 }
 
+TEST(how_far_it_came_can_be_seen_on_the_way) {
+    lrb_asked asked = object_of(-1, 0, 20, 10);
+    ask one;
+    uint64_t sent = 0, reached = 0;
+    int before = server.requests;
+    said.once = true;
+    CHECK(asking_begin(client, &asked, &one));
+    while (server.requests < before + 2) poll(NULL, 0, 1);
+    while (!one.moved) (void)asking_is_readable(client, ASKING_LONG_MS), asking_take_news(client);
+    lrb_request_look(one.request, &sent, &reached);
+    CHECK(reached == 10 && sent >= 10 && sent <= 20);
+    lrb_client_cancel(client, one.request);
+    CHECK(asking_end(client, &one) && one.said.trouble == LRB_TROUBLE_CANCELLED && one.said.offset == 10);
+    lrb_request_look(one.request, &sent, &reached);
+    CHECK(reached == 10 && sent == 20);
+    said.once = false;
+    lrb_request_free(one.request);
+}
+
 static const struct {
     const char *status, *words;
     bool goes_on;
@@ -535,6 +556,7 @@ int main(void) {
     RUN(an_object_goes_part_by_part_from_memory_and_from_a_file);
     RUN(the_sum_of_a_part_is_written_as_its_header_has_it);
     RUN(what_is_left_of_an_object_may_be_nothing);
+    RUN(how_far_it_came_can_be_seen_on_the_way);
     RUN(only_the_very_words_make_it_go_on);
     RUN(behind_the_last_part_there_is_none_whatever_is_said);
     RUN(a_file_that_is_shorter_than_said_is_damaged);
