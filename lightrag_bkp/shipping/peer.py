@@ -17,7 +17,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
-from ..errors import ConfigurationError, RefusedError, ServerError, StorageError
+from ..errors import ConfigurationError, RefusedError, ServerError
 from ..probing import NOWHERE, ProbeSettings, trusted, unusable
 from ..receiving import protocol
 from ..redaction import without_key
@@ -259,10 +259,6 @@ class Peer:
         except TimeoutError:
             waited = min(self._stall_s, self._patience_s or self._stall_s)
             raise Setback(f"{self._url} does not answer: nothing moved for {waited:g} s") from None
-        except StorageError as error:
-            if error.op == "connect":  # out of descriptors, say, which may pass
-                raise Setback(f"{self._url} cannot be reached: {error}") from None
-            raise
         finally:
             sent_bytes, reached = request.look()
             self.sent_bytes += sent_bytes
