@@ -246,7 +246,8 @@ class Peer:
         def moved(request: "_bridge.Request") -> None:
             took(request.look()[1])
             self.moved()
-            stall.reschedule(self._due())
+            if not stall.expired():
+                stall.reschedule(self._due())
 
         request = self._requests.begin(
             method, url, lines, body, whole, self._ca_file, settings.certificate, settings.certificate_key,

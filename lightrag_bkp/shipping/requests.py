@@ -88,7 +88,7 @@ class Requests:
         if self._is_ended:  # with the interpreter
             return
         self._is_ended = True
-        with contextlib.suppress(NotImplementedError):
+        with contextlib.suppress(NotImplementedError, RuntimeError):  # the latter: the loop was closed
             self._loop.remove_reader(self._core.fileno())
         threading.Thread(target=self._core.stop, name="lrb-requests-end").start()
 
@@ -107,8 +107,11 @@ def requests() -> Iterator[Requests]:
     """Those of the running loop, until the block ends."""
     loop = asyncio.get_running_loop()
     with _lock:
+        left = [_here.pop(other) for other in list(_here) if other.is_closed()]  # under way, and nobody hears of it
         one = _here.get(loop) or _here.setdefault(loop, Requests(loop))
         one.users += 1
+    for other in left:
+        other.end()
     try:
         yield one
     finally:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,26 @@ async def test_the_thread_is_there_while_somebody_asks(url: str) -> None:
 def server_threads(before: set[str]) -> set[str]:
     """Those of Python's own: the server's."""
     return {str(one.native_id) for one in threading.enumerate()} - before
+
+
+@pytest.mark.parametrize("make", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_what_a_closed_loop_left_behind_ends_with_the_next_that_asks(
+    make: Callable[[], asyncio.AbstractEventLoop], url: str
+) -> None:
+    loop = make()
+
+    async def leave(stack: ExitStack) -> None:
+        begin(stack.enter_context(requests()), f"{url}/hang")
+        await asyncio.to_thread(hanging.asked.acquire)
+
+    with ExitStack() as stack:
+        before = threads()
+        loop.run_until_complete(leave(stack))
+        (left,) = threads() - before - server_threads(before)
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+        assert asyncio.run(ask(f"{url}/next")).status == 200
+        wait_until(lambda: left not in threads())
 
 
 # ---- giving up ----
