@@ -195,14 +195,14 @@ class Courier:
         core = await repository.require()
         if core.damage is not None:
             raise DamagedError(f"nothing is sent of a damaged log: {core.damage}", target=repository.graph_id)
-        cargo, reach = Cargo(core), await self._reach(core, journey)
-        paces = self._paces_of(destination)
+        cargo, paces = Cargo(core), self._paces_of(destination)
         async with Peer(destination.address, paces, patience_s=patience_s) as peer:
             begin = partial(
                 Shipment, cargo, repository.graph_id, peer, destination.address.api_key, destination.name,
                 journey.course, self._turn(("packs", destination.target_id), PACKS_AT_ONCE),
             )  # fmt: skip
             shipment, chosen = await in_thread(_begun, begin, core, journey.snapshot_id)
+            reach = await self._reach(core, journey)  # by now: what is newer may be in the log that is sent
             journey.newest = next(iter(chosen), None)
             try:
                 lacking = 0 if reach is None else await in_thread(cargo.bytes_since, reach + 1)
