@@ -38,7 +38,7 @@ struct lrb_request {
     size_t part_max;
 
     /* the part that is sent: all there is of what is no object */
-    const uint8_t *part;
+    const uint8_t *part;   /* NULL: not loaded */
     size_t part_bytes, given;
     curl_off_t uploaded;   /* of it, to the system */
     size_t paid;           /* of what is next, taken from the paces already */

@@ -164,6 +164,7 @@ static void write_lines(lrb_request *request) {
 void lrb_request_aim(lrb_request *request) {
     uint64_t left = request->size - (request->is_object ? request->offset : 0);
     request->part_bytes = request->is_object && left > request->part_max ? request->part_max : (size_t)left;
+    request->part = NULL;
     request->given = 0;
     request->uploaded = 0;
     request->lines[0] = (struct curl_slist){request->offset_line, &request->lines[1]};

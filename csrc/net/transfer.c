@@ -67,6 +67,7 @@ static size_t give(char *into, size_t size, size_t count, void *arg) {
     size_t left = request->part_bytes - request->given, piece = size * count;
     if (piece > left) piece = left;
     if (!piece) return 0;
+    if (!request->part) return CURL_READFUNC_ABORT; /* a libcurl that does not say when a connection is there */
     if (is_held_back(request, &piece)) return CURL_READFUNC_PAUSE;
     memcpy(into, request->part + request->given, piece);
     request->given += piece;
