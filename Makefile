@@ -18,7 +18,7 @@ C_FLAGS    := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-trapping-math -fno-m
 C_LIBS     := -lcrypto -lzstd -ldeflate -lexpat -lpthread -lm
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN       := -fsanitize=thread -Wno-maybe-uninitialized
-TSAN_TESTS := $(sort test_client test_client_lines test_task test_writer test_prober test_prober_wakings $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start|crew_start" tests/c/test_*.c)))
+TSAN_TESTS := $(sort test_client test_client_lines test_client_objects test_task test_writer test_prober test_prober_wakings $(patsubst tests/c/%.c,%,$(shell grep -lE "pthread_create|lrb_pool_start|crew_start" tests/c/test_*.c)))
 
 .PHONY: help demo test test-c test-tsan test-aarch64 test-faults torture coverage test-py test-tools lint bench bench-codec fuzz fuzz-seeds wheel compat clean
 
@@ -104,7 +104,7 @@ $(BUILD)/$(1)/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(wildcard tests
 	@$(CC) $(C_FLAGS) $(2) -Itests -DLRB_CORPUS='"tests/fuzz/corpus/$$*"' \
 		$$< tests/fuzz/replay.c $(BUILD)/$(1)/core.a -o $$@ $(C_LIBS)
 endef
-$(addprefix $(BUILD)/%/,test_client test_client_lines test_connection test_prober test_prober_wakings): MORE_LIBS := -lcurl # alone: it brings some thirty libraries along
+$(addprefix $(BUILD)/%/,test_client test_client_lines test_client_objects test_connection test_prober test_prober_wakings): MORE_LIBS := -lcurl # alone: it brings some thirty libraries along
 $(eval $(call sanitized,asan,$(ASAN)))
 $(eval $(call sanitized,tsan,$(TSAN)))
 $(eval $(call sanitized,plain,-O2 -Wno-maybe-uninitialized))

@@ -156,6 +156,15 @@ static void hearing_start(hearing *server, bool (*answer)(const heard *request, 
     if (pthread_create(&server->thread, NULL, hearing_accept, server)) exit(2);
 }
 
+/* The request `back` before the last one that was heard, which is over. */
+static const heard *hearing_last(hearing *server, int back) {
+    pthread_mutex_lock(&server->lock);
+    const heard *request = server->last;
+    while (request && back--) request = request->before;
+    pthread_mutex_unlock(&server->lock);
+    return request;
+}
+
 static void hearing_stop(hearing *server) {
     shutdown(server->fd, SHUT_RDWR);
     pthread_join(server->thread, NULL);

@@ -1,15 +1,14 @@
-/* The client beside a real server on loopback: what it sends, what becomes of an answer, when it goes on with an object,
- * and that every request comes back, whatever happens. test_client_lines: over which connections, and how fast. */
+/* The client beside a real server on loopback: what it sends, what becomes of an answer, and that every request comes
+ * back, whatever happens. test_client_objects: in parts; test_client_lines: over which connections, and how fast. */
 #include <inttypes.h>
 #include <sys/resource.h>
 
 #include "asking.h"
 #include "base/mem.h"
 #include "check.h"
-#include "codec/adler.h"
-#include "codec/base64.h"
 #include "hearing.h"
 #include "net/connection.h"
+#include "parts.h"
 
 static lrb_err err;
 static hearing server;
@@ -39,23 +38,6 @@ static const struct {
     {"/coding", "HTTP/1.1 200 OK\r\nContent-Encoding: shorthand\r\nContent-Length: 2\r\n\r\nab", LRB_TROUBLE_UNREACHED, "cannot be decoded"},
 };
 
-static struct { /* what is said to the parts of an object but the last one; the test's */
-    const char *status, *words;
-    bool never_done; /* to the last one as well */
-    bool once;       /* to the first one, and to no other */
-} said;
-
-static bool answer_part(const heard *request, int fd) {
-    char words[64];
-    unsigned long long total = 0;
-    uint64_t upto = strtoull(hearing_header(request, "Upload-Offset"), NULL, 10) + request->body_bytes;
-    sscanf(request->head, "PUT /object/%llu ", &total);
-    if (said.once && request->body_bytes != upto) return true;
-    if (upto >= total && !said.never_done) return hearing_say(fd, "201 Created", "Date: then\r\n", "{\"complete\":true}");
-    snprintf(words, sizeof words, "{\"offset\":%" PRIu64 ",\"complete\":false}", upto);
-    return hearing_say(fd, said.status ? said.status : "200 OK", "", said.words ? said.words : words);
-}
-
 /* Headers or a body that are longer than anybody should read; its end shows whether somebody did. */
 static bool pour(const char *begin, const char *line, int fd) {
     bool all = hearing_send(fd, begin, strlen(begin));
@@ -66,7 +48,7 @@ static bool pour(const char *begin, const char *line, int fd) {
 static bool answer(const heard *request, int fd) {
     const char *path = strchr(request->head, ' ') + 1;
     if (!strncmp(path, "/good ", 6)) return hearing_say(fd, "200 OK", "", "{}");
-    if (!strncmp(path, "/object/", 8)) return answer_part(request, fd);
+    if (!strncmp(path, "/object/", 8)) return parts_answer(request, fd);
     if (!strncmp(path, "/hang ", 6)) return true;
     if (!strncmp(path, "/body ", 6)) return pour("HTTP/1.1 200 OK\r\n\r\n", "more and more of it ", fd);
     if (!strncmp(path, "/headers ", 9)) return pour("HTTP/1.1 200 OK\r\n", "X-More: and more of it\r\n", fd);
@@ -75,15 +57,6 @@ static bool answer(const heard *request, int fd) {
         if (!strncmp(path, answers[i].path, length) && path[length] == ' ') return hearing_send(fd, answers[i].raw, strlen(answers[i].raw)) && false;
     }
     return false;
-}
-
-/* The request `back` before the last one that was heard, which is over. */
-static const heard *heard_before_last(int back) {
-    pthread_mutex_lock(&server.lock);
-    const heard *request = server.last;
-    while (request && back--) request = request->before;
-    pthread_mutex_unlock(&server.lock);
-    return request;
 }
 
 /* ---- answers, and troubles in their place ---- */
@@ -209,7 +182,7 @@ TEST(a_request_is_what_was_told_and_no_more) {
     ask one;
     uint64_t sent, reached;
     CHECK(asking_run(client, &asked, &one) && one.said.status == 200);
-    const heard *request = heard_before_last(0);
+    const heard *request = hearing_last(&server, 0);
     CHECK(!strncmp(request->head, "DELETE /good HTTP/1.1\r\n", 23) && !request->body_bytes);
     CHECK(!strcmp(hearing_header(request, "X-API-Key"), "secret") && !strcmp(hearing_header(request, "User-Agent"), "a test"));
     CHECK(!*hearing_header(request, "Expect") && !*hearing_header(request, "Content-Length") && !*hearing_header(request, "Upload-Offset"));
@@ -230,7 +203,7 @@ TEST(a_body_goes_as_it_is_if_an_empty_one) {
         ask one;
         uint64_t sent, reached;
         CHECK(asking_run(client, &asked, &one) && one.said.status == 200);
-        const heard *request = heard_before_last(0);
+        const heard *request = hearing_last(&server, 0);
         CHECK(!strncmp(request->head, "POST /good HTTP/1.1\r\n", 21) && *hearing_header(request, "Content-Length"));
         CHECK(request->body_bytes == sizes[i] && !memcmp(request->body, bytes, sizes[i]));
         CHECK(!*hearing_header(request, "Expect") && !*hearing_header(request, "Transfer-Encoding") && !*hearing_header(request, "Upload-Offset"));
@@ -239,185 +212,6 @@ TEST(a_body_goes_as_it_is_if_an_empty_one) {
         lrb_request_free(one.request);
     }
     free(bytes);
-}
-
-/* ---- objects ---- */
-
-enum { SIZE = 3500, PART = 1000, BEGINS = 500 };
-static uint8_t object[SIZE];
-
-static int file_of(const void *bytes, size_t count) {
-    FILE *file = tmpfile();
-    if (!file || fwrite(bytes, 1, count, file) != count || fflush(file)) exit(2);
-    int fd = dup(fileno(file));
-    fclose(file);
-    return fd;
-}
-
-static lrb_asked object_of(int fd, uint64_t offset, uint64_t size, size_t part_bytes) {
-    static char url[128];
-    char path[64];
-    snprintf(path, sizeof path, "/object/%" PRIu64, size);
-    snprintf(url, sizeof url, "%s", url_of(path));
-    lrb_asked asked = asking_of("PUT", url);
-    asked.is_object = true;
-    asked.fd = fd;
-    asked.body = fd < 0 ? object : NULL;
-    asked.size = size;
-    asked.offset = offset;
-    asked.part_bytes = part_bytes;
-    return asked;
-}
-
-static bool is_part(const heard *request, const uint8_t *bytes, uint64_t offset, size_t count) {
-    char text[32], digest[64] = "adler=:";
-    uint32_t sum = lrb_adler32(bytes + offset, count);
-    lrb_base64_encode((const uint8_t[]){(uint8_t)(sum >> 24), (uint8_t)(sum >> 16), (uint8_t)(sum >> 8), (uint8_t)sum}, 4, digest + 7);
-    strcpy(digest + 15, ":");
-    snprintf(text, sizeof text, "%" PRIu64, offset);
-    return !strcmp(hearing_header(request, "Upload-Offset"), text) && !strcmp(hearing_header(request, "Content-Digest"), digest) &&
-           *hearing_header(request, "Content-Length") && request->body_bytes == count && !memcmp(request->body, bytes + offset, count);
-}
-
-/* Over one connection, and again with the means of the one before. */
-TEST(an_object_goes_part_by_part_from_memory_and_from_a_file) {
-    int fd = file_of(object, SIZE);
-    static const char *const headers[] = {"X-API-Key: secret"};
-    said.status = said.words = NULL;
-    for (int from_file = 0; from_file < 2; from_file++) {
-        lrb_asked asked = object_of(from_file ? fd : -1, BEGINS, SIZE, PART);
-        asked.headers = headers;
-        asked.header_count = 1;
-        ask one;
-        int before = server.requests;
-        CHECK(asking_run(client, &asked, &one) && !one.code && one.said.status == 201 && !one.said.trouble);
-        CHECK(server.requests == before + 3);
-        for (int part = 0; part < 3; part++) {
-            const heard *request = heard_before_last(2 - part);
-            CHECK(is_part(request, object, BEGINS + (uint64_t)part * PART, PART) && !strncmp(request->head, "PUT ", 4));
-            CHECK(request->line == heard_before_last(0)->line && !strcmp(hearing_header(request, "X-API-Key"), "secret"));
-        }
-        uint64_t sent, reached;
-        lrb_request_look(one.request, &sent, &reached);
-        CHECK(sent == SIZE - BEGINS && reached == SIZE - PART);
-        CHECK(one.said.offset == SIZE - PART && one.said.part_bytes == PART && !strcmp(one.said.text, "Created") && !strcmp(one.said.date, "then"));
-        lrb_request_free(one.request);
-    }
-    close(fd);
-}
-
-TEST(the_sum_of_a_part_is_written_as_its_header_has_it) {
-    static const uint8_t before[] = {'a', 'b', 'c'};
-    int fd = file_of(before, 3);
-    lrb_asked asked = object_of(fd, 0, 3, PART);
-    ask one;
-    CHECK(asking_run(client, &asked, &one) && one.said.status == 201);
-    CHECK(!strcmp(hearing_header(heard_before_last(0), "Content-Digest"), "adler=:Ak0BJw==:"));
-    lrb_request_free(one.request);
-    close(fd);
-}
-
-TEST(what_is_left_of_an_object_may_be_nothing) {
-    int fd = file_of(object, SIZE);
-    for (int from_file = 0; from_file < 2; from_file++)
-        for (uint64_t size = 0; size <= SIZE; size += SIZE) {
-            lrb_asked asked = object_of(from_file ? fd : -1, size, size, PART);
-            ask one;
-            int before = server.requests;
-            CHECK(asking_run(client, &asked, &one) && one.said.status == 201 && one.said.offset == size && !one.said.part_bytes);
-            CHECK(server.requests == before + 1 && is_part(heard_before_last(0), object, size, 0));
-            lrb_request_free(one.request);
-        }
-    close(fd);
-}
-
-TEST(how_far_it_came_can_be_seen_on_the_way) {
-    lrb_asked asked = object_of(-1, 0, 20, 10);
-    ask one;
-    uint64_t sent = 0, reached = 0;
-    int before = server.requests;
-    said.once = true;
-    CHECK(asking_begin(client, &asked, &one));
-    while (server.requests < before + 2) poll(NULL, 0, 1);
-    while (!one.moved) (void)asking_is_readable(client, ASKING_LONG_MS), asking_take_news(client);
-    lrb_request_look(one.request, &sent, &reached);
-    CHECK(reached == 10 && sent >= 10 && sent <= 20);
-    lrb_client_cancel(client, one.request);
-    CHECK(asking_end(client, &one) && one.said.trouble == LRB_TROUBLE_CANCELLED && one.said.offset == 10);
-    lrb_request_look(one.request, &sent, &reached);
-    CHECK(reached == 10 && sent == 20);
-    said.once = false;
-    lrb_request_free(one.request);
-}
-
-static const struct {
-    const char *status, *words;
-    bool goes_on;
-} worded[] = {
-    {"200 OK", "{\"offset\":10,\"complete\":false}", true},
-    {"200 Whatever", "{\"offset\":10,\"complete\":false}", true},
-    {"201 Created", "{\"offset\":10,\"complete\":false}", false},
-    {"202 Accepted", "{\"offset\":10,\"complete\":false}", false},
-    {"400 Bad Request", "{\"offset\":10,\"complete\":false}", false},
-    {"200 OK", "{\"offset\": 10,\"complete\":false}", false},
-    {"200 OK", "{\"offset\":10,\"complete\":false}\n", false},
-    {"200 OK", "{\"offset\":010,\"complete\":false}", false},
-    {"200 OK", "{\"offset\":10,\"complete\":true}", false},
-    {"200 OK", "{\"offset\":9,\"complete\":false}", false},
-    {"200 OK", "{\"offset\":11,\"complete\":false}", false},
-    {"200 OK", "{\"offset\":20,\"complete\":false}", false},
-    {"200 OK", "{\"offset\":18446744073709551615,\"complete\":false}", false},
-    {"200 OK", "{\"complete\":false,\"offset\":10}", false},
-    {"200 OK", "{}", false},
-    {"200 OK", "", false},
-};
-
-TEST(only_the_very_words_make_it_go_on) {
-    for (size_t i = 0; i < sizeof worded / sizeof *worded; i++) {
-        lrb_asked asked = object_of(-1, 0, 20, 10);
-        ask one;
-        uint64_t sent, reached;
-        int before = server.requests;
-        said.status = worded[i].status, said.words = worded[i].words;
-        CHECK(asking_run(client, &asked, &one) && !one.code && !one.said.trouble);
-        lrb_request_look(one.request, &sent, &reached);
-        bool went_on = one.said.status == 201 && one.said.offset == 10 && reached == 10 && sent == 20 && server.requests == before + 2;
-        bool ended = one.said.status == strtol(worded[i].status, NULL, 10) && !one.said.offset && !reached && sent == 10 && server.requests == before + 1 &&
-                     one.said.body_bytes == strlen(worded[i].words);
-        bool right = one.said.part_bytes == 10 && (worded[i].goes_on ? went_on : ended);
-        if (!right) printf("%s %s\n", worded[i].status, worded[i].words);
-        CHECK(right);
-        lrb_request_free(one.request);
-    }
-    said.status = said.words = NULL;
-}
-
-TEST(behind_the_last_part_there_is_none_whatever_is_said) {
-    for (uint64_t offset = 0; offset <= 20; offset += 10) {
-        lrb_asked asked = object_of(-1, offset, 20, 10);
-        ask one;
-        int before = server.requests, parts = offset ? 1 : 2;
-        said.never_done = true;
-        CHECK(asking_run(client, &asked, &one) && !one.code && !one.said.trouble && one.said.status == 200);
-        CHECK(server.requests == before + parts && one.said.offset == (offset ? offset : 10) && one.said.part_bytes == (offset == 20 ? 0 : 10));
-        lrb_request_free(one.request);
-    }
-    said.never_done = false;
-}
-
-TEST(a_file_that_is_shorter_than_said_is_damaged) {
-    for (size_t length = 0; length <= 15; length += 15) {
-        int fd = file_of(object, length), before = server.requests;
-        lrb_asked asked = object_of(fd, 0, 20, 10);
-        ask one;
-        uint64_t sent, reached, taken = length / 10 * 10;
-        CHECK(asking_run(client, &asked, &one) && one.said.trouble == LRB_TROUBLE_HERE);
-        CHECK_FAILS(one.code, LRB_E_DAMAGED);
-        lrb_request_look(one.request, &sent, &reached);
-        CHECK(strstr(one.err.message, "shorter") && sent == taken && reached == taken && server.requests == before + (int)taken / 10);
-        lrb_request_free(one.request);
-        close(fd);
-    }
 }
 
 /* ---- who gives up ---- */
@@ -522,7 +316,7 @@ TEST(without_memory_every_request_comes_back) {
     char url[64], named[64];
     snprintf(url, sizeof url, "%s", url_of("/reason"));
     snprintf(named, sizeof named, "http://localhost:%d/good", server.port);
-    lrb_asked kinds[] = {asking_of("GET", url), asking_of("GET", named), object_of(-1, BEGINS, SIZE, PART), object_of(fd, BEGINS, SIZE, PART)};
+    lrb_asked kinds[] = {asking_of("GET", url), asking_of("GET", named), parts_asked(server.port, -1, BEGINS, SIZE, PART), parts_asked(server.port, fd, BEGINS, SIZE, PART)};
     kinds[0].headers = headers;
     kinds[0].header_count = 1;
     kinds[0].ca_file = kinds[0].certificate = kinds[0].certificate_key = "/unused";
@@ -542,7 +336,7 @@ int main(void) {
     lrb_mem_fail_after(0, false); /* the place for blocks: so libcurl's are base/mem's one by one, and malloc's */
     if (lrb_curl_begin(&err)) return 2;
     lrb_mem_fail_after(-1, false);
-    for (size_t i = 0; i < SIZE; i++) object[i] = (uint8_t)(i * i >> 2);
+    parts_fill();
     hearing_start(&server, answer);
     if (lrb_client_start(&client, &err)) return 2;
     RUN(what_is_answered_is_told_apart);
@@ -553,13 +347,6 @@ int main(void) {
     RUN(what_cannot_be_asked_is_refused_with_a_sentence);
     RUN(a_request_is_what_was_told_and_no_more);
     RUN(a_body_goes_as_it_is_if_an_empty_one);
-    RUN(an_object_goes_part_by_part_from_memory_and_from_a_file);
-    RUN(the_sum_of_a_part_is_written_as_its_header_has_it);
-    RUN(what_is_left_of_an_object_may_be_nothing);
-    RUN(how_far_it_came_can_be_seen_on_the_way);
-    RUN(only_the_very_words_make_it_go_on);
-    RUN(behind_the_last_part_there_is_none_whatever_is_said);
-    RUN(a_file_that_is_shorter_than_said_is_damaged);
     RUN(a_request_is_cancelled_whenever_somebody_likes);
     RUN(stopping_ends_what_is_under_way_and_what_did_not_begin);
     RUN(a_socket_this_process_cannot_have_is_told_from_a_server_that_is_not_there);

@@ -41,13 +41,6 @@ static lrb_asked body_of(const char *path, size_t count) {
     return asked;
 }
 
-static const heard *last_heard(void) {
-    pthread_mutex_lock(&server.lock);
-    const heard *request = server.last;
-    pthread_mutex_unlock(&server.lock);
-    return request;
-}
-
 static uint64_t sent_bytes(const lrb_request *request) {
     uint64_t sent, reached;
     lrb_request_look(request, &sent, &reached);
@@ -73,7 +66,7 @@ TEST(a_connection_that_was_closed_meanwhile_is_no_trouble) {
     for (int i = 0; i < 10; i++) {
         lrb_asked asked = body_of("/leaves", 300000);
         CHECK(asking_run(client, &asked, &one) && !one.said.trouble && one.said.status == 200);
-        CHECK(last_heard()->body_bytes == asked.size && !memcmp(last_heard()->body, bytes, asked.size));
+        CHECK(hearing_last(&server, 0)->body_bytes == asked.size && !memcmp(hearing_last(&server, 0)->body, bytes, asked.size));
         CHECK(sent_bytes(one.request) == asked.size);
         lrb_request_free(one.request);
     }
@@ -89,10 +82,10 @@ TEST(a_request_that_met_a_closed_connection_goes_again_from_its_beginning) {
         asked.paces[0] = &quick;
         ask first, second;
         CHECK(asking_run(client, &asked, &first) && first.said.status == 200);
-        int before = server.requests, line = last_heard()->line;
+        int before = server.requests, line = hearing_last(&server, 0)->line;
         CHECK(asking_run(client, &asked, &second) && !second.said.trouble && second.said.status == 200);
-        CHECK(server.requests == before + 2 && last_heard()->before->line == line && last_heard()->line != line);
-        CHECK(last_heard()->body_bytes == asked.size && !memcmp(last_heard()->body, bytes, asked.size));
+        CHECK(server.requests == before + 2 && hearing_last(&server, 1)->line == line && hearing_last(&server, 0)->line != line);
+        CHECK(hearing_last(&server, 0)->body_bytes == asked.size && !memcmp(hearing_last(&server, 0)->body, bytes, asked.size));
         CHECK(sent_bytes(second.request) == asked.size);
         lrb_request_free(first.request);
         lrb_request_free(second.request);
