@@ -134,6 +134,24 @@ TEST(who_may_not_or_cannot_be_talked_to_is_told_apart) {
     }
 }
 
+/* The system connects, and nobody is there to speak TLS. */
+TEST(a_connection_that_is_not_made_in_time_is_given_up) {
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof here;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(!bind(fd, (struct sockaddr *)&here, length) && !listen(fd, 1) && !getsockname(fd, (struct sockaddr *)&here, &length));
+    char url[64];
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/", ntohs(here.sin_port));
+    lrb_asked asked = asking_of("GET", url);
+    asked.connect_ms = 100;
+    ask one;
+    int64_t begun_ns = lrb_clock_monotonic_ns();
+    CHECK(asking_run(client, &asked, &one) && one.said.trouble == LRB_TROUBLE_UNREACHED && strstr(one.said.text, "in the time"));
+    CHECK(lrb_clock_monotonic_ns() - begun_ns >= 99 * INT64_C(1000000));
+    lrb_request_free(one.request);
+    close(fd);
+}
+
 TEST(a_name_is_judged_by_what_it_resolves_to) {
     char url[64];
     snprintf(url, sizeof url, "http://localhost:%d/good", server.port);
@@ -343,6 +361,7 @@ int main(void) {
     RUN(an_answer_comes_with_what_it_says_of_itself);
     RUN(of_an_answer_that_is_too_long_only_that_is_said);
     RUN(who_may_not_or_cannot_be_talked_to_is_told_apart);
+    RUN(a_connection_that_is_not_made_in_time_is_given_up);
     RUN(a_name_is_judged_by_what_it_resolves_to);
     RUN(what_cannot_be_asked_is_refused_with_a_sentence);
     RUN(a_request_is_what_was_told_and_no_more);
