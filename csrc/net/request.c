@@ -172,6 +172,7 @@ void lrb_request_aim(lrb_request *request) {
 }
 
 int lrb_request_load(lrb_request *request, lrb_err *err) {
+    request->given = 0; /* over another connection it goes from its beginning, whether libcurl went back or had sent nothing */
     request->part = request->body;
     if (!request->is_object) return LRB_OK;
     int code = request->fd >= 0 ? read_part(request, err) : LRB_OK;
