@@ -1,7 +1,6 @@
 """What is to be said about the place where snapshots are kept, before anybody relies on it."""
 
 import os
-import tempfile
 from dataclasses import dataclass
 
 from . import _bridge
@@ -25,6 +24,8 @@ def try_writing(directory: str) -> None:
     Raises:
         OSError: that cannot be done.
     """
+    import tempfile  # only where it is asked: it costs start-up time
+
     with tempfile.TemporaryFile(dir=directory) as file:
         file.write(b"\0")
         file.flush()

@@ -1,16 +1,18 @@
 """Threads of the package's own, for whatever waits for a disk. A storage that does not answer keeps these, and neither
 the loop of a host nor the threads of its default executor, which has its own work.
 
-There are few of them, and any number may ask. So nothing that is done in them may wait for somebody who needs one of
-them to go on: what lets go of a lock has a thread of its own for that moment, and so has who waits for others.
+There are few of them, each only while something is to be done, and any number may ask. So nothing that is done in them
+may wait for somebody who needs one of them to go on: what lets go of a lock has a thread of its own for that moment,
+and so has who waits for others.
 """
 
 import asyncio
 import contextvars
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
@@ -20,10 +22,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST = 6
-"""Threads that ask at once. They are started when they are needed, and stay."""
+"""Threads that ask at once."""
 LINGER_S = 5.0
 """So long whoever is cancelled waits until what has to be let go of is: only a dead disk takes longer."""
-_executor: ThreadPoolExecutor | None = None
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -32,7 +33,7 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     """
     context = contextvars.copy_context()
     call = partial(context.run, work, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_threads(), call)
+    return await asyncio.wrap_future(_crew.submit(call))
 
 
 async def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -54,7 +55,7 @@ async def obtained(make: Callable[[], T], let_go: Callable[[T], object]) -> T:
     """As `in_thread`, for what has to be let go of: of a cancelled caller that is done as soon as it is there, and he
     waits for it no longer than LINGER_S.
     """
-    made = _threads().submit(make)
+    made = _crew.submit(make)
     try:
         return await asyncio.wrap_future(made)
     except BaseException as error:
@@ -100,32 +101,67 @@ async def _linger(done: "asyncio.Future[T]", error: BaseException) -> None:
 def _aside(work: Callable[[], T]) -> "Future[T]":
     done: Future[T] = Future()
     done.set_running_or_notify_cancel()  # whoever waits is cancelled, and not the work
-
-    def run() -> None:
-        try:
-            result = work()
-        except BaseException as error:
-            done.set_exception(error)
-        else:
-            done.set_result(result)
-
-    try:
-        threading.Thread(target=run, name="lrb-aside").start()
-    except RuntimeError:  # there are no more, or the interpreter ends
-        run()
+    _start("lrb-aside", partial(_do, work, done))
     return done
 
 
-def _threads() -> ThreadPoolExecutor:
-    global _executor
-    if _executor is None:
-        _executor = ThreadPoolExecutor(MOST, thread_name_prefix="lrb-disk")
-    return _executor
+def _do(work: Callable[[], T], done: "Future[T]") -> None:
+    try:
+        result = work()
+    except BaseException as error:
+        done.set_exception(error)
+    else:
+        done.set_result(result)
+
+
+def _start(name: str, work: Callable[[], None]) -> None:
+    try:
+        threading.Thread(target=work, name=name).start()
+    except RuntimeError:  # there are no more, or the interpreter ends
+        work()
+
+
+class _Crew:
+    """At most MOST threads, which end with what there was to do: one that stayed would keep its interpreter from ending
+    where that is not the process's only one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: deque[Callable[[], None]] = deque()
+        self._at_work = 0
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        done: Future[T] = Future()
+
+        def begin() -> None:
+            if done.set_running_or_notify_cancel():
+                _do(work, done)
+
+        with self._lock:
+            self._left.append(begin)
+            is_one_more = self._at_work < MOST
+            self._at_work += is_one_more
+        if is_one_more:
+            _start("lrb-disk", self._work)
+        return done
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._left:
+                    self._at_work -= 1
+                    return
+                begin = self._left.popleft()
+            begin()
+
+
+_crew = _Crew()
 
 
 def _begin_in_child() -> None:
-    global _executor
-    _executor = None
+    global _crew
+    _crew = _Crew()
 
 
 os.register_at_fork(after_in_child=_begin_in_child)
