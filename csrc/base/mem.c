@@ -17,24 +17,31 @@ static bool must_fail(void) {
     return number == first || (number > first && atomic_load_explicit(&failure_stays, memory_order_relaxed));
 }
 
+static _Atomic int64_t refusals;
+
+static void *noted(void *taken) {
+    if (!taken) atomic_fetch_add_explicit(&refusals, 1, memory_order_relaxed);
+    return taken;
+}
+
 static size_t at_least_one(size_t size_bytes) {
     return size_bytes ? size_bytes : 1;
 }
 
 void *lrb_alloc(size_t size_bytes) {
-    return must_fail() ? NULL : malloc(at_least_one(size_bytes));
+    return noted(must_fail() ? NULL : malloc(at_least_one(size_bytes)));
 }
 
 void *lrb_alloc_zero(size_t count, size_t size_bytes) {
     size_t total;
-    if (must_fail() || !lrb_mul_fits(count, size_bytes, &total)) return NULL;
-    return calloc(at_least_one(total), 1);
+    if (must_fail() || !lrb_mul_fits(count, size_bytes, &total)) return noted(NULL);
+    return noted(calloc(at_least_one(total), 1));
 }
 
 void *lrb_resize_array(void *old, size_t count, size_t size_bytes) {
     size_t total;
-    if (must_fail() || !lrb_mul_fits(count, size_bytes, &total)) return NULL;
-    return realloc(old, at_least_one(total));
+    if (must_fail() || !lrb_mul_fits(count, size_bytes, &total)) return noted(NULL);
+    return noted(realloc(old, at_least_one(total)));
 }
 
 void lrb_free(void *pointer) {
@@ -67,4 +74,8 @@ void lrb_mem_fail_after(int64_t countdown, bool stay) {
 
 int64_t lrb_mem_count(void) {
     return atomic_load(&allocations);
+}
+
+int64_t lrb_mem_refusals(void) {
+    return atomic_load_explicit(&refusals, memory_order_relaxed);
 }

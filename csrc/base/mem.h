@@ -29,6 +29,9 @@ void lrb_mem_fail_after(int64_t countdown, bool stay);
 /* How many allocations were asked for, failed ones included, since the last lrb_mem_fail_after. */
 int64_t lrb_mem_count(void);
 
+/* How many allocations there was no memory for so far: a library that says so may mean a limit of its own. */
+int64_t lrb_mem_refusals(void);
+
 /* Checked arithmetic: false when the result does not fit, and *out is untouched. */
 static inline bool lrb_add_fits(size_t a, size_t b, size_t *out) {
     size_t r;

@@ -73,8 +73,9 @@ static void tell_over(lrb_client *client, lrb_request *request) {
 static void tell_moved(lrb_client *client, int64_t now_ns) {
     pthread_mutex_lock(&client->lock);
     for (lrb_request *request = client->under_way; request; request = request->next) {
+        if (now_ns - request->told_ns < NEWS_MS * (int64_t)NS_PER_MS) continue;
         lrb_request_measure(request);
-        if (!request->has_moved || now_ns - request->told_ns < NEWS_MS * (int64_t)NS_PER_MS) continue;
+        if (!request->has_moved) continue;
         request->has_moved = false;
         request->told_ns = now_ns;
         put_news(client, request);
@@ -139,6 +140,7 @@ static bool take_asked(lrb_client *client) {
     pthread_mutex_unlock(&client->lock);
     for (lrb_request *next; stopped; stopped = next) {
         next = stopped->next;
+        lrb_request_measure(stopped);
         curl_multi_remove_handle(client->multi, stopped->own.easy);
         give_up(client, stopped);
     }

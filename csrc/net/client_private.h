@@ -55,6 +55,7 @@ struct lrb_request {
     bool lacks, is_too_long, is_unreadable;
     lrb_buf answer;
     size_t header_bytes;
+    int64_t refusals_before; /* of memory, when the transfer began */
     long status, verify;
     char reason[LRB_CLIENT_HEADER_BYTES], date[LRB_CLIENT_HEADER_BYTES], retry_after[LRB_CLIENT_HEADER_BYTES];
     lrb_trouble trouble;

@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "net/address.h"
 
+static const long CA_CACHE_S = 60; /* a file of authorities that changed is read again after so long, and not at each connection */
+
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static CURLcode curl_ready;
 
@@ -51,6 +53,7 @@ static bool set_ways(CURL *easy, const lrb_connection *connection) {
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connection->connect_ms);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L); /* else giving up on a name waits until its lookup ends */
+    SET(CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_S);
     SET(CURLOPT_DNS_CACHE_TIMEOUT, connection->is_name ? 0L : -1L); /* each new connection asks anew, where there is a name to ask for */
     return true;
 }
@@ -100,4 +103,20 @@ curl_socket_t lrb_connection_open(const lrb_connection *connection, const struct
     curl_socket_t made = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
     if (made < 0 && errno != EAFNOSUPPORT) *lacks = true;
     return made;
+}
+
+/* ---- how it ended ---- */
+
+enum { TOO_LARGE = 100 /* CURLE_TOO_LARGE, which an older libcurl has no name for */ };
+
+static bool had_no_memory(int64_t refusals_before) {
+    return lrb_mem_refusals() != refusals_before;
+}
+
+bool lrb_connection_lacked_memory(CURLcode result, int64_t refusals_before) {
+    return result == CURLE_FAILED_INIT || (result == CURLE_OUT_OF_MEMORY && had_no_memory(refusals_before));
+}
+
+bool lrb_connection_met_a_limit(CURLcode result, int64_t refusals_before) {
+    return (int)result == TOO_LARGE || (result == CURLE_OUT_OF_MEMORY && !had_no_memory(refusals_before));
 }

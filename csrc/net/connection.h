@@ -35,6 +35,11 @@ int lrb_curl_begin(lrb_err *err); /* before anything else of libcurl's; any thre
 int lrb_connection_take_path(char **into, const char *path, const char *whose, lrb_err *err);
 void lrb_connection_clear(lrb_connection *connection);
 
+/* Why a transfer ended that libcurl says there was no memory for: a line of an answer may be longer than it takes (100 KiB),
+ * which an older one calls the same. `refusals_before`: lrb_mem_refusals when it began. */
+bool lrb_connection_lacked_memory(CURLcode result, int64_t refusals_before);
+bool lrb_connection_met_a_limit(CURLcode result, int64_t refusals_before);
+
 /* False: no memory, or libcurl lacks something that safety rests on. */
 bool lrb_connection_set(CURL *easy, const lrb_connection *connection);
 lrb_refusal lrb_connection_judge(const lrb_connection *connection, const struct sockaddr *address, size_t length);

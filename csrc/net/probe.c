@@ -91,6 +91,7 @@ int lrb_probe_begin(target *target, lrb_err *err) {
     bool cold = target->probes % LRB_PROBE_COLD_EVERY == 0 || target->is_failing; /* which left no connection to look for */
     curl_easy_setopt(target->easy, CURLOPT_FRESH_CONNECT, cold ? 1L : 0L);
     target->header_bytes = 0;
+    target->refusals_before = lrb_mem_refusals();
     target->refused = LRB_REFUSED_NOT;
     target->is_too_long = target->is_own_fault = false;
     target->begun_ns = lrb_clock_monotonic_ns();
@@ -156,7 +157,8 @@ int lrb_probe_judge(target *target, CURLcode result, lrb_finding *finding, lrb_e
     int64_t took_ms = (lrb_clock_monotonic_ns() - target->begun_ns) / NS_PER_MS;
     lrb_finding_clear(finding);
     finding->took_ms = took_ms;
-    if (target->is_own_fault || result == CURLE_OUT_OF_MEMORY || result == CURLE_FAILED_INIT) return lrb_err_nomem(err, "probe");
+    if (target->is_own_fault || lrb_connection_lacked_memory(result, target->refusals_before)) return lrb_err_nomem(err, "probe");
+    target->is_too_long |= lrb_connection_met_a_limit(result, target->refusals_before);
     if (target->refused && result != CURLE_OK) {
         say_refused(target->refused, finding);
     } else if (target->is_too_long) {

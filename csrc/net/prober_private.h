@@ -49,6 +49,7 @@ typedef struct target {
     struct curl_slist *headers;
     lrb_buf body;
     size_t header_bytes;
+    int64_t refusals_before; /* of memory, when it began */
     int64_t begun_ns;
     lrb_refusal refused;
     bool is_resolving, is_too_long, is_own_fault; /* the last: this process ran short of something */

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "net/client_private.h"
 
 enum { HEADERS_MAX_BYTES = 64 << 10, BUFFERED_BYTES = 256 << 10 /* of a part: may lie in buffers here */ };
@@ -179,6 +180,7 @@ bool lrb_request_lacks_memory(lrb_request *request) {
 static bool next_part(lrb_request *request) {
     lrb_request_aim(request);
     lrb_buf_empty(&request->answer);
+    request->refusals_before = lrb_mem_refusals();
     request->header_bytes = 0;
     request->curl_text[0] = 0;
     CURL *easy = request->own.easy;
@@ -262,7 +264,7 @@ static void judge(lrb_request *request, CURLcode result) {
 
 /* An address is not looked up, so that fails for nothing else. */
 static bool lacks_memory(const lrb_request *request, CURLcode result) {
-    return result == CURLE_OUT_OF_MEMORY || result == CURLE_FAILED_INIT || (request->lacks && result == CURLE_WRITE_ERROR) ||
+    return lrb_connection_lacked_memory(result, request->refusals_before) || (request->lacks && result == CURLE_WRITE_ERROR) ||
            (result == CURLE_COULDNT_RESOLVE_HOST && !request->connection.is_name);
 }
 
@@ -279,6 +281,7 @@ bool lrb_request_goes_on(lrb_request *request, CURLcode result) {
     curl_easy_getinfo(request->own.easy, CURLINFO_RESPONSE_CODE, &request->status);
     if (request->is_unreadable) return fail_here(request);
     if (lacks_memory(request, result)) return lrb_request_lacks_memory(request);
+    request->is_too_long |= lrb_connection_met_a_limit(result, request->refusals_before);
     judge(request, result);
     if (request->trouble || !request->is_object || !says_continue(request)) return false;
     request->offset += request->part_bytes;

@@ -120,6 +120,14 @@ TEST(without_memory_nothing_is_half_told) {
     curl_easy_cleanup(easy);
 }
 
+TEST(a_limit_of_libcurls_is_told_from_a_lack_of_memory) {
+    int64_t before = lrb_mem_refusals();
+    CHECK(lrb_connection_met_a_limit(CURLE_OUT_OF_MEMORY, before) && !lrb_connection_lacked_memory(CURLE_OUT_OF_MEMORY, before));
+    CHECK(lrb_connection_met_a_limit(CURLE_OUT_OF_MEMORY, before - 1) == false && lrb_connection_lacked_memory(CURLE_OUT_OF_MEMORY, before - 1));
+    CHECK(lrb_connection_met_a_limit((CURLcode)100, before - 1) && lrb_connection_lacked_memory(CURLE_FAILED_INIT, before));
+    CHECK(!lrb_connection_met_a_limit(CURLE_OK, before - 1) && !lrb_connection_lacked_memory(CURLE_OK, before - 1));
+}
+
 int main(void) {
     lrb_mem_fail_after(0, false); /* the place for blocks: so libcurl's are base/mem's one by one, and malloc's */
     if (lrb_curl_begin(&err)) return 2;
@@ -129,5 +137,6 @@ int main(void) {
     RUN(a_socket_this_process_cannot_have_is_no_fault_of_the_address);
     RUN(paths_are_copied_or_refused);
     RUN(without_memory_nothing_is_half_told);
+    RUN(a_limit_of_libcurls_is_told_from_a_lack_of_memory);
     return check_report();
 }

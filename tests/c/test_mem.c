@@ -86,6 +86,16 @@ TEST(every_later_allocation_fails) {
     CHECK(lrb_mem_count() == 0);
 }
 
+TEST(refusals_are_counted) {
+    int64_t before = lrb_mem_refusals();
+    lrb_free(lrb_alloc(1));
+    CHECK(lrb_mem_refusals() == before);
+    lrb_mem_fail_after(0, true);
+    bool refused = !lrb_alloc(1) && !lrb_alloc_zero(1, 1) && !lrb_resize_array(NULL, 1, 1);
+    lrb_mem_fail_after(-1, false);
+    CHECK(refused && !lrb_alloc_zero(SIZE_MAX, 2) && lrb_mem_refusals() == before + 4);
+}
+
 TEST(checked_arithmetic) {
     size_t out = 7;
     CHECK(lrb_add_fits(2, 3, &out) && out == 5);
@@ -102,6 +112,7 @@ int main(void) {
     RUN(a_string_is_copied);
     RUN(one_allocation_fails);
     RUN(every_later_allocation_fails);
+    RUN(refusals_are_counted);
     RUN(checked_arithmetic);
     return check_report();
 }

@@ -14,7 +14,7 @@ import pytest
 from support.authority import Authority
 
 from lightrag_bkp.errors import ConfigurationError
-from lightrag_bkp.probing import ProbeSettings
+from lightrag_bkp.probing import Prober, ProbeSettings, TargetStatus
 from lightrag_bkp.shipping import peer as peers
 from lightrag_bkp.shipping.lag import UNKNOWN_AFTER_S, lag
 from lightrag_bkp.shipping.peer import Address, Answer, Peer, Refusal, Setback, Untrusted
@@ -134,6 +134,18 @@ async def test_an_answer_that_is_none_is_an_empty_one_and_says_why(
     async with serving(lambda head: answer("200 OK", body, *headers)) as (port, _):
         found = await ask(f"http://127.0.0.1:{port}")
     assert (found, found.flaw) == (Answer(200, {}), flaw)
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 "])
+async def test_a_line_without_end_is_too_long_an_answer_and_no_shortage_here(begin: bytes) -> None:
+    async with serving(lambda head: begin + b"x" * 300_000) as (port, _):
+        with contextlib.suppress(Setback):
+            assert "is longer than" in (await ask(f"http://127.0.0.1:{port}")).flaw
+        prober = Prober()
+        prober.set("endless", f"http://127.0.0.1:{port}", KEY, ProbeSettings())
+        found = await prober.check("endless")
+        prober.stop()
+    assert found.status is TargetStatus.DEGRADED and "is longer than" in found.reason
 
 
 async def test_an_answer_that_ends_early_is_a_setback() -> None:
