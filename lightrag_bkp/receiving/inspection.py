@@ -47,6 +47,7 @@ def inspect(replica: Replica, *, send_again: bool = False) -> Inspected:
     for number in numbers:
         findings += _unless_let_go(replica, number, frozenset(rotten) if is_log_whole else None)
     findings += [(f"packs/{name}", wrong) for name, wrong in rotten.items()]
+    findings += _keys(replica) if numbers else []
     if send_again:
         _put_aside(replica, rotten)
         if is_log_whole:
@@ -87,6 +88,14 @@ def _status(replica: Replica) -> Iterator[tuple[str, str]]:
     except DamagedError:
         said = "what its sender said last cannot be read, so that nothing more is taken:"
         yield "replica/status", f"{said} `replica verify --send-again` writes it anew"
+
+
+def _keys(replica: Replica) -> Iterator[tuple[str, str]]:
+    with suppress(DamagedError):  # the chain says that
+        head, slots = replica.head(), replica.keys()
+        if head is not None and head.sealed and all(name.endswith(".removed") for name in slots):
+            said = "no key slot is here, without which nobody can open what is sealed:"
+            yield "keys", f"{said} its sender brings them with its next request"
 
 
 def _mend_status(replica: Replica) -> None:

@@ -149,9 +149,13 @@ class Shipment:
     # ---- objects ----
 
     async def _send_keys(self, replica: answers.Replica) -> None:
-        for name, slot in (await self._cargo.key_slots()).items():
-            if name not in replica.keys:
-                await self._peer.ask("PUT", self._path("keys", name), body=slot, headers=self._headers)
+        """What acknowledges a snapshot says nothing of them, so the target is asked whether it has them."""
+        slots = await self._cargo.key_slots()
+        lacking = [name for name in slots if name not in replica.keys]
+        for name in lacking:
+            await self._peer.ask("PUT", self._path("keys", name), body=slots[name], headers=self._headers)
+        if lacking and not (await self._existing()).keys.issuperset(lacking):
+            raise Setback(f"{self._label} took key slots and does not have them: something in between answers")
 
     async def _send_needed(self, packs: list[tuple[bytes, int]], needs: bytes, lost: Set[str]) -> None:
         """Sends what is missing of a snapshot's packs, and their list."""

@@ -106,6 +106,21 @@ async def test_a_sealed_graph_goes_with_its_key_slots(site: Site, tmp_path: Path
     assert fingerprint(await site.brought_back("alpha")) == fingerprint(tmp_path / "source")
 
 
+async def test_key_slots_that_are_gone_are_told_and_come_again(site: Site, tmp_path: Path) -> None:
+    sealed = BackupManager(tmp_path / "here", passphrase="correct horse")
+    graph = await new_graph(sealed, tmp_path / "source")
+    replication = ReplicationManager(storage_path=tmp_path / "here", keyring=sealed.keyring)
+    replicator = sent_to(replication, "alpha", site.target())
+    await complete(replicator)
+    for slot in (site.replicas / "graphs" / "alpha" / "keys").iterdir():
+        slot.unlink()
+    found = await asyncio.to_thread(site.program.json, "replica", "verify", "tokyo", "alpha", code=3)
+    assert [one["object"] for one in found["replicas"][0]["findings"]] == ["keys"], found
+    await graph.create_snapshot()
+    await complete(replicator)
+    await asyncio.to_thread(site.program, "replica", "verify", "tokyo", "alpha")
+
+
 async def test_what_is_asked_for_must_be_there(
     site: Site, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
 ) -> None:

@@ -108,6 +108,22 @@ async def test_a_snapshot_is_complete_only_when_the_signed_acknowledgement_names
     assert log.status is ReplicationStatus.FAILED and "does not acknowledge the snapshot" in str(log.error_message)
 
 
+async def test_who_takes_key_slots_and_does_not_have_them_has_no_copy(there: There, tmp_path: Path) -> None:
+    sealed = BackupManager(tmp_path / "here", passphrase="correct horse")
+    await new_graph(sealed, tmp_path / "source")
+    replication = ReplicationManager(storage_path=tmp_path / "here", keyring=sealed.keyring)
+
+    def lose(said: Said) -> None:
+        if said.question == "key":
+            for slot in (there.replica / "keys").iterdir():
+                slot.unlink()
+
+    async with meddling(there.port, lose) as port:
+        target = there.target("losing", port)
+        (log,) = await sent_to(replication, "alpha", target).replicate(target_id=target.target_id, patience_s=0)
+    assert log.status is ReplicationStatus.FAILED and "key slots" in str(log.error_message)
+
+
 async def test_a_replica_that_says_it_has_more_of_the_log_is_not_complete(
     there: There, backups: BackupManager, replication: ReplicationManager, tmp_path: Path
 ) -> None:
