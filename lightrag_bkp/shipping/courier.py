@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 GRAPHS_AT_ONCE = 2
 PACKS_AT_ONCE = protocol.PARALLEL - GRAPHS_AT_ONCE
 """To one target: with a log of each graph, packs of all graphs make as many requests as a receiver takes of one key."""
+_LEAST_PART_BYTES = 15 << 10
 _CLAIMED_AGAIN_S = 1.0
 """How long to wait for another process that is at it, before the next look."""
 _OPEN = (ReplicationStatus.PENDING, ReplicationStatus.RUNNING)
@@ -72,6 +73,8 @@ class _Journey:
     newest: str | None = None
     """What was sent where no snapshot was asked for."""
     sent_bytes: int = 0
+    in_vain: int = 0
+    """Tries since something got through."""
     writing: threading.Lock = field(default_factory=threading.Lock)
     is_over: bool = False
     """What became of it was noted: a note that a thread was told before comes too late."""
@@ -160,7 +163,9 @@ class Courier:
                 return await self._attempt(journey, patience_s or None)
             except _Moved as one:
                 setback = one.setback
+                journey.in_vain += 1
                 if one.accepted_at is not None:
+                    journey.in_vain = 0
                     backoff.succeeded()
                     moved = one.accepted_at
                 wait = backoff.failed(setback.retry_after_s)
@@ -200,6 +205,7 @@ class Courier:
             begin = partial(
                 Shipment, cargo, repository.graph_id, peer, destination.address.api_key, destination.name,
                 journey.course, self._turn(("packs", destination.target_id), PACKS_AT_ONCE),
+                _part_bytes(journey.in_vain),
             )  # fmt: skip
             shipment, chosen = await in_thread(_begun, begin, core, journey.snapshot_id)
             reach = await self._reach(core, journey)  # by now: what is newer may be in the log that is sent
@@ -284,6 +290,13 @@ def _chosen(core: _bridge.Repository, snapshot_id: str | None) -> list[str]:
         return [snapshot_id]
     rows = [row for row in core.snapshots() if not row[10]]
     return [row[0] for row in rows[-1:]] + [row[0] for row in reversed(rows[:-1]) if row[12]]
+
+
+def _part_bytes(in_vain: int) -> int:
+    """A part that did not get through in the time in which something has to move is tried as a quarter of it: on a slow
+    line it lies in buffers here and on the way, where nobody sees it move.
+    """
+    return max(protocol.BODY_BYTES >> 2 * in_vain, _LEAST_PART_BYTES)
 
 
 def _begun(

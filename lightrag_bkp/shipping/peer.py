@@ -202,18 +202,20 @@ class Peer:
         path: str,
         content: "Readable",
         offset: int,
+        part_bytes: int,
         headers: Mapping[str, str],
         took: Callable[[int], None],
     ) -> "Part":
         """Sends an object from `offset` on, part by part, for as long as the target says to go on.
 
         Args:
+            part_bytes: of one request, at most.
             took: called now and then, and at the end, with where the target said to continue; 0: it did not yet.
 
         Returns the last part that was answered. Raises as `exchange`.
         """
         told = dict(headers) | {"Content-Type": "application/octet-stream"}
-        whole = (content.fd, content.size, offset, protocol.BODY_BYTES)
+        whole = (content.fd, content.size, offset, part_bytes)
         outcome = await self._run("PUT", self._below(path), told, content.memory, whole, took)
         return Part(outcome.offset, outcome.part_bytes, self._answer(outcome))
 

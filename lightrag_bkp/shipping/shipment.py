@@ -41,12 +41,22 @@ class Shipment:
         label: what to call the target in logs.
         course: how far it took each object in earlier tries; written on here.
         turns: of the packs under way to the target, of whatever graph.
+        part_bytes: of an object in one request, at most.
     """
 
     def __init__(
-        self, cargo: Cargo, graph_id: str, peer: Peer, api_key: str, label: str, course: Course, turns: Turns
+        self,
+        cargo: Cargo,
+        graph_id: str,
+        peer: Peer,
+        api_key: str,
+        label: str,
+        course: Course,
+        turns: Turns,
+        part_bytes: int,
     ) -> None:
         self._turns = turns
+        self._part_bytes = part_bytes
         self._cargo = cargo
         self._graph_id = graph_id
         self._peer = peer
@@ -214,7 +224,12 @@ class Shipment:
         flipped_at, tries = -1, 0
         while True:
             part = await self._peer.put_object(
-                self._path("objects", name), content, offset, headers, lambda upto: self._count(name, upto)
+                self._path("objects", name),
+                content,
+                offset,
+                self._part_bytes,
+                headers,
+                lambda upto: self._count(name, upto),
             )
             try:
                 reached, is_complete = self._read(answers.progress, self._peer.accepted(part.answer))

@@ -19,7 +19,7 @@ from lightrag_bkp import BackupManager
 from lightrag_bkp.receiving.protocol import _mac
 from lightrag_bkp.redaction import without_key
 from lightrag_bkp.replication import ReplicationLog, ReplicationManager, ReplicationStatus, ReplicationTarget
-from lightrag_bkp.shipping import shipment
+from lightrag_bkp.shipping import peer, shipment
 
 Meddle = Callable[[Said], None]
 
@@ -142,6 +142,22 @@ async def test_a_replica_that_says_it_has_more_of_the_log_is_not_complete(
         target = there.target("boasting", port)
         (log,) = await sent_to(replication, "alpha", target).replicate(first, target.target_id, patience_s=0)
     assert log.status is not ReplicationStatus.COMPLETED, log
+
+
+async def test_on_a_line_too_slow_for_a_part_smaller_ones_get_through(
+    there: There,
+    backups: BackupManager,
+    replication: ReplicationManager,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What lies in buffers on the way arrives for longer than nothing may be seen to move."""
+    monkeypatch.setattr(peer, "STALL_S", 0.5)
+    graph = await new_graph(backups, tmp_path / "source")
+    async with meddling(there.port, lambda said: None, most_bytes=300_000) as port:
+        (log,) = await sent_to(replication, "alpha", there.target("slow", port)).replicate(patience_s=30)
+    assert log.status is ReplicationStatus.COMPLETED, log
+    assert log.bytes > graph.stats()["stored_bytes"] and there.has_packs_of(tmp_path / "here")
 
 
 async def test_who_asks_for_the_same_again_and_again_is_given_up(

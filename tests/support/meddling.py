@@ -1,6 +1,8 @@
 """Somebody between a sender and a receiver who answers something else than the receiver did."""
 
+import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,13 +27,19 @@ class Said:
 
 
 @asynccontextmanager
-async def meddling(port: int, meddle: Callable[[Said], None]) -> AsyncIterator[int]:
-    """Relays plain HTTP to a port of this machine, and lets `meddle` change what comes back. Yields its own port."""
+async def meddling(port: int, meddle: Callable[[Said], None], *, most_bytes: float = math.inf) -> AsyncIterator[int]:
+    """Relays plain HTTP to a port of this machine, and lets `meddle` change what comes back. Yields its own port.
+
+    Args:
+        most_bytes: a longer body is taken, and is on its way for ever.
+    """
 
     async def relay(request: web.Request) -> web.Response:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
         url = f"http://127.0.0.1:{port}{request.path_qs}"
         body = await request.read()
+        if len(body) > most_bytes:
+            await asyncio.Event().wait()
         async with session.request(request.method, url, data=body, headers=headers) as answer:
             said = Said(_question(request), answer.status, await answer.json())
         meddle(said)
@@ -40,7 +48,7 @@ async def meddling(port: int, meddle: Callable[[Said], None]) -> AsyncIterator[i
 
     app = web.Application(client_max_size=64 << 20)
     app.router.add_route("*", "/{path:.*}", relay)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     async with aiohttp.ClientSession() as session:
         await runner.setup()
         try:
