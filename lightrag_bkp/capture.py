@@ -95,13 +95,19 @@ async def create(repository: GraphRepository, request: Request) -> BackupSnapsho
 
 
 async def _take(repository: GraphRepository, request: Request, known: Mapping[str, Any]) -> BackupSnapshot:
-    layout = await in_thread(files.detect, request.source_dir, request.workspace)
+    layout = await in_thread(_laid_out, repository, request)
+    return await _steadily(repository, layout, request, known)
+
+
+def _laid_out(repository: GraphRepository, request: Request) -> files.Layout:
+    """What lies in the directory, which can be taken and may be kept there."""
+    layout = files.detect(request.source_dir, request.workspace)
     if layout.kind is files.Kind.PLAIN and (request.rag is not None or request.server_url is not None):
         raise NotFoundError(f"no files of LightRAG in {layout.root!r}: nothing was written yet", target=layout.root)
     _refuse_another_kind(layout, repository.graph_id, request.earlier)
-    await in_thread(trees.check_apart, request.source_dir, repository.storage_path, "the directory")
-    await in_thread(_say_concerns, repository.storage_path, layout.root)
-    return await _steadily(repository, layout, request, known)
+    trees.check_apart(request.source_dir, repository.storage_path, "the directory")
+    _say_concerns(repository.storage_path, layout.root)
+    return layout
 
 
 async def _steadily(

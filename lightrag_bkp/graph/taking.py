@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .. import arguments, capture
+from .. import _bridge, arguments, capture
 from ..errors import ConflictError, DamagedError, NotFoundError, refusals_named
 from ..models import BackupSnapshot, Consistency, ProgressCallback
 from ..repository import read_facts
@@ -132,11 +132,14 @@ class Taking(KnownGraph):
         core = await self._repository.open()
         if core is not None and core.damage is not None:
             raise DamagedError(core.damage, op="snapshot")
-        newest = None if core is None else await in_thread(self._find, core, LATEST)
-        if core is None or newest is None:
+        return None if core is None else await in_thread(self._read_recorded, core)
+
+    def _read_recorded(self, core: _bridge.Repository) -> capture.Recorded | None:
+        newest = self._find(core, LATEST)
+        if newest is None:
             return None
         try:
-            facts = await in_thread(read_facts, core, newest.backup_id)
+            facts = read_facts(core, newest.backup_id)
         except (DamagedError, NotFoundError):
             return None
         source_dir, workspace, input_dir = (facts.get(name) for name in ("source_dir", "workspace", "input_dir"))
